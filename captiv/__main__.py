@@ -1,0 +1,7 @@
+"""`python -m captiv` is `captiv`."""
+
+import sys
+
+from captiv.cli import main
+
+sys.exit(main())

@@ -1,0 +1,88 @@
+"""From what a person names to one checkpoint of one family."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from captiv.catalog.families import FAMILIES, default_family, family_named
+from captiv.catalog.model import Family, Variant
+from captiv.errors import UsageError
+from captiv.wire import ModelInfo, VariantInfo
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """One checkpoint of one family."""
+
+    family: Family
+    variant: Variant
+
+
+def choose(model: str | None, variant: str | None = None) -> ModelChoice | None:
+    """Return what the catalog has under these names, or None if `model` is not in it.
+
+    `model` is a family's name, or a variant's (`blip-base`). None is the default family.
+
+    Raises:
+        UsageError: the family has no such variant, or the two contradict each other.
+    """
+    family = default_family() if model is None else family_named(model)
+    if family is None:
+        family, variant = _by_variant(model or "", variant)
+        if family is None:
+            return None
+    name = variant or family.default_variant
+    found = family.variant(name)
+    if found is None:
+        have = ", ".join(v.name for v in family.variants)
+        raise UsageError(f"{family.name} has no variant {name!r}.", hint=f"It has: {have}.")
+    return ModelChoice(family, found)
+
+
+def _by_variant(name: str, variant: str | None) -> tuple[Family | None, str | None]:
+    for family in FAMILIES:
+        if family.variant(name) is not None:
+            if variant not in (None, name):
+                raise UsageError(f"--model {name} and --variant {variant} contradict each other.")
+            return family, name
+    return None, variant
+
+
+def choose_source(source: str, config: Mapping[str, Any]) -> ModelChoice:
+    """Return the family of a local directory or hub id by its config.json.
+
+    Raises:
+        UsageError: captiv knows no family of that `model_type`.
+    """
+    model_type = str(config.get("model_type", ""))
+    for family in FAMILIES:
+        if model_type in family.model_types:
+            return ModelChoice(family, Variant(source, source))
+    known = ", ".join(sorted({t for f in FAMILIES for t in f.model_types}))
+    raise UsageError(
+        f"captiv knows no family for {source}: its model_type is {model_type or 'not given'!r}.",
+        hint=f"Known types: {known}. The families: {', '.join(f.name for f in FAMILIES)}.",
+    )
+
+
+def describe(family: Family) -> ModelInfo:
+    """Return what `captiv model show` and `GET /api/models` both tell of a family."""
+    return ModelInfo(
+        name=family.name,
+        title=family.title,
+        variants=[
+            VariantInfo(
+                name=v.name,
+                source=v.source,
+                download_bytes=v.download_bytes,
+                vram_gb=dict(v.vram_gb),
+            )
+            for v in family.variants
+        ],
+        default_variant=family.default_variant,
+        modes=[m.name for m in family.modes],
+        options=[o.key for o in family.options],
+        generation=family.generation,
+        licence=family.licence,
+        note=family.note,
+    )

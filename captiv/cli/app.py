@@ -1,0 +1,172 @@
+"""The command `captiv`: its groups, and how every error ends.
+
+An error of captiv's is one line, a hint and the exit code of its class; any other is an internal
+error, code 70, with its traceback in the log file. `--debug` shows tracebacks. Ctrl-C ends with
+130; a reader that leaves (`| head`) ends it quietly with 141.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from captiv import __version__
+from captiv.errors import CaptivError, UsageError
+
+if TYPE_CHECKING:
+    import logging
+
+INTERRUPTED = 130
+READER_LEFT = 141
+INTERNAL = 70
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show ends nothing
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = _run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = READER_LEFT
+    except OSError as error:
+        sys.stderr.write(f"captiv: the output cannot be written: {error.strerror}.\n")
+        code = 1
+    else:
+        return code
+    with contextlib.suppress(OSError, ValueError):  # nothing is left for the interpreter to flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _run(args: list[str]) -> int:
+    if args == ["--version"]:  # nothing to import for it
+        sys.stdout.write(f"captiv {__version__}\n")
+        return 0
+    try:
+        result = _command()(args, prog_name="captiv", standalone_mode=False)
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # typer and rich have seen it first
+            return READER_LEFT
+        return stop.code if isinstance(stop.code, int) else 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BaseException as error:
+        return _failed(_leaf(error))
+    return result if type(result) is int else 0
+
+
+def _command() -> Any:
+    import typer
+
+    from captiv.cli.invocation import before_commands, begin
+    from captiv.cli.lazy import STYLE, Lazy, lazy_group
+
+    begin()
+    groups = lazy_group(
+        {
+            "caption": Lazy("captiv.cli.caption:app", "Caption images, and look after sidecars."),
+            "config": Lazy("captiv.cli.config:app", "Settings: list, get, set, unset, clear."),
+            "model": Lazy("captiv.cli.model:app", "Models that can caption."),
+            "queue": Lazy("captiv.cli.queue:app", "Runs and their images."),
+            "doctor": Lazy("captiv.cli.doctor:doctor", "Check this installation."),
+        }
+    )
+    app = typer.Typer(cls=groups, **{**STYLE, "add_completion": True})
+    shown = typer.Option("--version", help="Show the version.", is_eager=True, callback=_version)
+
+    @app.callback(epilog="Begin with: captiv caption generate FOLDER")
+    @before_commands
+    def captiv(version: Annotated[bool, shown] = False) -> None:
+        """Captions for folders of images, from a rented GPU or from this machine."""
+
+    return typer.main.get_command(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import typer
+
+        sys.stdout.write(f"captiv {__version__}\n")
+        raise typer.Exit
+
+
+def _leaf(error: BaseException) -> BaseException:
+    """Return the error to tell of: of a group the first of captiv's, else the first."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    leaves = [_leaf(inner) for inner in error.exceptions]
+    return next((leaf for leaf in leaves if isinstance(leaf, CaptivError)), leaves[0])
+
+
+def _failed(error: BaseException) -> int:
+    from captiv.cli.invocation import current
+
+    if current().debug:
+        _show_traceback(error)
+    if isinstance(error, CaptivError):
+        return _known(error)
+    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
+        return INTERRUPTED
+    if hasattr(error, "format_message"):  # typer's own: the command line does not parse
+        return _usage(error)
+    return _internal(error)
+
+
+def _known(error: CaptivError) -> int:
+    if not isinstance(error, UsageError):
+        _log().warning("command failed code=%s", error.code, exc_info=error)
+    _tell(error.message, error.hint)
+    return error.exit_code
+
+
+def _usage(error: Any) -> int:
+    ctx = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(error.format_message())
+        return 2
+    command = ctx.command_path if ctx is not None else "captiv"
+    _tell(error.format_message(), f"Its help: {command} --help")
+    return int(error.exit_code)
+
+
+def _internal(error: BaseException) -> int:
+    from captiv.cli import log
+    from captiv.cli.invocation import current
+
+    file = current().paths().log_file
+    logger = _log()
+    if not logger.hasHandlers():
+        log.start(file)
+    logger.error("internal error", exc_info=error)
+    what = f"{type(error).__name__}: {error}".removesuffix(": ")
+    _tell(
+        f"internal error ({what}); details in {file}",
+        "Nothing that was captioned is lost. Please report it with the last lines of that file.",
+    )
+    return INTERNAL
+
+
+def _tell(message: str, hint: str | None) -> None:
+    from captiv.cli.log import without_secrets
+    from captiv.cli.show import say, visible
+
+    say(without_secrets(f"captiv: {visible(message)}" + (f"\n  {hint}" if hint else "")))
+
+
+def _show_traceback(error: BaseException) -> None:
+    import traceback
+
+    from captiv.cli.log import without_secrets
+
+    sys.stderr.write(without_secrets("".join(traceback.format_exception(error))))
+
+
+def _log() -> "logging.Logger":
+    import logging
+
+    return logging.getLogger("captiv.cli")

@@ -1,0 +1,266 @@
+"""What a person sees while captions are made: a bar on a terminal, plain lines elsewhere, JSON on request."""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from captiv.core.jobs import Run
+
+_PLAIN_EVERY_S = 10.0
+_NAMED = 20
+"""How many names of a kind the summary lists."""
+
+Verbosity = Literal["quiet", "normal", "verbose"]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened in this command, for its summary."""
+
+    captioned: int = 0
+    failed: list[tuple[str, str, str]] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    unwritten: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Display:
+    """A reporter for standard error, and for JSON lines or captions on standard output."""
+
+    def __init__(
+        self,
+        *,
+        verbosity: Verbosity = "normal",
+        as_json: bool = False,
+        print_captions: bool = False,
+        err: Console | None = None,
+        out: TextIO | None = None,
+    ) -> None:
+        self.tally = Tally()
+        self.started_s = time.monotonic()
+        self._verbosity = verbosity
+        self._json = as_json
+        self._print_captions = print_captions
+        self._err = err or Console(stderr=True, highlight=False, soft_wrap=True)
+        self._out = out or sys.stdout
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        self._phase = ""
+        self._plain_due_s = self.started_s + _PLAIN_EVERY_S
+        self._first: tuple[float, int] | None = None
+        """When captions began, and how many were done by then: the rate without the loading."""
+
+    def __enter__(self) -> "Display":
+        if self._err.is_terminal and self._verbosity != "quiet" and not self._json:
+            self._bar = _bar(self._err)
+            self._bar.start()
+            self._task = self._bar.add_task("looking for images", total=None, rate="", failed="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    # -- the reporter ----------------------------------------------------------------------------
+
+    def opened(self, run: Run, *, resumed: bool) -> None:
+        """A run begins, or goes on."""
+        if resumed and run.counts.total:
+            done = run.counts.done + run.counts.failed
+            self._say(f"Going on with run {run.id}: {done} of {run.counts.total} are through.")
+
+    def phase(self, text: str) -> None:
+        """What is being waited for."""
+        if text == self._phase:
+            return
+        self._phase = text
+        if self._bar is not None:
+            self._bar.update(self._task, description=text or "captioning")
+        elif text and self._verbosity == "verbose":
+            self._say(text)
+
+    def warned(self, message: str) -> None:
+        """Something that a person should know now."""
+        self._err.print(Text(message, style="yellow"))
+
+    def counted(self, run: Run) -> None:
+        """The run's counters moved."""
+        counts = run.counts
+        ended = counts.total - counts.pending - counts.running
+        now = time.monotonic()
+        if self._first is None and self.tally.captioned:
+            self._first = (now, ended)
+        if self._bar is not None:
+            self._bar.update(
+                self._task,
+                completed=ended,
+                total=counts.total if run.scanned else None,
+                rate=self._rate(now, ended),
+                failed=f"{counts.failed} failed" if counts.failed else "",
+            )
+        elif now >= self._plain_due_s and self._verbosity != "quiet" and not self._json:
+            self._plain_due_s = now + _PLAIN_EVERY_S
+            of = f" of {counts.total}" if run.scanned else ""
+            failed = f", {counts.failed} failed" if counts.failed else ""
+            waiting = f" ({self._phase})" if self._phase else ""
+            self._say(f"{ended}{of} images{failed}, {self._rate(now, ended) or '0 images/s'}{waiting}")
+
+    def captioned(self, path: str, text: str) -> None:
+        """A caption is where it was asked to be."""
+        self.tally.captioned += 1
+        if self._json:
+            self._object(path=path, status="captioned", caption=text)
+        elif self._print_captions:
+            self._line(f"{path}: {text}")
+        elif self._verbosity == "verbose":
+            self._say(f"{path}: {text}")
+
+    def failed(self, path: str, code: str, reason: str) -> None:
+        """An image has no caption, and why."""
+        self.tally.failed.append((path, code, reason))
+        if self._json:
+            self._object(path=path, status="failed", code=code, reason=reason)
+        elif self._verbosity == "verbose":
+            self._say(f"{path}: {reason}")
+
+    def kept(self, path: str) -> None:
+        """A sidecar was not captiv's to replace."""
+        self.tally.kept.append(path)
+        if self._json:
+            self._object(path=path, status="kept")
+
+    def unwritten(self, path: str, reason: str) -> None:
+        """A caption is safe, but its file cannot be written."""
+        self.tally.unwritten.append((path, reason))
+        if self._json:
+            self._object(path=path, status="unwritten", reason=reason)
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def summary(self, run: Run, *, where: str, exit_code: int, error: str | None) -> None:
+        """Say what became of everything that was asked for."""
+        elapsed_s = time.monotonic() - self.started_s
+        counts = run.counts
+        if self._json:
+            self._object(
+                run=run.id,
+                status="ended",
+                captioned=self.tally.captioned,
+                skipped=counts.skipped,
+                kept=counts.kept,
+                failed=counts.failed,
+                pending=counts.pending + counts.running,
+                unwritten=counts.captioned,
+                seconds=round(elapsed_s, 3),
+                worker=where,
+                error=error,
+                exit_code=exit_code,
+            )
+            return
+        if self._verbosity != "quiet":
+            self._say(self._account(run, elapsed_s, where))
+        self._list_kept()
+        self._list_failed()
+        self._list_unwritten()
+
+    def _account(self, run: Run, elapsed_s: float, where: str) -> str:
+        counts = run.counts
+        parts = [f"{self.tally.captioned} captioned"]
+        earlier = counts.done - counts.kept - self.tally.captioned
+        parts += [f"{earlier} captioned before"] if earlier > 0 else []
+        parts += [f"{counts.skipped} skipped (they have captions)"] if counts.skipped else []
+        parts += [f"{counts.kept} kept"] if counts.kept else []
+        parts += [f"{counts.failed} failed"] if counts.failed else []
+        parts += [f"{counts.captioned} not written"] if counts.captioned else []
+        waiting = counts.pending + counts.running
+        parts += [f"{waiting} still to do"] if waiting else []
+        parts += [f"{counts.cancelled} cancelled"] if counts.cancelled else []
+        return f"{', '.join(parts)}; {_duration(elapsed_s)} on {where}."
+
+    def _list_failed(self) -> None:
+        if not self.tally.failed:
+            return
+        reasons = Counter(code for _, code, _ in self.tally.failed)
+        for code, count in reasons.most_common():
+            self._say(f"failed, {code} ({count}):")
+            named = [(p, r) for p, c, r in self.tally.failed if c == code]
+            self._list([f"{path}: {reason}" for path, reason in named])
+
+    def _list_kept(self) -> None:
+        if self.tally.kept:
+            self._say(f"kept, edited by hand or made meanwhile ({len(self.tally.kept)}):")
+            self._list(self.tally.kept)
+
+    def _list_unwritten(self) -> None:
+        if self.tally.unwritten:
+            self._say(f"captioned, but the file cannot be written ({len(self.tally.unwritten)}):")
+            self._list([f"{path}: {reason}" for path, reason in self.tally.unwritten])
+            self._say("The captions are safe: `captiv queue retry` writes them.")
+
+    def _list(self, lines: Sequence[str]) -> None:
+        for line in lines[:_NAMED]:
+            self._say(f"  {printable(line)}")
+        if len(lines) > _NAMED:
+            self._say(f"  and {len(lines) - _NAMED} more: captiv queue list")
+
+    def _rate(self, now: float, ended: int) -> str:
+        if self._first is None or now - self._first[0] < 1:
+            return ""
+        return f"{(ended - self._first[1]) / (now - self._first[0]):.1f} images/s"
+
+    def _say(self, text: str) -> None:
+        self._err.print(Text(text))
+
+    def _line(self, text: str) -> None:
+        self._out.write(f"{printable(text)}\n")
+        self._out.flush()
+
+    def _object(self, **values: object) -> None:
+        self._out.write(json.dumps(values) + "\n")
+        self._out.flush()
+
+
+def printable(text: str) -> str:
+    """Return `text` on one line, with what a terminal cannot show as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("[red]{task.fields[failed]}"),
+        console=console,
+        transient=True,
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

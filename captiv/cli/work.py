@@ -1,0 +1,57 @@
+"""Runs the service under a display, and tells how it ended."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import anyio
+
+from captiv.cli.progress import Display, Verbosity
+from captiv.core.jobs import Run
+from captiv.service import Outcome
+
+
+def work(
+    start: Callable[[Display], Awaitable[Outcome]],
+    *,
+    verbosity: Verbosity,
+    as_json: bool,
+    print_captions: bool,
+    resume: str,
+    log_file: Path,
+) -> int:
+    """Return the exit code of what `start` does with a display.
+
+    Args:
+        start: begins the work.
+        verbosity: how much is said.
+        as_json: one JSON object a line on standard output.
+        print_captions: captions go to standard output.
+        resume: the command that goes on after an interruption.
+        log_file: named when something went wrong.
+    """
+    display = Display(verbosity=verbosity, as_json=as_json, print_captions=print_captions)
+
+    async def run() -> Outcome:
+        return await start(display)
+
+    with display:
+        outcome = anyio.run(run)
+    error = outcome.error
+    display.summary(
+        outcome.run,
+        where=_where(outcome.run),
+        exit_code=outcome.exit_code,
+        error=error.message if error else None,
+    )
+    if error is not None:
+        display.warned(error.message if error.hint is None else f"{error.message}\n{error.hint}")
+    if outcome.run.counts.pending and not as_json:
+        display.warned(f"To go on: {resume}")
+    if outcome.exit_code not in (0, 130) and not as_json and verbosity != "quiet":
+        display.warned(f"Log: {log_file}")
+    return outcome.exit_code
+
+
+def _where(run: Run) -> str:
+    placement = run.spec.placement
+    return "this machine" if placement.kind == "local" else placement.url or placement.kind

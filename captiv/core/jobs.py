@@ -1,0 +1,163 @@
+"""The states of a job and of a run, and the values that the store hands out.
+
+A job is one image of one run::
+
+    pending ──claim──► running ──receive──► captioned ──finish──► done
+       ▲                 │ │                    │
+       └──── release ────┘ └── fail ──► failed  └── keep ──► done (note `kept`)
+    pending ──cancel──► cancelled;  failed, cancelled ──retry──► pending
+
+`captioned` means that the text is committed and only its file has to be written: no worker is needed
+for it, and no crash makes it be computed again. Recovery returns `running` to `pending`, uncharged.
+A run is `active` until nothing of it is open, then `finished`; `cancelled` when set aside on request.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+from captiv.core.spec import RunSpec
+
+RunId = NewType("RunId", int)
+JobId = NewType("JobId", int)
+SessionId = NewType("SessionId", int)
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    CAPTIONED = "captioned"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+OPEN_STATES = (JobState.PENDING, JobState.RUNNING, JobState.CAPTIONED)
+"""States in which something is still to be done."""
+
+
+class RunState(StrEnum):
+    """Where a run stands."""
+
+    ACTIVE = "active"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+
+
+KEPT = "kept"
+"""Note of a done job whose sidecar was not captiv's to replace: edited by hand, or made meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed job: `attempt` fences every later transition."""
+
+    id: JobId
+    run_id: RunId
+    path: str
+    attempt: int
+    tries: int
+    """Answers of the model for this image that were no caption."""
+    crashes: int
+    """Processes that died while this image was being worked on alone."""
+    suspect: bool
+    """To be tried alone: something died while it was in preparation or in the running batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A caption that came back, as it is committed."""
+
+    job: Job
+    text: str
+    """The whole text of the sidecar."""
+    prompt: str | None
+    model: str
+    variant: str
+    settings: str
+    """Generation settings as JSON."""
+    seed: int | None
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """A job in state `captioned`: its text waits for its file."""
+
+    job_id: JobId
+    run_id: RunId
+    attempt: int
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job failed: a stable code and a sentence."""
+
+    job: Job
+    code: str
+    reason: str
+    text: str | None = None
+    """The answer that was no caption, kept for a person to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job as it is listed."""
+
+    id: JobId
+    path: str
+    state: JobState
+    error_code: str | None
+    """Why it failed; of a `captioned` one, why its file could not be written."""
+    error: str | None
+    note: str | None
+    tries: int
+    crashes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many jobs of a run are in each state; the store moves them with the transitions."""
+
+    pending: int = 0
+    running: int = 0
+    captioned: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    kept: int = 0
+    """Of `done`: sidecars that were not captiv's to replace."""
+    skipped: int = 0
+    """Images that had a sidecar already; they are no jobs."""
+
+    @property
+    def total(self) -> int:
+        """How many jobs there are."""
+        return (
+            self.pending + self.running + self.captioned + self.done + self.failed + self.cancelled
+        )
+
+    @property
+    def open(self) -> int:
+        """How many jobs are not at their end."""
+        return self.pending + self.running + self.captioned
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One request of a person."""
+
+    id: RunId
+    state: RunState
+    spec: RunSpec
+    fingerprint: str
+    priority: int
+    scanned: bool
+    """Whether every image that was asked for is a job."""
+    created_ms: int
+    finished_ms: int | None
+    counts: Counts

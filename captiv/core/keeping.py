@@ -1,0 +1,43 @@
+"""May this sidecar be replaced? The rule of promise 2, in one place."""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Literal
+
+from captiv.core.spec import Overwrite
+
+Source = Literal["model", "hand", "import"]
+
+
+class Keeping(Enum):
+    """What to do with a sidecar that is there."""
+
+    KEEP = "keep"
+    REPLACE = "replace"
+    RECORD_AND_REPLACE = "record the old text, then replace"
+
+
+def keeping(text_hash: str | None, known: Mapping[str, Source], overwrite: Overwrite) -> Keeping:
+    """Return what may be done with a sidecar whose text hashes to `text_hash`.
+
+    Args:
+        text_hash: hash of the text that is there; None if the file is empty.
+        known: hash and source of every earlier caption of that image in the store.
+        overwrite: what the person asked for.
+
+    A text that captiv wrote itself is replaced; one that was edited by hand since captiv wrote one,
+    or set by hand through captiv, is replaced only with `all`; one that captiv never wrote is recorded first.
+    """
+    if text_hash is None:
+        return Keeping.REPLACE
+    if overwrite == "no":
+        return Keeping.KEEP
+    source = known.get(text_hash)
+    if source is None:
+        edited = any(s != "import" for s in known.values())
+        if edited and overwrite != "all":
+            return Keeping.KEEP
+        return Keeping.RECORD_AND_REPLACE
+    if source == "hand" and overwrite != "all":
+        return Keeping.KEEP
+    return Keeping.REPLACE

@@ -1,0 +1,98 @@
+"""Where the caption of an image goes: the name of its sidecar, and which images would share one.
+
+`stem` is what trainers look for (`a.jpg` → `a.txt`); `full` keeps images apart that differ only in
+their extension (`a.jpg` → `a.jpg.txt`). Pure text: paths are the strings of `os.fspath`, with
+whatever bytes a file system allows in them, and nothing here asks the disk.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+from pathlib import PurePath, PureWindowsPath
+from typing import Final, Literal
+
+from captiv.errors import UsageError
+
+Naming = Literal["stem", "full"]
+
+IMAGE_EXTENSIONS: Final = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif"),
+        *(".bmp", ".dib", ".tif", ".tiff", ".avif"),
+    }
+)
+"""What the name of an image ends with, in lower case."""
+
+DEFAULT_EXTENSION: Final = ".txt"
+
+_SEPARATORS: Final = "/\\" if isinstance(PurePath(), PureWindowsPath) else "/"
+
+
+def sidecar_path(image: str, *, extension: str = DEFAULT_EXTENSION, naming: Naming = "stem") -> str:
+    """Return the path of the sidecar of `image`, in the same folder; never that of `image` itself.
+
+    `extension` must have passed `checked_extension`.
+    """
+    if naming == "full":
+        return image + extension
+    stem, old = _split_extension(image)
+    if old.casefold() == extension.casefold():
+        return image + extension
+    return stem + extension
+
+
+def is_image_name(name: str) -> bool:
+    """Tell whether a file of this name, or of this path, is taken for an image in a scan."""
+    return _split_extension(name)[1].lower() in IMAGE_EXTENSIONS
+
+
+def collisions(
+    names: Iterable[str],
+    *,
+    extension: str = DEFAULT_EXTENSION,
+    naming: Naming = "stem",
+    ignore_case: bool = False,
+) -> dict[str, list[str]]:
+    """Return, for each sidecar that several of these images would share, those images in order.
+
+    The names are those of one folder. `ignore_case` is for disks (macOS, Windows) on which `A.txt`
+    is `a.txt`.
+    """
+    shared: dict[str, tuple[str, list[str]]] = {}
+    for name in names:
+        sidecar = sidecar_path(name, extension=extension, naming=naming)
+        shared.setdefault(_folded(sidecar) if ignore_case else sidecar, (sidecar, []))[1].append(
+            name
+        )
+    return {sidecar: images for sidecar, images in shared.values() if len(images) > 1}
+
+
+def checked_extension(text: str) -> str:
+    """Return the sidecar extension that a person asked for, with its dot: `caption` → `.caption`.
+
+    Raises: UsageError for one that is no file name's end, or an image's.
+    """
+    extension = "." + text.strip().removeprefix(".")
+    if extension.casefold() in IMAGE_EXTENSIONS:
+        raise UsageError(
+            f"the sidecar extension {extension} is an image's: captions would replace images",
+            hint="Use .txt, or .caption.",
+        )
+    body = extension[1:]
+    if not body or not body.isprintable() or set(body) & set('/\\:*?"<>|') or body.endswith("."):
+        raise UsageError(
+            f"the sidecar extension {text!r} cannot end a file name", hint="Use .txt, or .caption."
+        )
+    return extension
+
+
+def _split_extension(path: str) -> tuple[str, str]:
+    """Split off the last extension of the name: `.jpg` alone, a hidden file's name, is none."""
+    start = max(path.rfind(separator) for separator in _SEPARATORS) + 1
+    dot = path.rfind(".", start)
+    if dot < 0 or not path[start:dot].strip("."):
+        return path, ""
+    return path[:dot], path[dot:]
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -1,0 +1,100 @@
+"""What one run is asked to do, and the fingerprint by which the same request is known again."""
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from captiv.wire import Generation
+
+Overwrite = Literal["no", "yes", "all"]
+"""`no`: an image with a sidecar is skipped; `yes`: replaced unless edited by hand; `all`: replaced."""
+
+Naming = Literal["stem", "full"]
+"""`stem`: a.jpg → a.txt; `full`: a.jpg → a.jpg.txt."""
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Selection(_Value):
+    """Which images are asked for."""
+
+    roots: tuple[str, ...]
+    """Absolute paths of files and folders, in the order given."""
+    recursive: bool = False
+    overwrite: Overwrite = "no"
+    limit: int | None = None
+
+    @property
+    def fixed(self) -> bool:
+        """Whether a resumed run finishes its own set instead of looking for new images."""
+        return self.limit is not None or self.overwrite != "no"
+
+
+class Captioning(_Value):
+    """With what model and how they are captioned."""
+
+    model: str
+    variant: str
+    source: str
+    mode: str = "default"
+    prompt: str | None = None
+    """The finished prompt."""
+    generation: Generation = Generation()
+    dtype: str = "auto"
+
+
+class Output(_Value):
+    """What is written where."""
+
+    save: bool = True
+    extension: str = ".txt"
+    naming: Naming = "stem"
+    prefix: str = ""
+    suffix: str = ""
+
+    def text(self, caption: str) -> str:
+        """Return what the sidecar of this caption holds."""
+        return f"{self.prefix}{caption}{self.suffix}"
+
+
+class Placement(_Value):
+    """On what kind of worker. Not part of the fingerprint: a run may go on elsewhere."""
+
+    kind: Literal["local", "url", "runpod"] = "local"
+    url: str | None = None
+    insecure: bool = False
+    device: str = "auto"
+    batch_size: int | None = None
+    """None lets the worker choose."""
+
+
+class RunSpec(_Value):
+    """Everything needed to do a run, or to go on with it."""
+
+    selection: Selection
+    captioning: Captioning
+    output: Output = Output()
+    placement: Placement = Placement()
+
+    def fingerprint(self) -> str:
+        """Return the hash of what makes it the same run: selection, captioning and output."""
+        return _digest(
+            {
+                "selection": self.selection.model_dump(mode="json"),
+                "captioning": self.captioning.model_dump(mode="json"),
+                "output": self.output.model_dump(mode="json"),
+            }
+        )
+
+    def generation_digest(self) -> str:
+        """Return the hash of what decides a caption's text, for the idempotency key."""
+        return _digest(self.captioning.model_dump(mode="json"))[:16]
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()

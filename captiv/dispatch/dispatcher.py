@@ -1,0 +1,171 @@
+"""Serves the runs that live commands wait for, until the one it was started for is done.
+
+One dispatcher holds the lease of a job table. A few times a second it looks which runs are wanted,
+lets `core.plan` decide which workers serve them, and opens or ends lanes accordingly. It returns
+when its own run has nothing left that it could do; runs of other live commands are served meanwhile,
+and go on under their own command afterwards.
+"""
+
+import logging
+from collections.abc import Callable
+
+import anyio
+from anyio.abc import TaskGroup
+
+from captiv.core.jobs import Run, RunId, SessionId
+from captiv.core.plan import Assignment, Need, assign, need_of
+from captiv.core.spec import RunSpec
+from captiv.dispatch.completions import Completions
+from captiv.dispatch.events import Reporter
+from captiv.dispatch.lane import Lane
+from captiv.dispatch.preparation import Preparation
+from captiv.dispatch.supply import Supply
+from captiv.errors import CaptivError
+from captiv.store import Store, runs
+from captiv.workers import WorkerSource
+
+_log = logging.getLogger(__name__)
+
+_TICK_S = 0.2
+WANTED_MS = 15_000
+"""A run is served for so long after its command was last heard of."""
+
+Providers = Callable[[Run], tuple[WorkerSource, Supply]]
+"""Makes the worker that a run needs, and what feeds it."""
+
+
+class Dispatcher:
+    """Opens and ends lanes as the runs need them."""
+
+    def __init__(
+        self,
+        store: Store,
+        session: SessionId,
+        *,
+        provide: Providers,
+        preparation: Preparation,
+        completions: Completions,
+        reporter: Reporter,
+        specs: dict[RunId, RunSpec],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._session = session
+        self._provide = provide
+        self._preparation = preparation
+        self._completions = completions
+        self._reporter = reporter
+        self._specs = specs
+        self._now_ms = now_ms
+        self._lanes: dict[Need, tuple[Lane, Supply]] = {}
+        self._failed: dict[Need, CaptivError] = {}
+        self._seen: set[RunId] = set()
+        self._draining = False
+        self._stirred = anyio.Event()
+
+    def drain(self) -> None:
+        """Claim no more; `serve` returns when what is in flight has its outcome."""
+        self._draining = True
+        for lane, _ in self._lanes.values():
+            lane.drain()
+        self.stir()
+
+    def stir(self) -> None:
+        """Look again now: jobs were added."""
+        self._stirred.set()
+
+    async def serve(self, own: RunId) -> None:
+        """Serve until run `own` is done as far as it can be, or drained.
+
+        Raises:
+            CaptivError: no worker could be had for `own`; what is open of it stays pending.
+        """
+        async with anyio.create_task_group() as tg:
+            while True:
+                self._stirred = anyio.Event()
+                wanted = await self._wanted(own)
+                mine = next(run for run in wanted if run.id == own)
+                self._reporter.counted(mine)
+                if not self._draining:
+                    self._steer(tg, wanted)
+                if self._ended(mine):
+                    break
+                with anyio.move_on_after(_TICK_S):
+                    await self._stirred.wait()
+            self.drain()
+        await self._finish(own)
+
+    async def _wanted(self, own: RunId) -> list[Run]:
+        """Return the runs that live commands wait for, in the order in which they are served."""
+        found = await self._store.aread(runs.wanted, self._now_ms() - WANTED_MS)
+        if all(run.id != own for run in found):
+            found.append(await self._store.aread(runs.get, own))
+        for run in found:
+            self._specs[run.id] = run.spec
+            if run.id not in self._seen:
+                self._seen.add(run.id)
+                await self._completions.write_leftovers(run)
+        return found
+
+    def _steer(self, tg: TaskGroup, wanted: list[Run]) -> None:
+        by_id = {run.id: run for run in wanted}
+        able = [run for run in wanted if need_of(run) not in self._failed]
+        assignments = {a.need: a for a in assign(able)}
+        for need, (_, supply) in self._lanes.items():
+            assignment = assignments.get(need)
+            supply.serve(assignment.runs if assignment else ())
+        for need, assignment in assignments.items():
+            if need not in self._lanes and any(by_id[i].counts.pending for i in assignment.runs):
+                self._open(tg, assignment, by_id[assignment.runs[0]])
+
+    def _open(self, tg: TaskGroup, assignment: Assignment, run: Run) -> None:
+        try:
+            source, supply = self._provide(run)
+        except CaptivError as error:
+            self._give_up(assignment.need, error)
+            return
+        supply.serve(assignment.runs)
+        lane = Lane(
+            source,
+            supply,
+            store=self._store,
+            preparation=self._preparation,
+            completions=self._completions,
+            reporter=self._reporter,
+            specs=self._specs,
+            now_ms=self._now_ms,
+        )
+        self._lanes[assignment.need] = lane, supply
+        tg.start_soon(self._run_lane, assignment.need, lane)
+
+    async def _run_lane(self, need: Need, lane: Lane) -> None:
+        try:
+            await lane.run()
+        except CaptivError as error:
+            self._give_up(need, error)
+        finally:
+            del self._lanes[need]
+            self.stir()
+
+    def _give_up(self, need: Need, error: CaptivError) -> None:
+        _log.warning("worker given up model=%s code=%s reason=%s", need.model, error.code, error.message)
+        self._failed[need] = error
+
+    def _ended(self, run: Run) -> bool:
+        """Whether nothing more can be done for this run now."""
+        if self._draining:
+            return not self._lanes
+        if need_of(run) in self._failed:
+            return True
+        counts = run.counts
+        return run.scanned and not counts.pending and not counts.running and self._completions.idle
+
+    async def _finish(self, own: RunId) -> None:
+        while not self._completions.idle:
+            await anyio.sleep(_TICK_S / 10)
+        run = await self._store.aread(runs.get, own)
+        await self._store.awrite(runs.finish_if_complete, own, self._now_ms())
+        self._reporter.counted(run)
+        error = self._failed.get(need_of(run))
+        if error is not None and run.counts.pending:
+            raise error

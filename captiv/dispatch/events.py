@@ -1,0 +1,56 @@
+"""What a run tells whoever watches it. Called on the event loop; must return at once."""
+
+from typing import Protocol
+
+from captiv.core.jobs import Counts, Run
+
+
+class Reporter(Protocol):
+    """Is told everything that a person may want to see."""
+
+    def opened(self, run: Run, *, resumed: bool) -> None:
+        """A run begins, or goes on."""
+
+    def phase(self, text: str) -> None:
+        """What is being waited for, in a few words; empty when captions come."""
+
+    def warned(self, message: str) -> None:
+        """Something that a person should know now."""
+
+    def counted(self, run: Run) -> None:
+        """The run's counters moved."""
+
+    def captioned(self, path: str, text: str) -> None:
+        """A caption is where it was asked to be."""
+
+    def failed(self, path: str, code: str, reason: str) -> None:
+        """An image has no caption, and why."""
+
+    def kept(self, path: str) -> None:
+        """A sidecar was not captiv's to replace."""
+
+    def unwritten(self, path: str, reason: str) -> None:
+        """A caption is safe in the store, but its file cannot be written."""
+
+
+class Silence:
+    """A reporter that tells nobody."""
+
+    def opened(self, run: Run, *, resumed: bool) -> None: ...  # noqa: D102
+    def phase(self, text: str) -> None: ...  # noqa: D102
+    def warned(self, message: str) -> None: ...  # noqa: D102
+    def counted(self, run: Run) -> None: ...  # noqa: D102
+    def captioned(self, path: str, text: str) -> None: ...  # noqa: D102
+    def failed(self, path: str, code: str, reason: str) -> None: ...  # noqa: D102
+    def kept(self, path: str) -> None: ...  # noqa: D102
+    def unwritten(self, path: str, reason: str) -> None: ...  # noqa: D102
+
+
+def counts_line(counts: Counts) -> str:
+    """Return the counters as one plain line."""
+    parts = [f"{counts.done} done", f"{counts.pending + counts.running} to do"]
+    if counts.captioned:
+        parts.append(f"{counts.captioned} to write")
+    if counts.failed:
+        parts.append(f"{counts.failed} failed")
+    return ", ".join(parts)

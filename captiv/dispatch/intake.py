@@ -1,0 +1,191 @@
+"""From folders to jobs: the scan, in chunks, while captions are already being made.
+
+What is no job is said at once: images whose sidecar is there are counted as skipped; sidecars that
+were edited by hand are kept and named; images that would share a sidecar fail, all of them, because
+captiv cannot know whose caption the file should hold.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from anyio import to_thread
+
+from captiv.core.jobs import Run
+from captiv.core.keeping import Keeping, keeping
+from captiv.core.naming import collisions, sidecar_path
+from captiv.core.spec import RunSpec
+from captiv.core.texts import content_hash
+from captiv.dispatch.events import Reporter
+from captiv.errors import SidecarError, SidecarShared
+from captiv.images.find import Folder, find
+from captiv.output import sidecar
+from captiv.store import Connection, Store, captions, ingest, runs
+
+_IGNORE_CASE = sys.platform in ("darwin", "win32")
+_CHUNK = 2_000
+_FIRST_CHUNK = 64
+"""The first images are claimed while the rest are found."""
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """What the scan found, sorted by what becomes of it."""
+
+    wanted: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    there: list[tuple[str, str]] = field(default_factory=list)
+    """Image and text of its sidecar, where sidecars are to be overwritten."""
+    refused: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.wanted) + len(self.skipped) + len(self.there) + len(self.refused)
+
+
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """What became of a chunk."""
+
+    full: bool
+    """Whether the run's limit is reached."""
+    skipped: int
+
+
+class Intake:
+    """Scans for one run."""
+
+    def __init__(
+        self,
+        store: Store,
+        run: Run,
+        reporter: Reporter,
+        *,
+        now_ms: Callable[[], int],
+        on_added: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._run = run
+        self._reporter = reporter
+        self._now_ms = now_ms
+        self._on_added = on_added
+
+    async def scan(self) -> None:
+        """Add every image that is asked for and has no caption yet; ends early at the limit."""
+        chunks = _chunks(self._run.spec)
+        skipped = 0
+        while (chunk := await to_thread.run_sync(next, chunks, None)) is not None:
+            kept = await self._kept(chunk)
+            added = await self._store.awrite(_add, self._run, chunk, kept, self._now_ms())
+            skipped += added.skipped
+            for path in kept:
+                self._reporter.kept(path)
+            for path, code, reason in chunk.refused:
+                self._reporter.failed(path, code, reason)
+            self._on_added()
+            if added.full:
+                break
+        await self._store.awrite(_close, self._run, skipped)
+        self._on_added()
+
+    async def _kept(self, chunk: _Chunk) -> list[str]:
+        """Return the images whose sidecar is not captiv's to replace; the others become wanted."""
+        if not chunk.there:
+            return []
+        known = await self._store.aread(captions.sources, [path for path, _ in chunk.there])
+        kept: list[str] = []
+        for path, text in chunk.there:
+            earlier = {k.hash: k.source for k in known.get(path, ())}
+            text_hash = content_hash(text) if text.strip() else None
+            if keeping(text_hash, earlier, self._run.spec.selection.overwrite) is Keeping.KEEP:
+                kept.append(path)
+            else:
+                chunk.wanted.append(path)
+        return kept
+
+
+def _add(conn: Connection, run: Run, chunk: _Chunk, kept: Sequence[str], now_ms: int) -> _Added:
+    """Add one chunk in one transaction."""
+    limit = run.spec.selection.limit
+    ingest.add_kept(conn, run.id, kept, now_ms)
+    ingest.add_failed(conn, run.id, chunk.refused, now_ms)
+    ingest.add_jobs(conn, run.id, chunk.wanted, now_ms, limit=limit)
+    counts = runs.get(conn, run.id).counts
+    return _Added(
+        full=limit is not None and counts.total - counts.kept >= limit,
+        skipped=len(chunk.skipped) - len(ingest.known(conn, run.id, chunk.skipped)),
+    )
+
+
+def _close(conn: Connection, run: Run, skipped: int) -> None:
+    ingest.set_skipped(conn, run.id, skipped)
+    ingest.mark_scanned(conn, run.id)
+
+
+def _chunks(spec: RunSpec) -> Iterator[_Chunk]:
+    """Yield what is found in chunks, the first one small."""
+    chunk, size = _Chunk(), _FIRST_CHUNK
+    roots = [Path(root) for root in spec.selection.roots]
+    for folder in find(roots, recursive=spec.selection.recursive):
+        sorting = _Sorting(folder, spec)
+        chunk.refused += [(p.path, "folder_unreadable", f"It {p.reason}.") for p in folder.problems]
+        for image in folder.images:
+            sorting.put(image, chunk)
+            if len(chunk) >= size:
+                yield chunk
+                chunk, size = _Chunk(), _CHUNK
+    if len(chunk):
+        yield chunk
+
+
+class _Sorting:
+    """Decides for each image of one folder what becomes of it."""
+
+    def __init__(self, folder: Folder, spec: RunSpec) -> None:
+        output = spec.output
+        self._spec = spec
+        self._names = folder.names
+        self._extension, self._naming = output.extension, output.naming
+        shared = collisions(
+            folder.images, extension=self._extension, naming=self._naming, ignore_case=_IGNORE_CASE
+        )
+        self._shared = {image: images for images in shared.values() for image in images}
+
+    def put(self, image: str, chunk: _Chunk) -> None:
+        """Put `image` where it belongs."""
+        if not self._spec.output.save:
+            chunk.wanted.append(image)
+            return
+        path = sidecar_path(image, extension=self._extension, naming=self._naming)
+        there = os.path.basename(path) in self._names and _size(path) > 0
+        overwrite = self._spec.selection.overwrite
+        if there and overwrite == "no":
+            chunk.skipped.append(image)
+        elif image in self._shared:
+            chunk.refused.append((image, SidecarShared.code, _shared(image, self._shared[image], path)))
+        elif there and overwrite == "yes" and (text := _text(path)) is not None:
+            chunk.there.append((image, text))
+        else:
+            chunk.wanted.append(image)
+
+
+def _shared(image: str, images: Sequence[str], path: str) -> str:
+    others = ", ".join(os.path.basename(other) for other in images if other != image)
+    return f"{os.path.basename(path)} would belong to {others} as well: use --sidecar-name full."
+
+
+def _size(path: str) -> int:
+    """Return the size of a sidecar; an empty one is no caption, whoever left it."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def _text(path: str) -> str | None:
+    """Return the text of a sidecar; None if it cannot be read, which writing it will find out."""
+    try:
+        return sidecar.read(path)
+    except SidecarError:
+        return None

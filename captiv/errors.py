@@ -1,0 +1,284 @@
+"""The errors of captiv, in one tree.
+
+    CaptivError
+    ├── UsageError              the command line asks for something that cannot be
+    ├── ConfigurationError      the configuration file or environment is wrong
+    ├── ImageError              this image cannot be captioned; its neighbours can
+    │   ├── ImageUnreadable       truncated, empty, damaged, or no image at all
+    │   ├── ImageTooLarge         more bytes or pixels than captiv opens
+    │   ├── ImageMissing          gone since the scan
+    │   └── ImageCrashes          ended the process that touched it, twice, alone
+    ├── AnswerError             the model's answer is no caption
+    ├── SidecarError            the caption is safe, its file cannot be written
+    ├── ModelError              the model cannot be had or does not fit
+    ├── WorkerError             the worker, not the image, is at fault
+    │   ├── WorkerUnreachable     no connection, or lost on the way
+    │   ├── WorkerNotReady        still loading
+    │   ├── WorkerOverloaded      all permits taken; come back after `retry_after_s`
+    │   ├── WorkerRefused         the token is wrong
+    │   ├── WorkerMismatch        speaks another protocol, or serves another model
+    │   ├── WorkerRejected        refused the request itself
+    │   ├── EngineFailed          the engine broke on this batch
+    │   ├── UnknownKey            it does not know the work it is asked for
+    │   └── NoWorker              none could be had at all
+    ├── ProviderError           the pod provider failed
+    └── StoreError              the job table cannot be used
+        ├── StoreFull             no space left on its disk
+        ├── StoreBusy             locked by another process for too long
+        ├── StoreDamaged          not a database, or a damaged one
+        └── StoreTooNew           written by a newer captiv
+
+Each class answers three questions: whose fault is it, may the same work be tried again, and what
+should the person do (`hint`). `code` is stable and travels on the wire and in the job table.
+"""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Fault(StrEnum):
+    """Who has to change something before the same work can succeed."""
+
+    PERSON = "person"
+    IMAGE = "image"
+    MODEL = "model"
+    WORKER = "worker"
+    PROVIDER = "provider"
+    DISK = "disk"
+
+
+class CaptivError(Exception):
+    """Anything captiv reports in one line and a hint instead of a traceback."""
+
+    code: ClassVar[str] = "error"
+    fault: ClassVar[Fault] = Fault.PERSON
+    retry: ClassVar[bool] = False
+    exit_code: ClassVar[int] = 1
+    hint: str | None = None
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if hint is not None:
+            self.hint = hint
+
+
+class UsageError(CaptivError):
+    """The command line asks for something that cannot be."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class ConfigurationError(CaptivError):
+    """The configuration file or the environment is wrong."""
+
+    code = "configuration"
+    exit_code = 3
+
+
+class ImageError(CaptivError):
+    """This image cannot be captioned; its neighbours can."""
+
+    code = "image"
+    fault = Fault.IMAGE
+
+
+class ImageUnreadable(ImageError):
+    """The file is truncated, empty, damaged, or no image at all."""
+
+    code = "image_unreadable"
+
+
+class ImageTooLarge(ImageError):
+    """The file has more bytes or pixels than captiv opens."""
+
+    code = "image_too_large"
+
+
+class ImageMissing(ImageError):
+    """The file was there at the scan and is gone, or may not be read."""
+
+    code = "image_missing"
+
+
+class ImageCrashes(ImageError):
+    """The process that touched this image, alone, died of it twice."""
+
+    code = "image_crashes"
+
+
+class SidecarShared(ImageError):
+    """Two images would write the same sidecar."""
+
+    code = "sidecar_shared"
+    hint = "Use --sidecar-name full (a.jpg.txt), or rename one of the images."
+
+
+class AnswerError(CaptivError):
+    """The model answered, but not with a caption: empty, looping, refusing or cut off."""
+
+    code = "degenerate"
+    fault = Fault.MODEL
+    retry = True
+
+
+class SidecarError(CaptivError):
+    """The caption is safe in the store, but its file cannot be written."""
+
+    code = "sidecar_unwritable"
+    fault = Fault.DISK
+
+
+class ModelError(CaptivError):
+    """The model cannot be had, or this machine cannot run it."""
+
+    code = "model_unavailable"
+    fault = Fault.MODEL
+    exit_code = 4
+
+
+class WorkerError(CaptivError):
+    """The worker, not the image, is at fault: the job goes back uncharged."""
+
+    code = "worker"
+    fault = Fault.WORKER
+    retry = True
+    exit_code = 4
+
+
+class WorkerUnreachable(WorkerError):
+    """No connection to the worker, or it was lost on the way."""
+
+    code = "worker_unreachable"
+
+
+class WorkerNotReady(WorkerError):
+    """The worker is up and still loading its model."""
+
+    code = "not_ready"
+
+
+class WorkerOverloaded(WorkerError):
+    """All permits of the worker are taken."""
+
+    code = "overloaded"
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class WorkerRefused(WorkerError):
+    """The worker does not accept the token."""
+
+    code = "unauthorized"
+    retry = False
+    hint = "Set CAPTIV_WORKER_TOKEN to the worker's token."
+
+
+class WorkerMismatch(WorkerError):
+    """The worker speaks another protocol, or serves another model than asked for."""
+
+    code = "worker_mismatch"
+    retry = False
+
+
+class WorkerRejected(WorkerError):
+    """The worker refused the request itself: a setting it does not have, a body too large."""
+
+    code = "invalid_request"
+    retry = False
+
+
+class EngineFailed(WorkerError):
+    """The engine broke while captioning this image."""
+
+    code = "engine_failed"
+
+
+class UnknownKey(WorkerError):
+    """The worker knows no work under this key; `suspect` if its last life ended in that batch."""
+
+    code = "unknown_key"
+
+    def __init__(self, message: str, *, suspect: bool = False, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.suspect = suspect
+
+
+class NoWorker(WorkerError):
+    """No worker could be had at all; the images stay pending."""
+
+    code = "no_worker"
+    retry = False
+
+
+class ProviderError(CaptivError):
+    """The pod provider failed or refused."""
+
+    code = "provider"
+    fault = Fault.PROVIDER
+    exit_code = 4
+
+
+class StoreError(CaptivError):
+    """The job table cannot be used."""
+
+    code = "store"
+    fault = Fault.DISK
+    exit_code = 3
+
+
+class StoreFull(StoreError):
+    """The disk that holds the job table has no space left."""
+
+    code = "store_full"
+    hint = "Free some space there, or move captiv's data with CAPTIV_HOME, and run the command again."
+
+
+class StoreBusy(StoreError):
+    """Another process has held the job table for too long."""
+
+    code = "store_busy"
+    retry = True
+
+
+class StoreDamaged(StoreError):
+    """The file is not a database of captiv's, or is damaged."""
+
+    code = "store_damaged"
+
+
+class StoreTooNew(StoreError):
+    """The job table was written by a newer captiv."""
+
+    code = "store_too_new"
+    hint = "Upgrade captiv: pip install -U captiv"
+
+
+def error_class(code: str) -> type[CaptivError] | None:
+    """Return the class that carries this `code`, or None if there is none."""
+    pending: list[type[CaptivError]] = [CaptivError]
+    while pending:
+        cls = pending.pop()
+        if cls.code == code:
+            return cls
+        pending.extend(cls.__subclasses__())
+    return None
+
+
+def leading(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return what a person should hear of a group: captiv's own error before anything else."""
+    errors = list(_leaves(group))
+    ours = [error for error in errors if isinstance(error, CaptivError)]
+    return (ours or errors)[0]
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

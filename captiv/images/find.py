@@ -1,0 +1,180 @@
+"""Finding images: one folder at a time, in a stable order, whatever the disk is like.
+
+A scan holds the names of one folder and the identities of the folders it has seen, so a million
+images in many folders cost little memory. Nothing that is wrong on the disk ends it: a folder that
+may not be read, a link to nothing or a root that is not there becomes a `FindProblem`, and the scan
+goes on. Hidden files and folders (`.git`, macOS's `._a.jpg`, captiv's own `.captiv-…` temporaries)
+are passed over in a scan, and taken where they are named as roots.
+
+Folders are known by device and inode: a folder reached twice, or a loop of links, is visited once.
+Linked folders come last, so that an image's path does not depend on where somebody put a link.
+"""
+
+# Paths are strings here and in the job table: a Path for each of a million files costs seconds.
+# ruff: noqa: PTH100, PTH110, PTH116, PTH118, PTH120, PTH208
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from captiv.core.naming import IMAGE_EXTENSIONS, is_image_name
+
+__all__ = ["IMAGE_EXTENSIONS", "FindProblem", "Folder", "find", "is_image_name"]
+
+
+_Identity = tuple[int, int] | str
+"""Device and inode of a folder, or its real path where a file system numbers nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindProblem:
+    """Something that was to be searched or captioned, and cannot be."""
+
+    path: str
+    reason: str
+    """What follows the path in a sentence: "may not be read by this user"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What one folder holds for captiv. Paths are absolute; undecodable bytes are surrogates."""
+
+    path: str
+    images: tuple[str, ...]
+    """Paths of the images, sorted."""
+    names: frozenset[str]
+    """Every entry's name, so that existing sidecars are seen without a question to the disk."""
+    problems: tuple[FindProblem, ...] = ()
+
+
+@dataclass(slots=True)
+class _Listing:
+    """One folder as it is being read."""
+
+    path: str
+    identity: _Identity = ""
+    names: set[str] = field(default_factory=set)
+    images: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    linked: list[str] = field(default_factory=list)
+    problems: list[FindProblem] = field(default_factory=list)
+
+    def add(self, entry: os.DirEntry[str]) -> None:
+        self.names.add(entry.name)
+        if entry.name.startswith("."):
+            return
+        link = entry.is_symlink()
+        try:
+            # Only a link is looked up here: for all else the folder's own listing tells.
+            if entry.is_dir():
+                (self.linked if link else self.folders).append(entry.path)
+            elif is_image_name(entry.name):
+                if entry.is_file():
+                    self.images.append(entry.path)
+                elif link and not os.path.exists(entry.path):
+                    self.problems.append(FindProblem(entry.path, "is a link to nothing"))
+        except OSError as error:
+            if is_image_name(entry.name):
+                self.problems.append(FindProblem(entry.path, _reason(error)))
+
+    def folder(self, also: set[str]) -> Folder:
+        """Return the finished folder, with the images `also` named as roots."""
+        images = {*self.images, *(os.path.join(self.path, name) for name in also)}
+        return Folder(
+            self.path, tuple(sorted(images)), frozenset(self.names | also), tuple(self.problems)
+        )
+
+
+def find(roots: Sequence[Path], *, recursive: bool) -> Iterator[Folder]:
+    """Yield each folder that `roots` name, and with `recursive` those below, with its images.
+
+    First come the problems of the roots themselves; then each root folder, itself before what is
+    below it, by name; then the folders of the files named as roots, which are taken even if hidden.
+    A folder or file that is named twice is found once.
+    """
+    folders: list[str] = []
+    named: dict[_Identity, tuple[str, set[str]]] = {}
+    for root in roots:
+        path = os.path.abspath(root)
+        problem = _place(path, folders, named)
+        if problem is not None:
+            yield Folder(os.path.dirname(path), (), frozenset(), (problem,))
+    seen: set[_Identity] = set()
+    later = folders
+    while later:
+        todo, later = later[::-1], []
+        while todo:
+            path = todo.pop()
+            listing = _listed(path, seen)
+            if listing is None:
+                continue
+            if recursive:
+                todo += sorted(listing.folders, reverse=True)
+                later += sorted(listing.linked)
+            _, also = named.pop(listing.identity, ("", set[str]()))
+            yield listing.folder(also)
+    for path, also in named.values():
+        yield _listed_names(path).folder(also)
+
+
+def _place(
+    path: str, folders: list[str], named: dict[_Identity, tuple[str, set[str]]]
+) -> FindProblem | None:
+    """Put a root among the folders or the named files, or return what is wrong with it."""
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            folders.append(path)
+            return None
+        if not stat.S_ISREG(mode):
+            return FindProblem(path, "is neither a file nor a folder")
+        if not is_image_name(path):
+            return FindProblem(path, "is not an image captiv knows")
+        parent, name = os.path.split(path)
+        named.setdefault(_identity(parent), (parent, set()))[1].add(name)
+    except (OSError, ValueError) as error:
+        return FindProblem(path, _reason(error))
+    return None
+
+
+def _listed(path: str, seen: set[_Identity]) -> _Listing | None:
+    """Return what a folder holds, or None if it was seen; what cannot be read is a problem."""
+    listing = _Listing(path)
+    try:
+        listing.identity = _identity(path)
+        if listing.identity in seen:
+            return None
+        seen.add(listing.identity)
+        with os.scandir(path) as entries:
+            for entry in entries:
+                listing.add(entry)
+    except OSError as error:
+        listing.problems.append(FindProblem(path, _reason(error)))
+    return listing
+
+
+def _listed_names(path: str) -> _Listing:
+    """Return a folder's names only; none if it may be entered but not read, as its files may be."""
+    try:
+        return _Listing(path, names=set(os.listdir(path)))
+    except OSError:
+        return _Listing(path)
+
+
+def _identity(path: str) -> _Identity:
+    status = os.stat(path)
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case FileNotFoundError() | NotADirectoryError():
+            return "does not exist"
+        case PermissionError():
+            return "may not be read by this user"
+        case OSError():
+            return f"cannot be read: {error.strerror}"
+        case _:
+            return f"cannot be read: {error}"

@@ -1,0 +1,238 @@
+"""Bringing one image to what the model can see: safe to open, upright, sRGB, small, encoded.
+
+The same for a pod and for this machine, so that a caption does not depend on where it is made, and
+a 5 MB photo travels as some 40 KB. Every failure of a decoder leaves here as an `ImageError` whose
+message is a sentence about "the file"; the caller knows its name. All functions may run on threads.
+
+A JPEG is first reduced by its own decoder to no less than twice the target, then by Lanczos: a
+fifth of the time of a full decode, and 54 dB from it (docs/benchmarks.md). Orientation is applied
+to the few pixels that are left; the rules are symmetric, so it is as if it had been turned first.
+"""
+
+import os
+import stat
+import warnings
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+from PIL import ExifTags, Image, ImageFile, JpegImagePlugin
+
+from captiv.catalog.model import ImagePolicy
+from captiv.errors import ImageError, ImageMissing, ImageTooLarge, ImageUnreadable
+from captiv.images.colour import conversion, flattened, to_srgb
+from captiv.images.kinds import DECODERS, Kind, is_lossless, kind_of, unknown_kind
+
+MAX_FILE_BYTES: Final = 512 * 1024 * 1024
+MAX_PIXELS: Final = 178_956_970
+"""Pillow's own limit (twice its MAX_IMAGE_PIXELS), some 0.7 GB as RGB; a JPEG counts as reduced."""
+
+LONGEST_EDGES: Final = 16
+"""The long edge is squashed to this many times `size_px` where the picture is longer still: a strip
+of 20,000 x 10 keeps its 10, but a model that makes it square would not see more of its 20,000."""
+
+PNG_UP_TO_PX: Final = 256
+"""A picture from a lossless file that is no larger travels as PNG: JPEG would smear drawn edges."""
+
+JPEG_QUALITY: Final = 95
+"""2 dB closer at the model's input than 85, for half as many bytes again (docs/benchmarks.md)."""
+
+_PASS_THROUGH_SLACK_BYTES: Final = 64 * 1024
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by EXIF orientation."""
+
+# Pillow warns of odd metadata on stderr, once for each place in its source: of no use here. Only a
+# filter for the whole process is safe with threads (catch_warnings is not).
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An image as it travels to a worker."""
+
+    data: bytes
+    media_type: str
+    """`image/jpeg` or `image/png`."""
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    image: Image.Image
+    """Upright, mode RGB."""
+    as_is: bool
+    """Whether whoever decodes the file afresh sees these very pixels."""
+    lossless: bool
+
+
+def prepare(source: Path | str | bytes, policy: ImagePolicy) -> Prepared:
+    """Return the image in the file or the bytes `source` as the model is to see it.
+
+    A JPEG that needs no change passes through byte by byte, after it was decoded to its last line.
+    Everything else is encoded anew and loses its metadata.
+
+    Raises: ImageMissing, ImageTooLarge, ImageUnreadable.
+    """
+    data = source if isinstance(source, bytes) else read(source)
+    picture = _picture(data, policy, MAX_PIXELS)
+    width, height = picture.image.size
+    if picture.as_is and len(data) <= 3 * width * height + _PASS_THROUGH_SLACK_BYTES:
+        return Prepared(data, "image/jpeg", width, height)
+    out = BytesIO()
+    if picture.lossless and max(width, height) <= PNG_UP_TO_PX:
+        picture.image.save(out, "PNG")
+        return Prepared(out.getvalue(), "image/png", width, height)
+    picture.image.save(out, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return Prepared(out.getvalue(), "image/jpeg", width, height)
+
+
+def decode(
+    data: bytes, *, policy: ImagePolicy | None = None, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """Return the picture in `data`, upright and in mode RGB; shrunk as `prepare` does by `policy`.
+
+    Raises: ImageTooLarge, ImageUnreadable.
+    """
+    return _picture(data, policy, max_pixels).image
+
+
+def read(path: Path | str) -> bytes:
+    """Return what a regular file holds; a FIFO or device of that name is refused without waiting.
+
+    Raises: ImageMissing, ImageTooLarge, ImageUnreadable.
+    """
+    flags = os.O_RDONLY
+    for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):
+        flags |= getattr(os, name, 0)
+    try:
+        with open(os.open(path, flags), "rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageUnreadable(f"the file is {_special(status.st_mode)}, not an image")
+            data = b"" if status.st_size > MAX_FILE_BYTES else file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        raise ImageMissing("the file is gone since it was found") from None
+    except PermissionError:
+        raise ImageMissing("the file may not be read by this user") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ImageUnreadable(f"the file cannot be read: {reason}") from error
+    if max(status.st_size, len(data)) > MAX_FILE_BYTES:
+        raise ImageTooLarge(
+            f"the file has {status.st_size / 1024**2:,.0f} MB; captiv opens up to 512 MB"
+        )
+    return data
+
+
+def fitted(size: tuple[int, int], policy: ImagePolicy) -> tuple[int, int]:
+    """Return the size in pixels to which `policy` shrinks a picture; no edge ever grows."""
+    edge = min(size) if policy.rule == "short" else max(size)
+    longest = LONGEST_EDGES * policy.size_px
+    scale = min(1.0, policy.size_px / edge)
+    width, height = (min(max(1, round(length * scale)), longest) for length in size)
+    return width, height
+
+
+def _picture(data: bytes, policy: ImagePolicy | None, max_pixels: int) -> _Picture:
+    kind = kind_of(data)
+    if kind is None:
+        raise ImageUnreadable(f"the file {unknown_kind(data)}")
+    try:
+        with DECODERS[kind](BytesIO(data)) as image:
+            return _shown(image, kind, data, policy, max_pixels)
+    except ImageError:
+        raise
+    except Exception as error:  # decoders raise anything: SyntaxError, zlib.error, struct.error, …
+        raise _explained(error, kind) from error
+
+
+def _shown(
+    image: ImageFile.ImageFile, kind: Kind, data: bytes, policy: ImagePolicy | None, max_pixels: int
+) -> _Picture:
+    full = image.size
+    if min(full) < 1:
+        raise ImageUnreadable(f"the file is a {kind} without a pixel")
+    target = fitted(full, policy) if policy else full
+    box = _reduce(image, target)
+    _refuse_more_than(max_pixels, image, full)
+    image.load()
+    turn = _turn(image)
+    shown: Image.Image = flattened(image)
+    profile = image.info.get("icc_profile")
+    as_is = (kind, image.mode, turn, target) == (Kind.JPEG, "RGB", None, full)
+    as_is = as_is and conversion(profile, "RGB") is None
+    if target != full:
+        shown = shown.resize(target, Image.Resampling.LANCZOS, box, reducing_gap=3.0)
+    shown = to_srgb(shown, profile)
+    if turn is not None:
+        shown = shown.transpose(turn)
+    if shown is image:
+        shown = image.copy()
+    shown.info = {}
+    return _Picture(shown, as_is, is_lossless(kind, data, image.info.get("compression")))
+
+
+def _reduce(
+    image: ImageFile.ImageFile, target: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Let a JPEG's decoder halve, to no less than twice `target`; return where the picture lies."""
+    drafted = image.draft(None, (2 * target[0], 2 * target[1]))
+    return drafted[1] if drafted else (0, 0, *image.size)
+
+
+def _refuse_more_than(max_pixels: int, image: ImageFile.ImageFile, full: tuple[int, int]) -> None:
+    """Raise ImageTooLarge for a picture that would take too much memory to decode.
+
+    A JPEG counts as its decoder reduces it, unless it comes in several scans: of those the decoder
+    keeps every coefficient until it has read the last.
+    """
+    counted = full if image.size != full and _has_scans(image) else image.size
+    if counted[0] * counted[1] > max_pixels:
+        raise ImageTooLarge(
+            f"the picture has {full[0]:,} x {full[1]:,} pixels;"
+            f" captiv decodes up to {max_pixels / 1e6:,.0f} million"
+        )
+
+
+def _has_scans(image: ImageFile.ImageFile) -> bool:
+    assert isinstance(image, JpegImagePlugin.JpegImageFile)
+    assert image.fp is not None
+    in_first_scan = image.fp.read(3)[2:]  # Pillow stops behind the marker of the first scan
+    return bool(image.info.get("progressive")) or in_first_scan != bytes([image.layers])
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """Return what makes the picture upright; it is shown as it lies where its EXIF is damaged."""
+    try:
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # EXIF is a small file system of its own, and its parser raises anything too
+        return None
+
+
+def _explained(error: Exception, kind: Kind) -> ImageError:
+    text = " ".join(str(error).split())[:120]
+    if isinstance(error, MemoryError):
+        return ImageTooLarge("the picture does not fit into this machine's memory")
+    if isinstance(error, Image.DecompressionBombError):
+        return ImageTooLarge(f"the picture has more pixels than captiv decodes ({text})")
+    if kind is Kind.GIF and "no more images" in text:
+        return ImageUnreadable("the file is a GIF with no frame")
+    if isinstance(error, EOFError) or "truncated" in text.lower():
+        return ImageUnreadable(f"the file is truncated: it ends before the {kind} picture does")
+    return ImageUnreadable(f"the file is a damaged {kind} picture ({text or type(error).__name__})")
+
+
+def _special(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "a FIFO" if stat.S_ISFIFO(mode) else "a device"

@@ -1,0 +1,1 @@
+"""Captions on disk: the sidecars beside the images."""

@@ -1,0 +1,272 @@
+"""The composition root: puts store, workers and dispatcher together, takes the lease, owns signals.
+
+A command enqueues its run and then either holds the lease and dispatches, or follows the process
+that does. When that one dies, or has finished its own run, the follower takes the lease and goes on with
+the run that it follows, and no other. The first signal drains, the second stops at once.
+"""
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+
+import anyio
+from anyio.abc import TaskGroup
+
+from captiv.catalog import ImagePolicy, family_named
+from captiv.core.jobs import Run, RunId, RunState, SessionId
+from captiv.core.spec import Captioning, RunSpec
+from captiv.dispatch.completions import Completions
+from captiv.dispatch.dispatcher import Dispatcher
+from captiv.dispatch.events import Reporter, Silence
+from captiv.dispatch.intake import Intake
+from captiv.dispatch.preparation import Preparation, leftover
+from captiv.dispatch.supply import Supply
+from captiv.errors import CaptivError, ConfigurationError, leading
+from captiv.settings import Paths, Settings, installation_secret
+from captiv.store import Connection, Lease, Store, jobs, lease, runs
+from captiv.workers import LocalWorker, UrlWorker, WorkerSource
+from captiv.workers.local import LocalSettings
+
+_log = logging.getLogger(__name__)
+
+_BEAT_S = 2.0
+_FOLLOW_S = 0.5
+ENGINE_VARIABLE = "CAPTIV_ENGINE"
+"""`module:attribute` of an engine for local workers instead of the family's; for tests."""
+ENGINE_OPTIONS_VARIABLE = "CAPTIV_ENGINE_OPTIONS"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended."""
+
+    run: Run
+    interrupted: bool = False
+    error: CaptivError | None = None
+    """Why no worker could be had."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 only when every image asked for has its caption."""
+        counts = self.run.counts
+        if self.interrupted and counts.open:
+            return 130
+        if self.error is not None:
+            return self.error.exit_code
+        return 1 if counts.open or counts.failed or counts.cancelled else 0
+
+
+def now_ms() -> int:
+    """Return the time as the store keeps it."""
+    return time.time_ns() // 1_000_000
+
+
+class Service:
+    """One command at work on the queue of one installation."""
+
+    def __init__(self, paths: Paths, settings: Settings, reporter: Reporter | None = None) -> None:
+        self._paths = paths
+        self._settings = settings
+        self._reporter = reporter or Silence()
+        self._specs: dict[RunId, RunSpec] = {}
+        self._dispatcher: Dispatcher | None = None
+        self._interrupted = False
+
+    async def caption(self, spec: RunSpec) -> Outcome:
+        """Do what `spec` asks for, or go on with it where it stopped."""
+        self._paths.make_data_dir()
+        with await anyio.to_thread.run_sync(Store.open, self._paths.database) as store:
+            run, resumed = await store.awrite(runs.open_run, spec, now_ms())
+            self._reporter.opened(run, resumed=resumed)
+            await self._name_others(store, run)
+            return await self._serve(store, run, scan=not (resumed and run.scanned and spec.selection.fixed))
+
+    async def resume(self, run_id: RunId) -> Outcome:
+        """Go on with a run that is in the job table, without looking for new images."""
+        self._paths.make_data_dir()
+        with await anyio.to_thread.run_sync(Store.open, self._paths.database) as store:
+            run = await store.aread(runs.get, run_id)
+            self._reporter.opened(run, resumed=True)
+            return await self._serve(store, run, scan=not run.scanned)
+
+    async def _name_others(self, store: Store, run: Run) -> None:
+        for other in await store.aread(runs.overlapping, run.spec):
+            self._reporter.warned(
+                f"Run {other.id} over the same folder, with other settings, is unfinished "
+                f"({other.counts.open} images). `captiv queue cancel {other.id}` sets it aside."
+            )
+
+    async def _serve(self, store: Store, run: Run, *, scan: bool) -> Outcome:
+        session = await store.awrite(
+            lease.begin_session, os.getpid(), socket.gethostname(), "follower", now_ms()
+        )
+        error: CaptivError | None = None
+        try:
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(self._watch_signals, tg.cancel_scope)
+                tg.start_soon(self._beat, store, session, run.id)
+                try:
+                    await self._work(store, session, run, scan)
+                except CaptivError as caught:
+                    error = caught
+                tg.cancel_scope.cancel()
+        except ExceptionGroup as group:
+            raise leading(group) from group
+        finally:
+            with anyio.CancelScope(shield=True):
+                await store.awrite(lease.end_session, session, now_ms())
+        return await self._outcome(store, run.id, error)
+
+    async def _outcome(self, store: Store, run_id: RunId, error: CaptivError | None) -> Outcome:
+        await store.awrite(runs.finish_if_complete, run_id, now_ms())
+        run = await store.aread(runs.get, run_id)
+        self._reporter.counted(run)
+        return Outcome(run, self._interrupted, error)
+
+    async def _work(self, store: Store, session: SessionId, run: Run, scan: bool) -> None:
+        async with anyio.create_task_group() as tg:
+            if scan:
+                tg.start_soon(self._scan, store, run)
+            await store.awrite(runs.want, run.id, session, now_ms())
+            with Lease(self._paths.lock_file) as held:
+                while not self._interrupted:
+                    if held.acquire():
+                        await self._dispatch(store, session, run.id)
+                        break
+                    if await self._followed(store, run.id):
+                        break
+                    await anyio.sleep(_FOLLOW_S)
+            if self._interrupted:
+                tg.cancel_scope.cancel()
+
+    async def _scan(self, store: Store, run: Run) -> None:
+        intake = Intake(store, run, self._reporter, now_ms=now_ms, on_added=self._stir)
+        await intake.scan()
+
+    def _stir(self) -> None:
+        if self._dispatcher is not None:
+            self._dispatcher.stir()
+
+    async def _followed(self, store: Store, run_id: RunId) -> bool:
+        """Report what the holder of the lease does; True when nothing is left to follow."""
+        run = await store.aread(runs.get, run_id)
+        self._reporter.counted(run)
+        self._reporter.phase("another captiv is at work; following it")
+        return run.state is not RunState.ACTIVE or (run.scanned and not run.counts.open)
+
+    # -- holding the lease -----------------------------------------------------------------------
+
+    async def _dispatch(self, store: Store, session: SessionId, run_id: RunId) -> None:
+        store.become_holder()
+        trace = self._paths.data_dir / "preparing"
+        suspects = await anyio.to_thread.run_sync(leftover, trace)
+        await store.awrite(lease.become_dispatcher, session, now_ms())
+        recovered = await store.awrite(jobs.recover, session, suspects)
+        _log.info("lease taken recovered=%d suspects=%d", recovered, len(suspects))
+        completions = Completions(
+            store, self._reporter, spec_of=self._specs.__getitem__, now_ms=now_ms
+        )
+        async with AsyncExitStack() as stack:
+            preparation = await stack.enter_async_context(Preparation(trace))
+            tg = await stack.enter_async_context(anyio.create_task_group())
+            tg.start_soon(completions.run)
+            self._dispatcher = Dispatcher(
+                store,
+                session,
+                provide=self._provider(store, session),
+                preparation=preparation,
+                completions=completions,
+                reporter=self._reporter,
+                specs=self._specs,
+                now_ms=now_ms,
+            )
+            if self._interrupted:
+                self._dispatcher.drain()
+            try:
+                await self._dispatcher.serve(run_id)
+            finally:
+                self._dispatcher = None
+                tg.cancel_scope.cancel()
+
+    def _provider(
+        self, store: Store, session: SessionId
+    ) -> Callable[[Run], tuple[WorkerSource, Supply]]:
+        secret = installation_secret(self._paths.secret_file)
+
+        def provide(run: Run) -> tuple[WorkerSource, Supply]:
+            supply = Supply(
+                store,
+                session,
+                installation=secret.id,
+                policy=_policy(run.spec.captioning),
+                specs=self._specs,
+            )
+            return self._source(run.spec), supply
+
+        return provide
+
+    def _source(self, spec: RunSpec) -> WorkerSource:
+        placement, captioning = spec.placement, spec.captioning
+        if placement.kind == "url":
+            token = self._settings.worker.token
+            if token is None:
+                raise ConfigurationError(
+                    "The worker's token is not known.",
+                    hint="Set CAPTIV_WORKER_TOKEN, or `captiv config set worker.token`.",
+                )
+            return UrlWorker(
+                placement.url or "", token.get_secret_value(), insecure=placement.insecure
+            )
+        local = LocalSettings(
+            model=captioning.model,
+            variant=captioning.variant,
+            source=captioning.source,
+            device=placement.device,
+            dtype=captioning.dtype,
+            batch_size=placement.batch_size,
+            engine=os.environ.get(ENGINE_VARIABLE),
+            engine_options=os.environ.get(ENGINE_OPTIONS_VARIABLE),
+        )
+        log = self._paths.log_file.with_name("worker.log")
+        return LocalWorker(local, folder=self._paths.data_dir, log=log)
+
+    # -- signals and signs of life ---------------------------------------------------------------
+
+    async def _beat(self, store: Store, session: SessionId, run_id: RunId) -> None:
+        """Keep the run wanted for as long as this command lives."""
+        while True:
+            await store.awrite(_still_there, run_id, session, now_ms())
+            await anyio.sleep(_BEAT_S)
+
+    async def _watch_signals(self, scope: anyio.CancelScope) -> None:
+        watched = [signal.SIGINT, signal.SIGTERM]
+        with suppress(AttributeError):
+            watched.append(signal.SIGHUP)
+        with anyio.open_signal_receiver(*watched) as received:
+            async for number in received:
+                if self._interrupted:
+                    scope.cancel()
+                    return
+                self._interrupted = True
+                self._reporter.warned(
+                    f"{signal.Signals(number).name}: finishing what is at the worker; "
+                    "once more stops at once."
+                )
+                if self._dispatcher is not None:
+                    self._dispatcher.drain()
+
+
+def _still_there(conn: Connection, run_id: RunId, session: SessionId, now: int) -> None:
+    lease.beat(conn, session, now)
+    runs.want(conn, run_id, session, now)
+
+
+def _policy(captioning: Captioning) -> ImagePolicy:
+    family = family_named(captioning.model)
+    assert family is not None
+    return family.image

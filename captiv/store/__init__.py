@@ -1,0 +1,9 @@
+"""The job table: the only place with SQL."""
+
+from sqlite3 import Connection
+
+from captiv.store import captions, ingest, jobs, lease, runs
+from captiv.store.connection import Store
+from captiv.store.lease import Lease
+
+__all__ = ["Connection", "Lease", "Store", "captions", "ingest", "jobs", "lease", "runs"]

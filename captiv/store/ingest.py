@@ -1,0 +1,109 @@
+"""How the images of a run become its jobs.
+
+A path is a job of a run once, however often it is scanned. A run that has been cancelled, or has
+finished, takes nothing more.
+"""
+
+import json
+from collections.abc import Sequence
+from sqlite3 import Connection
+
+from captiv.core.jobs import JobState, RunId
+from captiv.store import counts
+from captiv.store.texts import decode_path, encode_path, readable
+
+_ADD = "INSERT INTO jobs (run_id, path, created_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+
+
+def add_jobs(
+    conn: Connection, run_id: RunId, paths: Sequence[str], now_ms: int, *, limit: int | None = None
+) -> int:
+    """Make these images pending jobs; return how many were none before.
+
+    `limit` is how many jobs the run may have in all, kept ones not counted: they cost nothing.
+    """
+    if not _takes_more(conn, run_id):
+        return 0
+    rows = [(run_id, encode_path(path), now_ms) for path in paths]
+    if limit is None:
+        added = conn.executemany(_ADD, rows).rowcount if rows else 0
+    else:
+        added = _add_up_to(conn, rows, limit - _counted(conn, run_id))
+    counts.add(conn, run_id, added, JobState.PENDING)
+    return added
+
+
+def add_failed(
+    conn: Connection, run_id: RunId, failed: Sequence[tuple[str, str, str]], now_ms: int
+) -> int:
+    """Record images that the scan refuses: path, code, reason. Return how many are new."""
+    if not failed or not _takes_more(conn, run_id):
+        return 0
+    added = conn.executemany(
+        "INSERT INTO jobs (run_id, path, state, error_code, error, created_ms, finished_ms)"
+        " VALUES (?1, ?2, 'failed', ?3, ?4, ?5, ?5) ON CONFLICT DO NOTHING",
+        [(run_id, encode_path(path), code, readable(why), now_ms) for path, code, why in failed],
+    ).rowcount
+    counts.add(conn, run_id, added, JobState.FAILED)
+    return added
+
+
+def add_kept(conn: Connection, run_id: RunId, paths: Sequence[str], now_ms: int) -> int:
+    """Record images whose sidecar is not captiv's to replace; return how many are new."""
+    if not paths or not _takes_more(conn, run_id):
+        return 0
+    added = conn.executemany(
+        "INSERT INTO jobs (run_id, path, state, note, created_ms, finished_ms)"
+        " VALUES (?1, ?2, 'done', 'kept', ?3, ?3) ON CONFLICT DO NOTHING",
+        [(run_id, encode_path(path), now_ms) for path in paths],
+    ).rowcount
+    counts.add(conn, run_id, added, JobState.DONE)
+    counts.add_kept(conn, run_id, added)
+    return added
+
+
+def known(conn: Connection, run_id: RunId, paths: Sequence[str]) -> set[str]:
+    """Return which of these images are jobs of the run already, in whatever state."""
+    rows = conn.execute(
+        "SELECT jobs.path FROM json_each(?) AS wanted CROSS JOIN jobs"
+        " ON jobs.run_id=? AND jobs.path=wanted.value",
+        (json.dumps([encode_path(path) for path in paths]), run_id),
+    )
+    return {decode_path(path) for (path,) in rows}
+
+
+def set_skipped(conn: Connection, run_id: RunId, n: int) -> None:
+    """Record how many images the scan has skipped so far; a scan that starts over counts from 0.
+
+    Jobs of the run (see `known`) are not skipped images, though they may have a sidecar by now.
+    """
+    conn.execute("UPDATE runs SET skipped=? WHERE id=?", (n, run_id))
+
+
+def mark_scanned(conn: Connection, run_id: RunId) -> None:
+    """Record that every image that was asked for is a job."""
+    conn.execute("UPDATE runs SET scanned=1 WHERE id=?", (run_id,))
+
+
+def _takes_more(conn: Connection, run_id: RunId) -> bool:
+    row = conn.execute("SELECT 1 FROM runs WHERE id=? AND state='active'", (run_id,))
+    return row.fetchone() is not None
+
+
+def _counted(conn: Connection, run_id: RunId) -> int:
+    (n,) = conn.execute(
+        "SELECT pending + running + captioned + done + failed + cancelled - kept"
+        " FROM runs WHERE id=?",
+        (run_id,),
+    ).fetchone()
+    return int(n)
+
+
+def _add_up_to(conn: Connection, rows: Sequence[tuple[RunId, str, int]], room: int) -> int:
+    """Insert one by one: paths that are there already take no room."""
+    added = 0
+    for row in rows:
+        if added >= room:
+            break
+        added += conn.execute(_ADD, row).rowcount
+    return added

@@ -1,0 +1,341 @@
+"""The transitions of a job, one function each; `captiv.core.jobs` draws them.
+
+Every transition of a claimed job is fenced by its attempt and its state: whoever was taken a job
+away from can no longer move it, and is told so by what the function returns. A job that would go
+back to `pending` becomes `cancelled` instead when its run has been cancelled meanwhile. State names
+are literals in the SQL, for a partial index is not used with a parameter.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from sqlite3 import Connection
+
+from captiv.core.jobs import (
+    KEPT,
+    Failure,
+    Job,
+    JobId,
+    JobRow,
+    JobState,
+    Received,
+    RunId,
+    SessionId,
+    Unwritten,
+)
+from captiv.core.retry import CRASH_LIMIT, Death
+from captiv.errors import ImageCrashes, UsageError
+from captiv.store import captions, counts
+from captiv.store.texts import decode_path, readable
+
+_CLAIM = (
+    "UPDATE jobs SET state='running', attempt=attempt+1, session_id=?1, claimed_ms=?2"
+    " WHERE id IN (SELECT id FROM jobs INDEXED BY {index}"
+    " WHERE run_id=?3 AND state='pending' AND suspect={suspect} ORDER BY id LIMIT ?4)"
+    " RETURNING id, run_id, path, attempt, tries, crashes, suspect"
+)
+_CLAIM_USUAL = _CLAIM.format(index="jobs_pending", suspect=0)
+_CLAIM_SUSPECT = _CLAIM.format(index="jobs_suspect", suspect=1)
+
+
+def claim(
+    conn: Connection, run_id: RunId, limit: int, session_id: SessionId, now_ms: int
+) -> list[Job]:
+    """Take up to `limit` pending jobs of the run, the oldest first; suspects are left out."""
+    return _claim(conn, _CLAIM_USUAL, run_id, limit, session_id, now_ms)
+
+
+def claim_suspect(
+    conn: Connection, run_id: RunId, session_id: SessionId, now_ms: int
+) -> Job | None:
+    """Take the oldest suspect of the run, to be tried alone."""
+    return next(iter(_claim(conn, _CLAIM_SUSPECT, run_id, 1, session_id, now_ms)), None)
+
+
+def release(conn: Connection, jobs: Iterable[Job], *, suspects: Collection[JobId] = ()) -> int:
+    """Give claimed jobs back, uncharged, marking the suspects; return how many were still held."""
+    by_run: dict[RunId, list[Job]] = {}
+    for job in jobs:
+        by_run.setdefault(job.run_id, []).append(job)
+    released = 0
+    for run_id, held in by_run.items():
+        target, ended_ms = _back(conn, run_id)
+        n = conn.executemany(
+            f"UPDATE jobs SET state='{target}', finished_ms=?, session_id=NULL,"
+            " suspect=max(suspect, ?) WHERE id=? AND attempt=? AND state='running'",
+            [(ended_ms, job.id in suspects, job.id, job.attempt) for job in held],
+        ).rowcount
+        counts.move(conn, run_id, n, JobState.RUNNING, target)
+        released += n
+    return released
+
+
+def charge_try(conn: Connection, job: Job) -> bool:
+    """Give a job back that the engine broke on, one try dearer; return whether it was still held.
+
+    Something answered for it, so it is no suspect any more.
+    """
+    target, ended_ms = _back(conn, job.run_id)
+    n = conn.execute(
+        f"UPDATE jobs SET state='{target}', finished_ms=?, session_id=NULL, tries=tries+1,"
+        " suspect=0 WHERE id=? AND attempt=? AND state='running'",
+        (ended_ms, job.id, job.attempt),
+    ).rowcount
+    counts.move(conn, job.run_id, n, JobState.RUNNING, target)
+    return n == 1
+
+
+def charge_crash(
+    conn: Connection,
+    job: Job,
+    now_ms: int,
+    *,
+    weight: int = Death.CRASHED.weight,
+    limit: int = CRASH_LIMIT,
+) -> bool:
+    """Charge a suspect with the death of the process that worked on it alone.
+
+    Return whether that made it fail: the weights of its deaths have reached the limit. Otherwise it
+    is a pending suspect again.
+    """
+    if not _held(conn, job.id, job.attempt):
+        return False
+    conn.execute("UPDATE jobs SET crashes=crashes+? WHERE id=?", (weight, job.id))
+    (crashes,) = conn.execute("SELECT crashes FROM jobs WHERE id=?", (job.id,)).fetchone()
+    if crashes >= limit:
+        reason = "The process that worked on this image, and on no other, died of it repeatedly."
+        return fail(conn, [Failure(job, ImageCrashes.code, reason)], now_ms) == 1
+    release(conn, [job], suspects=[job.id])
+    return False
+
+
+def receive(conn: Connection, received: Sequence[Received], now_ms: int) -> list[Unwritten]:
+    """Keep these captions; once this is committed they are never computed again.
+
+    Return what is to be written, without those whose job was taken away meanwhile.
+    """
+    unwritten: list[Unwritten] = []
+    for item in received:
+        job = item.job
+        if not _held(conn, job.id, job.attempt):
+            continue
+        caption_id = captions.record_answer(conn, item, now_ms)
+        conn.execute(
+            "UPDATE jobs SET state='captioned', session_id=NULL, caption_id=? WHERE id=?",
+            (caption_id, job.id),
+        )
+        unwritten.append(Unwritten(job.id, job.run_id, job.attempt, job.path, readable(item.text)))
+    for run_id, n in Counter(item.run_id for item in unwritten).items():
+        counts.move(conn, run_id, n, JobState.RUNNING, JobState.CAPTIONED)
+    return unwritten
+
+
+def finish(conn: Connection, written: Iterable[tuple[JobId, int]], now_ms: int) -> int:
+    """End jobs whose file is written; return how many were not ended otherwise before."""
+    finished: Counter[RunId] = Counter()
+    for job_id, attempt in written:
+        row = conn.execute(
+            "UPDATE jobs SET state='done', finished_ms=?, error_code=NULL, error=NULL"
+            " WHERE id=? AND attempt=? AND state='captioned' RETURNING run_id",
+            (now_ms, job_id, attempt),
+        ).fetchone()
+        if row is not None:
+            finished[RunId(row[0])] += 1
+    for run_id, n in finished.items():
+        counts.move(conn, run_id, n, JobState.CAPTIONED, JobState.DONE)
+    return finished.total()
+
+
+def keep(conn: Connection, kept: Iterable[tuple[JobId, int]], now_ms: int) -> int:
+    """End claimed or captioned jobs whose sidecar is not captiv's to replace; return how many."""
+    ended: Counter[tuple[RunId, JobState]] = Counter()
+    for job_id, attempt in kept:
+        row = conn.execute(
+            "SELECT run_id, state FROM jobs"
+            " WHERE id=? AND attempt=? AND state IN ('running', 'captioned')",
+            (job_id, attempt),
+        ).fetchone()
+        if row is None:
+            continue
+        conn.execute(
+            "UPDATE jobs SET state='done', finished_ms=?, note=?, session_id=NULL, error_code=NULL,"
+            " error=NULL WHERE id=?",
+            (now_ms, KEPT, job_id),
+        )
+        ended[RunId(row[0]), JobState(row[1])] += 1
+    for (run_id, state), n in ended.items():
+        counts.move(conn, run_id, n, state, JobState.DONE)
+        counts.add_kept(conn, run_id, n)
+    return ended.total()
+
+
+def fail(conn: Connection, failures: Iterable[Failure], now_ms: int) -> int:
+    """End claimed jobs with a reason; return how many were still held."""
+    failed: Counter[RunId] = Counter()
+    for failure in failures:
+        text = None if failure.text is None else readable(failure.text)
+        job = failure.job
+        failed[job.run_id] += conn.execute(
+            "UPDATE jobs SET state='failed', finished_ms=?, session_id=NULL, error_code=?, error=?,"
+            " error_text=? WHERE id=? AND attempt=? AND state='running'",
+            (now_ms, failure.code, readable(failure.reason), text, job.id, job.attempt),
+        ).rowcount
+    for run_id, n in failed.items():
+        counts.move(conn, run_id, n, JobState.RUNNING, JobState.FAILED)
+    return failed.total()
+
+
+def note_unwritable(conn: Connection, refused: Iterable[tuple[JobId, int, str, str]]) -> int:
+    """Record why the files of captioned jobs cannot be written (id, attempt, code, reason)."""
+    return conn.executemany(
+        "UPDATE jobs SET error_code=?3, error=?4 WHERE id=?1 AND attempt=?2 AND state='captioned'",
+        [(job_id, attempt, code, readable(why)) for job_id, attempt, code, why in refused],
+    ).rowcount
+
+
+def unwritten(conn: Connection, run_id: RunId, after_id: JobId, limit: int) -> list[Unwritten]:
+    """Return a page of the run's captioned jobs, by id."""
+    rows = conn.execute(
+        "SELECT jobs.id, jobs.run_id, jobs.attempt, jobs.path, captions.text"
+        " FROM jobs INDEXED BY jobs_captioned CROSS JOIN captions ON captions.id=jobs.caption_id"
+        " WHERE jobs.run_id=? AND jobs.state='captioned' AND jobs.id>? ORDER BY jobs.id LIMIT ?",
+        (run_id, after_id, limit),
+    )
+    return [
+        Unwritten(job_id, run, attempt, decode_path(path), text)
+        for job_id, run, attempt, path, text in rows
+    ]
+
+
+def cancel(conn: Connection, run_id: RunId, now_ms: int) -> int:
+    """Cancel the run and its pending jobs; return how many.
+
+    Running jobs are left to the holder of the lease: what it gives back is cancelled, a caption
+    that still comes is kept and written. A run that has ended stays as it is.
+    """
+    row = conn.execute("SELECT 1 FROM runs WHERE id=? AND state='active'", (run_id,)).fetchone()
+    if row is None:
+        return 0
+    n = conn.execute(
+        "UPDATE jobs SET state='cancelled', finished_ms=? WHERE run_id=? AND state='pending'",
+        (now_ms, run_id),
+    ).rowcount
+    counts.cancel(conn, run_id, n, now_ms)
+    return n
+
+
+def retry(conn: Connection, run_id: RunId, code: str | None = None) -> int:
+    """Make the failed and cancelled jobs of the run pending again, their charges forgotten.
+
+    With `code`, only those that failed with it. The run is active again if anything is left to do.
+    Jobs that crashed what touched them are still tried alone. Return how many go on.
+
+    Raises:
+        UsageError: the same request goes on in another run already.
+    """
+    _refuse_twin(conn, run_id)
+    failed = conn.execute(
+        "UPDATE jobs SET state='pending', finished_ms=NULL, tries=0, crashes=0, error_code=NULL,"
+        " error=NULL, error_text=NULL, suspect=iif(error_code=?3, suspect, 0)"
+        " WHERE run_id=?1 AND state='failed' AND error_code=ifnull(?2, error_code)",
+        (run_id, code, ImageCrashes.code),
+    ).rowcount
+    cancelled = 0
+    if code is None:
+        cancelled = conn.execute(
+            "UPDATE jobs SET state='pending', finished_ms=NULL, tries=0, crashes=0"
+            " WHERE run_id=? AND state='cancelled'",
+            (run_id,),
+        ).rowcount
+    counts.reopen(conn, run_id, failed, cancelled)
+    return failed + cancelled
+
+
+def recover(conn: Connection, session_id: SessionId, suspects: Collection[JobId] = ()) -> int:
+    """Give back, uncharged, what every other session had claimed, marking the suspects.
+
+    Only for the holder of the lease: whoever claimed these is dead. Return how many there were.
+    """
+    conn.executemany(
+        "UPDATE jobs SET suspect=1 WHERE id=? AND state='running' AND session_id<>?",
+        [(job_id, session_id) for job_id in suspects],
+    )
+    runs = conn.execute(
+        "SELECT DISTINCT run_id FROM jobs INDEXED BY jobs_running"
+        " WHERE state='running' AND session_id<>?",
+        (session_id,),
+    ).fetchall()
+    recovered = 0
+    for (run_id,) in runs:
+        target, ended_ms = _back(conn, run_id)
+        n = conn.execute(
+            f"UPDATE jobs INDEXED BY jobs_running SET state='{target}', finished_ms=?,"
+            " session_id=NULL WHERE run_id=? AND state='running' AND session_id<>?",
+            (ended_ms, run_id, session_id),
+        ).rowcount
+        counts.move(conn, run_id, n, JobState.RUNNING, target)
+        recovered += n
+    return recovered
+
+
+def page(
+    conn: Connection, run_id: RunId, state: JobState | None, after_id: JobId, limit: int
+) -> list[JobRow]:
+    """Return a page of the run's jobs, by id, those in `state` only if it is given."""
+    only = f" AND state='{state}'" if state else ""
+    rows = conn.execute(
+        "SELECT id, path, state, error_code, error, note, tries, crashes FROM jobs"
+        f" WHERE run_id=? AND id>?{only} ORDER BY id LIMIT ?",
+        (run_id, after_id, limit),
+    )
+    return [JobRow(id_, decode_path(path), JobState(at), *rest) for id_, path, at, *rest in rows]
+
+
+def failure_groups(conn: Connection, run_id: RunId, limit: int = 100) -> list[tuple[str, str, int]]:
+    """Return the codes and reasons of the run's failures, how many each, the most frequent first."""
+    rows = conn.execute(
+        "SELECT error_code, error, count(*) AS n FROM jobs WHERE run_id=? AND state='failed'"
+        " GROUP BY error_code, error ORDER BY n DESC, error_code, error LIMIT ?",
+        (run_id, limit),
+    )
+    return [(code, reason, n) for code, reason, n in rows]
+
+
+def _claim(
+    conn: Connection, sql: str, run_id: RunId, limit: int, session_id: SessionId, now_ms: int
+) -> list[Job]:
+    rows = conn.execute(sql, (session_id, now_ms, run_id, limit)).fetchall()
+    counts.move(conn, run_id, len(rows), JobState.PENDING, JobState.RUNNING)
+    rows.sort()  # by id: the order of RETURNING is arbitrary
+    return [
+        Job(id_, run, decode_path(path), attempt, tries, crashes, bool(suspect))
+        for id_, run, path, attempt, tries, crashes, suspect in rows
+    ]
+
+
+def _held(conn: Connection, job_id: JobId, attempt: int) -> bool:
+    """Whether this claim still stands."""
+    row = conn.execute(
+        "SELECT 1 FROM jobs WHERE id=? AND attempt=? AND state='running'", (job_id, attempt)
+    )
+    return row.fetchone() is not None
+
+
+def _back(conn: Connection, run_id: RunId) -> tuple[JobState, int | None]:
+    """Return the state that a claimed job of the run goes back to, and its finished_ms then."""
+    state, ended_ms = conn.execute(
+        "SELECT state, finished_ms FROM runs WHERE id=?", (run_id,)
+    ).fetchone()
+    return (JobState.CANCELLED, ended_ms) if state == "cancelled" else (JobState.PENDING, None)
+
+
+def _refuse_twin(conn: Connection, run_id: RunId) -> None:
+    twin = conn.execute(
+        "SELECT twin.id FROM runs JOIN runs AS twin USING (fingerprint)"
+        " WHERE runs.id=? AND twin.id<>runs.id AND twin.state='active'",
+        (run_id,),
+    ).fetchone()
+    if twin is not None:
+        raise UsageError(
+            f"Run {run_id} asks for the same as run {twin[0]}, which is unfinished.",
+            hint=f"Retry run {twin[0]} instead.",
+        )

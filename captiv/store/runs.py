@@ -1,0 +1,206 @@
+"""Runs: what was asked for, how far it is, and which of them somebody waits for.
+
+A run is `active` while something of it is open or its scan is not over, then `finished`;
+`cancelled` when set aside. Of one fingerprint at most one run is active. A run is served while a
+living process wants it, which that process repeats every few seconds: nobody else's run is taken
+over.
+"""
+
+import json
+from dataclasses import fields
+from pathlib import PurePath
+from sqlite3 import Connection
+
+from captiv.core.jobs import Counts, Run, RunId, RunState, SessionId
+from captiv.core.spec import RunSpec, Selection
+from captiv.errors import UsageError
+from captiv.store import jobs
+
+SMALL = 20
+"""A run of at most so many images, all of them known, goes before longer ones."""
+
+_COUNTS = tuple(field.name for field in fields(Counts))
+_TOTAL = "(pending + running + captioned + done + failed + cancelled)"
+_COLUMNS = "id, state, spec, fingerprint, priority, scanned, created_ms, finished_ms, " + ", ".join(
+    _COUNTS
+)
+
+
+def open_run(conn: Connection, spec: RunSpec, now_ms: int, priority: int = 0) -> tuple[Run, bool]:
+    """Return the run for this request, and whether it is an unfinished one that goes on.
+
+    One that goes on takes the new placement, and the higher priority; unless its set of images is
+    fixed, it is not scanned until it has been scanned again.
+    """
+    fingerprint = spec.fingerprint()
+    row = conn.execute(
+        "SELECT id FROM runs WHERE fingerprint=? AND state='active'", (fingerprint,)
+    ).fetchone()
+    text = json.dumps(spec.model_dump(mode="json"))
+    if row is None:
+        cursor = conn.execute(
+            "INSERT INTO runs (fingerprint, priority, spec, created_ms) VALUES (?, ?, ?, ?)",
+            (fingerprint, priority, text, now_ms),
+        )
+        assert cursor.lastrowid is not None
+        return get(conn, RunId(cursor.lastrowid)), False
+    conn.execute(
+        "UPDATE runs SET spec=?, priority=max(priority, ?), scanned=min(scanned, ?) WHERE id=?",
+        (text, priority, spec.selection.fixed, row[0]),
+    )
+    return get(conn, RunId(row[0])), True
+
+
+def find(conn: Connection, run_id: RunId) -> Run | None:
+    """Return the run, or None if there is none of that number."""
+    row = conn.execute(f"SELECT {_COLUMNS} FROM runs WHERE id=?", (run_id,)).fetchone()
+    return None if row is None else _run(row)
+
+
+def get(conn: Connection, run_id: RunId) -> Run:
+    """Return the run.
+
+    Raises:
+        UsageError: there is none of that number.
+    """
+    run = find(conn, run_id)
+    if run is None:
+        raise UsageError(f"There is no run {run_id}.", hint="`captiv queue list` shows the runs.")
+    return run
+
+
+def page(conn: Connection, before_id: RunId | None, limit: int) -> list[Run]:
+    """Return a page of runs, the newest first, older than `before_id` if it is given."""
+    rows = conn.execute(
+        f"SELECT {_COLUMNS} FROM runs WHERE id<ifnull(?, 9223372036854775807)"
+        " ORDER BY id DESC LIMIT ?",
+        (before_id, limit),
+    )
+    return [_run(row) for row in rows]
+
+
+def active(conn: Connection) -> list[Run]:
+    """Return every run that is neither finished nor cancelled, the oldest first."""
+    rows = conn.execute(f"SELECT {_COLUMNS} FROM runs WHERE state='active' ORDER BY id")
+    return [_run(row) for row in rows]
+
+
+def overlapping(conn: Connection, spec: RunSpec) -> list[Run]:
+    """Return the unfinished runs that ask for something else of the same files or folders."""
+    fingerprint = spec.fingerprint()
+    return [
+        run
+        for run in active(conn)
+        if run.fingerprint != fingerprint and _share(run.spec.selection, spec.selection)
+    ]
+
+
+def want(conn: Connection, run_id: RunId, session_id: SessionId, now_ms: int) -> None:
+    """Ask the holder of the lease to serve this run; to be repeated while somebody waits for it."""
+    conn.execute(
+        "UPDATE runs SET wanted_by=?, wanted_ms=? WHERE id=?", (session_id, now_ms, run_id)
+    )
+
+
+def wanted(conn: Connection, since_ms: int) -> list[Run]:
+    """Return the active runs that were wanted since then, in the order in which they are served.
+
+    The highest priority first; then those of a few images, all of them known; then by age.
+    """
+    rows = conn.execute(
+        f"SELECT {_COLUMNS} FROM runs WHERE state='active' AND wanted_ms>=?"
+        f" ORDER BY priority DESC, scanned=1 AND {_TOTAL}<={SMALL} DESC, id",
+        (since_ms,),
+    )
+    return [_run(row) for row in rows]
+
+
+def finish_if_complete(conn: Connection, run_id: RunId, now_ms: int) -> bool:
+    """Finish the run if it is scanned and nothing of it is open; return whether that was so."""
+    cursor = conn.execute(
+        "UPDATE runs SET state='finished', finished_ms=? WHERE id=? AND state='active'"
+        " AND scanned=1 AND pending+running+captioned=0",
+        (now_ms, run_id),
+    )
+    return cursor.rowcount == 1
+
+
+def set_aside(conn: Connection, run_id: RunId, now_ms: int) -> int:
+    """Cancel the run in favour of another; return how many jobs that cancelled."""
+    return jobs.cancel(conn, run_id, now_ms)
+
+
+def actual_counts(conn: Connection, run_id: RunId) -> Counts:
+    """Count the run's jobs one by one; slow, some 0.3 s for a million."""
+    by_state = {
+        str(state): n
+        for state, n in conn.execute(
+            "SELECT state, count(*) FROM jobs WHERE run_id=? GROUP BY state", (run_id,)
+        )
+    }
+    (kept,) = conn.execute(
+        "SELECT count(*) FROM jobs WHERE run_id=? AND note='kept'", (run_id,)
+    ).fetchone()
+    return Counts(**by_state, kept=kept, skipped=get(conn, run_id).counts.skipped)
+
+
+def check_counts(conn: Connection) -> list[tuple[Run, Counts]]:
+    """Return the runs whose counters are wrong, each with what they should be."""
+    rows = conn.execute(f"SELECT {_COLUMNS} FROM runs ORDER BY id").fetchall()
+    checked = ((run, actual_counts(conn, run.id)) for run in map(_run, rows))
+    return [(run, counts) for run, counts in checked if run.counts != counts]
+
+
+def recount(conn: Connection, run_id: RunId) -> Counts:
+    """Set the run's counters to what its jobs say, and return them."""
+    counts = actual_counts(conn, run_id)
+    setting = ", ".join(f"{name}=?" for name in _COUNTS)
+    values = [getattr(counts, name) for name in _COUNTS]
+    conn.execute(f"UPDATE runs SET {setting} WHERE id=?", (*values, run_id))
+    return counts
+
+
+def clear(conn: Connection, run_id: RunId | None = None) -> int:
+    """Delete the ended runs, or this one, with their jobs; return how many runs. Captions stay.
+
+    A run that still has something open, be it only a file to write, is left.
+    """
+    ended = conn.execute(
+        "SELECT id FROM runs WHERE state<>'active' AND pending+running+captioned=0"
+        " AND id=ifnull(?, id)",
+        (run_id,),
+    ).fetchall()
+    conn.executemany("DELETE FROM jobs WHERE run_id=?", ended)
+    conn.executemany("DELETE FROM runs WHERE id=?", ended)
+    return len(ended)
+
+
+def _run(row: tuple[object, ...]) -> Run:
+    id_, state, spec, fingerprint, priority, scanned, created_ms, finished_ms, *counted = row
+    return Run(
+        id=RunId(id_),  # type: ignore[arg-type]
+        state=RunState(str(state)),
+        spec=RunSpec.model_validate(json.loads(spec)),  # type: ignore[arg-type]
+        fingerprint=fingerprint,  # type: ignore[arg-type]
+        priority=priority,  # type: ignore[arg-type]
+        scanned=bool(scanned),
+        created_ms=created_ms,  # type: ignore[arg-type]
+        finished_ms=finished_ms,  # type: ignore[arg-type]
+        counts=Counts(*counted),  # type: ignore[arg-type]
+    )
+
+
+def _share(one: Selection, other: Selection) -> bool:
+    """Whether the two may name the same image."""
+    return any(
+        _within(a, b, deep=other.recursive) or _within(b, a, deep=one.recursive)
+        for a in map(PurePath, one.roots)
+        for b in map(PurePath, other.roots)
+    )
+
+
+def _within(inner: PurePath, outer: PurePath, *, deep: bool) -> bool:
+    """Whether `inner`, a file or a folder, is `outer` or may be read with it."""
+    if inner == outer or inner.parent == outer:
+        return True
+    return deep and inner.is_relative_to(outer)

@@ -1,0 +1,221 @@
+"""The tables as they are declared: what the migrations lead to, and the tests compare with.
+
+Imported by tests and by whoever writes a migration, never at run time: SQLModel takes longer to
+import than captiv takes to start, and its objects are 25 times slower than SQL text. Column types
+are explicit, for STRICT tables know no others. Times are integer milliseconds since 1970.
+
+Ids of runs and jobs are never used again (AUTOINCREMENT): a worker remembers a job's answer under
+its id, and captions outlive the run that made them.
+"""
+
+from sqlalchemy import (
+    DDL,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    Text,
+    UniqueConstraint,
+    event,
+    text,
+)
+from sqlmodel import Field, SQLModel
+
+
+def _integer(*, default: int | None = None) -> Column[int]:
+    return Column(
+        Integer, nullable=False, server_default=None if default is None else text(str(default))
+    )
+
+
+def _text(*, default: str | None = None) -> Column[str]:
+    return Column(Text, nullable=False, server_default=default)
+
+
+class Session(SQLModel, table=True):
+    """One process at work on the queue."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        CheckConstraint("kind IN ('dispatcher', 'follower')", name="kind_is_known"),
+        {"sqlite_strict": True},
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
+    pid: int = Field(sa_column=_integer())
+    host: str = Field(sa_column=_text())
+    kind: str = Field(sa_column=_text())
+    started_ms: int = Field(sa_column=_integer())
+    seen_ms: int = Field(sa_column=_integer())
+    ended_ms: int | None = Field(default=None, sa_column=Column(Integer))
+
+
+class Run(SQLModel, table=True):
+    """One request of a person, and how many of its jobs are in each state."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        CheckConstraint("state IN ('active', 'finished', 'cancelled')", name="state_is_known"),
+        CheckConstraint("scanned IN (0, 1)", name="scanned_is_a_flag"),
+        CheckConstraint(
+            "(finished_ms IS NULL) = (state = 'active')", name="finished_ms_of_the_ended"
+        ),
+        CheckConstraint("(wanted_by IS NULL) = (wanted_ms IS NULL)", name="wanted_by_and_when"),
+        CheckConstraint(
+            "min(pending, running, captioned, done, failed, cancelled, kept, skipped) >= 0",
+            name="counters_are_counts",
+        ),
+        CheckConstraint(
+            "state <> 'finished' OR (scanned = 1 AND pending + running + captioned = 0)",
+            name="finished_has_nothing_open",
+        ),
+        CheckConstraint(
+            "state <> 'cancelled' OR pending = 0", name="cancelled_has_nothing_pending"
+        ),
+        Index("runs_active", "fingerprint", unique=True, sqlite_where=text("state = 'active'")),
+        {"sqlite_strict": True, "sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
+    fingerprint: str = Field(sa_column=_text())
+    state: str = Field(sa_column=_text(default="active"))
+    priority: int = Field(sa_column=_integer(default=0))
+    spec: str = Field(sa_column=_text())
+    """The RunSpec as JSON."""
+    scanned: int = Field(sa_column=_integer(default=0))
+    created_ms: int = Field(sa_column=_integer())
+    finished_ms: int | None = Field(default=None, sa_column=Column(Integer))
+    wanted_by: int | None = Field(
+        default=None, sa_column=Column(Integer, ForeignKey("sessions.id"))
+    )
+    """The session that asked last for this run to be served, and when."""
+    wanted_ms: int | None = Field(default=None, sa_column=Column(Integer))
+    pending: int = Field(sa_column=_integer(default=0))
+    running: int = Field(sa_column=_integer(default=0))
+    captioned: int = Field(sa_column=_integer(default=0))
+    done: int = Field(sa_column=_integer(default=0))
+    failed: int = Field(sa_column=_integer(default=0))
+    cancelled: int = Field(sa_column=_integer(default=0))
+    kept: int = Field(sa_column=_integer(default=0))
+    """Of `done`."""
+    skipped: int = Field(sa_column=_integer(default=0))
+    """Images that are no jobs, for they had a sidecar."""
+
+
+class Caption(SQLModel, table=True):
+    """One text of one image. Rows are appended only; two triggers refuse anything else."""
+
+    __tablename__ = "captions"
+    __table_args__ = (
+        CheckConstraint("source IN ('model', 'hand', 'import')", name="source_is_known"),
+        CheckConstraint("(model IS NOT NULL) = (source = 'model')", name="model_of_the_models"),
+        CheckConstraint("(job_id IS NOT NULL) = (source = 'model')", name="job_of_the_models"),
+        Index("captions_path", "path", "id"),
+        {"sqlite_strict": True},
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
+    path: str = Field(sa_column=_text())
+    text: str = Field(sa_column=_text())
+    hash: str = Field(sa_column=_text())
+    """See `captiv.core.texts.content_hash`."""
+    source: str = Field(sa_column=_text())
+    run_id: int | None = Field(default=None, sa_column=Column(Integer))
+    """No foreign key: captions outlive their run and job."""
+    job_id: int | None = Field(default=None, sa_column=Column(Integer))
+    model: str | None = Field(default=None, sa_column=Column(Text))
+    variant: str | None = Field(default=None, sa_column=Column(Text))
+    prompt: str | None = Field(default=None, sa_column=Column(Text))
+    settings: str | None = Field(default=None, sa_column=Column(Text))
+    """Generation settings as JSON."""
+    seed: int | None = Field(default=None, sa_column=Column(Integer))
+    tokens: int | None = Field(default=None, sa_column=Column(Integer))
+    created_ms: int = Field(sa_column=_integer())
+
+
+class Job(SQLModel, table=True):
+    """One image of one run; `captiv.core.jobs` draws its states."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("run_id", "path", name="once_in_a_run"),
+        CheckConstraint(
+            "state IN ('pending', 'running', 'captioned', 'done', 'failed', 'cancelled')",
+            name="state_is_known",
+        ),
+        CheckConstraint("suspect IN (0, 1)", name="suspect_is_a_flag"),
+        CheckConstraint("min(attempt, tries, crashes) >= 0", name="charges_are_counts"),
+        CheckConstraint(
+            "(session_id IS NOT NULL) = (state = 'running')", name="session_of_the_running"
+        ),
+        CheckConstraint(
+            "claimed_ms IS NOT NULL OR state <> 'running'", name="claimed_ms_of_the_running"
+        ),
+        CheckConstraint("note IS NULL OR (note = 'kept' AND state = 'done')", name="kept_is_done"),
+        CheckConstraint(
+            "CASE WHEN state = 'captioned' THEN caption_id IS NOT NULL"
+            " WHEN state = 'done' THEN caption_id IS NOT NULL OR note IS NOT NULL"
+            " ELSE caption_id IS NULL END",
+            name="caption_of_the_captioned",
+        ),
+        CheckConstraint(
+            "(error_code IS NULL) = (error IS NULL)"
+            " AND (error_code IS NOT NULL OR state <> 'failed')"
+            " AND (error_code IS NULL OR state IN ('failed', 'captioned'))"
+            " AND (error_text IS NULL OR state = 'failed')",
+            name="error_of_the_failed",
+        ),
+        CheckConstraint(
+            "(finished_ms IS NOT NULL) = (state IN ('done', 'failed', 'cancelled'))",
+            name="finished_ms_of_the_ended",
+        ),
+        Index("jobs_run", "run_id", "id"),
+        Index(
+            "jobs_pending", "run_id", "id", sqlite_where=text("state = 'pending' AND suspect = 0")
+        ),
+        Index(
+            "jobs_suspect", "run_id", "id", sqlite_where=text("state = 'pending' AND suspect = 1")
+        ),
+        Index("jobs_running", "run_id", "id", sqlite_where=text("state = 'running'")),
+        Index("jobs_captioned", "run_id", "id", sqlite_where=text("state = 'captioned'")),
+        Index("jobs_failed", "run_id", "id", sqlite_where=text("state = 'failed'")),
+        {"sqlite_strict": True, "sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
+    run_id: int = Field(sa_column=Column(Integer, ForeignKey("runs.id"), nullable=False))
+    path: str = Field(sa_column=_text())
+    """See `captiv.store.texts.encode_path`."""
+    state: str = Field(sa_column=_text(default="pending"))
+    attempt: int = Field(sa_column=_integer(default=0))
+    """How often it was claimed; with the state, the fence of every later transition."""
+    tries: int = Field(sa_column=_integer(default=0))
+    crashes: int = Field(sa_column=_integer(default=0))
+    suspect: int = Field(sa_column=_integer(default=0))
+    session_id: int | None = Field(
+        default=None, sa_column=Column(Integer, ForeignKey("sessions.id"))
+    )
+    caption_id: int | None = Field(
+        default=None, sa_column=Column(Integer, ForeignKey("captions.id"))
+    )
+    note: str | None = Field(default=None, sa_column=Column(Text))
+    error_code: str | None = Field(default=None, sa_column=Column(Text))
+    """Why it failed; of a captioned job, why its file could not be written."""
+    error: str | None = Field(default=None, sa_column=Column(Text))
+    error_text: str | None = Field(default=None, sa_column=Column(Text))
+    """The answer that was no caption."""
+    created_ms: int = Field(sa_column=_integer())
+    claimed_ms: int | None = Field(default=None, sa_column=Column(Integer))
+    finished_ms: int | None = Field(default=None, sa_column=Column(Integer))
+
+
+for _name, _change in (("not_changed", "UPDATE"), ("not_deleted", "DELETE")):
+    event.listen(
+        SQLModel.metadata.tables["captions"],
+        "after_create",
+        DDL(  # type: ignore[no-untyped-call]
+            f"CREATE TRIGGER captions_are_{_name} BEFORE {_change} ON captions"
+            " BEGIN SELECT raise(ABORT, 'captions are append-only'); END"
+        ),
+    )

@@ -1,0 +1,1 @@
+"""What tests need in place of a GPU, a RunPod account and photographs."""

@@ -1,0 +1,181 @@
+"""What travels between captiv and a worker: one protocol for a pod, a child process and a stranger's box.
+
+- ``GET /health`` (no token): `Health`; 503 until `ready`.
+- ``POST /api/caption``: one image, as the raw body with a `CaptionRequest` in the `REQUEST_HEADER`
+  (ASCII JSON, at most `MAX_REQUEST_HEADER_BYTES`), or as ``multipart/form-data`` (field ``image``,
+  the rest as fields). ``Prefer: wait=N`` (RFC 7240): 200 `CaptionReply` within N seconds, else 202
+  with a relative ``Location``.
+- ``Idempotency-Key`` names the work, never the attempt; ``GET /api/caption/{key}`` asks again.
+- ``GET /api/models``: `ModelsReply`; ``GET /api/modes/{model}``: `ModesReply`.
+- Errors: ``application/problem+json`` (RFC 9457), a `Problem` with one of captiv's error codes.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PROTOCOL = 1
+"""Version of this protocol; a worker that speaks another is refused in words."""
+
+REQUEST_HEADER = "Captiv-Request"
+KEY_HEADER = "Idempotency-Key"
+WORKER_HEADER = "Captiv-Worker"
+"""On every answer of a worker: its boot id. An answer without it came from a proxy."""
+
+MAX_REQUEST_HEADER_BYTES = 4096
+MAX_WAIT_S = 60.0
+"""No answer is awaited longer: RunPod's proxy cuts any response that takes 100 s."""
+
+MAX_IMAGE_BYTES = 32 * 1024 * 1024
+"""Largest body a worker reads; captiv sends some 40 KB, curl may send an original."""
+
+PROBLEM_TYPE = "application/problem+json"
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Reply(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Generation(_Value):
+    """How the model decodes. None leaves a setting to the family's own default."""
+
+    max_new_tokens: Annotated[int, Field(ge=1, le=4096)] | None = None
+    min_new_tokens: Annotated[int, Field(ge=0, le=4096)] | None = None
+    num_beams: Annotated[int, Field(ge=1, le=32)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=5)] | None = None
+    """0 is greedy; above, tokens are sampled."""
+    top_k: Annotated[int, Field(ge=0, le=1000)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+
+    def over(self, defaults: "Generation") -> "Generation":
+        """Return these settings with what is None taken from `defaults`."""
+        own = self.model_dump(exclude_none=True)
+        return defaults.model_copy(update=own)
+
+
+class CaptionRequest(_Value):
+    """What to do with one image.
+
+    captiv sends the finished `prompt`; a person with curl may name a `mode` and options instead,
+    and the worker builds the prompt from the same catalog.
+    """
+
+    model: str | None = None
+    variant: str | None = None
+    mode: str | None = None
+    prompt: str | None = None
+    prompt_options: tuple[str, ...] = ()
+    prompt_variables: dict[str, str] = Field(default_factory=dict)
+    generation: Generation = Generation()
+
+
+class CaptionReply(_Reply):
+    """One caption, and how it came about."""
+
+    caption: str
+    model: str
+    variant: str
+    prompt: str | None = None
+    finish: Literal["stop", "length"] = "stop"
+    """`length`: the answer hit max_new_tokens."""
+    tokens: int = 0
+    batch: int = 1
+    """How many images the engine captioned together."""
+    engine_s: float = 0.0
+    key: str | None = None
+    boot_id: str = ""
+
+
+class Loading(_Reply):
+    """How far a loading worker is."""
+
+    phase: str
+    done_bytes: int | None = None
+    total_bytes: int | None = None
+
+
+class Health(_Reply):
+    """What a worker tells anyone: no secrets."""
+
+    status: Literal["loading", "ready", "failed"]
+    worker: str
+    boot_id: str
+    protocol: int = PROTOCOL
+    version: str = ""
+    model: str | None = None
+    variant: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+    max_batch: int = 1
+    permits: int = 1
+    """How many images the worker holds at once; beyond that it answers 429."""
+    loading: Loading | None = None
+    code: str | None = None
+    reason: str | None = None
+    """Why it `failed`, in a sentence that says what to do."""
+
+
+class ModeInfo(_Reply):
+    """One mode of a family."""
+
+    name: str
+    prompt: str | None
+    description: str = ""
+
+
+class VariantInfo(_Reply):
+    """One variant of a family."""
+
+    name: str
+    source: str
+    download_bytes: int | None = None
+    vram_gb: dict[str, float] = Field(default_factory=dict)
+
+
+class ModelInfo(_Reply):
+    """One family as the catalog has it."""
+
+    name: str
+    title: str
+    variants: list[VariantInfo]
+    default_variant: str
+    modes: list[str]
+    options: list[str]
+    generation: Generation
+    licence: str = ""
+    note: str = ""
+
+
+class ModelsReply(_Reply):
+    """The catalog of this worker and what it has loaded."""
+
+    loaded: str | None
+    loaded_variant: str | None
+    source: str | None = None
+    models: list[ModelInfo]
+
+
+class ModesReply(_Reply):
+    """The modes and prompt options of one family."""
+
+    model: str
+    modes: list[ModeInfo]
+    options: dict[str, str]
+
+
+class Problem(_Reply):
+    """An error, as RFC 9457 has it, with captiv's stable `code`."""
+
+    title: str
+    status: int
+    detail: str
+    code: str
+    type: str = "about:blank"
+    suspect: bool = False
+    """With `unknown_key`: the worker's last life ended while this work was in its running batch."""

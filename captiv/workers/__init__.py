@@ -1,0 +1,16 @@
+"""Where captions come from: a worker is a URL and a token, wherever it runs."""
+
+from captiv.workers.client import WorkerClient, check_transport
+from captiv.workers.local import LocalWorker
+from captiv.workers.source import Address, Ended, WorkerSource
+from captiv.workers.url import UrlWorker
+
+__all__ = [
+    "Address",
+    "Ended",
+    "LocalWorker",
+    "UrlWorker",
+    "WorkerClient",
+    "WorkerSource",
+    "check_transport",
+]

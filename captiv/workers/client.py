@@ -1,0 +1,242 @@
+"""The protocol of `captiv.wire` over one pooled HTTP client, with httpx2's errors turned into captiv's.
+
+Every call has a deadline. An answer that does not carry the worker's header came from something in
+between (a proxy while a pod starts, or after it is gone) and counts as unreachable.
+"""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx2
+from pydantic import ValidationError
+
+from captiv import __version__
+from captiv.errors import (
+    CaptivError,
+    ConfigurationError,
+    ImageError,
+    UnknownKey,
+    WorkerError,
+    WorkerMismatch,
+    WorkerNotReady,
+    WorkerOverloaded,
+    WorkerRejected,
+    WorkerUnreachable,
+    error_class,
+)
+from captiv.wire import (
+    KEY_HEADER,
+    MAX_REQUEST_HEADER_BYTES,
+    PROTOCOL,
+    REQUEST_HEADER,
+    WORKER_HEADER,
+    CaptionReply,
+    CaptionRequest,
+    Health,
+    ModelsReply,
+    Problem,
+)
+
+_CONNECT_S = 10.0
+_ANSWER_S = 15.0
+"""How long past the asked-for wait an answer may take: the network and a busy machine."""
+
+_Answer = TypeVar("_Answer", Health, ModelsReply, CaptionReply, Problem)
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def check_transport(url: str, *, insecure: bool) -> None:
+    """Refuse to send a token in clear over a network.
+
+    Raises:
+        ConfigurationError: not an http(s) URL, or http to another machine without `insecure`.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(f"{url!r} is not the URL of a worker.", hint="It looks like https://host:port.")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not insecure:
+        raise ConfigurationError(
+            f"{url} would carry the token and your images in clear.",
+            hint="Use https, or --insecure if the network between is your own.",
+        )
+
+
+class WorkerClient:
+    """One worker, spoken to with its token."""
+
+    def __init__(self, url: str, token: str, *, connections: int = 128) -> None:
+        self.url = url.rstrip("/")
+        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+        self._http = httpx2.AsyncClient(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {token}", "User-Agent": f"captiv/{__version__}"},
+            limits=limits,
+            timeout=httpx2.Timeout(_ANSWER_S, connect=_CONNECT_S, pool=None),
+            verify=_tls(self.url),
+            trust_env=urlsplit(self.url).hostname not in _LOOPBACK,
+        )
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._http.aclose()
+
+    async def health(self) -> Health:
+        """Return what the worker says of itself, whatever its status.
+
+        Raises:
+            WorkerUnreachable: no answer of a captiv worker.
+            WorkerMismatch: it speaks another protocol.
+        """
+        async with _seam(self.url):
+            response = await self._http.get("/health")
+        _require_worker(response, self.url)
+        health = _parse(Health, response)
+        if health.protocol != PROTOCOL:
+            raise WorkerMismatch(
+                f"The worker at {self.url} speaks protocol {health.protocol}; this captiv speaks {PROTOCOL}.",
+                hint="Install the same version of captiv on both sides.",
+            )
+        return health
+
+    async def models(self) -> ModelsReply:
+        """Return the worker's catalog: the first call that proves the token.
+
+        Raises:
+            WorkerRefused: the token is wrong.
+        """
+        async with _seam(self.url):
+            response = await self._http.get("/api/models")
+        return _parse(ModelsReply, _good(response, self.url))
+
+    async def caption(
+        self, image: bytes, media_type: str, request: CaptionRequest, key: str, *, wait_s: float
+    ) -> CaptionReply | None:
+        """Send one image and return its caption, or None if it is not ready within `wait_s`.
+
+        Raises:
+            ImageError: the worker cannot read this image.
+            WorkerOverloaded: no permit is free.
+            WorkerError: anything else that is not the image's fault.
+        """
+        header = request.model_dump_json(exclude_defaults=True)
+        headers = {KEY_HEADER: key, "Content-Type": media_type, "Prefer": f"wait={wait_s:g}"}
+        ascii_header = _ascii(header)
+        async with _seam(self.url):
+            if len(ascii_header) <= MAX_REQUEST_HEADER_BYTES:
+                headers[REQUEST_HEADER] = ascii_header
+                response = await self._http.post(
+                    "/api/caption", content=image, headers=headers, timeout=self._timeout(wait_s)
+                )
+            else:
+                headers.pop("Content-Type")
+                response = await self._http.post(
+                    "/api/caption",
+                    data=_fields(request),
+                    files={"image": ("image", image, media_type)},
+                    headers=headers,
+                    timeout=self._timeout(wait_s),
+                )
+        return self._answer(response)
+
+    async def result(self, key: str, *, wait_s: float) -> CaptionReply | None:
+        """Ask again for the work under `key`; None if it is still under way after `wait_s`.
+
+        Raises:
+            UnknownKey: the worker does not know it (a new life, or too long ago).
+        """
+        async with _seam(self.url):
+            response = await self._http.get(
+                f"/api/caption/{quote(key, safe='')}",
+                headers={"Prefer": f"wait={wait_s:g}"},
+                timeout=self._timeout(wait_s),
+            )
+        return self._answer(response)
+
+    def _answer(self, response: httpx2.Response) -> CaptionReply | None:
+        good = _good(response, self.url)
+        return None if good.status_code == 202 else _parse(CaptionReply, good)
+
+    def _timeout(self, wait_s: float) -> httpx2.Timeout:
+        return httpx2.Timeout(wait_s + _ANSWER_S, connect=_CONNECT_S, pool=None)
+
+
+def _tls(url: str) -> ssl.SSLContext | bool:
+    """Loading the system's roots takes 20 ms that a loopback worker does not need."""
+    return not url.startswith("http://")
+
+
+def _ascii(text: str) -> str:
+    """Escape what is not ASCII: JSON inside an HTTP header."""
+    return "".join(c if ord(c) < 128 else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    raw = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{raw[i]:02x}{raw[i + 1]:02x}" for i in range(0, len(raw), 2))
+
+
+def _fields(request: CaptionRequest) -> dict[str, str]:
+    """Return the request as form fields, for one that is too long for a header."""
+    fields: dict[str, Any] = request.model_dump(exclude_none=True, exclude_defaults=True)
+    generation = fields.pop("generation", {})
+    return {name: str(value) for name, value in {**fields, **generation}.items()}
+
+
+@asynccontextmanager
+async def _seam(url: str) -> AsyncIterator[None]:
+    try:
+        yield
+    except (httpx2.TransportError, httpx2.StreamError) as error:
+        reason = str(error) or type(error).__name__
+        raise WorkerUnreachable(f"The worker at {url} does not answer: {reason}") from error
+    except httpx2.InvalidURL as error:
+        raise ConfigurationError(f"{url!r} is not the URL of a worker: {error}") from error
+
+
+def _require_worker(response: httpx2.Response, url: str) -> None:
+    if WORKER_HEADER not in response.headers:
+        raise WorkerUnreachable(f"No captiv worker answers at {url} (HTTP {response.status_code}).")
+
+
+def _good(response: httpx2.Response, url: str) -> httpx2.Response:
+    """Return a 2xx answer of the worker, or raise its problem as captiv's error."""
+    _require_worker(response, url)
+    if response.status_code < 300:
+        return response
+    raise _problem(response, _parse(Problem, response))
+
+
+def _problem(response: httpx2.Response, problem: Problem) -> CaptivError:
+    cls = error_class(problem.code)
+    if cls is WorkerOverloaded:
+        return WorkerOverloaded(problem.detail, retry_after_s=_retry_after(response))
+    if cls is UnknownKey:
+        return UnknownKey(problem.detail, suspect=problem.suspect)
+    if cls is not None and issubclass(cls, ImageError | WorkerError):
+        return cls(problem.detail)
+    if response.status_code == 503:
+        return WorkerNotReady(problem.detail)
+    if 400 <= response.status_code < 500:
+        return WorkerRejected(problem.detail)
+    return WorkerError(problem.detail)
+
+
+def _retry_after(response: httpx2.Response) -> float:
+    try:
+        return min(60.0, max(0.05, float(response.headers.get("Retry-After", "1"))))
+    except ValueError:
+        return 1.0
+
+
+def _parse(cls: type[_Answer], response: httpx2.Response) -> _Answer:
+    try:
+        return cls.model_validate_json(response.content)
+    except ValidationError as error:
+        raise WorkerMismatch(
+            f"The answer of {response.request.url.path} is not one of this protocol.",
+            hint="Install the same version of captiv on both sides.",
+        ) from error

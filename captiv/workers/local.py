@@ -1,0 +1,171 @@
+"""A worker on this machine: the same server as in a pod, started as a child process on loopback.
+
+The child reads its token from standard input and ends when that closes, which the kernel does when
+captiv dies of whatever cause: a local worker never outlives captiv. It runs in a session of its own,
+so that Ctrl-C reaches captiv alone and what is in flight can be drained.
+"""
+
+import json
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO
+
+import anyio
+from anyio.abc import Process
+
+from captiv.core.retry import Death
+from captiv.errors import ModelError, NoWorker
+from captiv.workers.source import Address, Ended, OnPhase
+
+_START_S = 60.0
+"""How long the server may take to listen: it does so before it loads the model."""
+_STOP_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSettings:
+    """How the child is started."""
+
+    model: str
+    variant: str
+    source: str
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_size: int | None = None
+    engine: str | None = None
+    """`module:attribute` of an engine of one's own; None takes the family's, which needs torch."""
+    engine_options: str | None = None
+
+
+class LocalWorker:
+    """Starts the child, knows how it died, starts another, ends it."""
+
+    def __init__(self, settings: LocalSettings, *, folder: Path, log: Path) -> None:
+        """Args: `folder` holds the batch file, `log` collects the worker's own log."""
+        self._settings = settings
+        self._batch_file = folder / "worker-batch.json"
+        self._log_path = log
+        self._log: IO[bytes] | None = None
+        self._process: Process | None = None
+
+    def describe(self) -> str:
+        """Name the worker for a person."""
+        return "this machine"
+
+    async def start(self, on_phase: OnPhase) -> Address:
+        """Start the child and return its address once it listens.
+
+        Raises:
+            ModelError: torch is not installed, and the engine needs it.
+            NoWorker: the child does not start.
+        """
+        if self._settings.engine is None:
+            _require_torch()
+        on_phase("starting a worker on this machine")
+        await self.stop()
+        token = secrets.token_urlsafe(32)
+        self._process = await self._spawn()
+        try:
+            with anyio.fail_after(_START_S):
+                await self._send_token(token)
+                url = await self._listening()
+        except (TimeoutError, OSError, anyio.BrokenResourceError, anyio.EndOfStream, ValueError) as error:
+            await self.stop()
+            raise NoWorker(
+                "The worker on this machine does not start.", hint=f"Its log: {self._log_path}"
+            ) from error
+        return Address(url, token)
+
+    async def ended(self) -> Ended | None:
+        """Return how the child died, or None while it lives."""
+        process = self._process
+        if process is None or process.returncode is None:
+            return None
+        code = process.returncode
+        death = Death.KILLED if code == -signal.SIGKILL else Death.CRASHED
+        reason = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return Ended(death, await anyio.to_thread.run_sync(self._batch_keys), reason)
+
+    async def stop(self) -> None:
+        """Close its standard input, wait, and kill it if it does not end by itself."""
+        process, self._process = self._process, None
+        if process is not None:
+            with anyio.CancelScope(shield=True):
+                await _end(process)
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+        await anyio.to_thread.run_sync(lambda: self._batch_file.unlink(missing_ok=True))
+
+    async def _spawn(self) -> Process:
+        self._log = await anyio.to_thread.run_sync(_open_log, self._log_path)
+        return await anyio.open_process(
+            self._command(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            start_new_session=True,
+        )
+
+    def _command(self) -> Sequence[str]:
+        s = self._settings
+        command = [sys.executable, "-m", "captiv_worker", "--stdin-token", "--host", "127.0.0.1"]
+        command += ["--port", "0", "--name", "local", "--model", s.model, "--variant", s.variant]
+        command += ["--source", s.source, "--device", s.device, "--dtype", s.dtype]
+        command += ["--batch-file", str(self._batch_file)]
+        if s.batch_size is not None:
+            command += ["--max-batch", str(s.batch_size)]
+        if s.engine is not None:
+            command += ["--engine", s.engine, "--engine-options", s.engine_options or "{}"]
+        return command
+
+    async def _send_token(self, token: str) -> None:
+        assert self._process is not None and self._process.stdin is not None
+        await self._process.stdin.send(f"{token}\n".encode())
+
+    async def _listening(self) -> str:
+        assert self._process is not None and self._process.stdout is not None
+        line = b""
+        while b"\n" not in line:
+            line += await self._process.stdout.receive()
+        return str(json.loads(line.split(b"\n", 1)[0])["url"])
+
+    def _batch_keys(self) -> frozenset[str]:
+        try:
+            return frozenset(json.loads(self._batch_file.read_bytes() or b"[]"))
+        except (OSError, ValueError):
+            return frozenset()
+
+
+def _require_torch() -> None:
+    """Say what to install, without paying for the import of torch."""
+    if find_spec("torch") is None or find_spec("transformers") is None:
+        raise ModelError(
+            "Captioning on this machine needs torch, which is not installed.",
+            hint="pip install 'captiv[local]', or use --worker URL.",
+        )
+
+
+def _open_log(path: Path) -> IO[bytes]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("ab")
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is None and process.stdin is not None:
+        try:
+            await process.stdin.aclose()
+        except (OSError, anyio.BrokenResourceError):
+            pass
+    with anyio.move_on_after(_STOP_S):
+        await process.wait()
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
+    await process.aclose()

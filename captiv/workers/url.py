@@ -1,0 +1,28 @@
+"""A worker that somebody else runs: `--worker URL`."""
+
+from captiv.workers.client import check_transport
+from captiv.workers.source import Address, Ended, OnPhase
+
+
+class UrlWorker:
+    """A worker known only by its URL; it is neither started nor ended here."""
+
+    def __init__(self, url: str, token: str, *, insecure: bool = False) -> None:
+        check_transport(url, insecure=insecure)
+        self._address = Address(url.rstrip("/"), token)
+
+    async def start(self, on_phase: OnPhase) -> Address:
+        """Return the address as it was given."""
+        on_phase(f"connecting to {self._address.url}")
+        return self._address
+
+    async def ended(self) -> Ended | None:
+        """Return None: whether it comes back cannot be known from here."""
+        return None
+
+    def describe(self) -> str:
+        """Name the worker for a person."""
+        return self._address.url
+
+    async def stop(self) -> None:
+        """Leave it as it is."""

@@ -1,0 +1,86 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from captiv.core.naming import (
+    IMAGE_EXTENSIONS,
+    checked_extension,
+    collisions,
+    is_image_name,
+    sidecar_path,
+)
+from captiv.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("image", "stem", "full"),
+    [
+        ("a.jpg", "a.txt", "a.jpg.txt"),
+        ("/x.y/a.b.JPG", "/x.y/a.b.txt", "/x.y/a.b.JPG.txt"),
+        ("/x.y/a", "/x.y/a.txt", "/x.y/a.txt"),
+        ("/x/.jpg", "/x/.jpg.txt", "/x/.jpg.txt"),
+        ("/x/..jpg", "/x/..jpg.txt", "/x/..jpg.txt"),
+        ("/x/a\n b'\"😀\udcff.png", "/x/a\n b'\"😀\udcff.txt", "/x/a\n b'\"😀\udcff.png.txt"),
+    ],
+)
+def test_a_sidecar_lies_beside_its_image(image, stem, full):
+    assert sidecar_path(image) == stem
+    assert sidecar_path(image, naming="full") == full
+
+
+@pytest.mark.parametrize("image", ["notes.txt", "notes.TXT", "a.caption"])
+@pytest.mark.parametrize("naming", ["stem", "full"])
+def test_a_sidecar_is_never_the_image_itself(image, naming):
+    extension = "." + image.rpartition(".")[2].lower()
+    assert sidecar_path(image, extension=extension, naming=naming) == image + extension
+
+
+@given(name=st.text(st.characters(exclude_characters="/\0"), min_size=1), naming=st.sampled_from(["stem", "full"]))
+def test_any_name_gives_another_name_in_the_same_folder(name, naming):
+    path = sidecar_path(f"/pictures/{name}", naming=naming)
+    assert path != f"/pictures/{name}"
+    assert path.startswith("/pictures/")
+    assert path.count("/") == 2
+    assert path.endswith(".txt")
+
+
+def test_images_that_would_share_a_sidecar_are_named_in_order():
+    names = ["a.jpg", "a.png", "b.jpg", "A.webp"]
+    assert collisions(names) == {"a.txt": ["a.jpg", "a.png"]}
+    assert collisions(names, ignore_case=True) == {"a.txt": ["a.jpg", "a.png", "A.webp"]}
+    assert collisions(names, naming="full") == {}
+
+
+def test_accents_stored_in_two_ways_collide_where_the_disk_takes_them_for_one():
+    assert collisions(["e\u0301.jpg", "\u00e9.png"]) == {}
+    assert len(collisions(["e\u0301.jpg", "\u00e9.png"], ignore_case=True)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "extension"),
+    [(".txt", ".txt"), ("caption", ".caption"), (" .cap ", ".cap"), ("tags.txt", ".tags.txt")],
+)
+def test_an_extension_is_taken_with_or_without_its_dot(text, extension):
+    assert checked_extension(text) == extension
+
+
+@pytest.mark.parametrize("text", ["", ".", "a/b", "a\\b", "a\0", "a\nb", "txt.", "a:b", "../x"])
+def test_what_cannot_end_a_file_name_is_no_extension(text):
+    with pytest.raises(UsageError, match="cannot end a file name"):
+        checked_extension(text)
+
+
+@pytest.mark.parametrize("extension", sorted(IMAGE_EXTENSIONS))
+def test_an_images_extension_is_refused(extension):
+    with pytest.raises(UsageError, match="would replace images"):
+        checked_extension(extension.upper())
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.JPEG", "/x/a.b.Tiff", "a.avif", "._a.jpg"])
+def test_image_names_are_told_by_their_ending_in_any_case(name):
+    assert is_image_name(name)
+
+
+@pytest.mark.parametrize("name", ["a", "jpg", ".jpg", "a.jpg.txt", "a.heic", "a.jpg/b", ""])
+def test_other_names_are_not(name):
+    assert not is_image_name(name)

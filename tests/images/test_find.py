@@ -1,0 +1,208 @@
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from captiv.images.find import Folder, find
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="names and files that Windows lacks")
+
+
+def made(root: Path, *names: str) -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    return root
+
+
+def images(folders: list[Folder], root: Path) -> list[str]:
+    return [os.path.relpath(image, root) for folder in folders for image in folder.images]
+
+
+def problems(folders: list[Folder]) -> list[tuple[str, str]]:
+    return [(Path(p.path).name, p.reason) for folder in folders for p in folder.problems]
+
+
+def test_a_folder_gives_its_images_sorted_and_every_name(tmp_path):
+    made(tmp_path, "b.JPG", "a.png", "a.txt", "notes.md", "sub/c.jpg")
+    (folder,) = find([tmp_path], recursive=False)
+    assert folder.path == str(tmp_path)
+    assert folder.images == (str(tmp_path / "a.png"), str(tmp_path / "b.JPG"))
+    assert folder.names == {"b.JPG", "a.png", "a.txt", "notes.md", "sub"}
+    assert folder.problems == ()
+
+
+def test_every_known_extension_is_an_image_in_any_case(tmp_path):
+    names = "jpg jpeg jpe jfif png webp gif bmp dib tif tiff avif".split()
+    made(tmp_path, *(f"{name}.{name.title()}" for name in names), "x.heic", "x.svg", "jpg")
+    (folder,) = find([tmp_path], recursive=False)
+    assert len(folder.images) == len(names)
+
+
+def test_a_recursive_scan_goes_folder_by_folder_in_the_order_of_names(tmp_path):
+    made(tmp_path, "z.jpg", "b/2.jpg", "b/1.jpg", "a/deep/x.jpg", "a/y.jpg")
+    found = list(find([tmp_path], recursive=True))
+    assert images(found, tmp_path) == ["z.jpg", "a/y.jpg", "a/deep/x.jpg", "b/1.jpg", "b/2.jpg"]
+
+
+def test_a_scan_streams(tmp_path):
+    made(tmp_path, "a/1.jpg", "b/2.jpg")
+    scan = find([tmp_path], recursive=True)
+    assert [next(scan).path, next(scan).path] == [str(tmp_path), str(tmp_path / "a")]
+    shutil.rmtree(tmp_path / "b")
+    assert problems(list(scan)) == [("b", "does not exist")]
+
+
+def test_a_scan_forgets_the_folders_behind_it(tmp_path):
+    for n in range(20):
+        made(tmp_path, *(f"{n:02}/{i}-{'x' * 100}.jpg" for i in range(200)))
+    tracemalloc.start()
+    count = sum(len(folder.images) for folder in find([tmp_path], recursive=True))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 4000
+    assert peak < 500_000  # all 4,000 paths and names are 1.7 MB
+
+
+def test_hidden_files_and_folders_are_passed_over(tmp_path):
+    made(tmp_path, "._a.jpg", ".captiv-0123456789abcdef", ".git/x.jpg", ".hidden.png", "a.jpg")
+    found = list(find([tmp_path], recursive=True))
+    assert images(found, tmp_path) == ["a.jpg"]
+    assert ".hidden.png" in found[0].names
+
+
+def test_a_hidden_file_or_folder_named_as_a_root_is_taken(tmp_path):
+    made(tmp_path, ".a.jpg", ".pictures/b.jpg")
+    found = list(find([tmp_path / ".pictures", tmp_path / ".a.jpg"], recursive=False))
+    assert images(found, tmp_path) == [".pictures/b.jpg", ".a.jpg"]
+
+
+def test_files_named_one_by_one_come_as_one_folder_that_knows_their_sidecars(tmp_path):
+    made(tmp_path, "b.jpg", "a.jpg", "a.txt", "c.jpg")
+    (folder,) = find([tmp_path / "b.jpg", tmp_path / "a.jpg"], recursive=False)
+    assert images([folder], tmp_path) == ["a.jpg", "b.jpg"]
+    assert "a.txt" in folder.names
+
+
+def test_what_is_named_twice_is_found_once(tmp_path, monkeypatch):
+    made(tmp_path, "a/1.jpg", "a/b/2.jpg", "a/.3.jpg")
+    monkeypatch.chdir(tmp_path)
+    roots = ["a", "a/b", tmp_path / "a/b/2.jpg", "./a/../a/1.jpg", "a/.3.jpg", "a/1.jpg", "a"]
+    found = list(find([Path(root) for root in roots], recursive=True))
+    assert images(found, tmp_path) == ["a/.3.jpg", "a/1.jpg", "a/b/2.jpg"]
+
+
+def test_roots_that_are_no_images_are_problems_and_the_rest_is_found(tmp_path):
+    made(tmp_path, "a.jpg", "notes.txt", "photo.heic")
+    roots = [tmp_path / name for name in ("gone", "gone.jpg", "notes.txt", "a.jpg/x.jpg", "photo.heic")]
+    found = list(find([*roots, tmp_path], recursive=False))
+    assert problems(found) == [
+        ("gone", "does not exist"),
+        ("gone.jpg", "does not exist"),
+        ("notes.txt", "is not an image captiv knows"),
+        ("x.jpg", "does not exist"),
+        ("photo.heic", "is not an image captiv knows"),
+    ]
+    assert images(found, tmp_path) == ["a.jpg"]
+
+
+@posix
+def test_fifos_and_sockets_are_no_images(tmp_path):
+    made(tmp_path, "a.jpg")
+    os.mkfifo(tmp_path / "fifo.jpg")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s.png"))
+        found = list(find([tmp_path], recursive=True))
+    assert images(found, tmp_path) == ["a.jpg"]
+    assert problems(found) == []
+    named = list(find([tmp_path / "fifo.jpg"], recursive=False))
+    assert problems(named) == [("fifo.jpg", "is neither a file nor a folder")]
+
+
+@posix
+def test_links_to_files_are_images_and_links_to_nothing_are_problems(tmp_path):
+    made(tmp_path, "store/1", "in/real.jpg")
+    (tmp_path / "in/link.jpg").symlink_to("../store/1")
+    (tmp_path / "in/broken.jpg").symlink_to("../store/2")
+    (tmp_path / "in/self.jpg").symlink_to("self.jpg")
+    (tmp_path / "in/broken.txt").symlink_to("../store/2")
+    found = list(find([tmp_path / "in"], recursive=True))
+    assert images(found, tmp_path) == ["in/link.jpg", "in/real.jpg"]
+    assert sorted(name for name, _ in problems(found)) == ["broken.jpg", "self.jpg"]
+
+
+@posix
+def test_linked_folders_are_followed_and_loops_visited_once(tmp_path):
+    made(tmp_path, "in/z/1.jpg", "out/2.jpg")
+    (tmp_path / "in/a_loop").symlink_to("..")
+    (tmp_path / "in/b_self").symlink_to(".")
+    (tmp_path / "in/c_same").symlink_to("z")
+    (tmp_path / "in/d_out").symlink_to("../out")
+    found = list(find([tmp_path / "in"], recursive=True))
+    assert sorted(images(found, tmp_path)) == ["in/a_loop/out/2.jpg", "in/z/1.jpg"]
+    assert problems(found) == []
+
+
+@posix
+def test_without_recursion_a_linked_folder_is_only_a_root(tmp_path):
+    made(tmp_path, "real/1.jpg", "in/2.jpg")
+    (tmp_path / "in/link").symlink_to("../real")
+    assert images(list(find([tmp_path / "in"], recursive=False)), tmp_path) == ["in/2.jpg"]
+    assert images(list(find([tmp_path / "in/link"], recursive=False)), tmp_path) == ["in/link/1.jpg"]
+
+
+@posix
+@pytest.mark.parametrize(
+    "name", [b"a b.jpg", b"'\"$(x).jpg", b"new\nline.jpg", "😀.jpg".encode(), b"\xff\xfe\xe9.jpg", b"-rf.jpg"]
+)
+def test_any_name_survives(tmp_path, name):
+    folder = os.path.join(os.fsencode(tmp_path), b"in \xff\n")
+    os.mkdir(folder)
+    with open(os.path.join(folder, name), "wb") as file:
+        file.write(b"here")
+    (found,) = [f for f in find([tmp_path], recursive=True) if f.images]
+    assert os.fsencode(found.images[0]) == os.path.join(folder, name)
+    assert Path(found.images[0]).read_bytes() == b"here"
+
+
+@posix
+def test_folders_that_may_not_be_read_are_problems(tmp_path):
+    made(tmp_path, "in/a.jpg", "in/locked/b.jpg", "in/z/c.jpg")
+    (tmp_path / "in/locked").chmod(0)
+    script = (
+        "import sys, os, pathlib\n"
+        "if os.getuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "from captiv.images.find import find\n"
+        "for folder in find([pathlib.Path('in'), pathlib.Path('in/locked/b.jpg')], recursive=True):\n"
+        "    print([os.path.basename(i) for i in folder.images], [p.reason for p in folder.problems])\n"
+    )
+    # The listing runs as nobody, because permissions do not bind root; Python itself stays readable.
+    for parent in tmp_path.parents:
+        if parent.owner() == tmp_path.owner() and parent.name.startswith("pytest-"):
+            parent.chmod(0o755)
+    tmp_path.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", "import captiv.images.find\n" + script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (tmp_path / "in/locked").chmod(0o755)
+    assert done.stdout.splitlines() == [
+        "[] ['may not be read by this user']",
+        "['a.jpg'] []",
+        "[] ['may not be read by this user']",
+        "['c.jpg'] []",
+    ]
+
+
+def test_no_roots_give_nothing():
+    assert list(find([], recursive=True)) == []

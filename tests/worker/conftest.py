@@ -1,0 +1,293 @@
+"""Real servers for the tests: in a thread of this process, or as the child process it is in life."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import captiv_worker
+import httpx2
+import pytest
+import uvicorn
+from captiv_worker.__main__ import configure
+from captiv_worker.auth import digest
+from captiv_worker.settings import Settings
+from captiv_worker.worker import Worker
+from PIL import Image
+
+import captiv
+
+TOKEN = "a-token-of-the-tests"
+AUTH = {"Authorization": f"Bearer {TOKEN}"}
+SCRIPTED = "captiv.testing.engine:ScriptedEngine"
+DEADLINE_S = 30.0
+
+ROOTS = os.pathsep.join(
+    str(Path(str(package.__file__)).parent.parent) for package in (captiv, captiv_worker)
+)
+
+
+def picture(colour: str | tuple[int, int, int] = "red", size: tuple[int, int] = (24, 24)) -> bytes:
+    """Return a PNG of one colour."""
+    out = io.BytesIO()
+    Image.new("RGB", size, colour).save(out, "PNG")
+    return out.getvalue()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Return as soon as a condition holds; fail if it never does."""
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not holds():
+        assert time.monotonic() < deadline_s, "the condition never held"
+        time.sleep(0.005)
+
+
+@dataclass
+class Served:
+    """A worker that answers, and a client with its token."""
+
+    worker: Worker
+    server: uvicorn.Server
+    url: str
+    client: httpx2.Client
+    deaths: list[bool] = field(default_factory=list)
+
+    def caption(
+        self,
+        image: bytes,
+        *,
+        key: str | None = None,
+        wait: int | None = None,
+        **request: Any,
+    ) -> httpx2.Response:
+        headers = {"Content-Type": "image/png", "Captiv-Request": json.dumps(request)}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        if wait is not None:
+            headers["Prefer"] = f"wait={wait}"
+        return self.client.post("/api/caption", content=image, headers=headers)
+
+    def again(self, key: str, *, wait: int = 30) -> httpx2.Response:
+        return self.client.get(f"/api/caption/{key}", headers={"Prefer": f"wait={wait}"})
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@contextmanager
+def serving(settings: Settings, clock: Callable[[], float], *, ready: bool) -> Iterator[Served]:
+    deaths: list[bool] = []
+    worker = Worker(settings, died=lambda: deaths.append(True), clock=clock)
+    config = configure(worker)
+    config.timeout_graceful_shutdown = 1
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        with httpx2.Client(base_url=url, headers=AUTH, timeout=DEADLINE_S) as client:
+            if ready:
+                until(lambda: worker.status.health.status != "loading")
+            yield Served(worker, server, url, client, deaths)
+    finally:
+        server.should_exit = True
+        thread.join(DEADLINE_S)
+
+
+Serve = Callable[..., Served]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Start servers; the scripted engine unless the settings name something else."""
+    with ExitStack() as stack:
+
+        def start(
+            *,
+            script: dict[str, Any] | None = None,
+            clock: Callable[[], float] = time.monotonic,
+            ready: bool = True,
+            **given: Any,
+        ) -> Served:
+            values: dict[str, Any] = {
+                "token_sha256": digest(TOKEN),
+                "model": "blip",
+                "engine": SCRIPTED,
+                "engine_options": script or {},
+                "port": 0,
+            } | given
+            return stack.enter_context(serving(Settings(**values), clock, ready=ready))
+
+        yield start
+
+
+@dataclass
+class Hold:
+    """Keeps a scripted engine inside its batch."""
+
+    started: Path
+    held: Path
+
+    @property
+    def script(self) -> dict[str, str]:
+        return {"touch": str(self.started), "hold": str(self.held)}
+
+    def wait(self) -> None:
+        until(self.started.exists)
+
+    def release(self) -> None:
+        self.held.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def hold(tmp_path: Path) -> Iterator[Hold]:
+    held = Hold(tmp_path / "started", tmp_path / "held")
+    held.held.touch()
+    yield held
+    held.release()
+
+
+@dataclass
+class Child:
+    """A worker as a child process, with its token on standard input."""
+
+    process: subprocess.Popen[str]
+    listening: dict[str, str]
+    log: Path
+    client: httpx2.Client
+
+    def ready(self) -> "Child":
+        until(lambda: self.client.get("/health").json()["status"] == "ready")
+        return self
+
+
+Spawn = Callable[..., Child]
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": ROOTS, **more}
+
+
+@pytest.fixture
+def spawn(tmp_path: Path) -> Iterator[Spawn]:
+    """Start child processes, and end those that a test leaves."""
+    with ExitStack() as stack:
+
+        def start(
+            *arguments: str,
+            script: dict[str, Any] | None = None,
+            env: dict[str, str] | None = None,
+            engine: bool = True,
+        ) -> Child:
+            log = tmp_path / f"log-{time.monotonic_ns()}"
+            line = [sys.executable, "-m", "captiv_worker", "--stdin-token", *arguments]
+            if engine:
+                line += ["--engine", SCRIPTED, "--engine-options", json.dumps(script or {})]
+            with log.open("w") as errors:
+                process = subprocess.Popen(
+                    line,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    env=environment(**(env or {})),
+                    text=True,
+                )
+            stack.callback(_end, process)
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(TOKEN + "\n")
+            process.stdin.flush()
+            listening = json.loads(process.stdout.readline())
+            client = stack.enter_context(
+                httpx2.Client(base_url=listening["url"], headers=AUTH, timeout=DEADLINE_S)
+            )
+            return Child(process, listening, log, client)
+
+        yield start
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate(timeout=DEADLINE_S)
+
+
+_WORDS = [
+    "a",
+    "photography",
+    "of",
+    "dog",
+    "cat",
+    "red",
+    "blue",
+    "green",
+    "circle",
+    "square",
+    "on",
+    "under",
+    "big",
+    "small",
+    "the",
+    "sky",
+]
+
+
+@pytest.fixture(scope="session")
+def tiny_blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a BLIP checkpoint of random weights that says different things of different pictures."""
+    import torch
+    from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipProcessor
+    from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+
+    home = tmp_path_factory.mktemp("tiny_blip")
+    path = home / "tiny"
+    vocabulary = home / "vocab.txt"
+    vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[SEP]", "[CLS]", "[MASK]", *_WORDS]) + "\n")
+    tokenizer = BertTokenizer(str(vocabulary))
+    tokenizer.add_special_tokens({"bos_token": "[DEC]"})
+    size = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4}
+    config = BlipConfig(
+        text_config={
+            **size,
+            "vocab_size": len(tokenizer),
+            "num_hidden_layers": 2,
+            "max_position_embeddings": 32,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.sep_token_id,
+            "sep_token_id": tokenizer.sep_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+        vision_config={
+            **size,
+            "num_hidden_layers": 2,
+            "image_size": 32,
+            "patch_size": 8,
+            "initializer_range": 0.02,
+        },
+    )
+    torch.manual_seed(11)
+    model = BlipForConditionalGeneration(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.copy_(torch.randn_like(parameter) * 0.25)
+    model.save_pretrained(path)
+    pixels = BlipImageProcessorPil(size={"height": 32, "width": 32})
+    BlipProcessor(pixels, tokenizer).save_pretrained(path)
+    return path

@@ -1,0 +1,110 @@
+"""From what the command line names to weights in a local directory, and their family."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from captiv.catalog import Family, ModelChoice, Variant, choose, choose_source, default_family
+from captiv.catalog.model import BUILTIN
+from captiv.errors import ModelError
+
+Report = Callable[[str, int | None, int | None], None]
+"""Told the phase, and the bytes done and to do where they are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """One checkpoint, here."""
+
+    choice: ModelChoice
+    source: str
+    path: Path
+
+
+def named(model: str | None, variant: str | None, source: str | None) -> ModelChoice | None:
+    """Return what the catalog has under these names; None if only the weights can tell the family.
+
+    Raises:
+        UsageError: the names contradict each other.
+    """
+    choice = choose(model, variant)
+    if choice is None and source is not None and model is not None:
+        raise ModelError(
+            f"captiv knows no model {model!r}.",
+            hint="With --source, --model names a family: captiv model list.",
+        )
+    return choice
+
+
+def resolve(model: str | None, variant: str | None, source: str | None, report: Report) -> Resolved:
+    """Return the checkpoint in a local directory, downloading it if need be.
+
+    Raises:
+        ModelError, UsageError: a sentence that says what to do.
+    """
+    choice = named(model, variant, source)
+    wanted = source or (choice.variant.source if choice else model) or ""
+    path = _locate(wanted, report)
+    if choice is None:
+        choice = _recognised(wanted, path)
+    return Resolved(choice, wanted, path)
+
+
+def _recognised(source: str, path: Path) -> ModelChoice:
+    """Return the family by config.json; a directory is told by its name, not by where it lies."""
+    family = choose_source(source, read_config(path)).family
+    name = path.resolve().name if Path(source).expanduser().is_dir() else source
+    return ModelChoice(family, Variant(name, source))
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the checkpoint's config.json.
+
+    Raises:
+        ModelError: there is none, or it is damaged.
+    """
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{path} holds no model: its config.json is missing or damaged.",
+            hint="Give the directory that holds config.json and model.safetensors.",
+        ) from error
+    return dict(config)
+
+
+def _locate(source: str, report: Report) -> Path:
+    if source.startswith(BUILTIN):
+        return _builtin(source.removeprefix(BUILTIN))
+    directory = Path(source).expanduser()
+    if directory.is_dir():
+        return directory
+    if source.startswith(("/", ".", "~")) or source.count("/") != 1:
+        raise ModelError(
+            f"There is no model {source!r}: it is no directory and no hub id.",
+            hint="captiv model list names what captiv knows.",
+        )
+    from captiv_worker.hub import fetch
+
+    return fetch(source, report)
+
+
+def _builtin(name: str) -> Path:
+    path = Path(str(files("captiv_worker"))) / "weights" / name
+    if not (path / "config.json").is_file():
+        raise ModelError(
+            f"The weights of {name!r} are missing from this installation.",
+            hint="Install captiv again: pip install --force-reinstall captiv",
+        )
+    return path
+
+
+def custom(model: str | None, variant: str | None) -> tuple[Family, Variant]:
+    """Return under which names an engine of one's own serves: those of the catalog."""
+    choice = choose(model, variant)
+    family = choice.family if choice else default_family()
+    chosen = choice.variant if choice else Variant(model or family.name, "")
+    return family, chosen

@@ -1,0 +1,63 @@
+"""What the worker tells anyone who asks how it is: loading, ready, or failed.
+
+`loading` becomes `ready` or `failed`, once; both are final. The device's thread writes, the event
+loop reads: each write replaces one immutable value.
+"""
+
+from captiv import __version__
+from captiv.errors import CaptivError, ModelError, WorkerNotReady
+from captiv.wire import Health, Loading
+from captiv_worker.engines.spec import Loaded
+
+
+class Status:
+    """The worker's health, as `GET /health` tells it."""
+
+    def __init__(self, *, worker: str, boot_id: str) -> None:
+        self.health = Health(
+            status="loading",
+            worker=worker,
+            boot_id=boot_id,
+            version=__version__,
+            loading=Loading(phase="starting"),
+        )
+        self._error: CaptivError | None = None
+
+    def phase(
+        self, name: str, done_bytes: int | None = None, total_bytes: int | None = None
+    ) -> None:
+        """Say how far loading is."""
+        loading = Loading(phase=name, done_bytes=done_bytes, total_bytes=total_bytes)
+        self._update(loading=loading)
+
+    def serves(self, model: str, variant: str) -> None:
+        """Say what is being loaded."""
+        self._update(model=model, variant=variant)
+
+    def ready(self, loaded: Loaded, permits: int) -> None:
+        """Say that captions can be had."""
+        self._update(
+            status="ready",
+            loading=None,
+            device=loaded.device,
+            dtype=loaded.dtype,
+            max_batch=loaded.max_batch,
+            permits=permits,
+        )
+
+    def fail(self, error: CaptivError) -> None:
+        """Say why no caption can be had, and what to do."""
+        self._error = error
+        reason = error.message if error.hint is None else f"{error.message} {error.hint}"
+        self._update(status="failed", loading=None, code=error.code, reason=reason)
+
+    def require_ready(self) -> None:
+        """Raise what keeps this worker from captioning, if anything does."""
+        if self.health.status == "failed":
+            raise ModelError(self.health.reason or "The model failed to load.")
+        if self.health.status == "loading":
+            phase = self.health.loading.phase if self.health.loading else "starting"
+            raise WorkerNotReady(f"The worker is still loading its model ({phase}).")
+
+    def _update(self, **changes: object) -> None:
+        self.health = self.health.model_copy(update=changes)
