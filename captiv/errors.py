@@ -165,7 +165,9 @@ class WorkerOverloaded(WorkerError):
 
     code = "overloaded"
 
-    def __init__(self, message: str, *, retry_after_s: float = 1.0, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after_s: float = 1.0, hint: str | None = None
+    ) -> None:
         super().__init__(message, hint=hint)
         self.retry_after_s = retry_after_s
 
@@ -235,7 +237,9 @@ class StoreFull(StoreError):
     """The disk that holds the job table has no space left."""
 
     code = "store_full"
-    hint = "Free some space there, or move captiv's data with CAPTIV_HOME, and run the command again."
+    hint = (
+        "Free some space there, or move captiv's data with CAPTIV_HOME, and run the command again."
+    )
 
 
 class StoreBusy(StoreError):

@@ -84,7 +84,9 @@ class Service:
             run, resumed = await store.awrite(runs.open_run, spec, now_ms())
             self._reporter.opened(run, resumed=resumed)
             await self._name_others(store, run)
-            return await self._serve(store, run, scan=not (resumed and run.scanned and spec.selection.fixed))
+            return await self._serve(
+                store, run, scan=not (resumed and run.scanned and spec.selection.fixed)
+            )
 
     async def resume(self, run_id: RunId) -> Outcome:
         """Go on with a run that is in the job table, without looking for new images."""
@@ -114,6 +116,10 @@ class Service:
                     await self._work(store, session, run, scan)
                 except CaptivError as caught:
                     error = caught
+                except ExceptionGroup as group:
+                    if not isinstance(first := leading(group), CaptivError):
+                        raise
+                    error = first
                 tg.cancel_scope.cancel()
         except ExceptionGroup as group:
             raise leading(group) from group

@@ -41,9 +41,7 @@ _SHAPES = Family(
     title="Shapes (built in; for trying captiv and for tests)",
     engine="prefix",
     model_types=(),
-    variants=(
-        Variant("shapes", BUILTIN + "shapes", download_bytes=0, vram_gb={"float32": 0.1}),
-    ),
+    variants=(Variant("shapes", BUILTIN + "shapes", download_bytes=0, vram_gb={"float32": 0.1}),),
     default_variant="shapes",
     modes=(Mode("default", None, "What is drawn"),),
     image=ImagePolicy(128),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from captiv import __version__
-from captiv.errors import CaptivError, UsageError
+from captiv.errors import CaptivError, UsageError, leading
 
 if TYPE_CHECKING:
     import logging
@@ -21,10 +21,13 @@ INTERRUPTED = 130
 READER_LEFT = 141
 INTERNAL = 70
 
+_SPELLED = {"--overwrite=all": "--overwrite-all", "--overwrite=yes": "--overwrite"}
+"""A flag that may have a value: the parser knows only flags and options."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    args = list(sys.argv[1:] if argv is None else argv)
+    args = [_SPELLED.get(a, a) for a in (sys.argv[1:] if argv is None else argv)]
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show ends nothing
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -56,7 +59,7 @@ def _run(args: list[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BaseException as error:
-        return _failed(_leaf(error))
+        return _failed(leading(error) if isinstance(error, BaseExceptionGroup) else error)
     return result if type(result) is int else 0
 
 
@@ -95,14 +98,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _leaf(error: BaseException) -> BaseException:
-    """Return the error to tell of: of a group the first of captiv's, else the first."""
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    leaves = [_leaf(inner) for inner in error.exceptions]
-    return next((leaf for leaf in leaves if isinstance(leaf, CaptivError)), leaves[0])
-
-
 def _failed(error: BaseException) -> int:
     from captiv.cli.invocation import current
 
@@ -139,10 +134,9 @@ def _internal(error: BaseException) -> int:
     from captiv.cli.invocation import current
 
     file = current().paths().log_file
-    logger = _log()
-    if not logger.hasHandlers():
+    if not log.started():
         log.start(file)
-    logger.error("internal error", exc_info=error)
+    _log().error("internal error", exc_info=error)
     what = f"{type(error).__name__}: {error}".removesuffix(": ")
     _tell(
         f"internal error ({what}); details in {file}",

@@ -35,58 +35,130 @@ def generate(  # noqa: PLR0913
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="A model of `captiv model list`, a local directory or a hub id.",
+            "--model",
+            "-m",
+            help="A model of `captiv model list`, a local directory or a hub id.",
             rich_help_panel=_MODEL,
         ),
     ] = None,
     variant: Annotated[
-        str | None, typer.Option("--variant", "-v", help="Which checkpoint of the model.", rich_help_panel=_MODEL)
+        str | None,
+        typer.Option(
+            "--variant", "-v", help="Which checkpoint of the model.", rich_help_panel=_MODEL
+        ),
     ] = None,
     mode: Annotated[
-        str | None, typer.Option(help="How to ask: `captiv model show NAME` lists them.", rich_help_panel=_MODEL)
+        str | None,
+        typer.Option(
+            help="How to ask: `captiv model show NAME` lists them.", rich_help_panel=_MODEL
+        ),
     ] = None,
     prompt: Annotated[
-        str | None, typer.Option("--prompt", "-p", help="A prompt of your own, instead of a mode's.", rich_help_panel=_MODEL)
+        str | None,
+        typer.Option(
+            "--prompt",
+            "-p",
+            help="A prompt of your own, instead of a mode's.",
+            rich_help_panel=_MODEL,
+        ),
     ] = None,
     prompt_options: Annotated[
         str | None, typer.Option(help="Sentences to add, by key: a,b,c.", rich_help_panel=_MODEL)
     ] = None,
     prompt_variables: Annotated[
-        str | None, typer.Option(help="Values for {name} in the prompt: name=VALUE,…", rich_help_panel=_MODEL)
+        str | None,
+        typer.Option(help="Values for {name} in the prompt: name=VALUE,…", rich_help_panel=_MODEL),
     ] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(help="Longest caption, in tokens.", rich_help_panel=_DECODING)] = None,
-    min_new_tokens: Annotated[int | None, typer.Option(help="Shortest caption, in tokens.", rich_help_panel=_DECODING)] = None,
-    num_beams: Annotated[int | None, typer.Option(help="Beams searched; 1 is greedy or sampled.", rich_help_panel=_DECODING)] = None,
-    temperature: Annotated[float | None, typer.Option(help="0 is greedy; above, sampled.", rich_help_panel=_DECODING)] = None,
-    top_k: Annotated[int | None, typer.Option(help="Sample among so many tokens; 0 among all.", rich_help_panel=_DECODING)] = None,
-    top_p: Annotated[float | None, typer.Option(help="Sample among the likeliest of this share.", rich_help_panel=_DECODING)] = None,
-    repetition_penalty: Annotated[float | None, typer.Option(help="Above 1 discourages repeating.", rich_help_panel=_DECODING)] = None,
-    seed: Annotated[int | None, typer.Option(help="Makes sampling repeatable.", rich_help_panel=_DECODING)] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(help="Longest caption, in tokens.", rich_help_panel=_DECODING)
+    ] = None,
+    min_new_tokens: Annotated[
+        int | None, typer.Option(help="Shortest caption, in tokens.", rich_help_panel=_DECODING)
+    ] = None,
+    num_beams: Annotated[
+        int | None,
+        typer.Option(help="Beams searched; 1 is greedy or sampled.", rich_help_panel=_DECODING),
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="0 is greedy; above, sampled.", rich_help_panel=_DECODING)
+    ] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option(help="Sample among so many tokens; 0 among all.", rich_help_panel=_DECODING),
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(help="Sample among the likeliest of this share.", rich_help_panel=_DECODING),
+    ] = None,
+    repetition_penalty: Annotated[
+        float | None, typer.Option(help="Above 1 discourages repeating.", rich_help_panel=_DECODING)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Makes sampling repeatable.", rich_help_panel=_DECODING)
+    ] = None,
     torch_dtype: Annotated[
-        str | None, typer.Option(help="auto, float32, float16 or bfloat16.", rich_help_panel=_WORKER)
+        str | None,
+        typer.Option(help="auto, float32, float16 or bfloat16.", rich_help_panel=_WORKER),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_WORKER)] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_WORKER)
+    ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Images captioned together; the worker chooses if not given.", rich_help_panel=_WORKER)
+        int | None,
+        typer.Option(
+            min=1,
+            max=1024,
+            help="Images captioned together; the worker chooses if not given.",
+            rich_help_panel=_WORKER,
+        ),
     ] = None,
     worker: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="A captiv worker that runs elsewhere; its token in CAPTIV_WORKER_TOKEN.", rich_help_panel=_WORKER),
+        typer.Option(
+            metavar="URL",
+            help="A captiv worker that runs elsewhere; its token in CAPTIV_WORKER_TOKEN.",
+            rich_help_panel=_WORKER,
+        ),
     ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Send the token over plain http to another machine.", rich_help_panel=_WORKER)
+        bool,
+        typer.Option(
+            "--insecure",
+            help="Send the token over plain http to another machine.",
+            rich_help_panel=_WORKER,
+        ),
     ] = False,
     save: Annotated[
-        bool, typer.Option("--save/--no-save", help="Write sidecars, or print the captions only.", rich_help_panel=_OUTPUT)
+        bool,
+        typer.Option(
+            "--save/--no-save",
+            help="Write sidecars, or print the captions only.",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = True,
-    extension: Annotated[str | None, typer.Option(help="Extension of sidecars (.txt).", rich_help_panel=_OUTPUT)] = None,
-    sidecar_name: Annotated[
-        str | None, typer.Option(metavar="stem|full", help="a.jpg has a.txt (stem) or a.jpg.txt (full).", rich_help_panel=_OUTPUT)
+    extension: Annotated[
+        str | None, typer.Option(help="Extension of sidecars (.txt).", rich_help_panel=_OUTPUT)
     ] = None,
-    prefix: Annotated[str | None, typer.Option(help="Text before each caption.", rich_help_panel=_OUTPUT)] = None,
-    suffix: Annotated[str | None, typer.Option(help="Text after each caption.", rich_help_panel=_OUTPUT)] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")] = False,
+    sidecar_name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="stem|full",
+            help="a.jpg has a.txt (stem) or a.jpg.txt (full).",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    prefix: Annotated[
+        str | None, typer.Option(help="Text before each caption.", rich_help_panel=_OUTPUT)
+    ] = None,
+    suffix: Annotated[
+        str | None, typer.Option(help="Text after each caption.", rich_help_panel=_OUTPUT)
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line on standard output.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="A line for each image.")] = False,
     config_file: Annotated[
@@ -98,28 +170,46 @@ def generate(  # noqa: PLR0913
     Images that have one are skipped. An interrupted run goes on where it stopped when the same
     command is given again.
     """
+    from captiv.cli.invocation import current
     from captiv.cli.request import Options, pairs, request, words
     from captiv.errors import UsageError
-    from captiv.settings import Paths, load
 
     if sidecar_name not in (None, "stem", "full"):
         raise UsageError(f"--sidecar-name is stem or full, not {sidecar_name!r}.")
-    places = Paths.find(config_file)
-    settings = load(places)
+    places = current().paths()
+    settings = current().settings()
     decoding: dict[str, Any] = {
-        "max_new_tokens": max_new_tokens, "min_new_tokens": min_new_tokens, "num_beams": num_beams,
-        "temperature": temperature, "top_k": top_k, "top_p": top_p,
-        "repetition_penalty": repetition_penalty, "seed": seed,
+        "max_new_tokens": max_new_tokens,
+        "min_new_tokens": min_new_tokens,
+        "num_beams": num_beams,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "repetition_penalty": repetition_penalty,
+        "seed": seed,
     }
     options = Options(
-        paths=tuple(paths or ()), recursive=recursive,
+        paths=tuple(paths or ()),
+        recursive=recursive,
         overwrite="all" if overwrite_all else "yes" if overwrite else "no",
-        limit=limit, model=model, variant=variant, mode=mode, prompt=prompt,
+        limit=limit,
+        model=model,
+        variant=variant,
+        mode=mode,
+        prompt=prompt,
         prompt_options=words(prompt_options),
         prompt_variables=pairs(prompt_variables, "--prompt-variables"),
-        generation=decoding, dtype=torch_dtype, device=device, batch_size=batch_size, save=save,
-        extension=extension, sidecar_name=sidecar_name, prefix=prefix, suffix=suffix,
-        worker=worker, insecure=insecure,
+        generation=decoding,
+        dtype=torch_dtype,
+        device=device,
+        batch_size=batch_size,
+        save=save,
+        extension=extension,
+        sidecar_name=sidecar_name,
+        prefix=prefix,
+        suffix=suffix,
+        worker=worker,
+        insecure=insecure,
     )
     spec, choice = request(options, settings)
     if dry_run:

@@ -19,6 +19,7 @@ from captiv.errors import UsageError
 
 if TYPE_CHECKING:
     from captiv.settings import Loaded, Paths, Settings
+    from captiv.store import Store
 
 R = TypeVar("R")
 
@@ -84,6 +85,21 @@ class Invocation:
         """Return the settings."""
         return self.loaded().settings
 
+    def store(self) -> "Store":
+        """Open the job table for a short change, making it if there is none."""
+        from captiv.store import Store
+
+        paths = self.paths()
+        paths.make_data_dir()
+        return Store.open(paths.database)
+
+    def queue(self) -> "Store | None":
+        """Open the job table for reading, or return None if there is none yet."""
+        from captiv.store import Store
+
+        database = self.paths().database
+        return Store.open(database, read_only=True) if database.exists() else None
+
 
 _current: ContextVar[Invocation] = ContextVar("invocation")
 
@@ -101,7 +117,10 @@ def current() -> Invocation:
 
 
 def everywhere(command: Callable[..., R]) -> Callable[..., R]:
-    """Give a command the options that every command takes, and a log to write to."""
+    """Give a command the options that every command takes, and a log to write to.
+
+    One that names such an option among its own parameters is told what was given anywhere.
+    """
     return _with_options(command, starts_log=True)
 
 
@@ -114,18 +133,21 @@ def _with_options(command: Callable[..., R], *, starts_log: bool) -> Callable[..
     shared = dict(inspect.signature(Invocation.take).parameters)
     shared.pop("self")
     own = inspect.signature(command)
+    told = [name for name in shared if name in own.parameters and name != "no_color"]
 
     @functools.wraps(command)
     def run(**given: Any) -> R:
         invocation = current()
         invocation.take(**{name: given.pop(name) for name in shared})
+        given |= {name: getattr(invocation, name) for name in told}
         if starts_log:
             _start_log(invocation)
         return command(**given)
 
-    keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in shared.values()]
+    added = [parameter for name, parameter in shared.items() if name not in own.parameters]
+    keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in added]
     positional = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own.parameters.values()]
-    hints = {**command.__annotations__, **Invocation.take.__annotations__}
+    hints = {**Invocation.take.__annotations__, **command.__annotations__}
     run.__annotations__ = {**hints, "return": command.__annotations__.get("return")}
     run.__signature__ = own.replace(parameters=[*positional, *keywords])  # type: ignore[attr-defined]
     return run

@@ -8,6 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from captiv.cli.invocation import everywhere
+
 STYLE: dict[str, Any] = {
     "no_args_is_help": True,
     "add_completion": False,
@@ -23,7 +25,10 @@ class Lazy:
     """A command that is known by name, and imported when it is called."""
 
     target: str
-    """`module:name` of a `typer.Typer`, or of a function that is one command."""
+    """`module:name` of a `typer.Typer`, or of a function that is one command.
+
+    A function gets the options of `everywhere`.
+    """
     help: str
 
     def load(self, name: str) -> Any:
@@ -32,7 +37,7 @@ class Lazy:
         app = getattr(import_module(module), attribute)
         if not isinstance(app, typer.Typer):
             single = typer.Typer(**{**STYLE, "no_args_is_help": False})
-            single.command(name)(app)
+            single.command(name)(everywhere(app))
             app = single
         command = typer.main.get_command(app)
         command.name = name

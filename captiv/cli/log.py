@@ -62,6 +62,11 @@ def start(file: Path, *, debug: bool = False, verbose: bool = False) -> None:
     )
 
 
+def started() -> bool:
+    """Whether `start` was called."""
+    return any(isinstance(h, LogFile) for h in logging.getLogger("captiv").handlers)
+
+
 class Lines(logging.Formatter):
     """One line a record, with what is bound, and a traceback as one escaped value."""
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from captiv.cli import show
 from captiv.cli.invocation import everywhere
@@ -13,7 +14,20 @@ from captiv.errors import UsageError
 if TYPE_CHECKING:
     from captiv.catalog import Family, ModelChoice
 
-app = typer.Typer(**STYLE)
+
+class _Models(TyperGroup):
+    """`captiv model NAME` is `captiv model show NAME`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands:
+            from captiv.catalog import family_named
+
+            if family_named(args[0]) is not None:
+                args = ["show", *args]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=_Models, **STYLE)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -120,7 +120,9 @@ class Display:
             of = f" of {counts.total}" if run.scanned else ""
             failed = f", {counts.failed} failed" if counts.failed else ""
             waiting = f" ({self._phase})" if self._phase else ""
-            self._say(f"{ended}{of} images{failed}, {self._rate(now, ended) or '0 images/s'}{waiting}")
+            self._say(
+                f"{ended}{of} images{failed}, {self._rate(now, ended) or '0 images/s'}{waiting}"
+            )
 
     def captioned(self, path: str, text: str) -> None:
         """A caption is where it was asked to be."""

@@ -49,7 +49,7 @@ def table(
 
     `right` lists the columns that hold numbers.
     """
-    cells = [[visible("" if cell is None else cell) for cell in row] for row in rows]
+    cells = ([visible("" if cell is None else cell) for cell in row] for row in rows)
     if not sys.stdout.isatty():
         for row in cells:
             line("\t".join(row))

@@ -50,7 +50,12 @@ class Completions:
     """Takes outcomes from the lanes; `run` must be going while they come."""
 
     def __init__(
-        self, store: Store, reporter: Reporter, *, spec_of: Callable[[RunId], RunSpec], now_ms: Callable[[], int]
+        self,
+        store: Store,
+        reporter: Reporter,
+        *,
+        spec_of: Callable[[RunId], RunSpec],
+        now_ms: Callable[[], int],
     ) -> None:
         self._store = store
         self._reporter = reporter

@@ -148,7 +148,9 @@ class Dispatcher:
             self.stir()
 
     def _give_up(self, need: Need, error: CaptivError) -> None:
-        _log.warning("worker given up model=%s code=%s reason=%s", need.model, error.code, error.message)
+        _log.warning(
+            "worker given up model=%s code=%s reason=%s", need.model, error.code, error.message
+        )
         self._failed[need] = error
 
     def _ended(self, run: Run) -> bool:

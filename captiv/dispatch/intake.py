@@ -163,7 +163,9 @@ class _Sorting:
         if there and overwrite == "no":
             chunk.skipped.append(image)
         elif image in self._shared:
-            chunk.refused.append((image, SidecarShared.code, _shared(image, self._shared[image], path)))
+            chunk.refused.append(
+                (image, SidecarShared.code, _shared(image, self._shared[image], path))
+            )
         elif there and overwrite == "yes" and (text := _text(path)) is not None:
             chunk.there.append((image, text))
         else:

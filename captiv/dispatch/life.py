@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 
 _POLL_S = 0.1
 """How often a worker that is not ready, or not there, is asked again."""
+_FIRST_CONTACT_S = 10.0
+"""How long a worker that was never heard may be silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,9 @@ class Life:
                 self._on_phase("")
                 _log.info(
                     "worker ready worker=%s device=%s max_batch=%d",
-                    self._source.describe(), health.device, health.max_batch,
+                    self._source.describe(),
+                    health.device,
+                    health.max_batch,
                 )
                 return health
 
@@ -126,6 +130,7 @@ class Life:
     async def _ready(self) -> Health | None:
         """Wait until the model is loaded, for as long as the worker is heard; None if it died."""
         silent_since = anyio.current_time()
+        patience_s = _FIRST_CONTACT_S
         while True:
             try:
                 health = await self.client.health()
@@ -134,10 +139,10 @@ class Life:
                 if ended is not None:
                     self._crashed(ended)
                     return None
-                if anyio.current_time() - silent_since > self._lost_after_s:
+                if anyio.current_time() - silent_since > patience_s:
                     raise NoWorker(error.message, hint="Is the worker running there?") from error
             else:
-                silent_since = anyio.current_time()
+                silent_since, patience_s = anyio.current_time(), self._lost_after_s
                 if health.status == "failed":
                     raise NoWorker(health.reason or "The worker could not load its model.")
                 if health.status == "ready":
@@ -159,7 +164,9 @@ class Life:
             health = await self._ready()
             self.number += 1
             return health
-        raise NoWorker(f"The worker at {self._source.describe()} is gone.", hint="Is it running there?")
+        raise NoWorker(
+            f"The worker at {self._source.describe()} is gone.", hint="Is it running there?"
+        )
 
 
 def _phase(health: Health) -> str:

@@ -45,7 +45,9 @@ class Supply:
         """Return up to `room` claimed jobs; none if nothing is pending but suspects."""
         if not self._claimed:
             for run_id in self._runs:
-                got = await self._store.awrite(jobs.claim, run_id, max(room, 32), self._session, now_ms)
+                got = await self._store.awrite(
+                    jobs.claim, run_id, max(room, 32), self._session, now_ms
+                )
                 self._claimed.extend(got)
                 if self._claimed:
                     break

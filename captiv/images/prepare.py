@@ -205,10 +205,13 @@ def _refuse_more_than(max_pixels: int, image: ImageFile.ImageFile, full: tuple[i
 
 
 def _has_scans(image: ImageFile.ImageFile) -> bool:
+    """Tell if a JPEG, just opened (Pillow stops behind the header of the first scan), has more."""
     assert isinstance(image, JpegImagePlugin.JpegImageFile)
     assert image.fp is not None
-    in_first_scan = image.fp.read(3)[2:]  # Pillow stops behind the marker of the first scan
-    return bool(image.info.get("progressive")) or in_first_scan != bytes([image.layers])
+    whole = 6 + 2 * image.layers  # length of the header of a scan that holds every component
+    image.fp.seek(max(0, image.fp.tell() - whole))
+    header = image.fp.read(3)
+    return bool(image.info.get("progressive")) or header != bytes((0, whole, image.layers))
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

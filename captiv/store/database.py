@@ -12,7 +12,8 @@ from pathlib import Path
 from captiv.errors import StoreError
 from captiv.store.faults import translated
 
-BUSY_TIMEOUT_MS = 5000
+BUSY_TIMEOUT_MS = 15_000
+"""Cancelling a million jobs, the longest transaction there is, takes 5 to 10 s."""
 CHECKPOINT_PAGES = 1000
 
 _EVERY = (

@@ -291,7 +291,7 @@ def page(
 
 
 def failure_groups(conn: Connection, run_id: RunId, limit: int = 100) -> list[tuple[str, str, int]]:
-    """Return the codes and reasons of the run's failures, how many each, the most frequent first."""
+    """Return code, reason and number of the run's failures, the most frequent first."""
     rows = conn.execute(
         "SELECT error_code, error, count(*) AS n FROM jobs WHERE run_id=? AND state='failed'"
         " GROUP BY error_code, error ORDER BY n DESC, error_code, error LIMIT ?",
@@ -322,10 +322,10 @@ def _held(conn: Connection, job_id: JobId, attempt: int) -> bool:
 
 def _back(conn: Connection, run_id: RunId) -> tuple[JobState, int | None]:
     """Return the state that a claimed job of the run goes back to, and its finished_ms then."""
-    state, ended_ms = conn.execute(
-        "SELECT state, finished_ms FROM runs WHERE id=?", (run_id,)
+    cancelled = conn.execute(
+        "SELECT finished_ms FROM runs WHERE id=? AND state='cancelled'", (run_id,)
     ).fetchone()
-    return (JobState.CANCELLED, ended_ms) if state == "cancelled" else (JobState.PENDING, None)
+    return (JobState.PENDING, None) if cancelled is None else (JobState.CANCELLED, cancelled[0])
 
 
 def _refuse_twin(conn: Connection, run_id: RunId) -> None:

@@ -57,7 +57,9 @@ def check_transport(url: str, *, insecure: bool) -> None:
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"{url!r} is not the URL of a worker.", hint="It looks like https://host:port.")
+        raise ConfigurationError(
+            f"{url!r} is not the URL of a worker.", hint="It looks like https://host:port."
+        )
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not insecure:
         raise ConfigurationError(
             f"{url} would carry the token and your images in clear.",

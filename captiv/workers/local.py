@@ -75,7 +75,13 @@ class LocalWorker:
             with anyio.fail_after(_START_S):
                 await self._send_token(token)
                 url = await self._listening()
-        except (TimeoutError, OSError, anyio.BrokenResourceError, anyio.EndOfStream, ValueError) as error:
+        except (
+            TimeoutError,
+            OSError,
+            anyio.BrokenResourceError,
+            anyio.EndOfStream,
+            ValueError,
+        ) as error:
             await self.stop()
             raise NoWorker(
                 "The worker on this machine does not start.", hint=f"Its log: {self._log_path}"

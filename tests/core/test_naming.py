@@ -35,7 +35,10 @@ def test_a_sidecar_is_never_the_image_itself(image, naming):
     assert sidecar_path(image, extension=extension, naming=naming) == image + extension
 
 
-@given(name=st.text(st.characters(exclude_characters="/\0"), min_size=1), naming=st.sampled_from(["stem", "full"]))
+@given(
+    name=st.text(st.characters(exclude_characters="/\0"), min_size=1),
+    naming=st.sampled_from(["stem", "full"]),
+)
 def test_any_name_gives_another_name_in_the_same_folder(name, naming):
     path = sidecar_path(f"/pictures/{name}", naming=naming)
     assert path != f"/pictures/{name}"

@@ -1,4 +1,4 @@
-"""Real servers for the tests: in a thread of this process, or as the child process it is in life."""
+"""Real servers for the tests: in a thread of this process, or as a child process."""
 
 import io
 import json
@@ -94,6 +94,7 @@ def serving(settings: Settings, clock: Callable[[], float], *, ready: bool) -> I
     deaths: list[bool] = []
     worker = Worker(settings, died=lambda: deaths.append(True), clock=clock)
     config = configure(worker)
+    config.port = 0
     config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -225,32 +226,18 @@ def spawn(tmp_path: Path) -> Iterator[Spawn]:
 
 def _end(process: subprocess.Popen[str]) -> None:
     process.kill()
-    process.communicate(timeout=DEADLINE_S)
+    process.wait(DEADLINE_S)
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
 
 
-_WORDS = [
-    "a",
-    "photography",
-    "of",
-    "dog",
-    "cat",
-    "red",
-    "blue",
-    "green",
-    "circle",
-    "square",
-    "on",
-    "under",
-    "big",
-    "small",
-    "the",
-    "sky",
-]
+_WORDS = ("a", "photography", "of", "dog", "cat", "red", "blue", "green", "on", "under", "the")
 
 
 @pytest.fixture(scope="session")
 def tiny_blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a BLIP checkpoint of random weights that says different things of different pictures."""
+    """Return a BLIP checkpoint of random weights; what it says depends on the picture."""
     import torch
     from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipProcessor
     from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil

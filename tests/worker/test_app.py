@@ -4,7 +4,8 @@ import httpx2
 import pytest
 
 from captiv.wire import PROBLEM_TYPE, Health, ModelsReply, ModesReply
-from worker.conftest import TOKEN, Serve, picture
+
+from .conftest import TOKEN, Serve, picture
 
 
 @pytest.mark.parametrize("path", ["/api/models", "/api/modes/blip", "/api/caption/key", "/else"])
@@ -22,7 +23,7 @@ def test_without_the_token_nothing_but_health_is_told(
     serve: Serve, path: str, given: dict[str, str]
 ) -> None:
     served = serve()
-    headers = {name: value.encode("latin-1") for name, value in given.items()}
+    headers = [(n.encode(), value.encode("latin-1")) for n, value in given.items()]
 
     answer = httpx2.get(served.url + path, headers=headers)
 
@@ -133,7 +134,7 @@ def test_a_defect_is_answered_without_its_details(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     served = serve()
-    served.worker.permits.total = None  # type: ignore[assignment]
+    setattr(served.worker.permits, "total", None)  # noqa: B010 -- a defect, on purpose
 
     answer = served.caption(picture())
 

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from captiv_worker.work import KEEP_S
 
-from worker.conftest import Clock, Hold, Serve, picture, until
+from .conftest import Clock, Hold, Serve, picture, until
 
 
 def captions(caplog: pytest.LogCaptureFixture, key: str) -> int:

@@ -1,4 +1,4 @@
-"""From accepted work to its end: batches, culprits, memory, permits, and the death of the device."""
+"""From accepted work to its end: batches, culprits, memory, permits, a lost device."""
 
 import io
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from captiv.testing.engine import scripted_caption
-from worker.conftest import Hold, Serve, Served, picture, until
+
+from .conftest import Hold, Serve, Served, picture, until
 
 COLOURS = ("red", "blue", "yellow", "black", "white", "cyan")
 

@@ -3,7 +3,8 @@ from captiv_worker.work import KEEP_S, Opened, WorkStore, fingerprint
 
 from captiv.errors import EngineFailed, ImageUnreadable
 from captiv.wire import CaptionReply, CaptionRequest, Generation
-from worker.conftest import Clock
+
+from .conftest import Clock
 
 REPLY = CaptionReply(caption="a dog", model="blip", variant="blip-base")
 

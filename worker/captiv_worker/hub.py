@@ -7,6 +7,7 @@ HF_HUB_OFFLINE mean what they mean everywhere.
 """
 
 import json
+import logging
 import re
 import shutil
 import threading
@@ -17,6 +18,8 @@ from typing import Any
 
 from captiv.errors import CaptivError, ModelError
 from captiv_worker.models import Report
+
+_log = logging.getLogger(__name__)
 
 _ASK_S = 20.0
 _TICK_S = 0.5
@@ -48,6 +51,7 @@ def fetch(repo: str, report: Report) -> Path:
     except CaptivError:
         raise
     except Exception as error:  # the hub's client raises its own, httpx2's and OSError
+        _log.warning("download_failed repo=%s", repo, exc_info=error)
         raise explained(repo, error) from error
 
 
@@ -107,7 +111,7 @@ def _download(repo: str, report: Report) -> Path:
     check_space(cache, total - min(total, _bytes_in(blobs)))
     disable_progress_bars()
     with _reporting(blobs, total, report):
-        path = snapshot_download(repo, revision=info.sha, allow_patterns=list(files), max_workers=4)
+        path = snapshot_download(repo, allow_patterns=list(files), max_workers=4)
     report("downloading", total, total)
     return Path(path)
 
@@ -152,7 +156,7 @@ def explained(repo: str, error: Exception) -> ModelError:
             f"The hub does not give {repo} to this user (or does not know it).",
             hint=f"Accept the licence at https://huggingface.co/{repo} and set HF_TOKEN.",
         )
-    if isinstance(error, errors.RepositoryNotFoundError):
+    if isinstance(error, errors.RepositoryNotFoundError) or status == 404:
         return ModelError(f"The hub knows no model {repo}.", hint="captiv model list names some.")
     if isinstance(error, errors.OfflineModeIsEnabled):
         return ModelError(
@@ -163,6 +167,11 @@ def explained(repo: str, error: Exception) -> ModelError:
         return ModelError(
             f"The disk filled up while {repo} was downloaded.",
             hint="Free some space, or set HF_HOME to a folder on a larger disk.",
+        )
+    if isinstance(error, (TypeError, ValueError, LookupError, AttributeError)):
+        return ModelError(
+            f"The download of {repo} broke ({type(error).__name__}); the log says why.",
+            hint="Upgrade huggingface_hub, or copy the model here and pass --model DIR.",
         )
     return ModelError(
         f"{repo} is not on this machine, and the hub cannot be reached ({type(error).__name__}).",

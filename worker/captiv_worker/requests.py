@@ -16,7 +16,7 @@ from typing import Any
 
 import anyio
 from pydantic import ValidationError
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
@@ -148,6 +148,20 @@ async def _multipart(request: Request) -> Asked:
         form = await parser.parse()
     except MultiPartException as error:
         raise reject(400, f"The multipart body is malformed: {error.message}") from error
+    try:
+        if not parser.ended:
+            raise reject(400, "The multipart body ends before its last boundary.")
+        fields, image = await _fields_of(form)
+    finally:
+        await form.close()
+    if image is None:
+        raise reject(422, "The field `image` is missing, or no file (curl: -F image=@FILE).")
+    if len(image) > MAX_IMAGE_BYTES:
+        raise _too_large(MAX_IMAGE_BYTES)
+    return Asked(_from_fields(fields), image)
+
+
+async def _fields_of(form: FormData) -> tuple[dict[str, str], bytes | None]:
     fields: dict[str, str] = {}
     image: bytes | None = None
     for name, value in form.multi_items():
@@ -159,17 +173,18 @@ async def _multipart(request: Request) -> Asked:
             raise reject(422, f"The field {name!r} is given twice.")
         else:
             fields[name] = value
-    if image is None:
-        raise reject(422, "The field `image` is missing, or no file (curl: -F image=@FILE).")
-    if len(image) > MAX_IMAGE_BYTES:
-        raise _too_large(MAX_IMAGE_BYTES)
-    return Asked(_from_fields(fields), image)
+    return fields, image
 
 
 class _InMemory(MultiPartParser):
     """Starlette's parser, except that no part ever goes to a temporary file."""
 
     spool_max_size = MAX_IMAGE_BYTES + MAX_FIELDS_BYTES + 1
+    ended = False
+
+    def on_end(self) -> None:
+        """Note the last boundary: a body without it was cut off."""
+        self.ended = True
 
 
 def _from_fields(fields: dict[str, str]) -> CaptionRequest:

@@ -1,0 +1,207 @@
+"""`captiv caption`: generate captions, and look after the sidecars that hold them.
+
+A text that is replaced or removed here is in the store first, so an image's history survives; one
+that is set here counts as edited by hand, and no run replaces it unless it is told to.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from captiv.cli import show
+from captiv.cli.invocation import current, everywhere
+from captiv.cli.lazy import STYLE, Lazy, lazy_group
+from captiv.errors import SidecarError, UsageError
+
+if TYPE_CHECKING:
+    from captiv.cli.sidecars import Place, Sidecars
+
+_GENERATE = Lazy("captiv.cli.generate:generate", "Write a caption beside every image.")
+
+app = typer.Typer(cls=lazy_group({"generate": _GENERATE}), **STYLE)
+
+Image = Annotated[Path, typer.Argument(metavar="IMAGE", show_default=False)]
+Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="The current folder if none.")]
+Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Look into folders below, too.")]
+Extension = Annotated[str | None, typer.Option(help="Extension of sidecars (.txt).")]
+SidecarName = Annotated[
+    str | None, typer.Option(metavar="stem|full", help="a.jpg has a.txt, or a.jpg.txt.")
+]
+
+
+@app.command("list")
+@everywhere
+def list_(
+    folder: Folder = Path(),
+    recursive: Recursive = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    extension: Extension = None,
+    sidecar_name: SidecarName = None,
+) -> None:
+    """List images and their captions."""
+    troubles: list[str] = []
+    found = _captions(_sidecars(extension, sidecar_name), folder, recursive, troubles)
+    if json:
+        for image, caption in found:
+            show.json_line({"path": image, "caption": caption})
+    else:
+        rows = ((_short(image), text and text.strip()) for image, text in found)
+        show.table(("Image", "Caption"), rows)
+    _tell(troubles)
+
+
+@app.command()
+@everywhere
+def get(image: Image, extension: Extension = None, sidecar_name: SidecarName = None) -> None:
+    """Print the caption of one image; exit 1 if it has none."""
+    from captiv.output import sidecar
+
+    text = sidecar.read(_sidecars(extension, sidecar_name).of(_file(image)))
+    if text is None:
+        show.say(f"captiv: {show.visible(image)} has no caption.")
+        raise typer.Exit(1)
+    if sys.stdout.isatty():
+        text = "\n".join(show.visible(part) for part in text.splitlines())
+    show.line(text.removesuffix("\n"))
+
+
+@app.command("set")
+@everywhere
+def set_(
+    image: Image,
+    caption: Annotated[str, typer.Argument(help="The text; - reads standard input.")],
+    extension: Extension = None,
+    sidecar_name: SidecarName = None,
+) -> None:
+    """Write the caption of one image; no run replaces it unless told to."""
+    from captiv.cli.sidecars import put
+
+    path = _file(image)
+    place = path, _sidecars(extension, sidecar_name).of(path)
+    text = _checked(sys.stdin.read().removesuffix("\n") if caption == "-" else caption)
+    with current().store() as store:
+        put(store, place, text)
+
+
+@app.command()
+@everywhere
+def unset(image: Image, extension: Extension = None, sidecar_name: SidecarName = None) -> None:
+    """Remove the caption of one image; its text stays in captiv's history."""
+    path = _file(image)
+    place = path, _sidecars(extension, sidecar_name).of(path)
+    troubles: list[str] = []
+    if not _remove([place], troubles) and not troubles:
+        show.say(f"captiv: {show.visible(image)} has no caption.")
+    _tell(troubles)
+
+
+@app.command()
+@everywhere
+def clear(
+    folder: Folder = Path(),
+    recursive: Recursive = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    extension: Extension = None,
+    sidecar_name: SidecarName = None,
+) -> None:
+    """Remove the captions of a folder's images; their texts stay in captiv's history."""
+    troubles: list[str] = []
+    found = _places(_sidecars(extension, sidecar_name), folder, recursive, troubles)
+    places = [place for place, there in found if there]
+    where = f"{'in and below' if recursive else 'in'} {show.visible(folder.absolute())}"
+    if places:
+        if not show.confirm(f"Remove {show.plural(len(places), 'caption')} {where}?", yes=yes):
+            raise typer.Exit(1)
+        removed = _remove(places, troubles)
+        show.say(f"captiv: {show.plural(removed, 'caption')} removed.")
+    else:
+        show.say(f"captiv: there are no captions {where}.")
+    _tell(troubles)
+
+
+def _sidecars(extension: str | None, sidecar_name: str | None) -> "Sidecars":
+    from captiv.cli.sidecars import Sidecars
+
+    return Sidecars(current().settings(), extension, sidecar_name)
+
+
+def _places(
+    sidecars: "Sidecars", folder: Path, recursive: bool, troubles: list[str]
+) -> Iterator[tuple["Place", bool]]:
+    """Yield each image of the folder with its sidecar, and whether that is there."""
+    from captiv.images.find import find
+
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {show.visible(folder)}.")
+    for found in find([folder], recursive=recursive):
+        troubles.extend(f"{show.visible(p.path)} {p.reason}." for p in found.problems)
+        for image in found.images:
+            path = sidecars.of(image)
+            yield (image, path), os.path.basename(path) in found.names  # noqa: PTH119
+
+
+def _captions(
+    sidecars: "Sidecars", folder: Path, recursive: bool, troubles: list[str]
+) -> Iterator[tuple[str, str | None]]:
+    from captiv.output import sidecar
+
+    for (image, path), there in _places(sidecars, folder, recursive, troubles):
+        try:
+            yield image, sidecar.read(path) if there else None
+        except SidecarError as error:
+            troubles.append(error.message)
+
+
+def _remove(places: list["Place"], troubles: list[str]) -> int:
+    """Remove these sidecars; return how many went, and note which were kept and why."""
+    from captiv.cli.sidecars import remove
+
+    removed = 0
+    with current().store() as store:
+        for (_, path), result in zip(places, remove(store, places), strict=True):
+            if isinstance(result, SidecarError):
+                troubles.append(f"kept {show.visible(path)}: {result.message}")
+            else:
+                removed += result
+    return removed
+
+
+def _file(image: Path) -> str:
+    """Return the path under which the store knows this image.
+
+    Raises:
+        UsageError: it is no image file.
+    """
+    from captiv.core.naming import is_image_name
+
+    if not image.is_file():
+        raise UsageError(f"There is no image {show.visible(image)}.")
+    if not is_image_name(image.name):
+        raise UsageError(f"{show.visible(image)} is not an image that captiv knows.")
+    return os.path.abspath(image)  # noqa: PTH100
+
+
+def _checked(text: str) -> str:
+    if not text.strip():
+        raise UsageError("The caption is empty.", hint="captiv caption unset IMAGE removes one.")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UsageError("The caption is not UTF-8 text.") from error
+    return text
+
+
+def _tell(troubles: list[str]) -> None:
+    for trouble in troubles:
+        show.say(f"captiv: {trouble}")
+    if troubles:
+        raise typer.Exit(1)
+
+
+def _short(path: str) -> str:
+    """Return the path from the current folder, if it is below."""
+    return path.removeprefix(os.path.join(os.getcwd(), ""))  # noqa: PTH109, PTH118

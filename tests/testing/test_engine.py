@@ -1,0 +1,65 @@
+"""The torch-free engine says what it sees, the same alone and in company."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from captiv.errors import EngineFailed, ImageUnreadable, ModelError
+from captiv.testing.engine import ScriptedEngine, mean_colour, picture_id, scripted_caption
+from captiv.wire import Generation
+
+RED = Image.new("RGB", (30, 20), (250, 4, 4))
+BLUE = Image.new("RGB", (30, 20), (4, 4, 250))
+PLAIN = Generation()
+
+
+def test_the_caption_tells_the_picture() -> None:
+    engine = ScriptedEngine()
+
+    assert engine.caption([RED, BLUE], None, PLAIN) == [
+        scripted_caption(RED),
+        scripted_caption(BLUE),
+    ]
+    assert mean_colour(RED) == "red"
+    assert picture_id(RED) != picture_id(BLUE)
+    assert scripted_caption(RED, "a photo of").startswith("a photo of picture ")
+
+
+def test_the_caption_is_cut_at_its_limit() -> None:
+    assert ScriptedEngine().caption([RED], None, Generation(max_new_tokens=1)) == ["picture"]
+
+
+def test_options_travel_as_json() -> None:
+    options = json.loads('{"refuse_on": ["red"], "degenerate_on": ["blue"]}')
+
+    refused, looping = ScriptedEngine(**options).caption([RED, BLUE], None, PLAIN)
+
+    assert isinstance(refused, ImageUnreadable)
+    assert isinstance(looping, str)
+    assert looping.count("a dog and") > 10
+
+
+def test_pictures_are_named_by_colour_or_by_id() -> None:
+    engine = ScriptedEngine(fail_on=[picture_id(BLUE)])
+
+    good, bad = engine.caption([RED, BLUE], None, PLAIN)
+
+    assert good == scripted_caption(RED)
+    assert isinstance(bad, EngineFailed)
+
+
+def test_a_batch_can_break_or_run_out_of_memory() -> None:
+    with pytest.raises(RuntimeError):
+        ScriptedEngine(raise_on=["red"]).caption([BLUE, RED], None, PLAIN)
+    with pytest.raises(MemoryError):
+        ScriptedEngine(oom_above=1).caption([BLUE, RED], None, PLAIN)
+    with pytest.raises(ModelError, match="as told"):
+        ScriptedEngine(fail_load="as told").load()
+
+
+def test_a_batch_tells_when_it_begins(tmp_path: Path) -> None:
+    ScriptedEngine(touch=str(tmp_path / "began")).caption([RED], None, PLAIN)
+
+    assert (tmp_path / "began").exists()
