@@ -79,7 +79,7 @@ class ConfigurationError(CaptivError):
 
 
 class ImageError(CaptivError):
-    """This image cannot be captioned; its neighbours can."""
+    """One image cannot be captioned; its neighbours can."""
 
     code = "image"
     fault = Fault.IMAGE

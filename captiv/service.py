@@ -1,8 +1,8 @@
 """The composition root: puts store, workers and dispatcher together, takes the lease, owns signals.
 
 A command enqueues its run and then either holds the lease and dispatches, or follows the process
-that does. When that one dies, or has finished its own run, the follower takes the lease and goes on with
-the run that it follows, and no other. The first signal drains, the second stops at once.
+that does. When that one dies, or has finished its own run, the follower takes the lease and goes on
+with the run that it follows, and no other. The first signal drains, the second stops at once.
 """
 
 import logging
@@ -15,7 +15,6 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 
 import anyio
-from anyio.abc import TaskGroup
 
 from captiv.catalog import ImagePolicy, family_named
 from captiv.core.jobs import Run, RunId, RunState, SessionId

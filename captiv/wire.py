@@ -1,4 +1,4 @@
-"""What travels between captiv and a worker: one protocol for a pod, a child process and a stranger's box.
+"""What travels between captiv and a worker: the same for a pod, a child process or anyone's box.
 
 - ``GET /health`` (no token): `Health`; 503 until `ready`.
 - ``POST /api/caption``: one image, as the raw body with a `CaptionRequest` in the `REQUEST_HEADER`

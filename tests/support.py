@@ -74,8 +74,15 @@ class Home:
     def generate(self, *arguments: str, timeout: float = 120, **env: str) -> "Ended":
         """Run `caption generate` with the built-in model over the pictures."""
         return self.run(
-            "caption", "generate", "--model", "shapes", "-r", str(self.pictures), *arguments,
-            timeout=timeout, **env,
+            "caption",
+            "generate",
+            "--model",
+            "shapes",
+            "-r",
+            str(self.pictures),
+            *arguments,
+            timeout=timeout,
+            **env,
         )
 
     def start(self, *arguments: str, **env: str) -> subprocess.Popen[str]:
@@ -164,6 +171,8 @@ def _processes() -> list[int]:
 
 def _cmdline(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return (
+            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        )
     except OSError:
         return ""

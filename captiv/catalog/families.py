@@ -1,4 +1,4 @@
-"""The families that captiv knows. A new family is an entry here and, at most, a page in the worker."""
+"""The families that captiv knows: a new one is an entry here and, at most, a page in the worker."""
 
 from captiv.catalog.model import BUILTIN, Family, ImagePolicy, Mode, Variant
 from captiv.wire import Generation

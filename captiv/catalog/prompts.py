@@ -20,7 +20,7 @@ def build_prompt(
     were trained. Only `{name}` of a variable that is given is replaced, so braces in a text stay.
 
     Raises:
-        UsageError: the family has no such mode or option, takes no prompt, or a variable is missing.
+        UsageError: no such mode or option, no prompt taken, or a variable is missing.
     """
     values = dict(variables or {})
     text = _own(family, prompt) if prompt is not None else _moded(family, mode or "default")

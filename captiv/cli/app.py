@@ -31,14 +31,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show ends nothing
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    code = _run(args)
     try:
-        code = _run(args)
         sys.stdout.flush()
     except BrokenPipeError:
         code = READER_LEFT
     except OSError as error:
-        sys.stderr.write(f"captiv: the output cannot be written: {error.strerror}.\n")
-        code = 1
+        if code == 0:
+            sys.stderr.write(f"captiv: The output cannot be written: {error.strerror}.\n")
+            code = 1
     else:
         return code
     with contextlib.suppress(OSError, ValueError):  # nothing is left for the interpreter to flush

@@ -13,7 +13,7 @@ _OUTPUT = "Output"
 _WORKER = "Where"
 
 
-def generate(  # noqa: PLR0913
+def generate(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Images and folders; the current folder if none.")
     ] = None,
@@ -172,10 +172,7 @@ def generate(  # noqa: PLR0913
     """
     from captiv.cli.invocation import current
     from captiv.cli.request import Options, pairs, request, words
-    from captiv.errors import UsageError
 
-    if sidecar_name not in (None, "stem", "full"):
-        raise UsageError(f"--sidecar-name is stem or full, not {sidecar_name!r}.")
     places = current().paths()
     settings = current().settings()
     decoding: dict[str, Any] = {

@@ -15,7 +15,9 @@ _EXAMPLES = 3
 
 def preview(spec: RunSpec, choice: ModelChoice, *, as_json: bool) -> None:
     """Print how many images would be captioned, with what, and where the captions would go."""
-    wanted, skipped, examples, problems = 0, 0, [], []
+    wanted, skipped = 0, 0
+    examples: list[str] = []
+    problems: list[str] = []
     limit = spec.selection.limit
     roots = [Path(root) for root in spec.selection.roots]
     for folder in find(roots, recursive=spec.selection.recursive):

@@ -1,4 +1,4 @@
-"""What a person sees while captions are made: a bar on a terminal, plain lines elsewhere, JSON on request."""
+"""What a person sees of a run: a bar on a terminal, plain lines elsewhere, JSON on request."""
 
 import json
 import sys

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from captiv.catalog import ModelChoice, build_prompt, choose, choose_source
-from captiv.core.naming import checked_extension, is_image_name
-from captiv.core.spec import Captioning, Naming, Output, Overwrite, Placement, RunSpec, Selection
+from captiv.core.naming import checked_extension, checked_naming, is_image_name
+from captiv.core.spec import Captioning, Output, Overwrite, Placement, RunSpec, Selection
 from captiv.errors import UsageError
 from captiv.settings import Settings
 from captiv.wire import Generation
@@ -36,7 +36,7 @@ class Options:
     batch_size: int | None = None
     save: bool = True
     extension: str | None = None
-    sidecar_name: Naming | None = None
+    sidecar_name: str | None = None
     prefix: str | None = None
     suffix: str | None = None
     worker: str | None = None
@@ -152,7 +152,7 @@ def _output(options: Options, settings: Settings) -> Output:
     return Output(
         save=options.save,
         extension=checked_extension(options.extension or defaults.extension),
-        naming=options.sidecar_name or defaults.sidecar_name,
+        naming=checked_naming(options.sidecar_name or defaults.sidecar_name),
         prefix=defaults.prefix if options.prefix is None else options.prefix,
         suffix=defaults.suffix if options.suffix is None else options.suffix,
     )

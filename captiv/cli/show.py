@@ -12,12 +12,21 @@ from typing import Any
 
 import typer
 
-from captiv.errors import UsageError
+from captiv.errors import CaptivError, UsageError
 
 
 def line(text: str = "") -> None:
-    """Print one line of a result."""
-    sys.stdout.write(text + "\n")
+    """Print one line of a result.
+
+    Raises:
+        CaptivError: it cannot be written; that the reader left is no error.
+    """
+    try:
+        sys.stdout.write(text + "\n")
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CaptivError(f"The output cannot be written: {error.strerror}.") from error
 
 
 def json_value(value: Any) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from captiv.cli.show import visible
 from captiv.core.keeping import Source
-from captiv.core.naming import Naming, checked_extension, sidecar_path
+from captiv.core.naming import checked_extension, checked_naming, sidecar_path
 from captiv.core.texts import content_hash
-from captiv.errors import SidecarError, UsageError
+from captiv.errors import SidecarError
 from captiv.output import sidecar
 from captiv.settings import Settings
 from captiv.store import Connection, Store, captions
@@ -29,7 +29,7 @@ class Sidecars:
 
     def __init__(self, settings: Settings, extension: str | None, naming: str | None) -> None:
         self._extension = checked_extension(extension or settings.output.extension)
-        self._naming = _naming(naming or settings.output.sidecar_name)
+        self._naming = checked_naming(naming or settings.output.sidecar_name)
 
     def of(self, image: str) -> str:
         """Return the path of this image's sidecar."""
@@ -101,12 +101,6 @@ def _record_old(conn: Connection, texts: list[Place], now_ms: int) -> None:
             continue
         source: Source = "hand" if captions.has_any(conn, image) else "import"
         captions.record(conn, image, text, digest, source, now_ms)
-
-
-def _naming(text: str) -> Naming:
-    if text not in ("stem", "full"):
-        raise UsageError(f"--sidecar-name is stem or full, not {text!r}.")
-    return "stem" if text == "stem" else "full"
 
 
 def _chunks(places: Iterable[Place]) -> Iterator[list[Place]]:

@@ -7,9 +7,10 @@ A job is one image of one run::
        └──── release ────┘ └── fail ──► failed  └── keep ──► done (note `kept`)
     pending ──cancel──► cancelled;  failed, cancelled ──retry──► pending
 
-`captioned` means that the text is committed and only its file has to be written: no worker is needed
-for it, and no crash makes it be computed again. Recovery returns `running` to `pending`, uncharged.
-A run is `active` until nothing of it is open, then `finished`; `cancelled` when set aside on request.
+`captioned` means that the text is committed and only its file has to be written: no worker is
+needed for it, and no crash makes it be computed again. Recovery returns `running` to `pending`,
+uncharged. A run is `active` until nothing of it is open, then `finished`; `cancelled` when set
+aside on request.
 """
 
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class RunState(StrEnum):
 
 
 KEPT = "kept"
-"""Note of a done job whose sidecar was not captiv's to replace: edited by hand, or made meanwhile."""
+"""Note of a done job whose sidecar was not captiv's to replace: edited by hand, or newer."""
 
 
 @dataclass(frozen=True, slots=True)

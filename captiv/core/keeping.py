@@ -26,7 +26,8 @@ def keeping(text_hash: str | None, known: Mapping[str, Source], overwrite: Overw
         overwrite: what the person asked for.
 
     A text that captiv wrote itself is replaced; one that was edited by hand since captiv wrote one,
-    or set by hand through captiv, is replaced only with `all`; one that captiv never wrote is recorded first.
+    or set by hand through captiv, is replaced only with `all`; one that captiv never wrote is
+    recorded first.
     """
     if text_hash is None:
         return Keeping.REPLACE

@@ -85,6 +85,16 @@ def checked_extension(text: str) -> str:
     return extension
 
 
+def checked_naming(text: str) -> Naming:
+    """Return the way of naming sidecars that a person asked for.
+
+    Raises: UsageError.
+    """
+    if text not in ("stem", "full"):
+        raise UsageError(f"--sidecar-name is stem or full, not {text!r}.")
+    return "stem" if text == "stem" else "full"
+
+
 def _split_extension(path: str) -> tuple[str, str]:
     """Split off the last extension of the name: `.jpg` alone, a hidden file's name, is none."""
     start = max(path.rfind(separator) for separator in _SEPARATORS) + 1

@@ -48,8 +48,8 @@ class Assignment:
 def assign(runs: Sequence[Run]) -> list[Assignment]:
     """Return which needs are served now, and from which runs, in the order of `runs`.
 
-    Workers on this machine share its device, so only the first local need is served at a time. A run
-    whose scan still goes on keeps its worker, although nothing may be pending at the moment.
+    Workers on this machine share its device, so only the first local need is served at a time. A
+    run whose scan still goes on keeps its worker, although nothing may be pending at the moment.
     """
     order: dict[Need, list[RunId]] = {}
     for run in runs:

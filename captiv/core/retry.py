@@ -48,7 +48,7 @@ class Death(Enum):
     def weight(self) -> int:
         """How much it counts against the image that was worked on alone.
 
-        Two crashes end a suspect. A SIGKILL may have nothing to do with the image, so it takes four.
+        Two crashes end a suspect. A SIGKILL may have nothing to do with the image: it takes four.
         """
         return 2 if self is Death.CRASHED else 1
 

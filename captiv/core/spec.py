@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from captiv.wire import Generation
 
 Overwrite = Literal["no", "yes", "all"]
-"""`no`: an image with a sidecar is skipped; `yes`: replaced unless edited by hand; `all`: replaced."""
+"""What of the sidecars that are there is replaced: nothing, all but hand edits, or everything."""
 
 Naming = Literal["stem", "full"]
 """`stem`: a.jpg → a.txt; `full`: a.jpg → a.jpg.txt."""

@@ -62,6 +62,7 @@ class Completions:
         self._spec_of = spec_of
         self._now_ms = now_ms
         self._buffer = _Buffer()
+        self._ended = anyio.Event()
         self._some = anyio.Event()
         self._many = anyio.Event()
         self._room = anyio.Semaphore(_BOUND)
@@ -111,6 +112,12 @@ class Completions:
         self._buffer.failures.append(failure)
         self._signal()
 
+    async def settled(self) -> None:
+        """Wait until nothing is between two steps."""
+        while self._open:
+            self._ended = anyio.Event()
+            await self._ended.wait()
+
     async def write_leftovers(self, run: Run) -> None:
         """Write what an earlier process received and did not write; no worker is needed for it."""
         after = JobId(0)
@@ -152,7 +159,7 @@ class Completions:
         self._enqueue(unwritten)
         refused = len(batch.received) - len(unwritten)
         self._settle(refused + len(batch.finished) + len(batch.kept))
-        self._open -= len(batch.failures)
+        self._end(len(batch.failures))
         for failure in batch.failures:
             _log.info("job failed job=%s code=%s", failure.job.id, failure.code)
             self._reporter.failed(failure.job.path, failure.code, failure.reason)
@@ -166,9 +173,14 @@ class Completions:
 
     def _settle(self, captions_: int) -> None:
         """So many captions are at the end of their way."""
-        self._open -= captions_
+        self._end(captions_)
         for _ in range(captions_):
             self._room.release()
+
+    def _end(self, outcomes: int) -> None:
+        self._open -= outcomes
+        if self._open == 0:
+            self._ended.set()
 
     async def _write_forever(self) -> None:
         while True:
@@ -224,7 +236,7 @@ class Completions:
         return sidecar_path(item.path, extension=output.extension, naming=output.naming)
 
     async def _decide(self, items: Sequence[Unwritten]) -> Mapping[JobId, Keeping]:
-        """Look at the sidecars that are there; old texts that captiv does not know are recorded first."""
+        """Look at the sidecars that are there; texts unknown to captiv are recorded first."""
         decided: dict[JobId, Keeping] = {}
         looked = await to_thread.run_sync(_look, [(item, self._sidecar(item)) for item in items])
         there = [(item, text) for item, text in looked if text is not None]
@@ -241,10 +253,8 @@ class Completions:
                     record.append((item.path, text))
             if record:
                 await self._store.awrite(_record, record, self._now_ms())
-        for item, text in looked:
-            if text is None:
-                decided[item.job_id] = Keeping.KEEP
-        return decided
+        absent = {item.job_id: Keeping.KEEP for item, text in looked if text is None}
+        return decided | absent
 
     async def _flush(self) -> None:
         """Bring everything that came back as far as it will go."""

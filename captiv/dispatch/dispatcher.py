@@ -2,8 +2,8 @@
 
 One dispatcher holds the lease of a job table. A few times a second it looks which runs are wanted,
 lets `core.plan` decide which workers serve them, and opens or ends lanes accordingly. It returns
-when its own run has nothing left that it could do; runs of other live commands are served meanwhile,
-and go on under their own command afterwards.
+when its own run has nothing left that it could do; runs of other live commands are served
+meanwhile, and go on under their own command afterwards.
 """
 
 import logging
@@ -163,8 +163,7 @@ class Dispatcher:
         return run.scanned and not counts.pending and not counts.running and self._completions.idle
 
     async def _finish(self, own: RunId) -> None:
-        while not self._completions.idle:
-            await anyio.sleep(_TICK_S / 10)
+        await self._completions.settled()
         run = await self._store.aread(runs.get, own)
         await self._store.awrite(runs.finish_if_complete, own, self._now_ms())
         self._reporter.counted(run)

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 import anyio
 
 from captiv.core import answers, retry
-from captiv.core.naming import sidecar_path
 from captiv.core.jobs import Failure, Job, Received, RunId
+from captiv.core.naming import sidecar_path
 from captiv.core.retry import Death, Verdict
 from captiv.core.spec import RunSpec
 from captiv.core.window import Window
@@ -57,7 +57,7 @@ _WAIT_S = min(50.0, MAX_WAIT_S)
 _CRASHES = "The process that captions dies of this image, with nothing else in its batch."
 
 
-class _Suspected(Exception):  # noqa: N818 - a signal between two methods, not an error
+class _Suspected(Exception):
     """The worker died with this image in its running batch."""
 
     def __init__(self, death: Death) -> None:
@@ -65,7 +65,7 @@ class _Suspected(Exception):  # noqa: N818 - a signal between two methods, not a
         self.death = death
 
 
-class _Drained(Exception):  # noqa: N818 - a signal between two methods, not an error
+class _Drained(Exception):
     """The lane is ending and this image has not been sent yet."""
 
 
@@ -195,7 +195,7 @@ class Lane:
 
     async def _turn(self, job: Job) -> None:
         """Wait while another run has the same image in work: then its sidecar will be there."""
-        while not self._completions.begin(job):
+        while not self._completions.begin(job):  # noqa: ASYNC110 - rare, and ends in another lane
             await anyio.sleep(_IDLE_S)
 
     def _sidecar(self, job: Job) -> str | None:
@@ -264,7 +264,7 @@ class Lane:
         self._completions.failed(Failure(job, error.code, error.message, text))
 
     async def _suspected(self, job: Job, death: Death) -> None:
-        """The worker died over this image: alone, it is charged; among others, it is tried alone."""
+        """The worker died over this image: alone, it is charged; else it is tried alone next."""
         if not job.suspect:
             await self._release(job, suspect=True)
             return

@@ -1,9 +1,9 @@
 """Prepares images on threads, and leaves a trace of which ones are being prepared.
 
-A decoder that crashes takes captiv with it. The trace, a small mapped file with one slot a thread, is
-what the next start reads: only images that were in preparation when captiv died are suspect. Mapped
-memory survives the death of the process without a sync for each image; after a power cut it says nothing, and nothing
-is suspected.
+A decoder that crashes takes captiv with it. The trace, a small mapped file with one slot a thread,
+is what the next start reads: only images that were in preparation when captiv died are suspect.
+Mapped memory survives the death of the process without a sync for each image; after a power cut it
+says nothing, and nothing is suspected.
 """
 
 import mmap

@@ -1,4 +1,4 @@
-"""The protocol of `captiv.wire` over one pooled HTTP client, with httpx2's errors turned into captiv's.
+"""The protocol of `captiv.wire` over one pooled HTTP client; httpx2's errors become captiv's.
 
 Every call has a deadline. An answer that does not carry the worker's header came from something in
 between (a proxy while a pod starts, or after it is gone) and counts as unreachable.
@@ -99,7 +99,7 @@ class WorkerClient:
         health = _parse(Health, response)
         if health.protocol != PROTOCOL:
             raise WorkerMismatch(
-                f"The worker at {self.url} speaks protocol {health.protocol}; this captiv speaks {PROTOCOL}.",
+                f"The worker at {self.url} speaks protocol {health.protocol}, not {PROTOCOL}.",
                 hint="Install the same version of captiv on both sides.",
             )
         return health

@@ -1,4 +1,4 @@
-"""The config.json of a model that the catalog does not name: from a folder, the cache, or the hub."""
+"""The config.json of a model that the catalog does not name: in a folder, the cache or the hub."""
 
 import json
 import os

@@ -1,8 +1,8 @@
 """A worker on this machine: the same server as in a pod, started as a child process on loopback.
 
 The child reads its token from standard input and ends when that closes, which the kernel does when
-captiv dies of whatever cause: a local worker never outlives captiv. It runs in a session of its own,
-so that Ctrl-C reaches captiv alone and what is in flight can be drained.
+captiv dies of whatever cause: a local worker never outlives captiv. It runs in a session of its
+own, so that Ctrl-C reaches captiv alone and what is in flight can be drained.
 """
 
 import json
@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -165,10 +166,8 @@ def _open_log(path: Path) -> IO[bytes]:
 
 async def _end(process: Process) -> None:
     if process.returncode is None and process.stdin is not None:
-        try:
+        with suppress(OSError, anyio.BrokenResourceError):
             await process.stdin.aclose()
-        except (OSError, anyio.BrokenResourceError):
-            pass
     with anyio.move_on_after(_STOP_S):
         await process.wait()
     if process.returncode is None:

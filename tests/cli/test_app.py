@@ -102,7 +102,6 @@ def test_each_group_has_its_commands_and_each_command_a_help(
         ["config", "sett"],
         ["config", "list", "--nix"],
         ["queue", "status", "x"],
-        ["config"],
     ],
 )
 def test_a_command_line_that_does_not_parse_ends_with_2(cli: Cli, args: list[str]) -> None:
@@ -111,6 +110,13 @@ def test_a_command_line_that_does_not_parse_ends_with_2(cli: Cli, args: list[str
     assert ended.code == 2
     assert ended.out == ""
     assert ended.err
+
+
+def test_a_group_alone_shows_its_commands_and_ends_with_2(cli: Cli) -> None:
+    ended = cli("config")
+
+    assert ended.code == 2
+    assert "│ list" in ended.out
 
 
 def test_a_typo_is_answered_with_what_was_meant(cli: Cli) -> None:

@@ -155,7 +155,9 @@ def test_each_bad_file_fails_alone_and_is_named_with_its_reason(home: Home) -> N
     by_name = {Path(o["path"]).name: o for o in ended.lines if "path" in o}
     assert ended.code == 1, ended
     assert {by_name[n]["status"] for n in ("empty.png", "cut.png", "text.png")} == {"failed"}
-    assert {by_name[n]["code"] for n in ("empty.png", "cut.png", "text.png")} == {"image_unreadable"}
+    assert {by_name[n]["code"] for n in ("empty.png", "cut.png", "text.png")} == {
+        "image_unreadable"
+    }
     assert all(by_name[Path(p).name]["status"] == "captioned" for p in truth)
     assert "pipe.png" not in by_name
     assert len(home.captions("*.txt")) == 6
@@ -164,7 +166,14 @@ def test_each_bad_file_fails_alone_and_is_named_with_its_reason(home: Home) -> N
 def test_names_of_every_kind_survive(home: Home) -> None:
     home.scripted().scenes(1, nested=False)
     picture = next(home.pictures.glob("*.png"))
-    names = ["two words.png", "quo'te\"s.png", "new\nline.png", "emoji 🦊.png", "-dash.png", "%41.png"]
+    names = [
+        "two words.png",
+        "quo'te\"s.png",
+        "new\nline.png",
+        "emoji 🦊.png",
+        "-dash.png",
+        "%41.png",
+    ]
     for name in names:
         (home.pictures / name).write_bytes(picture.read_bytes())
     raw = bytes(home.pictures) + b"/latin-\xe9.png"
@@ -222,7 +231,9 @@ def test_prefix_suffix_extension_limit_and_no_save(home: Home) -> None:
     home.scripted().scenes(5, nested=False)
 
     printed = home.generate("--no-save", "--limit", "2")
-    written = home.generate("--prefix", "ohwx, ", "--suffix", "!", "--extension", "caption", "--limit", "3")
+    written = home.generate(
+        "--prefix", "ohwx, ", "--suffix", "!", "--extension", "caption", "--limit", "3"
+    )
 
     assert printed.code == 0, printed
     assert len(printed.out.splitlines()) == 2
@@ -286,7 +297,9 @@ def test_a_follower_takes_over_the_run_of_a_dispatcher_that_dies(home: Home) -> 
 def test_a_read_only_folder_keeps_the_captions_and_retry_writes_them(home: Home) -> None:
     home.scripted().scenes(3, nested=False)
     mounted = subprocess.run(
-        ["mount", "--bind", str(home.pictures), str(home.pictures)], capture_output=True, check=False
+        ["mount", "--bind", str(home.pictures), str(home.pictures)],
+        capture_output=True,
+        check=False,
     )
     if mounted.returncode:
         pytest.skip("mounting is not allowed here")

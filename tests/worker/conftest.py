@@ -268,6 +268,7 @@ def tiny_blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "initializer_range": 0.02,
         },
     )
+    torch.set_num_threads(1)
     torch.manual_seed(11)
     model = BlipForConditionalGeneration(config)
     with torch.no_grad():

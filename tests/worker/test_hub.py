@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,16 +17,21 @@ from huggingface_hub import errors
 
 from captiv.errors import ModelError
 
-from .conftest import Child, Spawn, picture, until
+from .conftest import DEADLINE_S, Child, Spawn, environment, picture, until
 
 REPO = "someone/tiny"
+FILES = {
+    "config.json": b'{"model_type": "blip"}',
+    "tokenizer.json": b"{}",
+    "preprocessor_config.json": b"{ }",
+    "model.safetensors": bytes(300_000),
+}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Hub(BaseHTTPRequestHandler):
     """Speaks as much of the hub's protocol as its client needs for a download."""
 
-    files: ClassVar[Path]
     url: ClassVar[str]
     served: ClassVar[list[str]]
     status = 200
@@ -45,19 +52,21 @@ class Hub(BaseHTTPRequestHandler):
             name = path.rpartition("/")[2]
             if self.command == "GET":
                 self.served.append(name)
-            self._answer((self.files / name).read_bytes())
+            self._answer(FILES[name])
         else:
             self._answer(b"{}", 404)
 
     def _info(self) -> dict[str, object]:
-        siblings = [{"rfilename": p.name, "size": p.stat().st_size} for p in self.files.iterdir()]
+        siblings: list[dict[str, object]] = [
+            {"rfilename": name, "size": len(data)} for name, data in FILES.items()
+        ]
         siblings.append({"rfilename": "pytorch_model.bin", "size": 10**15})
         return {"id": REPO, "modelId": REPO, "sha": COMMIT, "siblings": siblings}
 
     def _tree(self) -> list[dict[str, object]]:
         return [
-            {"type": "file", "path": p.name, "size": p.stat().st_size, "oid": "0" * 40}
-            for p in self.files.iterdir()
+            {"type": "file", "path": name, "size": len(data), "oid": "0" * 40}
+            for name, data in FILES.items()
         ]
 
     def _answer(self, body: bytes, status: int = 200) -> None:
@@ -73,9 +82,8 @@ class Hub(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def hub(tiny_blip: Path) -> Iterator[type[Hub]]:
+def hub() -> Iterator[type[Hub]]:
     class Own(Hub):
-        files = tiny_blip
         served: ClassVar[list[str]] = []
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Own)
@@ -101,23 +109,49 @@ def settled(child: Child) -> dict[str, object]:
     return health()
 
 
-def test_a_model_is_fetched_once_and_then_needs_no_network(
-    spawn: Spawn, hub: type[Hub], tmp_path: Path
-) -> None:
-    first = spawn("--model", REPO, engine=False, env=environ(hub, tmp_path / "hf"))
+_FETCH = """
+import json, sys
+from captiv_worker.hub import fetch
+reports = []
+path = fetch(sys.argv[1], lambda *report: reports.append(report))
+print(json.dumps([str(path), reports]))
+"""
 
-    assert settled(first)["status"] == "ready", first.log.read_text()
-    assert "model.safetensors" in hub.served
-    assert "pytorch_model.bin" not in hub.served
-    answer = first.client.post("/api/caption", files={"image": ("a.png", picture())})
-    assert answer.json()["variant"] == REPO
-    first.process.kill()
 
-    fetched = len(hub.served)
-    offline = environ(hub, tmp_path / "hf", HF_HUB_OFFLINE="1")
-    second = spawn("--model", REPO, engine=False, env=offline)
-    assert settled(second)["status"] == "ready"
-    assert len(hub.served) == fetched
+def fetched(env: dict[str, str]) -> tuple[Path, list[list[object]]]:
+    """Fetch in a process of its own: the client reads its environment once."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FETCH, REPO],
+        env=environment(**env),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=True,
+    )
+    path, reports = json.loads(done.stdout)
+    return Path(path), reports
+
+
+def test_a_model_is_fetched_once_and_then_needs_no_network(hub: type[Hub], tmp_path: Path) -> None:
+    path, reports = fetched(environ(hub, tmp_path / "hf"))
+    asked = len(hub.served)
+    again, no_reports = fetched(environ(hub, tmp_path / "hf", HF_HUB_OFFLINE="1"))
+
+    assert {p.name: p.read_bytes() for p in path.iterdir()} == FILES
+    size = sum(map(len, FILES.values()))
+    assert reports[-1] == ["downloading", size, size]
+    assert again == path
+    assert no_reports == []
+    assert len(hub.served) == asked
+
+
+def test_an_interrupted_download_is_not_taken_for_a_model(hub: type[Hub], tmp_path: Path) -> None:
+    path, _ = fetched(environ(hub, tmp_path / "hf"))
+    (path / "model.safetensors").unlink()
+
+    path, _ = fetched(environ(hub, tmp_path / "hf"))
+
+    assert (path / "model.safetensors").read_bytes() == FILES["model.safetensors"]
 
 
 @pytest.mark.parametrize(
