@@ -178,4 +178,5 @@ class Problem(_Reply):
     code: str
     type: str = "about:blank"
     suspect: bool = False
-    """With `unknown_key`: the worker's last life ended while this work was in its running batch."""
+    """With `unknown_key`: the worker's last life ended while this work was in its running batch.
+    With `engine_failed`: the engine broke on this image alone and captioned its neighbours."""

@@ -31,8 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show ends nothing
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    code = _run(args)
+    code = 0
     try:
+        code = _run(args)
         sys.stdout.flush()
     except BrokenPipeError:
         code = READER_LEFT

@@ -35,7 +35,6 @@ class Store:
         """Use `Store.open`."""
         self.path = path
         self._writer = writer
-        self._holder = False
         self._closed = False
         self._lock = threading.RLock()
         self._pool_lock = threading.Lock()
@@ -67,7 +66,6 @@ class Store:
         """Checkpoint from now on: this process holds the lease."""
         with self._lock, translated(self.path):
             begin_checkpointing(self._writing())
-            self._holder = True
 
     def write(
         self, fn: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -134,20 +132,14 @@ class Store:
             return _data_version(self._writing())
 
     def close(self) -> None:
-        """Close every connection; the holder tidies the planner's statistics first."""
+        """Close every connection."""
         with self._lock:
             with self._pool_lock:
                 if self._closed:
                     return
                 self._closed = True
             if self._writer is not None:
-                try:
-                    if self._holder:
-                        self._writer.execute("PRAGMA optimize")
-                except sqlite3.Error:
-                    pass  # a disk that has filled up meanwhile must not hide why captiv stops
-                finally:
-                    self._writer.close()
+                self._writer.close()
             if self._watcher is not None:
                 self._watcher.close()
             with self._pool_lock:

@@ -49,12 +49,13 @@ def test_secrets_are_stars_even_in_a_traceback(file: Path) -> None:
     log.hide("hunter2")
 
     try:
-        raise ValueError("hunter2 in an error")
+        int("hunter2")
     except ValueError:
         logging.getLogger("captiv").exception("key rpa_ABCDEFGH123 Bearer abc.def hunter2")
 
     text = file.read_text()
-    assert "ValueError: ******** in an error" in text
+    assert "********" in text
+    assert "ValueError" in text
     for secret in ("hunter2", "rpa_ABCDEFGH123", "abc.def"):
         assert secret not in text
 

@@ -25,7 +25,7 @@ class BatchFile:
             return frozenset()
         try:
             keys = json.loads(self._path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return frozenset()
         self.clear()
         return frozenset(str(key) for key in keys) if isinstance(keys, list) else frozenset()
@@ -43,5 +43,9 @@ class BatchFile:
 
     def clear(self) -> None:
         """Say that no batch is running."""
-        if self._path is not None:
+        if self._path is None:
+            return
+        try:
             self._path.unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning("batch_file_unwritable error=%s", error.strerror)

@@ -1,0 +1,114 @@
+"""What everything around the engine costs: from scan to sidecar, as a share of the bare engine.
+
+Both caption the same pictures in the same run, by turns, so that a busy machine slows both:
+
+- bare: the engine alone, on pictures decoded beforehand, in full batches;
+- captiv: `captiv caption generate`, from the first claim to the last job done, as the job table
+  has it; the start of the processes and the loading of the model are left out.
+
+With `--device-s` the engine is the torch-free one, which takes so many seconds a batch and no CPU:
+what a GPU would see.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import captiv_worker
+from captiv_worker.engines import EngineItem, EngineSpec, build_engine
+
+from captiv.catalog import ImagePolicy, choose
+from captiv.images.prepare import decode, prepare
+from captiv.store import Connection, Store
+from captiv.testing.engine import ScriptedEngine
+from captiv.testing.scenes import write_scenes
+
+WEIGHTS = Path(str(captiv_worker.__file__)).parent / "weights" / "shapes"
+
+
+def main() -> None:
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="captiv-bench-") as name:
+        folder = Path(name)
+        write_scenes(folder / "pictures", 3, options.images)
+        shares = []
+        for turn in range(options.turns):
+            bare = _bare(folder / "pictures", options)
+            whole = _captiv(folder, options)
+            shares.append(whole / bare)
+            print(
+                f"turn {turn + 1}: bare engine {bare:.1f} images/s, captiv {whole:.1f} images/s, "
+                f"share {whole / bare:.2f}"
+            )
+    print(
+        f"{options.images} pictures, batches of {options.batch}: median share "
+        f"{statistics.median(shares):.2f} (from {min(shares):.2f} to {max(shares):.2f})"
+    )
+
+
+def _bare(pictures: Path, options: argparse.Namespace) -> float:
+    """Return images/s of the engine alone."""
+    choice = choose("shapes")
+    assert choice is not None
+    policy: ImagePolicy = choice.family.image
+    images = [decode(prepare(path, policy).data) for path in sorted(pictures.glob("*.png"))]
+    if options.device_s is None:
+        engine = build_engine(
+            EngineSpec("prefix", "shapes", "shapes", path=str(WEIGHTS), device="cpu")
+        )
+    else:
+        engine = ScriptedEngine(batch_s=options.device_s)
+    engine.load(lambda phase: None)
+    items = [EngineItem(image, None, choice.family.generation) for image in images]
+    engine.caption(items[: options.batch])
+    began = time.perf_counter()
+    for first in range(0, len(items), options.batch):
+        engine.caption(items[first : first + options.batch])
+    return len(items) / (time.perf_counter() - began)
+
+
+def _captiv(folder: Path, options: argparse.Namespace) -> float:
+    """Return images/s of the whole way."""
+    home = folder / "home"
+    shutil.rmtree(home, ignore_errors=True)
+    for sidecar in (folder / "pictures").glob("*.txt"):
+        sidecar.unlink()
+    env = os.environ | {"CAPTIV_HOME": str(home)}
+    if options.device_s is not None:
+        env |= {
+            "CAPTIV_ENGINE": "captiv.testing.engine:ScriptedEngine",
+            "CAPTIV_ENGINE_OPTIONS": f'{{"batch_s": {options.device_s}}}',
+        }
+    command = [sys.executable, "-m", "captiv", "caption", "generate", "--model", "shapes"]
+    command += ["--quiet", "--batch-size", str(options.batch), str(folder / "pictures")]
+    subprocess.run(command, env=env, check=True)
+    with Store.open(home / "data" / "captiv.db", read_only=True) as store:
+        first_ms, last_ms, count = store.read(_span)
+    return 1000 * count / (last_ms - first_ms)
+
+
+def _span(conn: Connection) -> tuple[int, int, int]:
+    row = conn.execute(
+        "SELECT min(claimed_ms), max(finished_ms), count(*) FROM jobs WHERE state='done'"
+    )
+    first_ms, last_ms, count = row.fetchone()
+    return int(first_ms), int(last_ms), int(count)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--device-s", type=float, help="seconds a batch takes on a made-up device")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
