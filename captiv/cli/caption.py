@@ -95,7 +95,7 @@ def unset(image: Image, extension: Extension = None, sidecar_name: SidecarName =
     place = path, _sidecars(extension, sidecar_name).of(path)
     troubles: list[str] = []
     if not _remove([place], troubles) and not troubles:
-        show.say(f"captiv: {show.visible(image)} has no caption.")
+        show.note(f"{show.visible(image)} has no caption.")
     _tell(troubles)
 
 
@@ -117,9 +117,9 @@ def clear(
         if not show.confirm(f"Remove {show.plural(len(places), 'caption')} {where}?", yes=yes):
             raise typer.Exit(1)
         removed = _remove(places, troubles)
-        show.say(f"captiv: {show.plural(removed, 'caption')} removed.")
+        show.note(f"{show.plural(removed, 'caption')} removed.")
     else:
-        show.say(f"captiv: there are no captions {where}.")
+        show.note(f"there are no captions {where}.")
     _tell(troubles)
 
 
@@ -141,7 +141,7 @@ def _places(
         troubles.extend(f"{show.visible(p.path)} {p.reason}." for p in found.problems)
         for image in found.images:
             path = sidecars.of(image)
-            yield (image, path), os.path.basename(path) in found.names  # noqa: PTH119
+            yield (image, path), os.path.basename(path) in found.names
 
 
 def _captions(

@@ -101,7 +101,7 @@ def unset(words: Words) -> None:
         _tell_if_overridden(find_key(section, name))
         return
     key = _known(section, name)
-    show.say(f"captiv: {key} was not set in the file.")
+    show.note(f"{key} was not set in the file.")
 
 
 @app.command()
@@ -118,7 +118,7 @@ def clear(section: SectionName = None, yes: Yes = False) -> None:
         _section(section)  # not there: a name that captiv does not know is a mistake
     elif not section:
         taken = clear_file(file)
-    show.say(f"captiv: {show.plural(len(taken), 'setting')} taken out of {file}.")
+    show.note(f"{show.plural(len(taken), 'setting')} taken out of {file}.")
 
 
 @app.command()

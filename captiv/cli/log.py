@@ -18,6 +18,8 @@ from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any, TextIO
 
+from captiv.errors import ConfigurationError
+
 MAX_BYTES = 5_000_000
 KEPT_FILES = 3
 
@@ -102,12 +104,14 @@ class LogFile(WatchedFileHandler):
         """Append one line."""
         if self._given_up:
             return
+        from captiv.settings.paths import private_folder
+
         try:
-            Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(Path(self.baseFilename).parent)
             super().emit(record)
             if self.stream and self.stream.tell() > MAX_BYTES:
                 self._rotate()
-        except OSError:
+        except (OSError, ConfigurationError):
             self._given_up = True
 
     def handleError(self, record: logging.LogRecord) -> None:

@@ -81,16 +81,15 @@ def retry(
         if chosen is not None and code is not None:
             runs.check_code(reader, chosen, code)
     if chosen is None:
-        show.say("captiv: nothing is to be tried again.")
+        show.note("nothing is to be tried again.")
         return
     with current().store() as store:
         again = store.write(jobs.retry, chosen.id, code)
     open_before = chosen.counts.open
     if not again and not open_before:
-        show.say(f"captiv: run {chosen.id} has nothing to be tried again.")
+        show.note(f"run {chosen.id} has nothing to be tried again.")
         return
-    if not current().quiet:
-        show.say(f"captiv: run {chosen.id}: {show.plural(again, 'image')} to be tried again.")
+    show.note(f"run {chosen.id}: {show.plural(again, 'image')} to be tried again.")
     raise typer.Exit(_resume(chosen, as_json=json))
 
 
@@ -105,19 +104,17 @@ def cancel(run: RunNumber = None, yes: Yes = False) -> None:
     with runs.reading(run) as reader:
         chosen = runs.only_active(reader, run)
     if chosen is None:
-        show.say("captiv: no run is unfinished.")
+        show.note("no run is unfinished.")
         return
     if chosen.state is not RunState.ACTIVE:
-        show.say(f"captiv: run {chosen.id} is {chosen.state} already.")
+        show.note(f"run {chosen.id} is {chosen.state} already.")
         return
     question = f"Set run {chosen.id} aside, with {show.plural(chosen.counts.open, 'image')} open?"
     if not show.confirm(question, yes=yes):
         raise typer.Exit(1)
     with current().store() as store:
         store.write(table.set_aside, chosen.id, runs.now_ms())
-    show.say(
-        f"captiv: run {chosen.id} is set aside; `captiv queue retry {chosen.id}` takes it up again."
-    )
+    show.note(f"run {chosen.id} is set aside; `captiv queue retry {chosen.id}` takes it up again.")
 
 
 @app.command()
@@ -134,7 +131,7 @@ def clear(yes: Yes = False) -> None:
         raise typer.Exit(1)
     with current().store() as store:
         cleared = store.write(table.clear)
-    show.say(f"captiv: {show.plural(cleared, 'run')} forgotten.")
+    show.note(f"{show.plural(cleared, 'run')} forgotten.")
 
 
 @app.command()

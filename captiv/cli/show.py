@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from captiv.cli.invocation import current
 from captiv.errors import CaptivError, UsageError
 
 
@@ -44,6 +45,12 @@ def say(text: str) -> None:
     sys.stdout.flush()
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+def note(text: str) -> None:
+    """Tell the person what was done, unless `--quiet`."""
+    if not current().quiet:
+        say(f"captiv: {text}")
 
 
 def visible(text: object) -> str:

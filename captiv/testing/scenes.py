@@ -15,7 +15,7 @@ of the side (‰), and nothing here calls the C maths library, whose last digit 
 import argparse
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final, assert_never
@@ -324,8 +324,15 @@ def _grained(picture: Image.Image, rng: random.Random) -> Image.Image:
     )
 
 
+def compare(folder: Path, truth: Mapping[str, str]) -> int:
+    """Return how many pictures have a sidecar that says exactly what is drawn."""
+    sidecars = {name: (folder / name).with_suffix(".txt") for name in truth}
+    texts = {n: path.read_text("utf-8") if path.exists() else None for n, path in sidecars.items()}
+    return sum(texts[name] == caption for name, caption in truth.items())
+
+
 def main() -> None:
-    """Write a set of pictures from the command line."""
+    """Write a set of pictures, or compare their sidecars with the truth, from the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m captiv.testing.scenes",
         description="Draw pictures whose captions are known.",
@@ -341,7 +348,15 @@ def main() -> None:
         help="may be given again: they take turns",
     )
     parser.add_argument("--truth", type=Path, help="write path → caption here, as JSON")
+    parser.add_argument(
+        "--compare", action="store_true", help="draw nothing: hold the sidecars against --truth"
+    )
     asked = parser.parse_args()
+    if asked.compare:
+        truth = json.loads(asked.truth.read_text("utf-8"))
+        right = compare(asked.folder, truth)
+        print(f"{right} of {len(truth)} captions are exact")  # noqa: T201
+        return
     formats = tuple(asked.format or ("png",))
     truth = write_scenes(
         asked.folder, asked.seed, asked.count, nested=asked.nested, formats=formats

@@ -27,6 +27,7 @@ from captiv.workers.source import Address, Ended, OnPhase
 _START_S = 60.0
 """How long the server may take to listen: it does so before it loads the model."""
 _STOP_S = 5.0
+_LOG_BYTES = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,10 @@ def _require_torch() -> None:
 
 
 def _open_log(path: Path) -> IO[bytes]:
+    """Open the worker's log to append; one that has grown large becomes the previous one."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > _LOG_BYTES:
+        path.replace(path.with_suffix(".log.1"))
     return path.open("ab")
 
 

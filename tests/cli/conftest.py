@@ -1,8 +1,12 @@
+import atexit
+import functools
 import io
 import logging
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from captiv.cli import main
+from captiv.store import migrate
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,6 +58,24 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         return Ended(code, said.out, said.err)
 
     return run
+
+
+@functools.cache
+def _template() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="captiv-template-"))
+    atexit.register(shutil.rmtree, folder)
+    path = folder / "captiv.db"
+    migrate.ensure(path)
+    return path
+
+
+def ready_database(home: Path) -> Path:
+    """Give `home` a job table, copied from one that is migrated once: each migration takes time."""
+    database = home / "data" / "captiv.db"
+    if not database.exists():
+        database.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        shutil.copy(_template(), database)
+    return database
 
 
 def command(*args: object) -> list[str]:

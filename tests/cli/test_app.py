@@ -14,43 +14,39 @@ from captiv.cli.invocation import begin, current
 from captiv.errors import ConfigurationError, NoWorker, StoreFull, UsageError
 
 from .conftest import ROOT, Cli, command
+from .test_queue import make_run
 
 HEAVY = ("torch", "transformers", "alembic", "sqlalchemy", "sqlmodel", "httpx2", "PIL", "pydantic")
 
 
-def imported(*args: str) -> set[str]:
-    """Return which heavy packages a command imports."""
+def imported(*commands: str) -> set[str]:
+    """Return which heavy packages these commands import."""
     code = (
-        "import sys; from captiv.cli import main; main(sys.argv[1:]);"
+        "import sys; from captiv.cli import main; [main(c.split()) for c in sys.argv[1:]];"
         f"print('HEAVY', *(m for m in {HEAVY!r} if m in sys.modules), file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *args], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-c", code, *commands],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
     )
     return set(done.stderr.rpartition("HEAVY")[2].split())
 
 
-@pytest.mark.parametrize(
-    "args", [["--help"], ["--version"], ["caption", "--help"], ["config", "set", "--help"]]
-)
-def test_help_imports_nothing_that_is_slow(args: list[str]) -> None:
-    allowed = set() if args[0].startswith("-") else {"pydantic"}  # typer's own, to read values
-
-    assert imported(*args) <= allowed
+def test_help_imports_nothing_that_is_slow() -> None:
+    assert imported("--version", "--help") == set()
 
 
-def test_a_command_without_a_model_imports_no_torch_and_no_database_tools(cli: Cli) -> None:
-    cli("config", "set", "gui.port", "1")
-    cli("caption", "set", _image(), "a cat")  # makes the job table
+def test_a_command_without_a_model_imports_no_torch_and_no_database_tools(
+    captiv_home: Path,
+) -> None:
+    make_run(captiv_home, pending=1)
 
-    for args in (["config", "list"], ["model", "show", "blip"], ["queue", "status"]):
-        assert imported(*args) <= {"pydantic"}
+    commands = ("config list", "model show blip", "queue status", "caption generate --help")
 
-
-def _image() -> Path:
-    image = Path(os.environ["CAPTIV_HOME"]).parent / "a.png"
-    image.write_bytes(b"")
-    return image
+    assert imported(*commands) <= {"pydantic"}
 
 
 @pytest.mark.parametrize("args", [["--version"], ["--version", "config"], ["--debug", "--version"]])
@@ -225,9 +221,8 @@ def test_output_that_cannot_be_written_is_an_error() -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-def test_ctrl_c_ends_with_130(process: Cli, captiv_home: Path) -> None:
-    process("caption", "set", _image(), "a cat")
-    _make_run(captiv_home)
+def test_ctrl_c_ends_with_130(captiv_home: Path) -> None:
+    make_run(captiv_home, pending=1)
     with subprocess.Popen(
         command("queue", "watch"),
         stdout=subprocess.PIPE,
@@ -243,18 +238,6 @@ def test_ctrl_c_ends_with_130(process: Cli, captiv_home: Path) -> None:
 
     assert child.returncode == 130
     assert err == ""
-
-
-def _make_run(home: Path) -> None:
-    from captiv.core.spec import Captioning, RunSpec, Selection
-    from captiv.store import Store, runs
-
-    spec = RunSpec(
-        selection=Selection(roots=("/pictures",)),
-        captioning=Captioning(model="blip", variant="blip-base", source="x"),
-    )
-    with Store.open(home / "data" / "captiv.db") as store:
-        store.write(runs.open_run, spec, 1_700_000_000_000)
 
 
 def test_options_count_before_and_after_the_command(cli: Cli, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import os
 import pytest
 
 from captiv.core.jobs import SessionId
+from captiv.core.keeping import Source
 from captiv.core.texts import content_hash
 from captiv.errors import StoreError
 from captiv.store import Store, captions
@@ -12,7 +13,7 @@ from . import scene
 PATH = os.fsdecode(b"/photos/caf\xe9.jpg")
 
 
-def _record(store: Store, text: str, source: captions.Source, path: str = PATH) -> int:
+def _record(store: Store, text: str, source: Source, path: str = PATH) -> int:
     return store.write(captions.record, path, text, content_hash(text), source, scene.NOW)
 
 

@@ -392,7 +392,7 @@ def test_failed_and_cancelled_jobs_are_tried_again_from_scratch(
 
 def test_a_finished_run_with_failures_is_active_again(store: Store, session: SessionId) -> None:
     run = scene.enqueue(store, 1)
-    _fail(store, *scene.claim(store, run, session))
+    _fail(store, scene.claim(store, run, session)[0])
     assert store.write(runs.finish_if_complete, run.id, scene.NOW)
 
     assert store.write(jobs.retry, run.id) == 1
@@ -455,7 +455,7 @@ def test_what_crashed_is_still_tried_alone(store: Store, session: SessionId) -> 
 
 def test_a_retry_beside_the_same_request_is_refused(store: Store, session: SessionId) -> None:
     run = scene.enqueue(store, 1)
-    _fail(store, *scene.claim(store, run, session))
+    _fail(store, scene.claim(store, run, session)[0])
     store.write(runs.finish_if_complete, run.id, scene.NOW)
     twin = scene.enqueue(store, 1)
 

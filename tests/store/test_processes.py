@@ -22,9 +22,9 @@ def _start(database: Path, run: Run, batch: int) -> "subprocess.Popen[str]":
     )
 
 
-def _begin(process: "subprocess.Popen[str]") -> None:
+def _tell(process: "subprocess.Popen[str]", batches: int) -> None:
     assert process.stdin is not None
-    process.stdin.write("go\n")
+    process.stdin.write("go\n" * batches)
     process.stdin.flush()
 
 
@@ -40,20 +40,23 @@ def _line(process: "subprocess.Popen[str]") -> tuple[str, int] | None:
 def test_processes_that_claim_at_once_never_get_the_same_image(
     store: Store, database: Path
 ) -> None:
-    run = scene.enqueue(store, 600)
+    run = scene.enqueue(store, 700)
     processes = [_start(database, run, 7) for _ in range(2)]
+    claimed: list[list[int]] = [[], []]
     for process in processes:
         assert _line(process) == ("begun", 0)
+    for _ in range(50):
+        for process in processes:
+            _tell(process, 1)
+        for process, got in zip(processes, claimed, strict=True):
+            said = [_line(process) for _ in range(3 * 7)]
+            got += [line[1] for line in said if line and line[0] == "claimed"]
     for process in processes:
-        _begin(process)
-    claimed: list[list[int]] = []
-    for process in processes:
-        said, _ = process.communicate(timeout=50)
-        claimed.append([int(s.split()[1]) for s in said.splitlines() if s.startswith("claimed")])
+        assert process.communicate()[0] == ""
 
-    assert sorted(claimed[0] + claimed[1]) == list(range(1, 601))
-    assert min(map(len, claimed)) > 0
-    assert scene.counts(store, run.id).done == 600
+    assert [len(got) for got in claimed] == [350, 350]
+    assert sorted(claimed[0] + claimed[1]) == list(range(1, 701))
+    assert scene.counts(store, run.id).done == 700
 
 
 def test_a_process_killed_at_any_moment_loses_nothing_it_has_said(
@@ -69,7 +72,7 @@ def test_a_process_killed_at_any_moment_loses_nothing_it_has_said(
         assert _line(process) == ("begun", 0)
         if life < 8:
             lives[life % 2] = _start(database, run, 8)  # it loads while the other one works
-        _begin(process)
+        _tell(process, 1000)
         for _ in range(dice.randint(1, 150)):
             found = _line(process)
             assert found is not None

@@ -1,8 +1,9 @@
 import os
+from typing import Any
 
 import pytest
 
-from captiv.core.jobs import Counts, RunState, SessionId
+from captiv.core.jobs import Counts, RunId, RunState, SessionId
 from captiv.core.spec import Placement
 from captiv.errors import UsageError
 from captiv.store import Store, captions, ingest, jobs, runs
@@ -43,7 +44,7 @@ def test_a_run_that_goes_on_takes_the_new_placement_and_the_higher_priority(stor
     ("selection", "scanned"), [({}, False), ({"overwrite": "yes"}, True), ({"limit": 9}, True)]
 )
 def test_only_a_fixed_set_of_images_is_not_scanned_again(
-    store: Store, selection: dict[str, object], scanned: bool
+    store: Store, selection: Any, scanned: bool
 ) -> None:
     scene.enqueue(store, 3, scene.request(**selection))
 
@@ -79,9 +80,9 @@ def test_roots_of_any_bytes_survive(store: Store) -> None:
 
 def test_a_run_that_is_not_there_is_said_so(store: Store) -> None:
     with pytest.raises(UsageError, match="no run 7"):
-        store.read(runs.get, 7)
+        store.read(runs.get, RunId(7))
 
-    assert store.read(runs.find, 7) is None
+    assert store.read(runs.find, RunId(7)) is None
 
 
 def test_runs_are_listed_newest_first_by_pages(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""A process at work on a run until it is killed: says on its output what it has committed."""
+"""A process at work on a run: a batch for every line of its input; it says what it has committed."""
 
 import sys
 from pathlib import Path
@@ -13,8 +13,8 @@ def main(database: Path, run_id: RunId, batch: int) -> None:
     with Store.open(database, holder=True) as store:
         session = store.write(lease.begin_session, 1, "here", "dispatcher", scene.NOW)
         print("begun", 0, flush=True)
-        sys.stdin.readline()
-        while claimed := store.write(jobs.claim, run_id, batch, session, scene.NOW):
+        while sys.stdin.readline():
+            claimed = store.write(jobs.claim, run_id, batch, session, scene.NOW)
             _say("claimed", [job.id for job in claimed])
             unwritten = scene.receive(store, claimed, f"by {session}")
             _say("captioned", [item.job_id for item in unwritten])

@@ -126,8 +126,8 @@ def _end_with_stdin(worker: Worker) -> None:
     def watch() -> None:
         while os.read(0, 4096):
             pass
-        pass  # whoever started it is gone: nobody is suspect
-        os._exit(0)
+        worker.batch_file.clear()  # whoever started it is gone: nobody is suspect
+        pass
 
     threading.Thread(target=watch, name="stdin", daemon=True).start()
 

@@ -65,7 +65,7 @@ class WorkStore:
         found = self.find(key)
         if found is not None and found.fingerprint != content:
             return Opened.REUSED, found
-        if found is not None and found.ending is not None and not _again(found.ending):
+        if found is not None and not _again(found.ending):
             return Opened.JOINED, found
         self._ended.pop(key, None)
         work = self._running[key] = Work(key, content)
