@@ -195,9 +195,13 @@ class WorkerRejected(WorkerError):
 
 
 class EngineFailed(WorkerError):
-    """The engine broke while captioning this image."""
+    """The engine broke while captioning this image; `suspect` if it captioned its neighbours."""
 
     code = "engine_failed"
+
+    def __init__(self, message: str, *, suspect: bool = False, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.suspect = suspect
 
 
 class UnknownKey(WorkerError):

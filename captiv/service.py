@@ -19,13 +19,15 @@ import anyio
 from captiv.catalog import ImagePolicy, family_named
 from captiv.core.jobs import Run, RunId, RunState, SessionId
 from captiv.core.spec import Captioning, RunSpec
+from captiv.dispatch.commit import commit
 from captiv.dispatch.completions import Completions
 from captiv.dispatch.dispatcher import Dispatcher
 from captiv.dispatch.events import Reporter, Silence
+from captiv.dispatch.following import Following, tell_failures
 from captiv.dispatch.intake import Intake
 from captiv.dispatch.preparation import Preparation, leftover
 from captiv.dispatch.supply import Supply
-from captiv.errors import CaptivError, ConfigurationError, leading
+from captiv.errors import CaptivError, ConfigurationError, StoreError, leading
 from captiv.settings import Paths, Settings, installation_secret
 from captiv.store import Connection, Lease, Store, jobs, lease, runs
 from captiv.workers import LocalWorker, UrlWorker, WorkerSource
@@ -47,17 +49,18 @@ class Outcome:
     run: Run
     interrupted: bool = False
     error: CaptivError | None = None
-    """Why no worker could be had."""
+    """Why it ended before everything was done."""
 
     @property
     def exit_code(self) -> int:
         """0 only when every image asked for has its caption."""
         counts = self.run.counts
-        if self.interrupted and counts.open:
+        complete = self.run.scanned and not counts.open
+        if self.interrupted and not complete:
             return 130
         if self.error is not None:
             return self.error.exit_code
-        return 1 if counts.open or counts.failed or counts.cancelled else 0
+        return 0 if complete and not counts.failed and not counts.cancelled else 1
 
 
 def now_ms() -> int:
@@ -81,7 +84,7 @@ class Service:
         self._paths.make_data_dir()
         with await anyio.to_thread.run_sync(Store.open, self._paths.database) as store:
             run, resumed = await store.awrite(runs.open_run, spec, now_ms())
-            self._reporter.opened(run, resumed=resumed)
+            await self._open(store, run, resumed=resumed)
             await self._name_others(store, run)
             return await self._serve(
                 store, run, scan=not (resumed and run.scanned and spec.selection.fixed)
@@ -92,8 +95,13 @@ class Service:
         self._paths.make_data_dir()
         with await anyio.to_thread.run_sync(Store.open, self._paths.database) as store:
             run = await store.aread(runs.get, run_id)
-            self._reporter.opened(run, resumed=True)
+            await self._open(store, run, resumed=True)
             return await self._serve(store, run, scan=not run.scanned)
+
+    async def _open(self, store: Store, run: Run, *, resumed: bool) -> None:
+        self._reporter.opened(run, resumed=resumed)
+        if resumed:
+            await tell_failures(store, run.id, self._reporter)
 
     async def _name_others(self, store: Store, run: Run) -> None:
         for other in await store.aread(runs.overlapping, run.spec):
@@ -111,24 +119,23 @@ class Service:
             async with anyio.create_task_group() as tg:
                 tg.start_soon(self._watch_signals, tg.cancel_scope)
                 tg.start_soon(self._beat, store, session, run.id)
-                try:
-                    await self._work(store, session, run, scan)
-                except CaptivError as caught:
-                    error = caught
-                except ExceptionGroup as group:
-                    if not isinstance(first := leading(group), CaptivError):
-                        raise
-                    error = first
+                await self._work(store, session, run, scan)
                 tg.cancel_scope.cancel()
         except ExceptionGroup as group:
-            raise leading(group) from group
+            first = leading(group)
+            if not isinstance(first, CaptivError):
+                raise first from group
+            error = first
         finally:
             with anyio.CancelScope(shield=True):
                 await store.awrite(lease.end_session, session, now_ms())
         return await self._outcome(store, run.id, error)
 
     async def _outcome(self, store: Store, run_id: RunId, error: CaptivError | None) -> Outcome:
-        await store.awrite(runs.finish_if_complete, run_id, now_ms())
+        try:
+            await commit(store, runs.finish_if_complete, run_id, now_ms())
+        except StoreError as failed:
+            error = error or failed
         run = await store.aread(runs.get, run_id)
         self._reporter.counted(run)
         return Outcome(run, self._interrupted, error)
@@ -137,17 +144,24 @@ class Service:
         async with anyio.create_task_group() as tg:
             if scan:
                 tg.start_soon(self._scan, store, run)
-            await store.awrite(runs.want, run.id, session, now_ms())
+            await commit(store, runs.want, run.id, session, now_ms())
             with Lease(self._paths.lock_file) as held:
-                while not self._interrupted:
-                    if held.acquire():
-                        await self._dispatch(store, session, run.id)
-                        break
-                    if await self._followed(store, run.id):
-                        break
-                    await anyio.sleep(_FOLLOW_S)
+                if not held.acquire():
+                    await self._follow(store, run.id, held)
+                if held.held and not self._interrupted:
+                    await self._dispatch(store, session, run.id)
             if self._interrupted:
                 tg.cancel_scope.cancel()
+
+    async def _follow(self, store: Store, run_id: RunId, held: Lease) -> None:
+        """Report what the holder of the lease does, until nothing is left or the lease is ours."""
+        following = Following(store, run_id, self._reporter)
+        await following.begin()
+        while not (  # noqa: ASYNC110 - another process gives no event
+            self._interrupted or held.acquire() or await self._followed(store, run_id)
+        ):
+            await anyio.sleep(_FOLLOW_S)
+        await following.tell(at_end=not held.held)
 
     async def _scan(self, store: Store, run: Run) -> None:
         intake = Intake(store, run, self._reporter, now_ms=now_ms, on_added=self._stir)
@@ -245,14 +259,11 @@ class Service:
     async def _beat(self, store: Store, session: SessionId, run_id: RunId) -> None:
         """Keep the run wanted for as long as this command lives."""
         while True:
-            await store.awrite(_still_there, run_id, session, now_ms())
+            await commit(store, _still_there, run_id, session, now_ms())
             await anyio.sleep(_BEAT_S)
 
     async def _watch_signals(self, scope: anyio.CancelScope) -> None:
-        watched = [signal.SIGINT, signal.SIGTERM]
-        with suppress(AttributeError):
-            watched.append(signal.SIGHUP)
-        with anyio.open_signal_receiver(*watched) as received:
+        with anyio.open_signal_receiver(*_watched()) as received:
             async for number in received:
                 if self._interrupted:
                     scope.cancel()
@@ -264,6 +275,14 @@ class Service:
                 )
                 if self._dispatcher is not None:
                     self._dispatcher.drain()
+
+
+def _watched() -> list[signal.Signals]:
+    """Return the signals that end a run; not those that captiv was told to ignore (nohup)."""
+    ending = [signal.SIGINT, signal.SIGTERM]
+    with suppress(AttributeError):
+        ending.append(signal.SIGHUP)
+    return [number for number in ending if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _still_there(conn: Connection, run_id: RunId, session: SessionId, now: int) -> None:

@@ -341,11 +341,11 @@ def in_batches(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
-def evaluate(folder: Path, seed: int, count: int) -> None:
+def evaluate(folder: Path, seed: int, count: int, sizes_px: tuple[int, ...]) -> None:
     """Print how often a saved model is right, and whether a batch changes its captions."""
     processor = AutoProcessor.from_pretrained(folder)
     model = BlipForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
-    for size_px in (128, 256, 512):
+    for size_px in sizes_px:
         for jpeg in (False, True):
             score = measure(model, processor, seed, count, size_px, jpeg)
             print(f"size_px={size_px} file={'jpeg' if jpeg else 'png'} {score}", flush=True)
@@ -371,13 +371,14 @@ def main() -> None:
     measuring.add_argument("folder", type=Path)
     measuring.add_argument("--seed", type=int, default=100)
     measuring.add_argument("--count", type=int, default=2000)
+    measuring.add_argument("--size-px", type=int, nargs="+", default=[128, 256, 512])
     asked = parser.parse_args()
     torch.set_num_threads(1)
     disable_progress_bar()
     if asked.command == "train":
         train(asked.folder, asked.seed, asked.steps)
     else:
-        evaluate(asked.folder, asked.seed, asked.count)
+        evaluate(asked.folder, asked.seed, asked.count, tuple(asked.size_px))
 
 
 if __name__ == "__main__":

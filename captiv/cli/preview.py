@@ -1,35 +1,35 @@
 """`--dry-run`: what would be done, without doing it."""
 
 import json
-import os
 import sys
-from pathlib import Path
 
 from captiv.catalog import ModelChoice
 from captiv.core.naming import sidecar_path
 from captiv.core.spec import RunSpec
-from captiv.images.find import find
+from captiv.dispatch.intake import chunks
 
 _EXAMPLES = 3
 
 
 def preview(spec: RunSpec, choice: ModelChoice, *, as_json: bool) -> None:
-    """Print how many images would be captioned, with what, and where the captions would go."""
+    """Print how many images would be captioned, with what, and where the captions would go.
+
+    With --overwrite, a sidecar that was edited by hand counts as an image to caption: only the job
+    table knows of it, and it would be kept.
+    """
     wanted, skipped = 0, 0
     examples: list[str] = []
     problems: list[str] = []
     limit = spec.selection.limit
-    roots = [Path(root) for root in spec.selection.roots]
-    for folder in find(roots, recursive=spec.selection.recursive):
-        problems += [f"{p.path} {p.reason}" for p in folder.problems]
-        for image in folder.images:
-            path = sidecar_path(image, extension=spec.output.extension, naming=spec.output.naming)
-            if spec.selection.overwrite == "no" and spec.output.save and _there(path, folder.names):
-                skipped += 1
-            elif limit is None or wanted < limit:
-                wanted += 1
-                if len(examples) < _EXAMPLES:
-                    examples.append(f"{image} -> {path}")
+    for chunk in chunks(spec):
+        problems += [f"{path}: {reason}" for path, _, reason in chunk.refused]
+        skipped += len(chunk.skipped)
+        images = [*chunk.wanted, *(image for image, _ in chunk.there)]
+        wanted += len(images)
+        examples += [_example(image, spec) for image in images[: _EXAMPLES - len(examples)]]
+        if limit is not None and wanted >= limit:
+            wanted, examples = limit, examples[:limit]
+            break
     facts = {
         "images": wanted,
         "skipped": skipped,
@@ -52,13 +52,12 @@ def preview(spec: RunSpec, choice: ModelChoice, *, as_json: bool) -> None:
             sys.stdout.write(f"{name}: {_shown(value)}\n")
 
 
-def _there(path: str, names: frozenset[str]) -> bool:
-    if os.path.basename(path) not in names:
-        return False
-    try:
-        return os.stat(path).st_size > 0
-    except OSError:
-        return False
+def _example(image: str, spec: RunSpec) -> str:
+    if not spec.output.save:
+        return image
+    output = spec.output
+    path = sidecar_path(image, extension=output.extension, naming=output.naming)
+    return f"{image} -> {path}"
 
 
 def _shown(value: object) -> str:

@@ -63,6 +63,8 @@ class Display:
         self._task = TaskID(0)
         self._phase = ""
         self._plain_due_s = self.started_s + _PLAIN_EVERY_S
+        self._done: int | None = None
+        """How many were done when this command began."""
         self._first: tuple[float, int] | None = None
         """When captions began, and how many were done by then: the rate without the loading."""
 
@@ -105,7 +107,9 @@ class Display:
         counts = run.counts
         ended = counts.total - counts.pending - counts.running
         now = time.monotonic()
-        if self._first is None and self.tally.captioned:
+        if self._done is None:
+            self._done = counts.done
+        if self._first is None and counts.done > self._done:
             self._first = (now, ended)
         if self._bar is not None:
             self._bar.update(
@@ -132,7 +136,7 @@ class Display:
         elif self._print_captions:
             self._line(f"{path}: {text}")
         elif self._verbosity == "verbose":
-            self._say(f"{path}: {text}")
+            self._say(printable(f"{path}: {text}"))
 
     def failed(self, path: str, code: str, reason: str) -> None:
         """An image has no caption, and why."""
@@ -140,7 +144,7 @@ class Display:
         if self._json:
             self._object(path=path, status="failed", code=code, reason=reason)
         elif self._verbosity == "verbose":
-            self._say(f"{path}: {reason}")
+            self._say(printable(f"{path}: {reason}"))
 
     def kept(self, path: str) -> None:
         """A sidecar was not captiv's to replace."""

@@ -49,6 +49,7 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
     Raises:
         UsageError: a path, model, mode, option or value that cannot be.
     """
+    _require_text(prompt=options.prompt, prefix=options.prefix, suffix=options.suffix)
     choice = model_choice(options.model, options.variant, settings)
     spec = RunSpec(
         selection=Selection(
@@ -98,6 +99,15 @@ def words(text: str | None) -> tuple[str, ...]:
     return tuple(filter(None, (part.strip() for part in (text or "").split(","))))
 
 
+def _require_text(**given: str | None) -> None:
+    """Refuse bytes that are no text: they could be neither sent nor written."""
+    for name, value in given.items():
+        try:
+            (value or "").encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"--{name} is not text in UTF-8.") from error
+
+
 def _roots(paths: Sequence[Path]) -> tuple[str, ...]:
     roots: list[str] = []
     for path in paths or (Path(),):
@@ -116,6 +126,12 @@ def _roots(paths: Sequence[Path]) -> tuple[str, ...]:
 def _captioning(options: Options, settings: Settings, choice: ModelChoice) -> Captioning:
     family = choice.family
     mode = options.mode or settings.model.mode_for(family.name) or "default"
+    generation = _generation(options, settings).over(family.generation)
+    if (generation.min_new_tokens or 0) > (generation.max_new_tokens or 4096):
+        raise UsageError(
+            f"--min-new-tokens ({generation.min_new_tokens}) is more than --max-new-tokens "
+            f"({generation.max_new_tokens})."
+        )
     return Captioning(
         model=family.name,
         variant=choice.variant.name,
@@ -128,7 +144,7 @@ def _captioning(options: Options, settings: Settings, choice: ModelChoice) -> Ca
             options=options.prompt_options,
             variables=options.prompt_variables,
         ),
-        generation=_generation(options, settings).over(family.generation),
+        generation=generation,
         dtype=options.dtype or settings.system.default_torch_dtype,
     )
 
@@ -142,8 +158,6 @@ def _generation(options: Options, settings: Settings) -> Generation:
         first = error.errors()[0]
         name = str(first["loc"][0]).replace("_", "-")
         raise UsageError(f"--{name}: {first['msg']}.") from error
-    if (merged.min_new_tokens or 0) > (merged.max_new_tokens or 4096):
-        raise UsageError("--min-new-tokens is more than --max-new-tokens.")
     return merged
 
 

@@ -15,7 +15,7 @@ from captiv.settings import Settings
 from captiv.store import Connection, Store, captions
 
 # Paths are strings in the store: `pathlib` would only be in the way.
-# ruff: noqa: PTH108, PTH120
+# ruff: noqa: PTH108
 
 _AT_ONCE = 200
 """Texts recorded in one transaction: each costs one wait for the disk."""

@@ -9,6 +9,8 @@ from captiv.cli.progress import Display, Verbosity
 from captiv.core.jobs import Run
 from captiv.service import Outcome
 
+INTERRUPTED = 130
+
 
 def work(
     start: Callable[[Display], Awaitable[Outcome]],
@@ -45,9 +47,10 @@ def work(
     )
     if error is not None:
         display.warned(error.message if error.hint is None else f"{error.message}\n{error.hint}")
-    if outcome.run.counts.pending and not as_json:
+    to_do = outcome.run.counts.pending or not outcome.run.scanned
+    if (outcome.exit_code == INTERRUPTED or to_do) and not as_json:
         display.warned(f"To go on: {resume}")
-    if outcome.exit_code not in (0, 130) and not as_json and verbosity != "quiet":
+    if outcome.exit_code not in (0, INTERRUPTED) and not as_json and verbosity != "quiet":
         display.warned(f"Log: {log_file}")
     return outcome.exit_code
 

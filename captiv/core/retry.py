@@ -24,8 +24,8 @@ CRASH_LIMIT = 4
 WORKER_CRASHES = 3
 """Crashes with no caption between them after which a worker is given up."""
 
-BARREN_FAILURES = 3
-"""Engine failures in a row, after captions, that make the engine the suspect, not the images."""
+BARREN_FAILURES = 8
+"""Engine failures in a row, none of them plainly an image's own, that are the engine's own."""
 
 
 class Verdict(Enum):

@@ -3,26 +3,26 @@
 A caption that arrives is committed to the store within 50 ms, together with its neighbours; only
 then is its file written, on a thread, synced together with its folder; only then is the job done.
 What is between two of these steps when captiv dies is finished by the next start without a worker.
-A file that cannot be written leaves its job `captioned`, and is named.
+A file that cannot be written leaves its job `captioned`, and is named. What a store without space
+does not take is tried once more at the end, and said.
 """
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import anyio
-from anyio import to_thread
 
 from captiv.core.jobs import Failure, Job, JobId, Received, Run, RunId, Unwritten
-from captiv.core.keeping import Keeping, keeping
-from captiv.core.naming import sidecar_path
 from captiv.core.spec import RunSpec
-from captiv.core.texts import content_hash
+from captiv.dispatch.commit import commit
 from captiv.dispatch.events import Reporter
-from captiv.errors import SidecarError
-from captiv.output import sidecar
-from captiv.store import Connection, Store, captions, jobs
+from captiv.dispatch.filing import Filing
+from captiv.errors import SidecarError, StoreError
+from captiv.output.sidecar import Written
+from captiv.store import Connection, Store, jobs
 
 _log = logging.getLogger(__name__)
 
@@ -33,17 +33,32 @@ _BOUND = 1024
 """Captions that may wait for their commit, and texts that may wait for their file."""
 
 
+class _Ended(NamedTuple):
+    """A job at the end of its way."""
+
+    job_id: JobId
+    attempt: int
+    run_id: RunId
+
+
 @dataclass(slots=True)
 class _Buffer:
     """What the next commit takes along."""
 
     received: list[Received] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
-    finished: list[tuple[JobId, int]] = field(default_factory=list)
-    kept: list[tuple[JobId, int]] = field(default_factory=list)
+    finished: list[_Ended] = field(default_factory=list)
+    kept: list[_Ended] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.received) + len(self.failures) + len(self.finished) + len(self.kept)
+
+    def extend(self, later: "_Buffer") -> None:
+        """Take over what has gathered in `later`."""
+        self.received += later.received
+        self.failures += later.failures
+        self.finished += later.finished
+        self.kept += later.kept
 
 
 class Completions:
@@ -59,74 +74,76 @@ class Completions:
     ) -> None:
         self._store = store
         self._reporter = reporter
-        self._spec_of = spec_of
+        self._filing = Filing(store, spec_of=spec_of, now_ms=now_ms)
         self._now_ms = now_ms
         self._buffer = _Buffer()
         self._ended = anyio.Event()
         self._some = anyio.Event()
         self._many = anyio.Event()
         self._room = anyio.Semaphore(_BOUND)
-        self._open = 0
-        self._tried: set[JobId] = set()
-        self._busy: set[str] = set()
+        self._open: Counter[RunId] = Counter()
+        self._taken: set[JobId] = set()
+        """Jobs whose text was taken for writing, and was not refused by its folder."""
+        self._busy: dict[str, JobId] = {}
         """Paths between claim and file, so that two runs never do one image at the same time."""
         self._texts: deque[Unwritten] = deque()
         self._writable = anyio.Event()
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is between two steps."""
-        return self._open == 0
+    def idle(self, run_id: RunId) -> bool:
+        """Whether nothing of the run is between two steps."""
+        return not self._open[run_id]
 
-    async def received(self, received: Received) -> None:
-        """Take a caption; returns at once unless too many wait."""
-        await self._room.acquire()
-        self._open += 1
-        self._buffer.received.append(received)
-        self._signal()
+    # -- from the lanes --------------------------------------------------------------------------
 
     def begin(self, job: Job) -> bool:
-        """Mark the image as in work; False if another run has it in work right now."""
-        if job.path in self._busy:
-            return False
-        self._busy.add(job.path)
-        return True
+        """Mark the image as in work; False if another job has it in work right now."""
+        return self._busy.setdefault(job.path, job.id) == job.id
 
     def released(self, job: Job) -> None:
-        """The image was given back."""
-        self._busy.discard(job.path)
+        """Take back the mark of a job that was given back, if it has it."""
+        self._free(job.path, job.id)
+
+    async def received(self, received: Received) -> None:
+        """Take a caption, at once; then wait if too many are under way."""
+        self._open[received.job.run_id] += 1
+        self._buffer.received.append(received)
+        self._signal()
+        await self._room.acquire()
 
     async def kept(self, job: Job) -> None:
-        """The image got a sidecar meanwhile; nothing is to be written."""
-        await self._room.acquire()
-        self._open += 1
-        self._busy.discard(job.path)
-        self._buffer.kept.append((job.id, job.attempt))
+        """Take note that the image got a sidecar meanwhile; nothing is to be written."""
+        self._open[job.run_id] += 1
+        self._free(job.path, job.id)
+        self._buffer.kept.append(_Ended(job.id, job.attempt, job.run_id))
         self._reporter.kept(job.path)
         self._signal()
+        await self._room.acquire()
 
     def failed(self, failure: Failure) -> None:
         """Take a failure."""
-        self._open += 1
-        self._busy.discard(failure.job.path)
+        self._open[failure.job.run_id] += 1
+        self._free(failure.job.path, failure.job.id)
         self._buffer.failures.append(failure)
         self._signal()
 
+    # -- from the dispatcher ---------------------------------------------------------------------
+
     async def settled(self) -> None:
         """Wait until nothing is between two steps."""
-        while self._open:
+        while self._open.total():
             self._ended = anyio.Event()
             await self._ended.wait()
 
     async def write_leftovers(self, run: Run) -> None:
-        """Write what an earlier process received and did not write; no worker is needed for it."""
+        """Write what was received earlier and not written; no worker is needed for it."""
         after = JobId(0)
         while page := await self._store.aread(jobs.unwritten, run.id, after, _BATCH):
             after = page[-1].job_id
             for item in page:
-                if item.job_id not in self._tried:
+                if item.job_id not in self._taken:
                     await self._room.acquire()
-                    self._open += 1
+                    self._open[item.run_id] += 1
+                    self._busy.setdefault(item.path, item.job_id)
                     self._enqueue([item])
 
     async def run(self) -> None:
@@ -138,6 +155,8 @@ class Completions:
         finally:
             with anyio.CancelScope(shield=True):
                 await self._flush()
+
+    # -- commit ----------------------------------------------------------------------------------
 
     def _signal(self) -> None:
         self._some.set()
@@ -155,32 +174,55 @@ class Completions:
     async def _commit(self) -> None:
         batch, self._buffer = self._buffer, _Buffer()
         self._some, self._many = anyio.Event(), anyio.Event()
-        unwritten = await self._store.awrite(_transact, batch, self._now_ms())
+        try:
+            unwritten = await commit(self._store, _transact, batch, self._now_ms())
+        except StoreError:
+            batch.extend(self._buffer)
+            self._buffer = batch
+            raise
         self._enqueue(unwritten)
-        refused = len(batch.received) - len(unwritten)
-        self._settle(refused + len(batch.finished) + len(batch.kept))
-        self._end(len(batch.failures))
+        self._refuse(batch.received, {text.job_id for text in unwritten})
+        for ended in (*batch.finished, *batch.kept):
+            self._settle(ended.run_id)
         for failure in batch.failures:
             _log.info("job failed job=%s code=%s", failure.job.id, failure.code)
             self._reporter.failed(failure.job.path, failure.code, failure.reason)
+            self._end(failure.job.run_id)
+
+    def _refuse(self, received: Iterable[Received], taken: set[JobId]) -> None:
+        """Forget answers for jobs that were taken away meanwhile."""
+        for item in received:
+            if item.job.id not in taken:
+                _log.warning("answer refused job=%s attempt=%d", item.job.id, item.job.attempt)
+                self._free(item.job.path, item.job.id)
+                self._settle(item.job.run_id)
 
     def _enqueue(self, texts: Iterable[Unwritten]) -> None:
         for text in texts:
-            self._tried.add(text.job_id)
+            if text.job_id in self._taken:
+                self._settle(text.run_id)
+                continue
+            self._taken.add(text.job_id)
             self._texts.append(text)
         if self._texts:
             self._writable.set()
 
-    def _settle(self, captions_: int) -> None:
-        """So many captions are at the end of their way."""
-        self._end(captions_)
-        for _ in range(captions_):
-            self._room.release()
+    def _free(self, path: str, job_id: JobId) -> None:
+        if self._busy.get(path) == job_id:
+            del self._busy[path]
 
-    def _end(self, outcomes: int) -> None:
-        self._open -= outcomes
-        if self._open == 0:
+    def _settle(self, run_id: RunId) -> None:
+        """A caption is at the end of its way."""
+        self._end(run_id)
+        self._room.release()
+
+    def _end(self, run_id: RunId) -> None:
+        self._open[run_id] -= 1
+        if not self._open[run_id]:
+            del self._open[run_id]
             self._ended.set()
+
+    # -- write -----------------------------------------------------------------------------------
 
     async def _write_forever(self) -> None:
         while True:
@@ -189,106 +231,62 @@ class Completions:
                 await self._write_some()
 
     async def _write_some(self) -> None:
+        """Write a batch of files and hand their jobs to the next commit."""
         items = [self._texts.popleft() for _ in range(min(_BATCH, len(self._texts)))]
         if not self._texts:
             self._writable = anyio.Event()
-        await self._write(items)
-
-    async def _write(self, items: Sequence[Unwritten]) -> None:
-        """Write these files and hand their jobs to the next commit."""
-        saving = [item for item in items if self._spec_of(item.run_id).output.save]
-        for item in items:
-            if not self._spec_of(item.run_id).output.save:
-                self._busy.discard(item.path)
-                self._done(item)
-        decided = await self._decide(saving)
-        writes = [
-            sidecar.Sidecar(
-                self._sidecar(item), item.text, replace=decided[item.job_id] is not Keeping.KEEP
-            )
-            for item in saving
-        ]
-        results = await to_thread.run_sync(sidecar.write_many, writes)
-        unwritable: list[tuple[JobId, int, str, str]] = []
-        for item, result in zip(saving, results, strict=True):
-            self._busy.discard(item.path)
+        unwritable: list[tuple[Unwritten, SidecarError]] = []
+        for item, result in zip(items, await self._filing.put(items), strict=True):
+            self._free(item.path, item.job_id)
+            ended = _Ended(item.job_id, item.attempt, item.run_id)
             if isinstance(result, SidecarError):
-                self._settle(1)
-                _log.warning("sidecar unwritten job=%s reason=%s", item.job_id, result.message)
-                unwritable.append((item.job_id, item.attempt, result.code, result.message))
-                self._reporter.unwritten(item.path, result.message)
-            elif result is sidecar.Written.KEPT:
-                self._buffer.kept.append((item.job_id, item.attempt))
+                unwritable.append((item, result))
+            elif result is Written.KEPT:
+                self._buffer.kept.append(ended)
                 self._reporter.kept(item.path)
             else:
-                self._done(item)
+                self._buffer.finished.append(ended)
+                self._reporter.captioned(item.path, item.text)
+        if len(self._buffer):
+            self._signal()
         if unwritable:
-            await self._store.awrite(jobs.note_unwritable, unwritable)
-        self._signal()
+            await self._leave(unwritable)
 
-    def _done(self, item: Unwritten) -> None:
-        self._buffer.finished.append((item.job_id, item.attempt))
-        self._reporter.captioned(item.path, item.text)
-        self._signal()
-
-    def _sidecar(self, item: Unwritten) -> str:
-        output = self._spec_of(item.run_id).output
-        return sidecar_path(item.path, extension=output.extension, naming=output.naming)
-
-    async def _decide(self, items: Sequence[Unwritten]) -> Mapping[JobId, Keeping]:
-        """Look at the sidecars that are there; texts unknown to captiv are recorded first."""
-        decided: dict[JobId, Keeping] = {}
-        looked = await to_thread.run_sync(_look, [(item, self._sidecar(item)) for item in items])
-        there = [(item, text) for item, text in looked if text is not None]
-        if there:
-            known = await self._store.aread(captions.sources, [i.path for i, _ in there])
-            record: list[tuple[str, str]] = []
-            for item, text in there:
-                earlier = {
-                    k.hash: k.source for k in known.get(item.path, ()) if k.job_id != item.job_id
-                }
-                overwrite = self._spec_of(item.run_id).selection.overwrite
-                decided[item.job_id] = keeping(_hash(text), earlier, overwrite)
-                if decided[item.job_id] is Keeping.RECORD_AND_REPLACE:
-                    record.append((item.path, text))
-            if record:
-                await self._store.awrite(_record, record, self._now_ms())
-        absent = {item.job_id: Keeping.KEEP for item, text in looked if text is None}
-        return decided | absent
+    async def _leave(self, refused: Sequence[tuple[Unwritten, SidecarError]]) -> None:
+        """Leave these jobs captioned, with the reason."""
+        await commit(
+            self._store,
+            jobs.note_unwritable,
+            [(item.job_id, item.attempt, error.code, error.message) for item, error in refused],
+        )
+        for item, error in refused:
+            _log.warning("sidecar unwritten job=%s reason=%s", item.job_id, error.message)
+            self._taken.discard(item.job_id)
+            self._reporter.unwritten(item.path, error.message)
+            self._settle(item.run_id)
 
     async def _flush(self) -> None:
         """Bring everything that came back as far as it will go."""
-        with anyio.move_on_after(_FLUSH_S):
-            while self._texts or len(self._buffer):
-                if len(self._buffer):
-                    await self._commit()
-                if self._texts:
-                    await self._write_some()
+        try:
+            with anyio.move_on_after(_FLUSH_S) as scope:
+                while self._texts or len(self._buffer):
+                    if len(self._buffer):
+                        await self._commit()
+                    if self._texts:
+                        await self._write_some()
+        finally:
+            if self._buffer.received:
+                self._reporter.warned(
+                    f"{len(self._buffer.received)} captions that had come back could not be kept; "
+                    "the same command makes them again."
+                )
+        if scope.cancelled_caught:
+            _log.warning("flush cut short texts=%d", len(self._texts))
 
 
 def _transact(conn: Connection, batch: _Buffer, now_ms: int) -> list[Unwritten]:
     """One transaction for everything of a moment."""
-    jobs.finish(conn, batch.finished, now_ms)
-    jobs.keep(conn, batch.kept, now_ms)
+    jobs.finish(conn, [(e.job_id, e.attempt) for e in batch.finished], now_ms)
+    jobs.keep(conn, [(e.job_id, e.attempt) for e in batch.kept], now_ms)
     jobs.fail(conn, batch.failures, now_ms)
     return jobs.receive(conn, batch.received, now_ms)
-
-
-def _record(conn: Connection, texts: Sequence[tuple[str, str]], now_ms: int) -> None:
-    for path, text in texts:
-        captions.record(conn, path, text, content_hash(text), "import", now_ms)
-
-
-def _look(items: Sequence[tuple[Unwritten, str]]) -> list[tuple[Unwritten, str | None]]:
-    return [(item, _peek(path)) for item, path in items]
-
-
-def _peek(path: str) -> str | None:
-    try:
-        return sidecar.read(path)
-    except SidecarError:
-        return None
-
-
-def _hash(text: str) -> str | None:
-    return content_hash(text) if text.strip() else None

@@ -12,9 +12,10 @@ from collections.abc import Callable
 import anyio
 from anyio.abc import TaskGroup
 
-from captiv.core.jobs import Run, RunId, SessionId
+from captiv.core.jobs import Run, RunId, RunState, SessionId
 from captiv.core.plan import Assignment, Need, assign, need_of
 from captiv.core.spec import RunSpec
+from captiv.dispatch.commit import commit
 from captiv.dispatch.completions import Completions
 from captiv.dispatch.events import Reporter
 from captiv.dispatch.lane import Lane
@@ -60,6 +61,7 @@ class Dispatcher:
         self._lanes: dict[Need, tuple[Lane, Supply]] = {}
         self._failed: dict[Need, CaptivError] = {}
         self._seen: set[RunId] = set()
+        """Runs whose leftovers were written since somebody last began to want them."""
         self._draining = False
         self._stirred = anyio.Event()
 
@@ -100,6 +102,7 @@ class Dispatcher:
         found = await self._store.aread(runs.wanted, self._now_ms() - WANTED_MS)
         if all(run.id != own for run in found):
             found.append(await self._store.aread(runs.get, own))
+        self._seen &= {run.id for run in found}
         for run in found:
             self._specs[run.id] = run.spec
             if run.id not in self._seen:
@@ -109,14 +112,23 @@ class Dispatcher:
 
     def _steer(self, tg: TaskGroup, wanted: list[Run]) -> None:
         by_id = {run.id: run for run in wanted}
-        able = [run for run in wanted if need_of(run) not in self._failed]
+        able = [
+            run
+            for run in wanted
+            if run.state is RunState.ACTIVE and need_of(run) not in self._failed
+        ]
         assignments = {a.need: a for a in assign(able)}
         for need, (_, supply) in self._lanes.items():
             assignment = assignments.get(need)
             supply.serve(assignment.runs if assignment else ())
         for need, assignment in assignments.items():
-            if need not in self._lanes and any(by_id[i].counts.pending for i in assignment.runs):
+            waiting = any(by_id[i].counts.pending for i in assignment.runs)
+            if waiting and need not in self._lanes and not self._taken(need):
                 self._open(tg, assignment, by_id[assignment.runs[0]])
+
+    def _taken(self, need: Need) -> bool:
+        """Whether this machine's device is still another worker's, which is ending."""
+        return need.kind == "local" and any(other.kind == "local" for other in self._lanes)
 
     def _open(self, tg: TaskGroup, assignment: Assignment, run: Run) -> None:
         try:
@@ -160,13 +172,19 @@ class Dispatcher:
         if need_of(run) in self._failed:
             return True
         counts = run.counts
-        return run.scanned and not counts.pending and not counts.running and self._completions.idle
+        complete = run.scanned or run.state is not RunState.ACTIVE
+        return (
+            complete
+            and not counts.pending
+            and not counts.running
+            and self._completions.idle(run.id)
+        )
 
     async def _finish(self, own: RunId) -> None:
         await self._completions.settled()
         run = await self._store.aread(runs.get, own)
-        await self._store.awrite(runs.finish_if_complete, own, self._now_ms())
+        await commit(self._store, runs.finish_if_complete, own, self._now_ms())
         self._reporter.counted(run)
         error = self._failed.get(need_of(run))
-        if error is not None and run.counts.pending:
+        if error is not None and (run.counts.pending or run.counts.running or not run.scanned):
             raise error

@@ -7,17 +7,19 @@ captiv cannot know whose caption the file should hold.
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import anyio
 from anyio import to_thread
 
-from captiv.core.jobs import Run
+from captiv.core.jobs import Run, RunState
 from captiv.core.keeping import Keeping, keeping
 from captiv.core.naming import collisions, sidecar_path
 from captiv.core.spec import RunSpec
 from captiv.core.texts import content_hash
+from captiv.dispatch.commit import commit
 from captiv.dispatch.events import Reporter
 from captiv.errors import SidecarError, SidecarShared
 from captiv.images.find import Folder, find
@@ -31,7 +33,7 @@ _FIRST_CHUNK = 64
 
 
 @dataclass(slots=True)
-class _Chunk:
+class Chunk:
     """What the scan found, sorted by what becomes of it."""
 
     wanted: list[str] = field(default_factory=list)
@@ -50,7 +52,11 @@ class _Added:
 
     full: bool
     """Whether the run's limit is reached."""
+    cancelled: bool
+    """Whether the run was set aside meanwhile."""
     skipped: int
+    known: set[str]
+    """What was told already, by the scan that this one repeats."""
 
 
 class Intake:
@@ -72,24 +78,35 @@ class Intake:
         self._on_added = on_added
 
     async def scan(self) -> None:
-        """Add every image that is asked for and has no caption yet; ends early at the limit."""
-        chunks = _chunks(self._run.spec)
+        """Add every image that is asked for and has no caption yet.
+
+        Ends early at the limit, and when the run is cancelled.
+        """
+        found = chunks(self._run.spec)
+        limiter = anyio.CapacityLimiter(1)
         skipped = 0
-        while (chunk := await to_thread.run_sync(next, chunks, None)) is not None:
+        while (chunk := await to_thread.run_sync(next, found, None, limiter=limiter)) is not None:
             kept = await self._kept(chunk)
-            added = await self._store.awrite(_add, self._run, chunk, kept, self._now_ms())
+            added = await commit(self._store, _add, self._run, chunk, kept, self._now_ms())
+            if added.cancelled:
+                return
             skipped += added.skipped
-            for path in kept:
-                self._reporter.kept(path)
-            for path, code, reason in chunk.refused:
-                self._reporter.failed(path, code, reason)
+            self._tell(chunk, kept, added.known)
             self._on_added()
             if added.full:
                 break
-        await self._store.awrite(_close, self._run, skipped)
+        await commit(self._store, _close, self._run, skipped)
         self._on_added()
 
-    async def _kept(self, chunk: _Chunk) -> list[str]:
+    def _tell(self, chunk: Chunk, kept: Sequence[str], known: Collection[str]) -> None:
+        for path in kept:
+            if path not in known:
+                self._reporter.kept(path)
+        for path, code, reason in chunk.refused:
+            if path not in known:
+                self._reporter.failed(path, code, reason)
+
+    async def _kept(self, chunk: Chunk) -> list[str]:
         """Return the images whose sidecar is not captiv's to replace; the others become wanted."""
         if not chunk.there:
             return []
@@ -105,16 +122,20 @@ class Intake:
         return kept
 
 
-def _add(conn: Connection, run: Run, chunk: _Chunk, kept: Sequence[str], now_ms: int) -> _Added:
+def _add(conn: Connection, run: Run, chunk: Chunk, kept: Sequence[str], now_ms: int) -> _Added:
     """Add one chunk in one transaction."""
     limit = run.spec.selection.limit
+    told = [*kept, *(path for path, _, _ in chunk.refused)]
+    known = ingest.known(conn, run.id, told) if told else set()
     ingest.add_kept(conn, run.id, kept, now_ms)
     ingest.add_failed(conn, run.id, chunk.refused, now_ms)
     ingest.add_jobs(conn, run.id, chunk.wanted, now_ms, limit=limit)
-    counts = runs.get(conn, run.id).counts
+    now = runs.get(conn, run.id)
     return _Added(
-        full=limit is not None and counts.total - counts.kept >= limit,
+        full=limit is not None and now.counts.total - now.counts.kept >= limit,
+        cancelled=now.state is RunState.CANCELLED,
         skipped=len(chunk.skipped) - len(ingest.known(conn, run.id, chunk.skipped)),
+        known=known,
     )
 
 
@@ -123,9 +144,9 @@ def _close(conn: Connection, run: Run, skipped: int) -> None:
     ingest.mark_scanned(conn, run.id)
 
 
-def _chunks(spec: RunSpec) -> Iterator[_Chunk]:
-    """Yield what is found in chunks, the first one small."""
-    chunk, size = _Chunk(), _FIRST_CHUNK
+def chunks(spec: RunSpec) -> Iterator[Chunk]:
+    """Yield what is found in chunks, the first one small. Only reads; belongs on a thread."""
+    chunk, size = Chunk(), _FIRST_CHUNK
     roots = [Path(root) for root in spec.selection.roots]
     for folder in find(roots, recursive=spec.selection.recursive):
         sorting = _Sorting(folder, spec)
@@ -134,7 +155,7 @@ def _chunks(spec: RunSpec) -> Iterator[_Chunk]:
             sorting.put(image, chunk)
             if len(chunk) >= size:
                 yield chunk
-                chunk, size = _Chunk(), _CHUNK
+                chunk, size = Chunk(), _CHUNK
     if len(chunk):
         yield chunk
 
@@ -152,7 +173,7 @@ class _Sorting:
         )
         self._shared = {image: images for images in shared.values() for image in images}
 
-    def put(self, image: str, chunk: _Chunk) -> None:
+    def put(self, image: str, chunk: Chunk) -> None:
         """Put `image` where it belongs."""
         if not self._spec.output.save:
             chunk.wanted.append(image)

@@ -1,16 +1,11 @@
 """Feeds one worker: claim, prepare, send, hand the outcome on.
 
-Each image in flight is a task: it is prepared on a thread, waits for its place in the window, is
-sent, and its outcome goes to the completions. When the connection is lost, the task finds out what
-became of the worker (`Life.recover`, once for all of them) and asks again under the same key: a
-worker that is still there gives the caption that it has; a new life does not know the key, and the
-image, still in memory, is sent again.
-
-A worker that died leaves suspects: the images of its running batch. They go back, and are tried
-alone once nothing else is pending, so that one culprit cannot hold up its neighbours.
+Each image in flight is a task: it is prepared on a thread, taken to the worker (`errand`), and its
+outcome goes to the completions. A worker that died leaves suspects: the images of its running
+batch. They go back, and are tried alone once nothing else is pending, so that one culprit cannot
+hold up its neighbours.
 """
 
-import logging
 from collections.abc import Callable, Mapping
 
 import anyio
@@ -20,10 +15,10 @@ from captiv.core.jobs import Failure, Job, Received, RunId
 from captiv.core.naming import sidecar_path
 from captiv.core.retry import Death, Verdict
 from captiv.core.spec import RunSpec
-from captiv.core.window import Window
+from captiv.dispatch.commit import commit
 from captiv.dispatch.completions import Completions
+from captiv.dispatch.errand import Drained, Errands, Suspected
 from captiv.dispatch.events import Reporter
-from captiv.dispatch.gate import Gate
 from captiv.dispatch.life import Life
 from captiv.dispatch.preparation import Preparation
 from captiv.dispatch.supply import Supply
@@ -33,40 +28,19 @@ from captiv.errors import (
     EngineFailed,
     ImageCrashes,
     NoWorker,
-    UnknownKey,
-    WorkerNotReady,
-    WorkerOverloaded,
     WorkerRejected,
-    WorkerUnreachable,
     leading,
 )
-from captiv.images.prepare import Prepared
 from captiv.store import Store, jobs
-from captiv.wire import MAX_WAIT_S, CaptionReply, Health
+from captiv.wire import CaptionReply
 from captiv.workers import WorkerSource
-
-_log = logging.getLogger(__name__)
 
 _IDLE_S = 0.05
 """How soon a lane that found nothing to claim looks again."""
 _LOST_AFTER_S = 60.0
 """How long a worker may be unreachable before it is given up."""
-_WAIT_S = min(50.0, MAX_WAIT_S)
-
 
 _CRASHES = "The process that captions dies of this image, with nothing else in its batch."
-
-
-class _Suspected(Exception):
-    """The worker died with this image in its running batch."""
-
-    def __init__(self, death: Death) -> None:
-        super().__init__()
-        self.death = death
-
-
-class _Drained(Exception):
-    """The lane is ending and this image has not been sent yet."""
 
 
 class Lane:
@@ -98,21 +72,20 @@ class Lane:
             on_warning=reporter.warned,
             lost_after_s=lost_after_s,
         )
-        self._gate = Gate(Window(1, 1))
+        self._errands = Errands(self._life)
         self._in_flight = 0
         self._left = anyio.Event()
         self._draining = False
-        self._beginning = anyio.CancelScope()
-        """Nothing is in flight yet: a drain need not wait for the model."""
-        self._fruitful = False
-        """Whether this life of the worker has given a caption."""
+        self._fruitful = 0
+        """The last life of the worker that has given a caption."""
         self._barren = 0
-        """Engine failures in a row."""
+        """Engine failures in a row that are not plainly an image's own."""
 
     def drain(self) -> None:
         """Claim and send no more; `run` ends when what is at the worker has its outcome."""
         self._draining = True
-        self._beginning.cancel()
+        self._life.drain()
+        self._errands.drain()
         self._left.set()
 
     async def run(self) -> None:
@@ -121,22 +94,19 @@ class Lane:
         Raises:
             NoWorker: the worker cannot be had, or was given up. Its jobs went back uncharged.
         """
-        if self._draining:
-            return
         try:
-            with self._beginning:
-                self._opened(await self._life.begin())
-            await self._feed()
+            health = await self._life.begin()
+            if health is not None:
+                self._errands.opened(health)
+                await self._feed()
         except ExceptionGroup as group:
             raise leading(group) from group
         finally:
             with anyio.CancelScope(shield=True):
-                await self._supply.give_back(self._last_suspects())
-                await self._life.end()
-
-    def _opened(self, health: Health) -> None:
-        self._gate = Gate(Window.opening(health.max_batch, health.permits))
-        self._fruitful, self._barren = False, 0
+                try:
+                    await self._supply.give_back(self._last_suspects())
+                finally:
+                    await self._life.end()
 
     def _last_suspects(self) -> frozenset[str]:
         """Keys of the batch over which the worker died when it was given up."""
@@ -149,18 +119,22 @@ class Lane:
         async with anyio.create_task_group() as tg:
             while not self._draining:
                 self._left = anyio.Event()
-                ahead = self._gate.limit + 2 * self._preparation.threads
+                ahead = self._errands.limit + 2 * self._preparation.threads
                 room = ahead - self._in_flight
-                batch = await self._supply.next(room, self._now_ms()) if room > 0 else []
+                if room <= 0:
+                    await self._left.wait()
+                    continue
+                batch = await self._supply.next(room, self._now_ms())
                 for job in batch:
                     self._in_flight += 1
                     tg.start_soon(self._work, job)
-                if batch or room <= 0:
-                    await self._left.wait()
-                elif self._in_flight or not await self._try_suspect():
+                if batch:
+                    continue
+                if self._in_flight or not await self._try_suspect():
                     if self._supply.empty_handed:
                         return
-                    await anyio.sleep(_IDLE_S)
+                    with anyio.move_on_after(_IDLE_S):
+                        await self._left.wait()
 
     async def _try_suspect(self) -> bool:
         """Try one suspect with nothing else in flight; False if there is none."""
@@ -173,6 +147,7 @@ class Lane:
 
     async def _work(self, job: Job) -> None:
         """Bring one image to its outcome."""
+        answered = False
         try:
             await self._turn(job)
             prepared = await self._preparation.prepare(
@@ -182,20 +157,27 @@ class Lane:
                 self._supply.settled(job)
                 await self._completions.kept(job)
             else:
-                await self._take(job, await self._caption(job, prepared))
-        except _Drained:
-            await self._release(job, suspect=False)
-        except _Suspected as signal:
+                request, key = self._supply.request(job), self._supply.key(job)
+                reply = await self._errands.run(job, prepared, request, key)
+                answered = True
+                await self._take(job, reply)
+        except Drained:
+            await self._supply.release(job, suspect=False)
+        except Suspected as signal:
             await self._suspected(job, signal.death)
         except CaptivError as error:
             await self._settle(job, error)
         finally:
+            if not answered:
+                self._completions.released(job)
             self._in_flight -= 1
             self._left.set()
 
     async def _turn(self, job: Job) -> None:
         """Wait while another run has the same image in work: then its sidecar will be there."""
-        while not self._completions.begin(job):  # noqa: ASYNC110 - rare, and ends in another lane
+        while not self._completions.begin(job):
+            if self._draining:
+                raise Drained
             await anyio.sleep(_IDLE_S)
 
     def _sidecar(self, job: Job) -> str | None:
@@ -205,15 +187,11 @@ class Lane:
             return None
         return sidecar_path(job.path, extension=spec.output.extension, naming=spec.output.naming)
 
-    async def _release(self, job: Job, *, suspect: bool) -> None:
-        self._completions.released(job)
-        await self._supply.release(job, suspect=suspect)
-
     # -- outcomes --------------------------------------------------------------------------------
 
     async def _take(self, job: Job, reply: CaptionReply) -> None:
         self._life.crashes = self._barren = 0
-        self._fruitful = True
+        self._fruitful = self._life.number
         fault = answers.fault_of(reply.caption)
         if fault is not None:
             error = AnswerError(f"The model's answer is no caption: {fault}.")
@@ -236,28 +214,28 @@ class Lane:
 
     async def _settle(self, job: Job, error: CaptivError) -> None:
         """Decide what an error means for this job; what ends the lane is raised."""
-        if isinstance(error, EngineFailed) and self._engine_to_blame():
+        if isinstance(error, EngineFailed) and self._engine_to_blame(error):
             raise NoWorker(
-                "The worker's engine fails on every image since a moment ago.",
+                "The worker's engine fails on one image after the other.",
                 hint="Nothing is lost: the same command goes on with a new worker.",
             ) from error
-        if isinstance(error, WorkerRejected) and self._fruitful:
+        if isinstance(error, WorkerRejected) and self._fruitful == self._life.number:
             self._fail(job, error)
             return
         match retry.verdict(error, job.tries):
             case Verdict.FAIL:
                 self._fail(job, error)
             case Verdict.TRY_AGAIN:
+                await commit(self._store, jobs.charge_try, job)
                 self._supply.settled(job)
-                self._completions.released(job)
-                await self._store.awrite(jobs.charge_try, job)
             case Verdict.RELEASE:
                 raise error
 
-    def _engine_to_blame(self) -> bool:
-        """Whether an engine that has worked now fails on one image after the other."""
-        self._barren += 1
-        return self._fruitful and self._barren >= retry.BARREN_FAILURES
+    def _engine_to_blame(self, error: EngineFailed) -> bool:
+        """Whether the engine fails on one image after the other, and on no image alone."""
+        if not error.suspect:
+            self._barren += 1
+        return self._barren >= retry.BARREN_FAILURES
 
     def _fail(self, job: Job, error: CaptivError, text: str | None = None) -> None:
         self._supply.settled(job)
@@ -266,52 +244,12 @@ class Lane:
     async def _suspected(self, job: Job, death: Death) -> None:
         """The worker died over this image: alone, it is charged; else it is tried alone next."""
         if not job.suspect:
-            await self._release(job, suspect=True)
+            await self._supply.release(job, suspect=True)
             return
-        self._supply.settled(job)
-        self._completions.released(job)
-        failed = await self._store.awrite(
-            jobs.charge_crash, job, self._now_ms(), weight=death.weight
+        failed = await commit(
+            self._store, jobs.charge_crash, job, self._now_ms(), weight=death.weight
         )
+        self._supply.settled(job)
         if failed:
             self._life.crashes = 0
             self._reporter.failed(job.path, ImageCrashes.code, _CRASHES)
-
-    # -- one image on the wire -------------------------------------------------------------------
-
-    async def _caption(self, job: Job, prepared: Prepared) -> CaptionReply:
-        """Send, and ask again, until there is an answer, whatever becomes of the connection."""
-        key = self._supply.key(job)
-        request = self._supply.request(job)
-        sent = False
-        while True:
-            life = self._life.number
-            try:
-                async with self._gate:
-                    if sent:
-                        reply = await self._life.client.result(key, wait_s=_WAIT_S)
-                    elif self._draining:
-                        raise _Drained
-                    else:
-                        reply = await self._life.client.caption(
-                            prepared.data, prepared.media_type, request, key, wait_s=_WAIT_S
-                        )
-                sent = True
-                self._gate.answered()
-                if reply is not None:
-                    return reply
-            except WorkerOverloaded as error:
-                self._gate.refused()
-                await anyio.sleep(error.retry_after_s)
-            except UnknownKey as error:
-                if error.suspect:
-                    raise _Suspected(Death.CRASHED) from error
-                sent = False
-            except (WorkerUnreachable, WorkerNotReady):
-                sent = True
-                health = await self._life.recover(life, alone=job.suspect)
-                if health is not None:
-                    self._opened(health)
-                loss = self._life.loss
-                if loss is not None and loss.life == life and key in loss.ended.suspects:
-                    raise _Suspected(loss.ended.death) from None

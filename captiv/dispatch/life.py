@@ -1,18 +1,20 @@
 """The life of one worker: started, waited for, spoken to, lost, found again or replaced.
 
-`Life.number` counts the lives, so that many tasks that notice one loss recover from it once.
+`Life.number` counts the lives, so that many tasks that notice one loss recover from it once. Once
+the lane drains, no other worker is started: what the dead one had goes back.
 """
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
 
 from captiv.core import retry
-from captiv.errors import NoWorker, WorkerUnreachable
+from captiv.errors import NoWorker, WorkerNotReady, WorkerUnreachable
 from captiv.wire import Health
-from captiv.workers import Ended, WorkerClient, WorkerSource
+from captiv.workers import Address, Ended, WorkerClient, WorkerSource
 
 _log = logging.getLogger(__name__)
 
@@ -46,12 +48,17 @@ class Life:
         """The last death of a worker that was known to its source."""
         self.crashes = 0
         """Deaths since the last caption."""
+        self.over = False
+        """Whether there is no worker any more, because the lane drains."""
         self._source = source
         self._on_phase = on_phase
         self._on_warning = on_warning
         self._lost_after_s = lost_after_s
         self._client: WorkerClient | None = None
+        self._boot_id = ""
         self._recovering = anyio.Lock()
+        self._draining = False
+        self._beginning = anyio.CancelScope()
 
     @property
     def client(self) -> WorkerClient:
@@ -59,20 +66,70 @@ class Life:
         assert self._client is not None
         return self._client
 
-    async def begin(self) -> Health:
-        """Start the worker and wait until it is ready.
+    def drain(self) -> None:
+        """Start no worker any more, nor wait for one that is starting."""
+        self._draining = True
+        self._beginning.cancel()
+
+    async def begin(self) -> Health | None:
+        """Start the worker and wait until it is ready; None if the lane drains first.
 
         Raises:
             NoWorker: it cannot be had, or failed to load, or died three times while loading.
         """
+        if not self._draining:
+            with anyio.CancelScope() as self._beginning:
+                return await self._begun()
+        self.over = True
+        return None
+
+    async def recover(self, life: int, *, alone: str | None = None) -> Health | None:
+        """Find out what became of the worker of `life`, and have one again.
+
+        Args:
+            life: the life in which the caller lost it.
+            alone: key of a suspect that was tried alone; then a death over it counts against the
+                image, not against the worker.
+
+        Returns its health if it is a new worker; None if the old one answers again, somebody else
+        has recovered already, or the lane drains (`over`).
+
+        Raises:
+            NoWorker: it is given up.
+        """
+        async with self._recovering:
+            if life != self.number or self.over:
+                return None
+            found = await self._found()
+            if isinstance(found, Health):
+                return await self._returned(found, alone=alone is not None)
+            self.loss = Loss(life, found)
+            if alone is None or alone not in found.suspects:
+                self._crashed(found.reason)
+            if not self._draining:
+                self._on_warning(f"The worker died ({found.reason}); starting another.")
+            return await self.begin()
+
+    async def well(self) -> bool:
+        """Whether the worker answers, and says that it is ready."""
+        try:
+            return (await self.client.health()).status == "ready"
+        except WorkerUnreachable:
+            return False
+
+    async def end(self) -> None:
+        """Disconnect and give the worker back."""
+        if self._client is not None:
+            await self._client.aclose()
+        await self._source.stop()
+
+    async def _begun(self) -> Health:
         while True:
-            address = await self._source.start(self._on_phase)
-            await self._disconnect()
-            self._client = WorkerClient(address.url, address.token)
+            await self._connect(await self._source.start(self._on_phase))
             health = await self._ready()
             if health is not None:
-                await self._client.models()
                 self.number += 1
+                self._boot_id = health.boot_id
                 self._on_phase("")
                 _log.info(
                     "worker ready worker=%s device=%s max_batch=%d",
@@ -82,62 +139,38 @@ class Life:
                 )
                 return health
 
-    async def recover(self, life: int, *, alone: bool) -> Health | None:
-        """Find out what became of the worker of `life`, and have one again.
+    async def _connect(self, address: Address) -> None:
+        """Speak to this worker from now on; what still waits for the last one learns of its end."""
+        last, self._client = self._client, WorkerClient(address.url, address.token)
+        if last is not None:
+            await last.aclose()
 
-        Args:
-            life: the life in which the caller lost it.
-            alone: whether a suspect was tried alone; then a death counts against the image, not
-                against the worker.
-
-        Returns its health if it is a new worker, None if the old one answers again or somebody
-        else has recovered already.
-
-        Raises:
-            NoWorker: it is given up.
-        """
-        async with self._recovering:
-            if life != self.number:
-                return None
-            ended = await self._source.ended()
-            if ended is None:
-                return await self._await_return()
-            self.loss = Loss(life, ended)
-            if not alone:
-                self._crashed(ended)
-            self._on_warning(f"The worker died ({ended.reason}); starting another.")
-            return await self.begin()
-
-    async def end(self) -> None:
-        """Disconnect and give the worker back."""
-        await self._disconnect()
-        await self._source.stop()
-
-    async def _disconnect(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
-
-    def _crashed(self, ended: Ended) -> None:
-        _log.warning("worker died reason=%s suspects=%d", ended.reason, len(ended.suspects))
+    def _crashed(self, reason: str) -> None:
+        _log.warning("worker died reason=%s", reason)
         self.crashes += 1
         if self.crashes >= retry.WORKER_CRASHES:
             raise NoWorker(
-                f"The worker died {self.crashes} times without a caption ({ended.reason}).",
+                f"The worker died {self.crashes} times without a caption ({reason}).",
                 hint="Nothing is lost: the same command goes on. A smaller --batch-size may help.",
             )
 
     async def _ready(self) -> Health | None:
-        """Wait until the model is loaded, for as long as the worker is heard; None if it died."""
+        """Wait until the model is loaded, for as long as the worker is heard; None if it died.
+
+        Raises:
+            WorkerRefused: it does not accept the token.
+        """
         silent_since = anyio.current_time()
         patience_s = _FIRST_CONTACT_S
         while True:
             try:
                 health = await self.client.health()
-            except WorkerUnreachable as error:
+                if health.status == "ready":
+                    await self.client.models()
+            except (WorkerUnreachable, WorkerNotReady) as error:
                 ended = await self._source.ended()
                 if ended is not None:
-                    self._crashed(ended)
+                    self._crashed(ended.reason)
                     return None
                 if anyio.current_time() - silent_since > patience_s:
                     raise NoWorker(error.message, hint="Is the worker running there?") from error
@@ -150,23 +183,40 @@ class Life:
                 self._on_phase(_phase(health))
             await anyio.sleep(_POLL_S)
 
-    async def _await_return(self) -> Health | None:
-        """Nothing is known of a death: wait until it answers, or has been away too long."""
-        deadline = anyio.current_time() + self._lost_after_s
-        while anyio.current_time() < deadline:
-            try:
-                await self.client.health()
-            except WorkerUnreachable:
-                if await self._source.ended() is not None:
-                    return None
+    async def _found(self) -> Health | Ended:
+        """Wait until the worker answers or is known to have died; one that hangs is ended.
+
+        One that says that it failed is about to end, and may be started again by its keeper.
+        """
+        with anyio.move_on_after(self._lost_after_s):
+            while True:
+                ended = await self._source.ended()
+                if ended is not None:
+                    return ended
+                with suppress(WorkerUnreachable):
+                    health = await self.client.health()
+                    if health.status != "failed":
+                        return health
                 await anyio.sleep(_POLL_S)
-                continue
-            health = await self._ready()
-            self.number += 1
-            return health
-        raise NoWorker(
-            f"The worker at {self._source.describe()} is gone.", hint="Is it running there?"
-        )
+        lost = await self._source.lost()
+        if lost is None:
+            raise NoWorker(
+                f"The worker at {self._source.describe()} is gone.", hint="Is it running there?"
+            )
+        return lost
+
+    async def _returned(self, health: Health, *, alone: bool) -> Health | None:
+        """The worker answers: the same one, or one that its keeper has started anew."""
+        if health.boot_id == self._boot_id and health.status == "ready":
+            return None
+        ready = await self._ready()
+        if ready is None or ready.boot_id == self._boot_id:
+            return None
+        if not alone:
+            self._crashed("it was started anew")
+        self._boot_id = ready.boot_id
+        self.number += 1
+        return ready
 
 
 def _phase(health: Health) -> str:

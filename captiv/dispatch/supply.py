@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from captiv.catalog import ImagePolicy
 from captiv.core.jobs import Job, JobId, RunId, SessionId
 from captiv.core.spec import RunSpec
+from captiv.dispatch.commit import commit
 from captiv.store import Store, jobs
 from captiv.wire import CaptionRequest
 
@@ -38,15 +39,16 @@ class Supply:
         return not self._runs and not self._claimed and not self._out
 
     def serve(self, runs: Iterable[RunId]) -> None:
-        """Serve these runs from now on, first to last."""
+        """Serve these runs from now on, first to last; `next` gives back what is of no other."""
         self._runs = tuple(runs)
 
     async def next(self, room: int, now_ms: int) -> list[Job]:
         """Return up to `room` claimed jobs; none if nothing is pending but suspects."""
+        await self._give_back_displaced()
         if not self._claimed:
             for run_id in self._runs:
-                got = await self._store.awrite(
-                    jobs.claim, run_id, max(room, 32), self._session, now_ms
+                got = await commit(
+                    self._store, jobs.claim, run_id, max(room, 32), self._session, now_ms
                 )
                 self._claimed.extend(got)
                 if self._claimed:
@@ -58,7 +60,7 @@ class Supply:
     async def suspect(self, now_ms: int) -> Job | None:
         """Return one job that is to be tried alone, or None."""
         for run_id in self._runs:
-            job = await self._store.awrite(jobs.claim_suspect, run_id, self._session, now_ms)
+            job = await commit(self._store, jobs.claim_suspect, run_id, self._session, now_ms)
             if job is not None:
                 self._out[job.id] = job
                 return job
@@ -76,15 +78,24 @@ class Supply:
         """
         rest = [*self._claimed, *self._out.values()]
         suspected = {job.id for job in self._out.values() if self.key(job) in suspects}
+        if rest:
+            await commit(self._store, jobs.release, rest, suspects=suspected)
         self._claimed.clear()
         self._out.clear()
-        if rest:
-            await self._store.awrite(jobs.release, rest, suspects=suspected)
 
     async def release(self, job: Job, *, suspect: bool) -> None:
         """Return one job, uncharged."""
+        suspects = {job.id} if suspect else frozenset()
+        await commit(self._store, jobs.release, [job], suspects=suspects)
         self.settled(job)
-        await self._store.awrite(jobs.release, [job], suspects={job.id} if suspect else frozenset())
+
+    async def _give_back_displaced(self) -> None:
+        """Return what was claimed ahead for runs that were cancelled, or have to wait."""
+        displaced = [job for job in self._claimed if job.run_id not in self._runs]
+        if displaced:
+            await commit(self._store, jobs.release, displaced)
+            gone = {job.id for job in displaced}
+            self._claimed = deque(job for job in self._claimed if job.id not in gone)
 
     def request(self, job: Job) -> CaptionRequest:
         """Return what the worker is asked for this image."""

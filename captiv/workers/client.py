@@ -4,6 +4,7 @@ Every call has a deadline. An answer that does not carry the worker's header cam
 between (a proxy while a pod starts, or after it is gone) and counts as unreachable.
 """
 
+import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from captiv import __version__
 from captiv.errors import (
     CaptivError,
     ConfigurationError,
+    EngineFailed,
     ImageError,
     UnknownKey,
     WorkerError,
@@ -71,6 +73,16 @@ class WorkerClient:
     """One worker, spoken to with its token."""
 
     def __init__(self, url: str, token: str, *, connections: int = 128) -> None:
+        """Connect at the first call.
+
+        Raises:
+            ConfigurationError: no header can carry the token.
+        """
+        if not token or any(not "!" <= character <= "~" for character in token):
+            raise ConfigurationError(
+                "The worker's token is empty, or has a character that no HTTP header carries.",
+                hint="Set CAPTIV_WORKER_TOKEN to the token alone.",
+            )
         self.url = url.rstrip("/")
         limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
         self._http = httpx2.AsyncClient(
@@ -173,7 +185,7 @@ def _tls(url: str) -> ssl.SSLContext | bool:
 
 def _ascii(text: str) -> str:
     """Escape what is not ASCII: JSON inside an HTTP header."""
-    return "".join(c if ord(c) < 128 else _escape(c) for c in text)
+    return "".join(c if " " <= c <= "~" else _escape(c) for c in text)
 
 
 def _escape(character: str) -> str:
@@ -184,15 +196,19 @@ def _escape(character: str) -> str:
 def _fields(request: CaptionRequest) -> dict[str, str]:
     """Return the request as form fields, for one that is too long for a header."""
     fields: dict[str, Any] = request.model_dump(exclude_none=True, exclude_defaults=True)
-    generation = fields.pop("generation", {})
-    return {name: str(value) for name, value in {**fields, **generation}.items()}
+    fields |= fields.pop("generation", {})
+    if "prompt_options" in fields:
+        fields["prompt_options"] = ",".join(fields["prompt_options"])
+    if "prompt_variables" in fields:
+        fields["prompt_variables"] = json.dumps(fields["prompt_variables"])
+    return {name: str(value) for name, value in fields.items()}
 
 
 @asynccontextmanager
 async def _seam(url: str) -> AsyncIterator[None]:
     try:
         yield
-    except (httpx2.TransportError, httpx2.StreamError) as error:
+    except (httpx2.RequestError, httpx2.StreamError) as error:
         reason = str(error) or type(error).__name__
         raise WorkerUnreachable(f"The worker at {url} does not answer: {reason}") from error
     except httpx2.InvalidURL as error:
@@ -216,8 +232,8 @@ def _problem(response: httpx2.Response, problem: Problem) -> CaptivError:
     cls = error_class(problem.code)
     if cls is WorkerOverloaded:
         return WorkerOverloaded(problem.detail, retry_after_s=_retry_after(response))
-    if cls is UnknownKey:
-        return UnknownKey(problem.detail, suspect=problem.suspect)
+    if cls is UnknownKey or cls is EngineFailed:
+        return cls(problem.detail, suspect=problem.suspect)
     if cls is not None and issubclass(cls, ImageError | WorkerError):
         return cls(problem.detail)
     if response.status_code == 503:

@@ -95,7 +95,20 @@ class LocalWorker:
         process = self._process
         if process is None or process.returncode is None:
             return None
-        code = process.returncode
+        return await self._death(process.returncode)
+
+    async def lost(self) -> Ended | None:
+        """Kill a child that hangs. What hung may have nothing to do with the image: see `Death`."""
+        process = self._process
+        if process is None:
+            return None
+        with suppress(ProcessLookupError):
+            process.kill()
+        with anyio.CancelScope(shield=True):
+            await process.wait()
+        return Ended(Death.KILLED, await anyio.to_thread.run_sync(self._batch_keys), "it hung")
+
+    async def _death(self, code: int) -> Ended:
         death = Death.KILLED if code == -signal.SIGKILL else Death.CRASHED
         reason = f"signal {-code}" if code < 0 else f"exit code {code}"
         return Ended(death, await anyio.to_thread.run_sync(self._batch_keys), reason)

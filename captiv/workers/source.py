@@ -39,6 +39,10 @@ class WorkerSource(Protocol):
         """Return how the worker ended, or None if it may still be there."""
         ...
 
+    async def lost(self) -> Ended | None:
+        """End a worker that is silent for too long; None if it is not captiv's to end."""
+        ...
+
     def describe(self) -> str:
         """Name the worker for a person."""
         ...

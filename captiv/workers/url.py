@@ -20,6 +20,10 @@ class UrlWorker:
         """Return None: whether it comes back cannot be known from here."""
         return None
 
+    async def lost(self) -> Ended | None:
+        """Return None: it is not captiv's to end."""
+        return None
+
     def describe(self) -> str:
         """Name the worker for a person."""
         return self._address.url

@@ -72,6 +72,20 @@ def test_it_is_rotated_by_size(file: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert all(path.stat().st_size < 1300 for path in file.parent.iterdir())
 
 
+def test_two_that_have_it_open_overwrite_nothing_of_each_other(file: Path) -> None:
+    handlers = [log.LogFile(file), log.LogFile(file)]
+
+    for number in range(6):
+        record = logging.makeLogRecord({"msg": f"event-{number}", "name": "captiv"})
+        handlers[number % 2].emit(record)
+    for handler in handlers:
+        handler.close()
+
+    assert [line.rpartition("=")[2] for line in file.read_text().splitlines()] == [
+        f"event-{number}" for number in range(6)
+    ]
+
+
 def _write(file: Path, name: str, count: int) -> None:
     log.start(file)
     for number in range(count):

@@ -1,5 +1,6 @@
 import json
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def make_run(
     pending: int = 0,
     failed: Sequence[tuple[str, str, str]] = (),
     captioned: Sequence[str] = (),
+    scanned: bool = True,
 ) -> int:
     """Make a run by the transitions that the dispatcher makes."""
     spec = RunSpec(
@@ -39,7 +41,8 @@ def make_run(
         reasons = {path: (code, why) for path, code, why in failed}
         store.write(jobs.fail, [Failure(j, *reasons[j.path]) for j in claimed], NOW)
         store.write(ingest.add_jobs, run.id, [f"{root}/{n}.jpg" for n in range(pending)], NOW)
-        store.write(ingest.mark_scanned, run.id)
+        if scanned:
+            store.write(ingest.mark_scanned, run.id)
         store.write(runs.finish_if_complete, run.id, NOW)
         store.write(lease.end_session, session, NOW)
     return run.id
@@ -220,6 +223,36 @@ def test_watch_ends_with_the_run(cli: Cli, captiv_home: Path) -> None:
 
     assert ended.code == 0
     assert ended.out == f"run {run} finished: 0 done, 0 to do, 2 failed\n"
+
+
+def stop(_: float) -> None:
+    """Instead of a pause: the person has seen enough."""
+    raise KeyboardInterrupt
+
+
+def test_watch_ends_with_a_run_that_was_set_aside_before_its_scan_was_over(
+    cli: Cli, captiv_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(captiv_home, pending=1, scanned=False)
+    monkeypatch.setattr("captiv.cli.watch.time.sleep", stop)
+
+    assert cli("queue", "watch").code == 130
+    assert cli("queue", "cancel", "--yes").code == 0
+    assert cli("queue", "watch", run).code == 0
+
+
+def test_watch_waits_for_files_to_be_written_while_somebody_is_at_work(
+    cli: Cli, captiv_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunId(make_run(captiv_home, captioned=["/pictures/w.jpg"]))
+    monkeypatch.setattr("captiv.cli.watch.time.sleep", stop)
+    assert cli("queue", "watch").code == 0
+
+    with Store.open(captiv_home / "data" / "captiv.db") as store:
+        session = store.write(lease.begin_session, 1, "here", "dispatcher", NOW)
+        store.write(runs.want, run, session, time.time_ns() // 1_000_000)
+
+    assert cli("queue", "watch").code == 130
 
 
 def test_watch_tells_each_change_once(

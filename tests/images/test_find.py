@@ -204,6 +204,7 @@ def test_folders_that_may_not_be_read_are_problems(tmp_path):
         "import sys, os, pathlib\n"
         "if os.getuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "from captiv.images.find import find\n"
+        "if not os.path.isdir(os.path.abspath('in')): sys.exit('nobody cannot come here')\n"
         "roots = [pathlib.Path('in'), pathlib.Path('in/locked/b.jpg')]\n"
         "for found in find(roots, recursive=True):\n"
         "    print([i[-5:] for i in found.images], *(p.reason for p in found.problems))\n"
@@ -219,9 +220,11 @@ def test_folders_that_may_not_be_read_are_problems(tmp_path):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
     (tmp_path / "in/locked").chmod(0o755)
+    if "nobody cannot come here" in done.stderr:
+        pytest.skip("the folder for temporary files is closed to other users")
     assert done.stdout.splitlines() == [
         "[] may not be read by this user",
         "['a.jpg']",

@@ -161,8 +161,8 @@ def test_the_decoders_own_reduction_is_close_to_a_full_decode():
     assert difference(decode(data, policy=SMALL), full) < 0.5
     image = opened(data)
     assert isinstance(image, module.ImageFile.ImageFile)
-    module._reduce(image, (85, 64))
-    assert image.size == (200, 150)
+    module._reduce(image, (300, 225))
+    assert image.size == (800, 600)  # no less than twice the target; a quarter would be 400 x 300
 
 
 # --- colour -------------------------------------------------------------------------------------

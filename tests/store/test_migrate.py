@@ -129,8 +129,8 @@ with Store.open(Path(sys.argv[1])) as store:
 """
 
 
-def test_first_starts_at_once_make_one_table(tmp_path: Path) -> None:
-    path = tmp_path / "captiv.db"
+def _start_at_once(path: Path, cwd: Path) -> list[tuple[str, str]]:
+    """Open the table in three processes; return what each says of its number of jobs."""
     starts = [
         subprocess.Popen(
             [sys.executable, "-c", START, str(path)],
@@ -138,6 +138,7 @@ def test_first_starts_at_once_make_one_table(tmp_path: Path) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            cwd=cwd,
         )
         for _ in range(3)
     ]
@@ -148,8 +149,11 @@ def test_first_starts_at_once_make_one_table(tmp_path: Path) -> None:
         assert start.stdin is not None
         start.stdin.write("go\n")
         start.stdin.flush()
+    return [start.communicate() for start in starts]
 
-    assert [start.communicate() for start in starts] == [("0\n", "")] * 3
+
+def test_first_starts_at_once_make_one_table(tmp_path: Path) -> None:
+    assert _start_at_once(tmp_path / "captiv.db", tmp_path) == [("0\n", "")] * 3
 
 
 def test_a_crash_during_the_first_start_is_made_good(tmp_path: Path) -> None:
@@ -196,7 +200,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 @pytest.fixture
 def next_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A captiv with one more migration: an installation of its own, with the real code."""
-    home = tmp_path / "installed"
+    home = tmp_path / "installed 100%"
     package = Path(migrate.__file__).parents[1]
     shutil.copytree(package, home / "captiv", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(migrate.migrations_folder(), home / "captiv" / "migrations")
@@ -235,11 +239,11 @@ def _open_with_next(path: Path, cwd: Path) -> str:
 
 
 @pytest.mark.usefixtures("next_version")
-def test_an_older_table_is_copied_then_upgraded(database: Path, tmp_path: Path) -> None:
+def test_an_older_table_is_copied_then_upgraded_once(database: Path, tmp_path: Path) -> None:
     with Store.open(database) as store:
         scene.enqueue(store, 3)
 
-    assert _open_with_next(database, tmp_path) == "opened"
+    assert _start_at_once(database, tmp_path) == [("3\n", "")] * 3
 
     copy = database.with_name("captiv.db.bak-0001")
     with _opened(database) as upgraded, _opened(copy) as old:

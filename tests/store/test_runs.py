@@ -193,6 +193,12 @@ def test_a_run_is_finished_when_it_is_scanned_and_nothing_is_open(
     assert (ended.state, ended.finished_ms) == (RunState.FINISHED, 77)
 
 
+def test_a_run_that_is_still_scanned_is_not_finished(store: Store) -> None:
+    run = scene.enqueue(store, 0, scanned=False)
+
+    assert not store.write(runs.finish_if_complete, run.id, scene.NOW)
+
+
 def test_a_run_whose_images_failed_is_finished_too(store: Store) -> None:
     run = scene.enqueue(store, 0)
     store.write(ingest.add_failed, run.id, [("/photos/x", "image", "Empty.")], scene.NOW)

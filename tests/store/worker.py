@@ -1,4 +1,4 @@
-"""A process at work on a run: a batch for every line of its input; it says what it has committed."""
+"""A process at work on a run: a batch for every line of its input; says what it has committed."""
 
 import sys
 from pathlib import Path

@@ -29,6 +29,8 @@ from captiv.testing.scenes import (
     write_scenes,
 )
 
+SHAPES_MODEL = Path(__file__).parents[2] / "worker/captiv_worker/weights/shapes"
+
 
 def some_scenes(count: int = 3000) -> list[Scene]:
     rng = random.Random(11)
@@ -101,6 +103,12 @@ def test_words_are_those_of_the_captions() -> None:
     used = {word for shown in some_scenes() for word in shown.caption.split()}
 
     assert words() == tuple(sorted(used))
+
+
+def test_the_model_shapes_has_every_word_in_its_vocabulary() -> None:
+    vocabulary = json.loads((SHAPES_MODEL / "tokenizer.json").read_text(encoding="utf-8"))
+
+    assert set(words()) <= set(vocabulary["model"]["vocab"])
 
 
 def test_same_seed_gives_the_same_pictures_and_captions() -> None:

@@ -196,11 +196,14 @@ def spawn(tmp_path: Path) -> Iterator[Spawn]:
             script: dict[str, Any] | None = None,
             env: dict[str, str] | None = None,
             engine: bool = True,
+            no_large_files: bool = False,
         ) -> Child:
             log = tmp_path / f"log-{time.monotonic_ns()}"
             line = [sys.executable, "-m", "captiv_worker", "--stdin-token", *arguments]
             if engine:
                 line += ["--engine", SCRIPTED, "--engine-options", json.dumps(script or {})]
+            if no_large_files:
+                line = ["sh", "-c", 'ulimit -f 100; exec "$@"', "sh", *line]
             with log.open("w") as errors:
                 process = subprocess.Popen(
                     line,

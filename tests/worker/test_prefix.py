@@ -12,6 +12,7 @@ from captiv_worker.hub import is_whole
 from PIL import Image
 
 from captiv.errors import ModelError
+from captiv.testing.scenes import scenes
 from captiv.wire import Generation
 
 from .conftest import Serve
@@ -102,6 +103,19 @@ def test_a_local_directory_is_served_under_its_own_name(tiny_blip: Path, serve: 
     assert reply["caption"].startswith("a photography of")
     health = served.client.get("/health").json()
     assert (health["device"], health["dtype"], health["max_batch"]) == ("cpu", "float32", 16)
+
+
+def test_the_built_in_model_tells_what_is_drawn(serve: Serve) -> None:
+    served = serve(engine=None, model="shapes")
+    drawn = list(scenes(seed=5, count=3))
+
+    told = []
+    for _, image in drawn:
+        out = io.BytesIO()
+        image.save(out, "PNG")
+        told.append(served.caption(out.getvalue()).json()["caption"])
+
+    assert told == [scene.caption for scene, _ in drawn]
 
 
 def damaged(tiny_blip: Path, tmp_path: Path) -> Path:

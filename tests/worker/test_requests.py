@@ -233,6 +233,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_gives_its_permit_back(
         ("wait=5", 5, "wait=5"),
         ("respond-async, wait=7", 7, "wait=7"),
         ("wait=600", MAX_WAIT_S, "wait=60"),
+        ("wait=0.5", 0.5, "wait=0.5"),
         ("respond-async", 0, "respond-async"),
         ("WAIT = 0", 0, "wait=0"),
         ("wait=soon", 33, None),

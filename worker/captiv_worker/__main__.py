@@ -127,7 +127,7 @@ def _end_with_stdin(worker: Worker) -> None:
         while os.read(0, 4096):
             pass
         worker.batch_file.clear()  # whoever started it is gone: nobody is suspect
-        pass
+        os._exit(0)
 
     threading.Thread(target=watch, name="stdin", daemon=True).start()
 

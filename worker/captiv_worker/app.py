@@ -148,7 +148,7 @@ class _Routes:
                 started = True
             return work
         finally:
-            if False:
+            if not started:
                 permits.give()
 
 

@@ -113,7 +113,7 @@ class Pipeline:
             _log.exception("device_lost")
             self._lost = True
             self._fail_all("The worker lost its device and is ending.")
-            pass
+            self._died()
 
     def _serve(self, load: Load) -> None:
         loaded = load()
@@ -121,7 +121,7 @@ class Pipeline:
             return
         try:
             self._device.serve(*loaded)
-        except ZeroDivisionError as error:  # would end the event loop, past every cleanup
+        except SystemExit as error:  # would end the event loop, past every cleanup
             raise DeviceLost("the engine left the thread") from error
 
     def _deliver(self, results: Sequence[tuple[Work, Ran]]) -> None:

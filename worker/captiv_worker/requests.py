@@ -42,7 +42,9 @@ _MAX_FIELDS = 64
 _GENERATION = tuple(Generation.model_fields)
 _PLAIN = ("model", "variant", "mode", "prompt")
 _FIELDS = (*_PLAIN, "prompt_options", "prompt_variables", *_GENERATION)
-_WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?\s*(?:$|[,;])', re.IGNORECASE)
+_WAIT = re.compile(
+    r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,9}(?:\.\d{1,9})?)"?\s*(?:$|[,;])', re.IGNORECASE
+)
 _ASYNC = re.compile(r"(?:^|[,;\s])respond-async\s*(?:$|[,;])", re.IGNORECASE)
 _KEY = re.compile(r"[!-~]+")
 
@@ -69,7 +71,7 @@ def patience(headers: Headers, *, default_s: float) -> Patience:
     found = _WAIT.search(preferred)
     if found:
         wait_s = min(float(found[1]), MAX_WAIT_S)
-        return Patience(wait_s, f"wait={wait_s:.0f}")
+        return Patience(wait_s, f"wait={wait_s:g}")
     if _ASYNC.search(preferred):
         return Patience(0.0, "respond-async")
     return Patience(default_s)

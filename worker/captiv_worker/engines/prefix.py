@@ -4,7 +4,7 @@ The beginning, if there is one, is part of the caption, as a person expects: ask
 photography of", the answer is "a photography of a dog".
 
 Invariance: BLIP's positions ignore padding, so a batch is right only without any; all items of a
-batch have the same prompt text, hence the same length (docs/models.md has the measurement).
+batch have the same prompt text, hence the same length (tests/worker/test_prefix.py holds it).
 Greedy and beam search then give each image what it gets alone. Sampling with a seed is done image
 by image, each from that seed, because a batch draws its random numbers in turn.
 """
