@@ -1,6 +1,7 @@
 """What every test may rely on."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
@@ -26,5 +27,5 @@ def blocking_is_an_error(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def home(tmp_path) -> Home:
+def home(tmp_path: Path) -> Home:
     return Home(tmp_path)

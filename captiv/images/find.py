@@ -11,7 +11,7 @@ Linked folders come last, so that an image's path does not depend on where someb
 """
 
 # Paths are strings here and in the job table: a Path for each of a million files costs seconds.
-# ruff: noqa: PTH100, PTH110, PTH116, PTH118, PTH120, PTH208
+# ruff: noqa: PTH100, PTH118, PTH208
 
 import os
 import stat

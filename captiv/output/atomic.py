@@ -19,7 +19,7 @@ Errors are those of the system, `OSError`; `captiv.output.sidecar` explains them
 """
 
 # Paths are strings here and in the job table: a Path for each of a million files costs seconds.
-# ruff: noqa: PTH104, PTH108, PTH118, PTH120
+# ruff: noqa: PTH104, PTH108, PTH118
 
 import ctypes
 import errno

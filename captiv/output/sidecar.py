@@ -10,7 +10,6 @@ hops for every call on every file: 200 captions took 1.5 times as long and twice
 """
 
 # Paths are strings here and in the job table: a Path for each of a million files costs seconds.
-# ruff: noqa: PTH120
 
 import errno
 import hashlib

@@ -1,6 +1,7 @@
 """No caption lost, none paid for twice, whatever is killed when."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,9 @@ from tests.support import Home, until
 pytestmark = pytest.mark.timeout(1200)
 
 
-def undisturbed(folder, count: int, seed: int, *, scripted: bool) -> tuple[Home, dict[str, str]]:
+def undisturbed(
+    folder: Path, count: int, seed: int, *, scripted: bool
+) -> tuple[Home, dict[str, str]]:
     """Return a fresh installation over the pictures, and what an undisturbed run makes of them."""
     calm, storm = Home(folder / "calm"), Home(folder / "storm")
     for home in (calm, storm):
@@ -38,7 +41,7 @@ def weathered(storm: Storm, expected: dict[str, str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [11])
-def test_a_sample_of_the_storm_on_the_torch_free_engine(tmp_path, seed: int) -> None:
+def test_a_sample_of_the_storm_on_the_torch_free_engine(tmp_path: Path, seed: int) -> None:
     home, expected = undisturbed(tmp_path / "storm", 80, seed, scripted=True)
     home.env["CAPTIV_ENGINE_OPTIONS"] = json.dumps({"batch_s": 0.15})
 
@@ -46,14 +49,14 @@ def test_a_sample_of_the_storm_on_the_torch_free_engine(tmp_path, seed: int) -> 
 
 
 @pytest.mark.slow
-def test_a_sample_of_the_storm_on_the_real_model(tmp_path) -> None:
+def test_a_sample_of_the_storm_on_the_real_model(tmp_path: Path) -> None:
     home, expected = undisturbed(tmp_path / "storm", 60, 5, scripted=False)
 
     weathered(Storm(home, 5, 2, 2, ("--batch-size", "2"), rhythm=8), expected)
 
 
 @pytest.mark.chaos
-def test_the_whole_storm_on_the_torch_free_engine(tmp_path) -> None:
+def test_the_whole_storm_on_the_torch_free_engine(tmp_path: Path) -> None:
     home, expected = undisturbed(tmp_path / "storm", 400, 1, scripted=True)
     home.env["CAPTIV_ENGINE_OPTIONS"] = json.dumps({"batch_s": 0.15})
 
@@ -61,7 +64,7 @@ def test_the_whole_storm_on_the_torch_free_engine(tmp_path) -> None:
 
 
 @pytest.mark.chaos
-def test_ten_kills_of_the_storm_on_the_real_model(tmp_path) -> None:
+def test_ten_kills_of_the_storm_on_the_real_model(tmp_path: Path) -> None:
     home, expected = undisturbed(tmp_path / "storm", 400, 2, scripted=False)
 
     weathered(Storm(home, 2, 5, 5, ("--batch-size", "2"), rhythm=40), expected)

@@ -249,5 +249,14 @@ def test_options_count_before_and_after_the_command(cli: Cli, tmp_path: Path) ->
     assert cli("--quiet", "config", "path", "--verbose").code == 2
 
 
+def test_a_command_with_such_an_option_of_its_own_hears_of_one_given_before_it(
+    cli: Cli, tmp_path: Path
+) -> None:
+    ended = cli("-c", tmp_path / "nix.toml", "caption", "generate", "--dry-run", tmp_path)
+
+    assert ended.code == 3
+    assert "nix.toml" in ended.err
+
+
 def test_python_m_captiv_is_captiv(process: Cli) -> None:
     assert process("--version").out == f"captiv {__version__}\n"

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from captiv.core.naming import (
     IMAGE_EXTENSIONS,
+    Naming,
     checked_extension,
     collisions,
     is_image_name,
@@ -23,14 +24,14 @@ from captiv.errors import UsageError
         ("/x/a\n b'\"😀\udcff.png", "/x/a\n b'\"😀\udcff.txt", "/x/a\n b'\"😀\udcff.png.txt"),
     ],
 )
-def test_a_sidecar_lies_beside_its_image(image, stem, full):
+def test_a_sidecar_lies_beside_its_image(image: str, stem: str, full: str) -> None:
     assert sidecar_path(image) == stem
     assert sidecar_path(image, naming="full") == full
 
 
 @pytest.mark.parametrize("image", ["notes.txt", "notes.TXT", "a.caption"])
 @pytest.mark.parametrize("naming", ["stem", "full"])
-def test_a_sidecar_is_never_the_image_itself(image, naming):
+def test_a_sidecar_is_never_the_image_itself(image: str, naming: Naming) -> None:
     extension = "." + image.rpartition(".")[2].lower()
     assert sidecar_path(image, extension=extension, naming=naming) == image + extension
 
@@ -39,7 +40,7 @@ def test_a_sidecar_is_never_the_image_itself(image, naming):
     name=st.text(st.characters(exclude_characters="/\0"), min_size=1),
     naming=st.sampled_from(["stem", "full"]),
 )
-def test_any_name_gives_another_name_in_the_same_folder(name, naming):
+def test_any_name_gives_another_name_in_the_same_folder(name: str, naming: Naming) -> None:
     path = sidecar_path(f"/pictures/{name}", naming=naming)
     assert path != f"/pictures/{name}"
     assert path.startswith("/pictures/")
@@ -47,14 +48,14 @@ def test_any_name_gives_another_name_in_the_same_folder(name, naming):
     assert path.endswith(".txt")
 
 
-def test_images_that_would_share_a_sidecar_are_named_in_order():
+def test_images_that_would_share_a_sidecar_are_named_in_order() -> None:
     names = ["a.jpg", "a.png", "b.jpg", "A.webp"]
     assert collisions(names) == {"a.txt": ["a.jpg", "a.png"]}
     assert collisions(names, ignore_case=True) == {"a.txt": ["a.jpg", "a.png", "A.webp"]}
     assert collisions(names, naming="full") == {}
 
 
-def test_accents_stored_in_two_ways_collide_where_the_disk_takes_them_for_one():
+def test_accents_stored_in_two_ways_collide_where_the_disk_takes_them_for_one() -> None:
     assert collisions(["e\u0301.jpg", "\u00e9.png"]) == {}
     assert len(collisions(["e\u0301.jpg", "\u00e9.png"], ignore_case=True)) == 1
 
@@ -63,27 +64,27 @@ def test_accents_stored_in_two_ways_collide_where_the_disk_takes_them_for_one():
     ("text", "extension"),
     [(".txt", ".txt"), ("caption", ".caption"), (" .cap ", ".cap"), ("tags.txt", ".tags.txt")],
 )
-def test_an_extension_is_taken_with_or_without_its_dot(text, extension):
+def test_an_extension_is_taken_with_or_without_its_dot(text: str, extension: str) -> None:
     assert checked_extension(text) == extension
 
 
 @pytest.mark.parametrize("text", ["", ".", "a/b", "a\\b", "a\0", "a\nb", "txt.", "a:b", "../x"])
-def test_what_cannot_end_a_file_name_is_no_extension(text):
+def test_what_cannot_end_a_file_name_is_no_extension(text: str) -> None:
     with pytest.raises(UsageError, match="cannot end a file name"):
         checked_extension(text)
 
 
 @pytest.mark.parametrize("extension", sorted(IMAGE_EXTENSIONS))
-def test_an_images_extension_is_refused(extension):
+def test_an_images_extension_is_refused(extension: str) -> None:
     with pytest.raises(UsageError, match="would replace images"):
         checked_extension(extension.upper())
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.JPEG", "/x/a.b.Tiff", "a.avif", "._a.jpg"])
-def test_image_names_are_told_by_their_ending_in_any_case(name):
+def test_image_names_are_told_by_their_ending_in_any_case(name: str) -> None:
     assert is_image_name(name)
 
 
 @pytest.mark.parametrize("name", ["a", "jpg", ".jpg", "a.jpg.txt", "a.heic", "a.jpg/b", ""])
-def test_other_names_are_not(name):
+def test_other_names_are_not(name: str) -> None:
     assert not is_image_name(name)

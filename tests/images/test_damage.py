@@ -14,7 +14,7 @@ from captiv.errors import ImageError
 from captiv.images.prepare import prepare
 
 SMALL = ImagePolicy(32)
-KINDS = {
+KINDS: dict[str, tuple[str, str, dict[str, str | int]]] = {
     "jpeg": ("JPEG", "RGB", {"quality": 80}),
     "jpeg progressive": ("JPEG", "RGB", {"progressive": True}),
     "jpeg cmyk": ("JPEG", "CMYK", {}),
@@ -71,19 +71,19 @@ def whole_or_error(data: bytes) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_undamaged_sample_is_shown(kind):
+def test_an_undamaged_sample_is_shown(kind: str) -> None:
     assert whole_or_error(sample(kind))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_cut_off_anywhere_is_refused_or_whole(kind):
+def test_a_file_cut_off_anywhere_is_refused_or_whole(kind: str) -> None:
     data = sample(kind)
     for length in range(0, len(data), max(1, len(data) // 60)):
         whole_or_error(data[:length])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_half_a_picture_is_never_shown(kind):
+def test_half_a_picture_is_never_shown(kind: str) -> None:
     data = sample(kind)
     assert not whole_or_error(data[: len(data) // 2])
 
@@ -93,7 +93,7 @@ def test_half_a_picture_is_never_shown(kind):
     max_examples=250, deadline=2000, database=None, derandomize=True,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
-def test_flipped_bytes_are_refused_or_shown(data):
+def test_flipped_bytes_are_refused_or_shown(data: st.DataObject) -> None:
     damaged = bytearray(sample(data.draw(st.sampled_from(list(KINDS)))))
     for at in data.draw(st.lists(st.integers(0, len(damaged) - 1), min_size=1, max_size=12)):
         damaged[at] = data.draw(st.integers(0, 255))
@@ -101,7 +101,7 @@ def test_flipped_bytes_are_refused_or_shown(data):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_damaged_headers_are_refused_or_shown(kind):
+def test_damaged_headers_are_refused_or_shown(kind: str) -> None:
     chance = random.Random(kind)
     for _ in range(60):
         damaged = bytearray(sample(kind))
@@ -112,5 +112,5 @@ def test_damaged_headers_are_refused_or_shown(kind):
 
 @given(st.binary(max_size=400), st.sampled_from(list(KINDS)))
 @settings(max_examples=300, deadline=2000, database=None, derandomize=True)
-def test_noise_behind_a_true_beginning_is_refused_or_shown(noise, kind):
+def test_noise_behind_a_true_beginning_is_refused_or_shown(noise: bytes, kind: str) -> None:
     whole_or_error(sample(kind)[:16] + noise)

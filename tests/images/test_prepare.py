@@ -83,23 +83,25 @@ def as_stored(upright: Image.Image, turn: int) -> Image.Image:
         ((20000, 10), ImagePolicy(384, "long"), (384, 1)),
     ],
 )
-def test_pictures_shrink_by_their_policy_and_never_grow(size, policy, expected):
+def test_pictures_shrink_by_their_policy_and_never_grow(
+    size: tuple[int, int], policy: ImagePolicy, expected: tuple[int, int]
+) -> None:
     assert fitted(size, policy) == expected
     assert fitted(size[::-1], policy) == expected[::-1]
 
 
-def test_a_panorama_keeps_the_short_edge_that_the_model_sees():
+def test_a_panorama_keeps_the_short_edge_that_the_model_sees() -> None:
     prepared = prepare(encoded(scene(2970, 882), "JPEG"), ImagePolicy(384))
     assert (prepared.width_px, prepared.height_px) == (1293, 384)
 
 
-def test_a_strip_is_squashed_along_its_length_only():
+def test_a_strip_is_squashed_along_its_length_only() -> None:
     prepared = prepare(encoded(scene(3000, 10), "PNG"), SMALL)
     assert opened(prepared.data).size == (1024, 10) == (prepared.width_px, prepared.height_px)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF"])
-def test_a_shrunk_picture_looks_like_the_one_on_disk(kind):
+def test_a_shrunk_picture_looks_like_the_one_on_disk(kind: str) -> None:
     source = scene(901, 700)
     how = {"quality": 95} if kind in ("JPEG", "WEBP", "AVIF") else {}
     how |= {"speed": 10} if kind == "AVIF" else {}
@@ -118,7 +120,9 @@ def test_a_shrunk_picture_looks_like_the_one_on_disk(kind):
         ("WEBP", (331, 250)),
     ],
 )
-def test_every_orientation_comes_out_as_if_it_had_been_turned_first(kind, size, turn):
+def test_every_orientation_comes_out_as_if_it_had_been_turned_first(
+    kind: str, size: tuple[int, int], turn: int
+) -> None:
     upright = scene(*size)
     how = {"quality": 97} if kind in ("JPEG", "WEBP") else {}
     stored = encoded(as_stored(upright, turn), kind, exif=oriented(turn), **how)
@@ -127,13 +131,13 @@ def test_every_orientation_comes_out_as_if_it_had_been_turned_first(kind, size, 
     assert difference(shown, upright.resize(fitted(size, SMALL), Image.Resampling.LANCZOS)) < 2
 
 
-def test_orientation_in_avif_is_honoured():
+def test_orientation_in_avif_is_honoured() -> None:
     upright = scene(160, 100)
     stored = encoded(as_stored(upright, 6), "AVIF", exif=oriented(6), quality=95)
     assert difference(decode(stored), upright) < 3
 
 
-def test_damaged_exif_is_not_the_pictures_fault_and_is_not_spoken_of(tmp_path):
+def test_damaged_exif_is_not_the_pictures_fault_and_is_not_spoken_of(tmp_path: Path) -> None:
     exif = b"Exif\0\0II*\0\xff\xff\xff\x7f" + b"\xff" * 40
     (tmp_path / "a.jpg").write_bytes(encoded(scene(80, 60), "JPEG", quality=97, exif=exif))
     # In a process of its own, because here every warning is an error.
@@ -154,7 +158,7 @@ decode(pathlib.Path(sys.argv[1]).read_bytes()).save(sys.argv[2])
 """
 
 
-def test_the_decoders_own_reduction_is_close_to_a_full_decode():
+def test_the_decoders_own_reduction_is_close_to_a_full_decode() -> None:
     source = scene(1600, 1200)
     data = encoded(source, "JPEG", quality=95)
     full = opened(data).resize((85, 64), Image.Resampling.LANCZOS)
@@ -184,18 +188,18 @@ def levels(image: Image.Image) -> list[int]:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_sixteen_bits_are_scaled_and_not_clipped(kind):
+def test_sixteen_bits_are_scaled_and_not_clipped(kind: str) -> None:
     samples = struct.pack("<6H", 0, 257, 25700, 32768, 65278, 65535)
     image = Image.frombytes("I;16", (6, 1), samples).resize((48, 8), Image.Resampling.NEAREST)
     assert levels(decode(encoded(image, kind))) == [0, 1, 100, 128, 254, 255]
 
 
-def test_sixteen_bits_of_the_other_byte_order_are_the_same():
+def test_sixteen_bits_of_the_other_byte_order_are_the_same() -> None:
     strip = struct.pack(">4H", 0, 25700, 51400, 65535)
     assert levels(decode(tiff(">", 4, 1, 16, strip)).resize((32, 8), 0)) == [0, 100, 200, 255]
 
 
-def test_twelve_bits_are_scaled_by_their_own_range():
+def test_twelve_bits_are_scaled_by_their_own_range() -> None:
     # 4 samples of 12 bits: 0, 1638, 3276, 4095
     strip = bytes.fromhex("000666") + bytes.fromhex("CCCFFF")
     assert levels(decode(tiff("<", 4, 1, 12, strip)).resize((32, 8), 0)) == [0, 102, 204, 255]
@@ -231,7 +235,9 @@ def tiff(order: str, width: int, height: int, bits: int, strip: bytes) -> bytes:
         ([70_000, 70_000], [0, 0]),
     ],
 )
-def test_integers_are_scaled_by_the_range_that_holds_them(values, expected):
+def test_integers_are_scaled_by_the_range_that_holds_them(
+    values: list[float], expected: list[int]
+) -> None:
     assert levels(decode(encoded(ramp("I", values), "TIFF"))) == expected
 
 
@@ -245,19 +251,21 @@ def test_integers_are_scaled_by_the_range_that_holds_them(values, expected):
         ([float("nan"), 0.5, 1.0], [0, 128, 255]),
     ],
 )
-def test_floats_are_stretched_and_infinities_survive(values, expected):
+def test_floats_are_stretched_and_infinities_survive(
+    values: list[float], expected: list[int]
+) -> None:
     assert levels(decode(encoded(ramp("F", values), "TIFF"))) == expected
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
-def test_cmyk_is_not_shown_as_a_negative(kind):
+def test_cmyk_is_not_shown_as_a_negative(kind: str) -> None:
     picture = Image.new("CMYK", (64, 64), (0, 255, 255, 0))
     shown = decode(encoded(picture, kind)).getpixel((32, 32))
     assert max(abs(a - b) for a, b in zip(shown, RED, strict=True)) < 4
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "P", "RGB", "L", "1"])
-def test_what_is_transparent_is_white(mode):
+def test_what_is_transparent_is_white(mode: str) -> None:
     if mode in ("RGBA", "PA", "P"):
         picture = Image.new("RGBA", (64, 32), (0, 0, 0, 0))
         picture.paste((0, 0, 0, 255), (32, 0, 64, 32))
@@ -278,14 +286,14 @@ def test_what_is_transparent_is_white(mode):
     assert [shown.getpixel((x, 16)) for x in (8, 56)] == [WHITE, (0, 0, 0)]
 
 
-def test_half_transparent_edges_are_blended_before_they_are_shrunk():
+def test_half_transparent_edges_are_blended_before_they_are_shrunk() -> None:
     picture = Image.new("RGBA", (640, 640), (255, 0, 0, 128))
     shown = decode(encoded(picture, "PNG"), policy=SMALL)
     assert shown.getpixel((30, 30)) == (255, 127, 127)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "YCbCr", "LAB", "RGBa", "RGBX"])
-def test_every_mode_of_a_tiff_becomes_rgb(mode):
+def test_every_mode_of_a_tiff_becomes_rgb(mode: str) -> None:
     source = scene(40, 30)
     if mode == "LAB":
         srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
@@ -315,7 +323,7 @@ def wide_profile() -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_an_embedded_profile_is_converted_to_srgb(kind):
+def test_an_embedded_profile_is_converted_to_srgb(kind: str) -> None:
     how = {"quality": 95} if kind in ("JPEG", "WEBP", "AVIF") else {}
     data = encoded(Image.new("RGB", (300, 300), RED), kind, icc_profile=wide_profile(), **how)
     prepared = prepare(data, ImagePolicy(400))
@@ -335,7 +343,7 @@ def test_an_embedded_profile_is_converted_to_srgb(kind):
     ],
     ids=["sRGB", "of another mode", "no profile", "cut off"],
 )
-def test_a_profile_that_changes_nothing_or_is_damaged_is_ignored(profile):
+def test_a_profile_that_changes_nothing_or_is_damaged_is_ignored(profile: bytes) -> None:
     data = encoded(Image.new("RGB", (300, 300), RED), "JPEG", icc_profile=profile)
     assert prepare(data, ImagePolicy(400)).data == data
 
@@ -343,25 +351,25 @@ def test_a_profile_that_changes_nothing_or_is_damaged_is_ignored(profile):
 # --- encoding -----------------------------------------------------------------------------------
 
 
-def test_a_jpeg_that_needs_no_change_passes_through():
+def test_a_jpeg_that_needs_no_change_passes_through() -> None:
     data = encoded(scene(100, 60), "JPEG", quality=70)
     assert prepare(data, ImagePolicy(60)) == Prepared(data, "image/jpeg", 100, 60)
     assert prepare(data, ImagePolicy(59)).data != data
 
 
-def test_a_jpeg_that_ends_early_does_not_pass_through():
+def test_a_jpeg_that_ends_early_does_not_pass_through() -> None:
     data = encoded(scene(100, 60), "JPEG")
     with pytest.raises(ImageUnreadable, match="truncated"):
         prepare(data[:-200], ImagePolicy(384))
 
 
-def test_a_small_jpeg_with_much_behind_it_does_not_travel_whole():
+def test_a_small_jpeg_with_much_behind_it_does_not_travel_whole() -> None:
     data = encoded(scene(100, 60), "JPEG") + b"\0" * 1_000_000
     prepared = prepare(data, ImagePolicy(384))
     assert len(prepared.data) < 20_000
 
 
-def test_a_phones_jpeg_of_several_frames_shows_the_first():
+def test_a_phones_jpeg_of_several_frames_shows_the_first() -> None:
     data = encoded(
         scene(90, 60), "MPO", save_all=True, append_images=[Image.new("RGB", (90, 60))], quality=95
     )
@@ -369,7 +377,7 @@ def test_a_phones_jpeg_of_several_frames_shows_the_first():
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP", "TIFF", "WEBP"])
-def test_a_small_drawing_is_not_blurred(kind):
+def test_a_small_drawing_is_not_blurred(kind: str) -> None:
     drawing = Image.new("RGB", (256, 200), WHITE)
     ImageDraw.Draw(drawing).line((0, 0, 255, 199), RED)
     how = {"lossless": True} if kind == "WEBP" else {}
@@ -386,7 +394,9 @@ def test_a_small_drawing_is_not_blurred(kind):
         ("TIFF", (90, 90), {"compression": "jpeg"}),
     ],
 )
-def test_photographs_travel_as_jpeg_with_whole_colour(kind, size, how):
+def test_photographs_travel_as_jpeg_with_whole_colour(
+    kind: str, size: tuple[int, int], how: dict[str, str]
+) -> None:
     prepared = prepare(encoded(scene(*size), kind, **how), ImagePolicy(384))
     image = opened(prepared.data)
     assert prepared.media_type == "image/jpeg"
@@ -394,7 +404,7 @@ def test_photographs_travel_as_jpeg_with_whole_colour(kind, size, how):
     assert [factors[1:3] for factors in image.layer] == [(1, 1)] * 3
 
 
-def test_metadata_does_not_travel_with_what_is_encoded_anew():
+def test_metadata_does_not_travel_with_what_is_encoded_anew() -> None:
     exif = Image.Exif()
     exif[0x010F] = "Camera of somebody"
     about = {"exif": exif.tobytes(), "comment": b"of somebody", "dpi": (300, 300)}
@@ -405,14 +415,14 @@ def test_metadata_does_not_travel_with_what_is_encoded_anew():
         assert not opened(prepared.data).getexif()
 
 
-def test_what_was_prepared_is_shown_as_it_is():
+def test_what_was_prepared_is_shown_as_it_is() -> None:
     prepared = prepare(encoded(scene(901, 700), "JPEG"), SMALL)
     assert difference(decode(prepared.data), opened(prepared.data)) == 0
     assert prepare(prepared.data, SMALL) == prepared
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF", "TIFF"])
-def test_of_an_animation_the_first_frame_is_shown(kind):
+def test_of_an_animation_the_first_frame_is_shown(kind: str) -> None:
     frames = [Image.new("RGB", (80, 60), colour) for colour in (RED, BLUE)]
     data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
     assert max(abs(a - b) for a, b in zip(decode(data).getpixel((9, 9)), RED, strict=True)) < 5
@@ -445,35 +455,35 @@ def test_of_an_animation_the_first_frame_is_shown(kind):
         (b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", "the file is (a damaged AVIF picture|truncated)"),
     ],
 )
-def test_what_is_no_picture_is_named(data, sentence):
+def test_what_is_no_picture_is_named(data: bytes, sentence: str) -> None:
     with pytest.raises(ImageUnreadable, match=f"^{sentence}"):
         decode(data)
 
 
-def test_the_kind_is_told_by_content_and_not_by_name(tmp_path):
+def test_the_kind_is_told_by_content_and_not_by_name(tmp_path: Path) -> None:
     (tmp_path / "really.png").write_bytes(encoded(scene(90, 60), "JPEG"))
     assert prepare(tmp_path / "really.png", SMALL).media_type == "image/jpeg"
 
 
-def test_kinds_that_captiv_does_not_know_are_never_decoded():
+def test_kinds_that_captiv_does_not_know_are_never_decoded() -> None:
     with pytest.raises(ImageUnreadable, match="kind that captiv knows"):
         decode(encoded(scene(8, 8), "PPM"))
 
 
-def test_a_missing_file_is_missing(tmp_path):
+def test_a_missing_file_is_missing(tmp_path: Path) -> None:
     for path in (tmp_path / "gone.jpg", str(tmp_path / "gone" / "x.jpg")):
         with pytest.raises(ImageMissing, match="gone"):
             prepare(path, SMALL)
 
 
-def test_a_folder_is_no_image(tmp_path):
+def test_a_folder_is_no_image(tmp_path: Path) -> None:
     with pytest.raises(ImageError):
         prepare(tmp_path, SMALL)
 
 
 @posix
 @pytest.mark.timeout(5)
-def test_a_fifo_never_blocks(tmp_path):
+def test_a_fifo_never_blocks(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.jpg")
     with pytest.raises(ImageUnreadable, match="is a FIFO, not an image"):
         prepare(tmp_path / "a.jpg", SMALL)
@@ -484,12 +494,12 @@ def test_a_fifo_never_blocks(tmp_path):
 
 
 @posix
-def test_devices_are_no_images():
+def test_devices_are_no_images() -> None:
     with pytest.raises(ImageUnreadable, match="is a device, not an image"):
         prepare("/dev/zero", SMALL)
 
 
-def test_a_file_too_large_is_refused_unread(tmp_path):
+def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
     with open(tmp_path / "a.jpg", "wb") as file:
         file.truncate(module.MAX_FILE_BYTES + 1)
     with pytest.raises(ImageTooLarge, match="captiv opens up to 512 MB"):
@@ -497,13 +507,13 @@ def test_a_file_too_large_is_refused_unread(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG"])
-def test_too_many_pixels_are_refused(kind):
+def test_too_many_pixels_are_refused(kind: str) -> None:
     with pytest.raises(ImageTooLarge, match="100 x 50 pixels"):
         decode(encoded(scene(100, 50), kind), max_pixels=4999)
     assert decode(encoded(scene(100, 50), kind), max_pixels=5000).size == (100, 50)
 
 
-def test_a_bomb_is_refused_before_it_is_unpacked():
+def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
     data = bytearray(encoded(Image.new("1", (8, 8)), "PNG"))
     data[16:24] = struct.pack(">II", 60000, 60000)
     with pytest.raises(ImageError):
@@ -513,14 +523,14 @@ def test_a_bomb_is_refused_before_it_is_unpacked():
         decode(bytes(data))
 
 
-def test_a_large_jpeg_counts_as_its_decoder_reduces_it():
+def test_a_large_jpeg_counts_as_its_decoder_reduces_it() -> None:
     data = encoded(scene(1600, 1200), "JPEG")
     assert decode(data, policy=SMALL, max_pixels=40_000).size == (85, 64)
     with pytest.raises(ImageTooLarge):
         decode(data, policy=SMALL, max_pixels=20_000)
 
 
-def test_a_jpeg_of_one_scan_for_each_colour_counts_whole_too():
+def test_a_jpeg_of_one_scan_for_each_colour_counts_whole_too() -> None:
     data = encoded(scene(1600, 1200), "JPEG")
     scan = data.index(b"\xff\xda")
     alone = data[:scan] + b"\xff\xda\0\x08\x01\x01\0\0\x3f\0" + data[scan + 14 :]
@@ -528,21 +538,21 @@ def test_a_jpeg_of_one_scan_for_each_colour_counts_whole_too():
         decode(alone, policy=SMALL, max_pixels=40_000)
 
 
-def test_a_progressive_jpeg_is_held_whole_by_its_decoder_and_counts_whole():
+def test_a_progressive_jpeg_is_held_whole_by_its_decoder_and_counts_whole() -> None:
     data = encoded(scene(1600, 1200), "JPEG", progressive=True)
     with pytest.raises(ImageTooLarge):
         decode(data, policy=SMALL, max_pixels=40_000)
     assert decode(data, policy=SMALL).size == (85, 64)
 
 
-def test_a_picture_of_180_megapixels_is_not_refused_for_its_file(tmp_path):
+def test_a_picture_of_180_megapixels_is_not_refused_for_its_file(tmp_path: Path) -> None:
     data = encoded(Image.new("L", (20000, 9500)), "JPEG", quality=20)
     assert module.MAX_PIXELS < 20000 * 9500
     prepared = prepare(data, SMALL)
     assert (prepared.width_px, prepared.height_px) == (135, 64)
 
 
-def test_threads_prepare_the_same_as_one():
+def test_threads_prepare_the_same_as_one() -> None:
     sources = [encoded(scene(300 + n, 200), "JPEG", icc_profile=wide_profile()) for n in range(12)]
     alone = [prepare(data, SMALL) for data in sources]
     with ThreadPoolExecutor(4) as threads:
@@ -550,7 +560,7 @@ def test_threads_prepare_the_same_as_one():
 
 
 @posix
-def test_a_file_that_may_not_be_read_is_missing(tmp_path):
+def test_a_file_that_may_not_be_read_is_missing(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
     (tmp_path / "a.jpg").chmod(0)
     fd = os.open(tmp_path, os.O_RDONLY)
@@ -576,7 +586,7 @@ def test_a_file_that_may_not_be_read_is_missing(tmp_path):
     assert done.stdout == "the file may not be read by this user\n"
 
 
-def test_a_path_may_be_text_or_a_path(tmp_path):
+def test_a_path_may_be_text_or_a_path(tmp_path: Path) -> None:
     path = tmp_path / "new\nline.jpg"
     path.write_bytes(encoded(scene(80, 60), "PNG"))
     assert (

@@ -5,7 +5,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,7 +56,7 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
 # --- reading ------------------------------------------------------------------------------------
 
 
-def test_a_sidecar_that_is_not_there_is_none(tmp_path):
+def test_a_sidecar_that_is_not_there_is_none(tmp_path: Path) -> None:
     assert read(tmp_path / "a.txt") is None
     assert read(tmp_path / "gone" / "a.txt") is None
 
@@ -74,14 +74,16 @@ def test_a_sidecar_that_is_not_there_is_none(tmp_path):
         (b"two\r\nlines\r\n", "two\r\nlines\r\n"),
     ],
 )
-def test_a_persons_text_is_read_in_whatever_encoding(tmp_path, data, text):
+def test_a_persons_text_is_read_in_whatever_encoding(
+    tmp_path: Path, data: bytes, text: str
+) -> None:
     (tmp_path / "a.txt").write_bytes(data)
     assert read(tmp_path / "a.txt") == read(str(tmp_path / "a.txt")) == text
 
 
 @posix
 @pytest.mark.timeout(5)
-def test_what_is_no_file_is_an_error_and_never_waited_for(tmp_path):
+def test_what_is_no_file_is_an_error_and_never_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.txt")
     (tmp_path / "folder.txt").mkdir()
     for call in (read, lambda path: write(path, "x", replace=True)):
@@ -98,16 +100,16 @@ def test_what_is_no_file_is_an_error_and_never_waited_for(tmp_path):
     "saved",
     ["a red\nball", "a red\nball\n", "  a red\nball \n\n", "a red\r\nball\r\n", "a red\rball"],
 )
-def test_white_space_at_the_ends_and_newlines_are_no_hand_edit(saved):
+def test_white_space_at_the_ends_and_newlines_are_no_hand_edit(saved: str) -> None:
     assert content_hash(saved) == content_hash("a red\nball")
 
 
 @pytest.mark.parametrize("edited", ["a Red\nball", "a red ball", "a red\nball.", ""])
-def test_a_word_or_a_stop_is_a_hand_edit(edited):
+def test_a_word_or_a_stop_is_a_hand_edit(edited: str) -> None:
     assert content_hash(edited) != content_hash("a red\nball")
 
 
-def test_the_hash_is_sha256_of_utf8():
+def test_the_hash_is_sha256_of_utf8() -> None:
     assert (
         content_hash("abc\n") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
@@ -119,7 +121,7 @@ def test_the_hash_is_sha256_of_utf8():
 
 @given(text=st.text(), replace=st.booleans())
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-def test_a_text_is_written_exactly_as_given(tmp_path, text, replace):
+def test_a_text_is_written_exactly_as_given(tmp_path: Path, text: str, replace: bool) -> None:
     path = tmp_path / "a.txt"
     path.unlink(missing_ok=True)
     assert write(path, text, replace=replace) is Written.WRITTEN
@@ -127,7 +129,7 @@ def test_a_text_is_written_exactly_as_given(tmp_path, text, replace):
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_another_text_is_kept_unless_it_is_to_be_replaced(tmp_path):
+def test_another_text_is_kept_unless_it_is_to_be_replaced(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("mine")
     assert write(path, "captiv's", replace=False) is Written.KEPT
@@ -138,7 +140,7 @@ def test_another_text_is_kept_unless_it_is_to_be_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("replace", [False, True])
-def test_our_own_text_from_before_a_crash_is_left_alone(tmp_path, replace):
+def test_our_own_text_from_before_a_crash_is_left_alone(tmp_path: Path, replace: bool) -> None:
     path = tmp_path / "a.txt"
     write(path, "a caption", replace=False)
     before = path.stat()
@@ -150,7 +152,7 @@ def test_our_own_text_from_before_a_crash_is_left_alone(tmp_path, replace):
 
 @posix
 @pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
-def test_a_new_sidecar_has_the_permissions_that_the_umask_gives(tmp_path, mask):
+def test_a_new_sidecar_has_the_permissions_that_the_umask_gives(tmp_path: Path, mask: int) -> None:
     before = os.umask(mask)
     try:
         write(tmp_path / "a.txt", "x", replace=False)
@@ -163,7 +165,7 @@ def test_a_new_sidecar_has_the_permissions_that_the_umask_gives(tmp_path, mask):
 
 @posix
 @pytest.mark.parametrize("mode", [0o600, 0o664, 0o444])
-def test_a_replaced_sidecar_keeps_its_permissions(tmp_path, mode):
+def test_a_replaced_sidecar_keeps_its_permissions(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
     path.chmod(mode)
@@ -172,7 +174,7 @@ def test_a_replaced_sidecar_keeps_its_permissions(tmp_path, mode):
 
 
 @posix
-def test_a_link_is_replaced_and_what_it_points_to_is_not_written_to(tmp_path):
+def test_a_link_is_replaced_and_what_it_points_to_is_not_written_to(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text("theirs")
     (tmp_path / "a.txt").symlink_to("elsewhere")
     assert write(tmp_path / "a.txt", "mine", replace=False) is Written.KEPT
@@ -182,7 +184,7 @@ def test_a_link_is_replaced_and_what_it_points_to_is_not_written_to(tmp_path):
 
 
 @posix
-def test_a_link_to_nothing_is_in_the_way_unless_it_is_to_be_replaced(tmp_path):
+def test_a_link_to_nothing_is_in_the_way_unless_it_is_to_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "a.txt").symlink_to("nowhere")
     with pytest.raises(SidecarError, match="something that is no file has that name"):
         write(tmp_path / "a.txt", "mine", replace=False)
@@ -195,14 +197,16 @@ def test_a_link_to_nothing_is_in_the_way_unless_it_is_to_be_replaced(tmp_path):
     "name",
     [b"new\nline.txt", b"'\"$(x).txt", "😀.txt".encode(), b"\xff\xe9.txt", b"x" * 251 + b".txt"],
 )
-def test_any_name_is_written_and_read(tmp_path, name):
+def test_any_name_is_written_and_read(tmp_path: Path, name: bytes) -> None:
     path = f"{tmp_path}/{os.fsdecode(name)}"
     assert write(path, "here", replace=False) is Written.WRITTEN
     assert read(path) == "here"
     assert names(tmp_path) == [os.fsdecode(name)]
 
 
-def test_a_relative_path_is_written_in_this_folder(tmp_path, monkeypatch):
+def test_a_relative_path_is_written_in_this_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert write_many([Sidecar("a.txt", "x")]) == [Written.WRITTEN]
     assert read("a.txt") == "x"
@@ -211,7 +215,7 @@ def test_a_relative_path_is_written_in_this_folder(tmp_path, monkeypatch):
 # --- what can go wrong --------------------------------------------------------------------------
 
 
-def test_a_missing_folder_is_explained(tmp_path):
+def test_a_missing_folder_is_explained(tmp_path: Path) -> None:
     path = tmp_path / "gone\n" / "a.txt"
     with pytest.raises(SidecarError, match="its folder is gone") as caught:
         write(path, "x", replace=False)
@@ -221,14 +225,16 @@ def test_a_missing_folder_is_explained(tmp_path):
 
 
 @posix
-def test_a_name_too_long_is_explained(tmp_path):
+def test_a_name_too_long_is_explained(tmp_path: Path) -> None:
     with pytest.raises(SidecarError, match="its name is too long") as caught:
         write(tmp_path / ("x" * 300), "x", replace=False)
     assert "shorter name" in caught.value.hint
 
 
 @pytest.mark.parametrize(("path", "text"), [("a\0b.txt", "x"), ("a.txt", "\udcff")])
-def test_what_no_file_can_hold_is_a_sidecar_error(tmp_path, monkeypatch, path, text):
+def test_what_no_file_can_hold_is_a_sidecar_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, text: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SidecarError):
         write(path, text, replace=True)
@@ -236,7 +242,7 @@ def test_what_no_file_can_hold_is_a_sidecar_error(tmp_path, monkeypatch, path, t
 
 
 @posix
-def test_on_a_full_disk_nothing_half_appears_and_nothing_is_lost(tmp_path):
+def test_on_a_full_disk_nothing_half_appears_and_nothing_is_lost(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "size=64k") as disk:
         write(disk / "old.txt", "old", replace=False)
         with pytest.raises(SidecarError, match="the disk is full") as caught:
@@ -257,7 +263,7 @@ def test_on_a_full_disk_nothing_half_appears_and_nothing_is_lost(tmp_path):
 
 
 @posix
-def test_with_no_inode_left_the_disk_is_full(tmp_path):
+def test_with_no_inode_left_the_disk_is_full(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "nr_inodes=3") as disk:
         write(disk / "a.txt", "a", replace=False)
         with pytest.raises(SidecarError, match="the disk is full"):
@@ -265,7 +271,7 @@ def test_with_no_inode_left_the_disk_is_full(tmp_path):
 
 
 @posix
-def test_a_read_only_disk_is_explained_and_noticed_by_the_probe(tmp_path):
+def test_a_read_only_disk_is_explained_and_noticed_by_the_probe(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "size=64k") as disk:
         write(disk / "a.txt", "old", replace=False)
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
@@ -280,7 +286,7 @@ def test_a_read_only_disk_is_explained_and_noticed_by_the_probe(tmp_path):
 
 
 @posix
-def test_a_folder_that_may_not_be_written_is_explained(tmp_path):
+def test_a_folder_that_may_not_be_written_is_explained(tmp_path: Path) -> None:
     folder = tmp_path / "theirs"
     folder.mkdir()
     if subprocess.run(["chattr", "+i", folder], capture_output=True).returncode:
@@ -296,14 +302,14 @@ def test_a_folder_that_may_not_be_written_is_explained(tmp_path):
         subprocess.run(["chattr", "-i", folder], capture_output=True)
 
 
-def test_a_probe_leaves_nothing(tmp_path):
+def test_a_probe_leaves_nothing(tmp_path: Path) -> None:
     probe_folder(tmp_path)
     assert names(tmp_path) == []
     with pytest.raises(SidecarError, match="its folder is gone"):
         probe_folder(tmp_path / "gone")
 
 
-def test_one_failure_stops_no_other(tmp_path):
+def test_one_failure_stops_no_other(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     (tmp_path / "folder.txt").mkdir()
     items = [
@@ -321,7 +327,7 @@ def test_one_failure_stops_no_other(tmp_path):
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
-def test_folders_are_synced_and_a_missing_one_is_an_error(tmp_path):
+def test_folders_are_synced_and_a_missing_one_is_an_error(tmp_path: Path) -> None:
     sync_folder(tmp_path)
     if sys.platform != "win32":
         with pytest.raises(SidecarError):
@@ -329,7 +335,7 @@ def test_folders_are_synced_and_a_missing_one_is_an_error(tmp_path):
 
 
 @posix
-def test_text_then_name_then_folder_reach_the_disk_in_that_order(tmp_path):
+def test_text_then_name_then_folder_reach_the_disk_in_that_order(tmp_path: Path) -> None:
     if subprocess.run(["which", "strace"], capture_output=True).returncode:
         pytest.skip("needs strace")
     script = (
@@ -353,7 +359,9 @@ def test_text_then_name_then_folder_reach_the_disk_in_that_order(tmp_path):
 
 
 @pytest.mark.parametrize("round_", range(5))
-def test_of_two_writers_that_may_not_replace_exactly_one_writes(tmp_path, round_):
+def test_of_two_writers_that_may_not_replace_exactly_one_writes(
+    tmp_path: Path, round_: int
+) -> None:
     start = threading.Barrier(8)
 
     def race(n: int) -> Written:
@@ -367,13 +375,15 @@ def test_of_two_writers_that_may_not_replace_exactly_one_writes(tmp_path, round_
     assert temporaries(tmp_path) == []
 
 
-NAMINGS = [atomic.name_new, atomic.rename_looking] + (
+NameIt = Callable[[str, str], object]
+
+NAMINGS: list[NameIt] = [atomic.name_new, atomic.rename_looking] + (
     [atomic.rename_refusing] if sys.platform == "linux" else []
 )
 
 
 @pytest.mark.parametrize("name", NAMINGS)
-def test_no_way_of_naming_replaces_what_is_there(tmp_path, name):
+def test_no_way_of_naming_replaces_what_is_there(tmp_path: Path, name: NameIt) -> None:
     for n in range(2):
         (tmp_path / f"{n}").write_text(f"{n}")
     name(str(tmp_path / "0"), str(tmp_path / "a.txt"))
@@ -384,7 +394,9 @@ def test_no_way_of_naming_replaces_what_is_there(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", NAMINGS)
-def test_every_way_of_naming_lets_exactly_one_of_a_process_win(tmp_path, name):
+def test_every_way_of_naming_lets_exactly_one_of_a_process_win(
+    tmp_path: Path, name: NameIt
+) -> None:
     start = threading.Barrier(8)
 
     def race(n: int) -> bool:
@@ -401,7 +413,7 @@ def test_every_way_of_naming_lets_exactly_one_of_a_process_win(tmp_path, name):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="renameat2")
-def test_a_rename_that_cannot_be_done_says_why(tmp_path):
+def test_a_rename_that_cannot_be_done_says_why(tmp_path: Path) -> None:
     (tmp_path / "t").write_text("x")
     with pytest.raises(OSError, match="gone") as caught:
         atomic.rename_refusing(str(tmp_path / "t"), str(tmp_path / "gone" / "a.txt"))
@@ -442,8 +454,8 @@ def stopped_writer(path: Path, replace: bool) -> Iterator[subprocess.Popen[bytes
 @posix
 @pytest.mark.parametrize("replace", [False, True])
 def test_a_writer_killed_before_naming_leaves_no_sidecar_and_the_next_write_cleans_up(
-    tmp_path, replace
-):
+    tmp_path: Path, replace: bool
+) -> None:
     path = tmp_path / "a.txt"
     if replace:
         path.write_text("old")
@@ -456,7 +468,7 @@ def test_a_writer_killed_before_naming_leaves_no_sidecar_and_the_next_write_clea
 
 
 @posix
-def test_the_temporary_of_a_writer_that_lives_is_left_alone(tmp_path):
+def test_the_temporary_of_a_writer_that_lives_is_left_alone(tmp_path: Path) -> None:
     with stopped_writer(tmp_path / "a.txt", False) as child:
         write(tmp_path / "b.txt", "b", replace=False)
         assert len(temporaries(tmp_path)) == 1
@@ -466,7 +478,7 @@ def test_the_temporary_of_a_writer_that_lives_is_left_alone(tmp_path):
     assert temporaries(tmp_path) == []
 
 
-def test_only_captivs_own_leftovers_are_removed(tmp_path):
+def test_only_captivs_own_leftovers_are_removed(tmp_path: Path) -> None:
     theirs = [".captiv-notes", ".captiv-0123456789abcdef.jpg", "x.captiv-0123456789abcdef"]
     for name in theirs:
         (tmp_path / name).write_text("mine")
@@ -476,7 +488,7 @@ def test_only_captivs_own_leftovers_are_removed(tmp_path):
 
 
 @posix
-def test_writers_killed_at_any_moment_leave_whole_sidecars(tmp_path):
+def test_writers_killed_at_any_moment_leave_whole_sidecars(tmp_path: Path) -> None:
     script = (
         "import sys; from captiv.output.sidecar import *\n"
         "print('ready', flush=True)\n"
