@@ -32,6 +32,9 @@ LONGEST_EDGES: Final = 16
 """The long edge is squashed to this many times `size_px` where the picture is longer still: a strip
 of 20,000 x 10 keeps its 10, but a model that makes it square would not see more of its 20,000."""
 
+_PNG_LEVEL: Final = 1
+"""Measured on noisy 128 px drawings: a quarter of the time of level 6, a seventh more bytes."""
+
 PNG_UP_TO_PX: Final = 256
 """A picture from a lossless file that is no larger travels as PNG: JPEG would smear drawn edges."""
 
@@ -90,7 +93,7 @@ def prepare(source: Path | str | bytes, policy: ImagePolicy) -> Prepared:
         return Prepared(data, "image/jpeg", width, height)
     out = BytesIO()
     if picture.lossless and max(width, height) <= PNG_UP_TO_PX:
-        picture.image.save(out, "PNG")
+        picture.image.save(out, "PNG", compress_level=_PNG_LEVEL)
         return Prepared(out.getvalue(), "image/png", width, height)
     picture.image.save(out, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     return Prepared(out.getvalue(), "image/jpeg", width, height)

@@ -26,10 +26,10 @@ from captiv_worker.engines import EngineItem, EngineSpec, build_engine
 from captiv.catalog import ImagePolicy, choose
 from captiv.images.prepare import decode, prepare
 from captiv.store import Connection, Store
-from captiv.testing.engine import ScriptedEngine
 from captiv.testing.scenes import write_scenes
 
 WEIGHTS = Path(str(captiv_worker.__file__)).parent / "weights" / "shapes"
+SCRIPTED = "captiv.testing.engine:ScriptedEngine"
 
 
 def main() -> None:
@@ -59,11 +59,10 @@ def _bare(pictures: Path, options: argparse.Namespace) -> float:
     policy: ImagePolicy = choice.family.image
     images = [decode(prepare(path, policy).data) for path in sorted(pictures.glob("*.png"))]
     if options.device_s is None:
-        engine = build_engine(
-            EngineSpec("prefix", "shapes", "shapes", path=str(WEIGHTS), device="cpu")
-        )
+        spec = EngineSpec("prefix", "shapes", "shapes", path=str(WEIGHTS), device="cpu")
     else:
-        engine = ScriptedEngine(batch_s=options.device_s)
+        spec = EngineSpec(SCRIPTED, "shapes", "shapes", options={"batch_s": options.device_s})
+    engine = build_engine(spec)
     engine.load(lambda phase: None)
     items = [EngineItem(image, None, choice.family.generation) for image in images]
     engine.caption(items[: options.batch])
@@ -82,7 +81,7 @@ def _captiv(folder: Path, options: argparse.Namespace) -> float:
     env = os.environ | {"CAPTIV_HOME": str(home)}
     if options.device_s is not None:
         env |= {
-            "CAPTIV_ENGINE": "captiv.testing.engine:ScriptedEngine",
+            "CAPTIV_ENGINE": SCRIPTED,
             "CAPTIV_ENGINE_OPTIONS": f'{{"batch_s": {options.device_s}}}',
         }
     command = [sys.executable, "-m", "captiv", "caption", "generate", "--model", "shapes"]

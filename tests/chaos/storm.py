@@ -36,7 +36,8 @@ class Storm:
     def blow(self) -> None:
         """Make all the kills; the caller then runs the command once more to its end."""
         chance = random.Random(self.seed)
-        victims: list[Victim] = ["captiv"] * self.captiv_kills + ["worker"] * self.worker_kills
+        victims: list[Victim] = ["captiv" for _ in range(self.captiv_kills)]
+        victims += ["worker" for _ in range(self.worker_kills)]
         chance.shuffle(victims)
         for victim in victims:
             self._struck(victim, chance)

@@ -80,7 +80,9 @@ def test_the_demo_of_a_clean_clone_reads_its_pictures(tmp_path: Path) -> None:
 
     shown = checked(["scripts/demo", str(tmp_path / "demo")], tmp_path / "clone", env)
 
-    right, of = map(int, re.search(r"(\d+) of (\d+) captions are exact", shown).groups())
+    score = re.search(r"(\d+) of (\d+) captions are exact", shown)
+    assert score is not None, shown
+    right, of = map(int, score.groups())
     assert of >= 12
     assert right / of >= 0.95
     names = sorted(p.name for p in (tmp_path / "demo" / "pictures").glob("*.png"))

@@ -3,7 +3,9 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,14 @@ def images(folders: list[Folder], root: Path) -> list[str]:
 
 def problems(folders: list[Folder]) -> list[tuple[str, str]]:
     return [(Path(p.path).name, p.reason) for folder in folders for p in folder.problems]
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter: those above `tmp_path` are closed by every pytest."""
+    with tempfile.TemporaryDirectory(prefix="captiv-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def test_a_folder_gives_its_images_sorted_and_every_name(tmp_path: Path) -> None:
@@ -108,8 +118,8 @@ def test_files_named_one_by_one_come_as_one_folder_that_knows_their_sidecars(
 def test_what_is_named_twice_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(tmp_path, "a/1.jpg", "a/b/2.jpg", "a/.3.jpg")
     monkeypatch.chdir(tmp_path)
-    roots = ["a", "a/b", tmp_path / "a/b/2.jpg", "./a/../a/1.jpg", "a/.3.jpg", "a/1.jpg", "a"]
-    found = list(find([Path(root) for root in roots], recursive=True))
+    named = ["a", "a/b", str(tmp_path / "a/b/2.jpg"), "./a/../a/1.jpg", "a/.3.jpg", "a/1.jpg", "a"]
+    found = list(find([Path(name) for name in named], recursive=True))
     assert images(found, tmp_path) == ["a/.3.jpg", "a/1.jpg", "a/b/2.jpg"]
 
 
@@ -199,9 +209,9 @@ def test_any_name_survives(tmp_path: Path, name: bytes) -> None:
 
 
 @posix
-def test_folders_that_may_not_be_read_are_problems(tmp_path: Path) -> None:
-    made(tmp_path, "in/a.jpg", "in/locked/b.jpg", "in/z/c.jpg")
-    (tmp_path / "in/locked").chmod(0)
+def test_folders_that_may_not_be_read_are_problems(open_folder: Path) -> None:
+    made(open_folder, "in/a.jpg", "in/locked/b.jpg", "in/z/c.jpg")
+    (open_folder / "in/locked").chmod(0)
     script = (
         "import sys, os, pathlib\n"
         "if os.getuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
@@ -212,19 +222,15 @@ def test_folders_that_may_not_be_read_are_problems(tmp_path: Path) -> None:
         "    print([i[-5:] for i in found.images], *(p.reason for p in found.problems))\n"
     )
     # It runs as nobody, because permissions do not bind root.
-    for parent in tmp_path.parents:
-        if parent.owner() == tmp_path.owner() and len(parent.parts) > 2:
-            parent.chmod(0o755)
-    tmp_path.chmod(0o755)
     done = subprocess.run(
         [sys.executable, "-c", "import captiv.images.find\n" + script],
-        cwd=tmp_path,
+        cwd=open_folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=False,
     )
-    (tmp_path / "in/locked").chmod(0o755)
+    (open_folder / "in/locked").chmod(0o755)
     if "nobody cannot come here" in done.stderr:
         pytest.skip("the folder for temporary files is closed to other users")
     assert done.stdout.splitlines() == [

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageStat
+from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageFile, ImageStat, JpegImagePlugin
 
 from captiv.catalog.model import ImagePolicy
 from captiv.errors import ImageError, ImageMissing, ImageTooLarge, ImageUnreadable
@@ -15,6 +15,7 @@ from captiv.images import prepare as module
 from captiv.images.prepare import Prepared, decode, fitted, prepare
 
 SMALL = ImagePolicy(64)
+Colour = int | tuple[int, int, int]
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="files that Windows lacks")
@@ -44,6 +45,12 @@ def difference(a: Image.Image, b: Image.Image) -> float:
     """Mean difference of the samples, in levels of 255."""
     assert (a.size, a.mode) == (b.size, b.mode)
     return max(ImageStat.Stat(ImageChops.difference(a, b)).mean)
+
+
+def pixel(image: Image.Image, at: tuple[int, int]) -> tuple[int, ...]:
+    samples = image.getpixel(at)
+    assert isinstance(samples, tuple), f"{image.mode} has one sample a pixel"
+    return samples
 
 
 def oriented(turn: int) -> bytes:
@@ -164,7 +171,7 @@ def test_the_decoders_own_reduction_is_close_to_a_full_decode() -> None:
     full = opened(data).resize((85, 64), Image.Resampling.LANCZOS)
     assert difference(decode(data, policy=SMALL), full) < 0.5
     image = opened(data)
-    assert isinstance(image, module.ImageFile.ImageFile)
+    assert isinstance(image, ImageFile.ImageFile)
     module._reduce(image, (300, 225))
     assert image.size == (800, 600)  # no less than twice the target; a quarter would be 400 x 300
 
@@ -182,7 +189,7 @@ def ramp(mode: str, values: list[float]) -> Image.Image:
 
 def levels(image: Image.Image) -> list[int]:
     assert image.mode == "RGB"
-    pixels = [image.getpixel((x, 4)) for x in range(4, image.width, 8)]
+    pixels = [pixel(image, (x, 4)) for x in range(4, image.width, 8)]
     assert all(max(p) == min(p) for p in pixels)
     return [p[0] for p in pixels]
 
@@ -260,7 +267,7 @@ def test_floats_are_stretched_and_infinities_survive(
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
 def test_cmyk_is_not_shown_as_a_negative(kind: str) -> None:
     picture = Image.new("CMYK", (64, 64), (0, 255, 255, 0))
-    shown = decode(encoded(picture, kind)).getpixel((32, 32))
+    shown = pixel(decode(encoded(picture, kind)), (32, 32))
     assert max(abs(a - b) for a, b in zip(shown, RED, strict=True)) < 4
 
 
@@ -277,9 +284,11 @@ def test_what_is_transparent_is_white(mode: str) -> None:
         picture.paste((0, 255), (32, 0, 64, 32))
         data = encoded(picture, "PNG")
     else:
-        hidden = {"RGB": (9, 9, 9), "L": 9, "1": 1}[mode]
+        greys: dict[str, Colour] = {"RGB": (9, 9, 9), "L": 9, "1": 1}
+        blacks: dict[str, Colour] = {"RGB": (0, 0, 0), "L": 0, "1": 0}
+        hidden = greys[mode]
         picture = Image.new(mode, (64, 32), hidden)
-        picture.paste({"RGB": (0, 0, 0), "L": 0, "1": 0}[mode], (32, 0, 64, 32))
+        picture.paste(blacks[mode], (32, 0, 64, 32))
         data = encoded(picture, "PNG", transparency=hidden)
     shown = decode(data)
     assert shown.mode == "RGB"
@@ -297,7 +306,9 @@ def test_every_mode_of_a_tiff_becomes_rgb(mode: str) -> None:
     source = scene(40, 30)
     if mode == "LAB":
         srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
-        stored = ImageCms.profileToProfile(source, srgb, lab, outputMode="LAB")
+        converted = ImageCms.profileToProfile(source, srgb, lab, outputMode="LAB")
+        assert converted is not None, "None is for a conversion in place"
+        stored = converted
     elif mode == "RGBa":
         stored = source.convert("RGBA").convert("RGBa")
     else:
@@ -330,7 +341,7 @@ def test_an_embedded_profile_is_converted_to_srgb(kind: str) -> None:
     shown = opened(prepared.data)
     assert prepared.data != data
     assert "icc_profile" not in shown.info
-    assert max(abs(a - b) for a, b in zip(shown.getpixel((5, 5)), BLUE, strict=True)) < 6
+    assert max(abs(a - b) for a, b in zip(pixel(shown, (5, 5)), BLUE, strict=True)) < 6
 
 
 @pytest.mark.parametrize(
@@ -400,6 +411,7 @@ def test_photographs_travel_as_jpeg_with_whole_colour(
     prepared = prepare(encoded(scene(*size), kind, **how), ImagePolicy(384))
     image = opened(prepared.data)
     assert prepared.media_type == "image/jpeg"
+    assert isinstance(image, JpegImagePlugin.JpegImageFile)
     assert image.format == "JPEG"
     assert [factors[1:3] for factors in image.layer] == [(1, 1)] * 3
 
@@ -425,7 +437,7 @@ def test_what_was_prepared_is_shown_as_it_is() -> None:
 def test_of_an_animation_the_first_frame_is_shown(kind: str) -> None:
     frames = [Image.new("RGB", (80, 60), colour) for colour in (RED, BLUE)]
     data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
-    assert max(abs(a - b) for a, b in zip(decode(data).getpixel((9, 9)), RED, strict=True)) < 5
+    assert max(abs(a - b) for a, b in zip(pixel(decode(data), (9, 9)), RED, strict=True)) < 5
 
 
 # --- what is no picture -------------------------------------------------------------------------
