@@ -12,7 +12,6 @@ hops for every call on every file: 200 captions took 1.5 times as long and twice
 # Paths are strings here and in the job table: a Path for each of a million files costs seconds.
 
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -77,15 +76,6 @@ def read(path: str | Path) -> str | None:
     with _explained(os.fspath(path), "read"):
         held = _held(os.fspath(path))
         return None if held is None else _decoded(held[0])
-
-
-def content_hash(text: str) -> str:
-    """Return the SHA-256, in hexadecimal, by which a hand edit is told from captiv's own text.
-
-    White space around the text and the kind of newline do not count: editors change both.
-    """
-    unified = text.replace("\r\n", "\n").replace("\r", "\n").strip()
-    return hashlib.sha256(unified.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def write(path: str | Path, text: str, *, replace: bool) -> Written:

@@ -9,26 +9,17 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
-IMAGE_EXTENSIONS = frozenset(
-    {
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif"),
-        *(".bmp", ".dib", ".tif", ".tiff", ".avif"),
-    }
-)
-"""No sidecar may end like this: with `sidecar_name = stem` it would be the image itself."""
+from captiv.core.naming import checked_extension
+from captiv.errors import UsageError
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def _extension(text: str) -> str:
-    """Return the extension with its dot; the rule is that of `captiv.core.naming`."""
-    extension = "." + text.strip().removeprefix(".")
-    if extension.casefold() in IMAGE_EXTENSIONS:
-        raise ValueError("captions would replace images")
-    body = extension[1:]
-    if not body or not body.isprintable() or set(body) & set('/\\:*?"<>|') or body.endswith("."):
-        raise ValueError("an extension is a dot and a few letters, such as .txt")
-    return extension
+    try:
+        return checked_extension(text)
+    except UsageError as error:
+        raise ValueError(error.message) from error
 
 
 def _web_address(text: str) -> str:

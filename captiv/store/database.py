@@ -44,6 +44,8 @@ def connect(path: Path, *, read_only: bool = False, create: bool = False) -> sql
     """
     uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
     with translated(path):
+        if create:
+            path.touch(mode=0o600)
         conn = sqlite3.connect(
             uri,
             uri=True,

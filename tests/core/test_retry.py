@@ -18,9 +18,7 @@ TRIES = st.integers(0, 10)
     ],
 )
 @given(tries=TRIES)
-def test_what_is_plainly_the_images_fault_fails_it(
-    error: errors.CaptivError, tries: int
-) -> None:
+def test_what_is_plainly_the_images_fault_fails_it(error: errors.CaptivError, tries: int) -> None:
     assert verdict(error, tries) is Verdict.FAIL
 
 

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from captiv.core.texts import content_hash
 from captiv.errors import SidecarError
 from captiv.output import atomic
 from captiv.output.sidecar import (
     Sidecar,
     Written,
-    content_hash,
     probe_folder,
     read,
     sync_folder,

@@ -1,0 +1,98 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from anyio import to_thread
+from PIL import Image
+
+from captiv.catalog import ImagePolicy
+from captiv.core.jobs import Job, JobId, RunId
+from captiv.dispatch.preparation import Preparation, leftover
+from captiv.errors import ImageUnreadable
+from tests.support import until
+
+POLICY = ImagePolicy(32)
+
+CHILD = """
+import sys, pathlib, anyio
+from captiv.catalog import ImagePolicy
+from captiv.core.jobs import Job
+from captiv.dispatch.preparation import Preparation
+
+async def main():
+    folder = pathlib.Path(sys.argv[1])
+    async with Preparation(folder / "preparing", threads=2) as preparation:
+        async def again():
+            while True:
+                await preparation.prepare(job(7, "large.png"), ImagePolicy(32))
+        await preparation.prepare(job(5, "small.png"), ImagePolicy(32))
+        print("began", flush=True)
+        await again()
+
+def job(number, name):
+    return Job(number, 1, str(pathlib.Path(sys.argv[1]) / name), 1, 0, 0, False)
+
+anyio.run(main)
+"""
+
+
+def job(number: int, path: Path | str) -> Job:
+    return Job(JobId(number), RunId(1), str(path), 1, 0, 0, suspect=False)
+
+
+@pytest.mark.allow_blocking
+def test_a_kill_leaves_behind_what_was_in_preparation_and_nothing_else(tmp_path: Path) -> None:
+    Image.new("RGB", (32, 32)).save(tmp_path / "small.png")
+    Image.effect_noise((1500, 1500), 50).convert("RGB").save(tmp_path / "large.png")
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "began\n"
+    trace = tmp_path / "preparing"
+
+    until(lambda: leftover(trace) == {7}, "the preparation began", every_s=0.001)
+    while leftover(trace) == {7} and child.poll() is None:
+        child.kill()
+    child.wait(20)
+    child.stdout.close()
+
+    assert leftover(trace) <= {7}
+
+
+async def test_nothing_is_suspect_after_an_image_or_after_the_end(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.png"
+    await to_thread.run_sync(bad.write_bytes, b"no image")
+    trace = tmp_path / "preparing"
+
+    async with Preparation(trace, threads=2) as preparation:
+        with pytest.raises(ImageUnreadable):
+            await preparation.prepare(job(3, bad), POLICY)
+        assert await to_thread.run_sync(leftover, trace) == frozenset()
+
+    assert not await to_thread.run_sync(trace.exists)
+    assert await to_thread.run_sync(leftover, trace) == frozenset()
+
+
+async def test_an_image_that_has_its_sidecar_by_now_is_not_opened(tmp_path: Path) -> None:
+    there, empty = tmp_path / "a.txt", tmp_path / "b.txt"
+    await to_thread.run_sync(there.write_text, "a caption")
+    await to_thread.run_sync(empty.write_text, "")
+    picture = tmp_path / "b.png"
+    await to_thread.run_sync(lambda: Image.new("RGB", (8, 8)).save(picture))
+
+    async with Preparation(tmp_path / "preparing") as preparation:
+        none = await preparation.prepare(job(1, tmp_path / "gone.png"), POLICY, unless=str(there))
+        some = await preparation.prepare(job(2, picture), POLICY, unless=str(empty))
+
+    assert none is None
+    assert some is not None
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 5, b"\7" + b"\0" * 7 + b"\1\2"])
+def test_a_trace_cut_short_is_read_as_far_as_it_goes(tmp_path: Path, content: bytes) -> None:
+    trace = tmp_path / "preparing"
+    trace.write_bytes(content)
+
+    assert leftover(trace) == ({7} if len(content) > 8 else frozenset())

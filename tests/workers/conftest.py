@@ -1,0 +1,115 @@
+"""Servers that misbehave, on a real port; and the worker as a real child process."""
+
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from captiv.wire import WORKER_HEADER
+from captiv.workers import LocalWorker, WorkerClient
+from captiv.workers.local import LocalSettings
+from tests.support import SCRIPTED, until
+
+Answering = Callable[[Request], Response]
+
+
+def problem(status: int, code: str, *, worker: bool = True, **more: Any) -> Response:
+    """Return a problem as a worker tells it; without `worker`, as something in between would."""
+    body = {"title": "x", "status": status, "detail": f"the reason of {code}", "code": code}
+    headers = {WORKER_HEADER: "boot"} if worker else {}
+    headers |= more.pop("headers", {})
+    return Response(json.dumps(body | more), status, headers, "application/problem+json")
+
+
+def reply(**values: Any) -> Response:
+    """Return an answer of a worker."""
+    return Response(json.dumps(values), 200, {WORKER_HEADER: "boot"}, "application/json")
+
+
+@contextmanager
+def answering(answer: Answering) -> Iterator[str]:
+    """Serve whatever `answer` says to any request; yield the URL."""
+
+    async def endpoint(request: Request) -> Response:
+        await request.body()
+        return answer(request)
+
+    app = Starlette(routes=[Route("/{path:path}", endpoint, methods=["GET", "POST"])])
+    config = uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+@contextmanager
+def dropping(first: bytes = b"") -> Iterator[str]:
+    """Accept, read a little, say `first`, and hang up; yield the URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(1024)
+                connection.sendall(first)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(30)
+
+
+@pytest.fixture
+async def talk() -> AsyncIterator[Callable[[str], WorkerClient]]:
+    """Make clients, and close them at the end."""
+    made: list[WorkerClient] = []
+
+    def to(url: str) -> WorkerClient:
+        made.append(WorkerClient(url, "token"))
+        return made[-1]
+
+    yield to
+    for client in made:
+        await client.aclose()
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[Callable[..., LocalWorker]]:
+    """Make local workers with the torch-free engine."""
+    with ExitStack():
+
+        def make(**script: Any) -> LocalWorker:
+            settings = LocalSettings(
+                model="shapes",
+                variant="shapes",
+                source="builtin:shapes",
+                batch_size=script.pop("batch_size", None),
+                engine=script.pop("engine", SCRIPTED),
+                engine_options=json.dumps(script),
+            )
+            return LocalWorker(settings, folder=tmp_path, log=tmp_path / "log" / "worker.log")
+
+        yield make

@@ -1,0 +1,184 @@
+import json
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from captiv import errors
+from captiv.wire import PROTOCOL, CaptionRequest, Generation
+from captiv.workers import WorkerClient, check_transport
+from tests.workers.conftest import answering, dropping, problem, reply
+
+pytestmark = pytest.mark.allow_blocking  # the servers run in threads that a test starts and joins
+
+ASK = CaptionRequest(model="blip", prompt="a photo of")
+
+
+async def post(client: WorkerClient, request: CaptionRequest = ASK):
+    return await client.caption(b"image", "image/jpeg", request, "key", wait_s=5)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (422, "image_unreadable", errors.ImageUnreadable),
+        (422, "image_too_large", errors.ImageTooLarge),
+        (429, "overloaded", errors.WorkerOverloaded),
+        (500, "engine_failed", errors.EngineFailed),
+        (503, "not_ready", errors.WorkerNotReady),
+        (503, "model_unavailable", errors.WorkerNotReady),
+        (401, "unauthorized", errors.WorkerRefused),
+        (404, "unknown_key", errors.UnknownKey),
+        (404, "not_found", errors.WorkerRejected),
+        (409, "worker_mismatch", errors.WorkerMismatch),
+        (413, "invalid_request", errors.WorkerRejected),
+        (422, "key_reused", errors.WorkerRejected),
+        (500, "internal", errors.WorkerError),
+        (500, "usage", errors.WorkerError),
+    ],
+)
+async def test_a_problem_of_the_worker_is_captivs_error(talk, status, code, expected) -> None:
+    with answering(lambda _: problem(status, code)) as url:
+        with pytest.raises(errors.CaptivError) as caught:
+            await post(talk(url))
+
+    assert type(caught.value) is expected
+    assert "the reason of" in caught.value.message
+
+
+@pytest.mark.parametrize("status", [200, 301, 401, 404, 429, 500, 502, 524])
+async def test_an_answer_without_the_workers_name_came_from_something_in_between(
+    talk, status
+) -> None:
+    with answering(lambda _: problem(status, "unknown_key", worker=False)) as url:
+        client = talk(url)
+        for call in (post(client), client.result("k", wait_s=1), client.health(), client.models()):
+            with pytest.raises(errors.WorkerUnreachable, match=str(status)):
+                await call
+
+
+@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf", b"?"])
+async def test_a_dropped_connection_is_unreachable(talk, first: bytes) -> None:
+    with dropping(first) as url:
+        with pytest.raises(errors.WorkerUnreachable, match="does not answer"):
+            await post(talk(url))
+
+
+async def test_an_answer_that_cannot_be_decoded_is_unreachable(talk) -> None:
+    damaged = Response(b"no gzip", headers={"Content-Encoding": "gzip"})
+    with answering(lambda _: damaged) as url, pytest.raises(errors.WorkerUnreachable):
+        await talk(url).health()
+
+
+async def test_nobody_at_home_is_unreachable(talk) -> None:
+    with pytest.raises(errors.WorkerUnreachable):
+        await talk("http://127.0.0.1:9").health()
+
+
+async def test_a_worker_that_answers_nonsense_is_a_mismatch(talk) -> None:
+    with answering(lambda _: reply(no="caption")) as url, pytest.raises(errors.WorkerMismatch):
+        await post(talk(url))
+
+
+async def test_a_worker_of_another_protocol_is_refused_in_words(talk) -> None:
+    other = PROTOCOL + 1
+    told = {"status": "ready", "worker": "w", "boot_id": "b", "protocol": other}
+    with answering(lambda _: reply(**told)) as url:
+        with pytest.raises(errors.WorkerMismatch, match=f"speaks protocol {other}"):
+            await talk(url).health()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("3", 3.0),
+        ("0", 0.05),
+        ("9999", 60.0),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", 1.0),
+        ("nan", 0.05),
+    ],
+)
+async def test_the_time_to_come_back_after_is_bounded(talk, given: str, expected: float) -> None:
+    refusal = problem(429, "overloaded", headers={"Retry-After": given})
+    with answering(lambda _: refusal) as url, pytest.raises(errors.WorkerOverloaded) as caught:
+        await post(talk(url))
+
+    assert caught.value.retry_after_s == expected
+
+
+@pytest.mark.parametrize("code", ["unknown_key", "engine_failed"])
+async def test_who_is_suspect_travels(talk, code: str) -> None:
+    with answering(lambda _: problem(500, code, suspect=True)) as url:
+        with pytest.raises((errors.UnknownKey, errors.EngineFailed)) as caught:
+            await post(talk(url))
+
+    assert caught.value.suspect
+
+
+async def test_work_that_takes_longer_is_asked_for_again(talk) -> None:
+    def answer(request: Request) -> Response:
+        if request.method == "POST":
+            return Response(b"{}", 202, {"Captiv-Worker": "boot"})
+        return reply(caption=request.url.path, model="m", variant="v")
+
+    with answering(answer) as url:
+        client = talk(url)
+        assert await post(client) is None
+        again = await client.result("a/b c", wait_s=1)
+
+    assert again is not None
+    assert again.caption == "/api/caption/a/b c"
+
+
+@pytest.mark.parametrize("prompt", ["naïve 🦊\nline", 'quote " and \\', "\x7f delete", "x" * 9000])
+async def test_any_prompt_arrives_as_it_is(talk, prompt: str) -> None:
+    seen: dict[str, str] = {}
+
+    def answer(request: Request) -> Response:
+        seen.update(request.headers)
+        return reply(caption="c", model="m", variant="v")
+
+    with answering(answer) as url:
+        asked = CaptionRequest(prompt=prompt, generation=Generation(num_beams=3))
+        await post(talk(url), asked)
+
+    assert seen["idempotency-key"] == "key"
+    assert seen["prefer"] == "wait=5"
+    if "captiv-request" in seen:
+        assert json.loads(seen["captiv-request"]) == {
+            "prompt": prompt,
+            "generation": {"num_beams": 3},
+        }
+    else:
+        assert len(prompt) > 4096
+        assert seen["content-type"].startswith("multipart/form-data")
+
+
+@pytest.mark.parametrize("token", ["", "with blank", "line\n", "accént"])
+def test_a_token_that_no_header_carries_is_refused_without_being_shown(token: str) -> None:
+    with pytest.raises(errors.ConfigurationError) as caught:
+        WorkerClient("http://127.0.0.1:9", token)
+
+    assert not token.strip() or token.strip() not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "insecure", "fine"),
+    [
+        ("https://far.example", False, True),
+        ("http://127.0.0.1:1", False, True),
+        ("http://localhost:1", False, True),
+        ("http://[::1]:1", False, True),
+        ("http://far.example", False, False),
+        ("http://far.example", True, True),
+        ("ftp://far.example", True, False),
+        ("far.example:80", True, False),
+        ("http://127.0.0.1.far.example", False, False),
+    ],
+)
+def test_a_token_travels_in_clear_only_on_this_machine(url: str, insecure: bool, fine) -> None:
+    if fine:
+        check_transport(url, insecure=insecure)
+    else:
+        with pytest.raises(errors.ConfigurationError):
+            check_transport(url, insecure=insecure)
