@@ -21,6 +21,7 @@ from captiv.core.spec import RunSpec
 from captiv.core.texts import content_hash
 from captiv.dispatch.commit import commit
 from captiv.dispatch.events import Reporter
+from captiv.dispatch.preparation import has_text
 from captiv.errors import SidecarError, SidecarShared
 from captiv.images.find import Folder, find
 from captiv.output import sidecar
@@ -179,7 +180,7 @@ class _Sorting:
             chunk.wanted.append(image)
             return
         path = sidecar_path(image, extension=self._extension, naming=self._naming)
-        there = os.path.basename(path) in self._names and _size(path) > 0
+        there = os.path.basename(path) in self._names and has_text(path)
         overwrite = self._spec.selection.overwrite
         if there and overwrite == "no":
             chunk.skipped.append(image)
@@ -196,14 +197,6 @@ class _Sorting:
 def _shared(image: str, images: Sequence[str], path: str) -> str:
     others = ", ".join(os.path.basename(other) for other in images if other != image)
     return f"{os.path.basename(path)} would belong to {others} as well: use --sidecar-name full."
-
-
-def _size(path: str) -> int:
-    """Return the size of a sidecar; an empty one is no caption, whoever left it."""
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0
 
 
 def _text(path: str) -> str | None:

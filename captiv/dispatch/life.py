@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
+from anyio import to_thread
 
 from captiv.core import retry
 from captiv.errors import NoWorker, WorkerNotReady, WorkerUnreachable
@@ -141,7 +142,9 @@ class Life:
 
     async def _connect(self, address: Address) -> None:
         """Speak to this worker from now on; what still waits for the last one learns of its end."""
-        last, self._client = self._client, WorkerClient(address.url, address.token)
+        # On a thread: the HTTP client reads certificates, and the first one imports half of itself.
+        client = await to_thread.run_sync(WorkerClient, address.url, address.token)
+        last, self._client = self._client, client
         if last is not None:
             await last.aclose()
 

@@ -8,6 +8,7 @@ says nothing, and nothing is suspected.
 
 import mmap
 import os
+import stat
 import struct
 from collections import deque
 from pathlib import Path
@@ -22,6 +23,15 @@ from captiv.images.prepare import Prepared, prepare
 
 _SLOT = struct.Struct("<q")
 _MAX_THREADS = 8
+
+
+def has_text(sidecar: str) -> bool:
+    """Whether a sidecar is there; an empty file is no caption, whoever left it, nor is a folder."""
+    try:
+        status = os.stat(sidecar)
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size > 0
 
 
 def leftover(trace: Path) -> frozenset[JobId]:
@@ -72,7 +82,7 @@ class Preparation:
 
     def _traced(self, job: Job, policy: ImagePolicy, unless: str | None) -> Prepared | None:
         assert self._map is not None
-        if unless is not None and _has_text(unless):
+        if unless is not None and has_text(unless):
             return None
         slot = self._slots.pop()
         at = slot * _SLOT.size
@@ -82,13 +92,6 @@ class Preparation:
         finally:
             self._map[at : at + _SLOT.size] = _SLOT.pack(0)
             self._slots.append(slot)
-
-
-def _has_text(path: str) -> bool:
-    try:
-        return os.stat(path).st_size > 0
-    except OSError:
-        return False
 
 
 def _open_trace(path: Path, threads: int) -> mmap.mmap:

@@ -36,7 +36,7 @@ def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="captiv-bench-") as name:
         folder = Path(name)
-        write_scenes(folder / "pictures", 3, options.images)
+        write_scenes(folder / "pictures", 3, options.images, formats=(options.format,))
         shares = []
         for turn in range(options.turns):
             bare = _bare(folder / "pictures", options)
@@ -57,7 +57,7 @@ def _bare(pictures: Path, options: argparse.Namespace) -> float:
     choice = choose("shapes")
     assert choice is not None
     policy: ImagePolicy = choice.family.image
-    images = [decode(prepare(path, policy).data) for path in sorted(pictures.glob("*.png"))]
+    images = [decode(prepare(path, policy).data) for path in sorted(pictures.glob(f"*.{options.format}"))]
     if options.device_s is None:
         spec = EngineSpec("prefix", "shapes", "shapes", path=str(WEIGHTS), device="cpu")
     else:
@@ -105,6 +105,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--format", choices=("jpg", "png", "webp"), default="jpg")
     parser.add_argument("--device-s", type=float, help="seconds a batch takes on a made-up device")
     return parser.parse_args()
 

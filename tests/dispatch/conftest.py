@@ -155,9 +155,7 @@ class World:
         )
 
     def completions(self) -> Completions:
-        return Completions(
-            self.store, self.told, spec_of=self.specs.__getitem__, now_ms=now_ms
-        )
+        return Completions(self.store, self.told, spec_of=self.specs.__getitem__, now_ms=now_ms)
 
     @asynccontextmanager
     async def dispatching(self, source: WorkerSource) -> AsyncIterator[Dispatcher]:

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpcore2  # noqa: F401 - else the first client imports it on the event loop
 import pytest
 import uvicorn
 from starlette.applications import Starlette

@@ -1,0 +1,150 @@
+"""Several runs under one dispatcher."""
+
+import anyio
+from anyio import to_thread
+
+from captiv.core.jobs import Run
+from captiv.core.spec import Output, Placement
+from captiv.dispatch.dispatcher import Dispatcher
+from captiv.dispatch.preparation import Preparation
+from captiv.dispatch.supply import Supply
+from captiv.service import now_ms
+from captiv.store import jobs, runs
+from captiv.workers import Address, LocalWorker, WorkerSource
+from captiv.workers.source import OnPhase
+from tests.dispatch.conftest import World, until
+
+
+async def serve(
+    world: World, own: Run, device: list[str], broken: str = "", **script: object
+) -> None:
+    """Serve with a worker of its own for every need, logging who begins and ends.
+
+    Workers are named by their batch size; the one named `broken` is.
+    """
+
+    class Logged:
+        def __init__(self, name: str, inner: LocalWorker) -> None:
+            self.name, self.inner = name, inner
+            self.describe, self.ended, self.lost = inner.describe, inner.ended, inner.lost
+
+        async def start(self, on_phase: OnPhase) -> Address:
+            device.append(f"+{self.name}")
+            return await self.inner.start(on_phase)
+
+        async def stop(self) -> None:
+            await self.inner.stop()
+            device.append(f"-{self.name}")
+
+    def provide(run: Run) -> tuple[WorkerSource, Supply]:
+        name = str(run.spec.placement.batch_size)
+        worker = world.local(name, broken=name == broken, **script)  # type: ignore[arg-type]
+        return Logged(name, worker), world.supply()
+
+    async with Preparation(world.folder / "preparing") as preparation:
+        async with anyio.create_task_group() as tg:
+            completions = world.completions()
+            tg.start_soon(completions.run)
+            dispatcher = Dispatcher(
+                world.store,
+                world.session,
+                provide=provide,
+                preparation=preparation,
+                completions=completions,
+                reporter=world.told,
+                specs=world.specs,
+                now_ms=now_ms,
+            )
+            with anyio.fail_after(30):
+                await dispatcher.serve(own.id)
+            tg.cancel_scope.cancel()
+
+
+async def test_two_local_models_never_share_the_device(world: World) -> None:
+    first = await world.enqueue(
+        *await world.pictures(8), spec=world.spec(placement=Placement(batch_size=2))
+    )
+    second = await world.enqueue(
+        *await world.pictures(8, prefix="q"),
+        spec=world.spec(recursive=True, placement=Placement(batch_size=3)),
+    )
+    device: list[str] = []
+
+    await serve(world, second, device, batch_s=0.05)
+
+    assert device == ["+2", "-2", "+3", "-3"]
+    assert (await world.counts(first)).done == (await world.counts(second)).done == 8
+
+
+async def test_an_image_of_two_runs_is_let_go_by_a_worker_that_fails(world: World) -> None:
+    paths = await world.pictures(12)
+    first = await world.enqueue(
+        *paths,
+        spec=world.spec(output=Output(extension=".one"), placement=Placement(batch_size=2)),
+    )
+    second = await world.enqueue(
+        *paths,
+        spec=world.spec(output=Output(extension=".two"), placement=Placement(batch_size=3)),
+    )
+
+    await serve(world, second, [], broken="2")
+
+    assert (await world.counts(first)).pending == 12
+    assert (await world.counts(second)).done == 12
+
+
+async def test_a_command_ends_with_its_own_run_while_another_goes_on(world: World) -> None:
+    long = await world.enqueue(
+        *await world.pictures(400), spec=world.spec(output=Output(extension=".long"))
+    )
+    own = await world.enqueue(*await world.pictures(6, prefix="q"), spec=world.spec(recursive=True))
+    device: list[str] = []
+
+    await serve(world, own, device, batch_s=0.02)
+
+    assert (await world.counts(own)).done == 6
+    counts = await world.counts(long)
+    assert counts.running == counts.captioned == 0
+    assert counts.pending > 0
+
+
+async def test_captions_that_wait_for_their_file_are_written_without_a_worker(
+    world: World,
+) -> None:
+    (path,) = await world.pictures(1)
+    blocked = anyio.Path(path).with_suffix(".txt")
+    await blocked.mkdir()
+    run = await world.enqueue(path)
+    device: list[str] = []
+    await serve(world, run, device)
+    await blocked.rmdir()
+    device.clear()
+
+    await serve(world, run, device)
+
+    assert await blocked.read_text()
+    assert device == []
+    assert (await world.counts(run)).done == 1
+
+
+async def test_a_retry_by_another_command_is_served_while_the_holder_goes_on(
+    world: World,
+) -> None:
+    bad = str(world.folder / "bad.png")
+    await anyio.Path(bad).write_bytes(b"")
+    other = await world.enqueue(bad, spec=world.spec(recursive=True))
+    own = await world.enqueue(*await world.pictures(40))
+
+    async def mend() -> None:
+        await until(lambda: bad in world.told.failures)
+        await world.picture("bad.png")
+        await world.store.awrite(jobs.retry, other.id)
+        await world.store.awrite(runs.want, other.id, world.session, now_ms())
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(mend)
+        await serve(world, own, [], batch_s=0.1)
+
+    assert (await world.counts(other)).done == 1
+    assert (await world.counts(own)).done == 40
+    assert await to_thread.run_sync(lambda: (world.folder / "bad.txt").exists())

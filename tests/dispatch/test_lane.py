@@ -1,0 +1,220 @@
+"""A lane over a real worker that misbehaves: one bad image fails alone, and no other is charged."""
+
+import os
+import signal
+from pathlib import Path
+
+import anyio
+import pytest
+
+from captiv.core.jobs import JobState
+from captiv.errors import NoWorker, leading
+from captiv.service import now_ms
+from captiv.store import Connection, runs
+from tests.dispatch.conftest import World, read, until
+from tests.dispatch.test_life import Relay
+
+
+async def captioned(world: World, paths: list[str]) -> bool:
+    for path in paths:
+        text = await read(Path(path).with_suffix(".txt"))
+        if text is None or not text.startswith("picture "):
+            return False
+    return True
+
+
+async def test_every_image_gets_its_caption(world: World) -> None:
+    paths = await world.pictures(30)
+    run = await world.enqueue(*paths)
+
+    counts = await world.serve(world.local(), run)
+
+    assert (counts.done, counts.open) == (30, 0)
+    assert await captioned(world, paths)
+    assert sorted(world.told.captions) == paths
+
+
+async def test_more_bad_images_in_a_row_than_an_engine_may_fail_are_the_images_fault(
+    world: World,
+) -> None:
+    good = await world.pictures(3, "red", "a") + await world.pictures(3, "red", "c")
+    bad = await world.pictures(12, "cyan", "b")
+    run = await world.enqueue(*sorted([*good, *bad]))
+
+    counts = await world.serve(world.local(batch_size=18, fail_on=["cyan"], batch_s=0.2), run)
+
+    assert (counts.done, counts.failed) == (6, 12)
+    assert set(world.told.failures.values()) == {"engine_failed"}
+    assert await captioned(world, good)
+    assert {row.tries for row in (await world.rows(run)).values()} <= {0, 1}
+
+
+async def test_an_engine_that_fails_on_everything_is_given_up_and_no_image_fails(
+    world: World,
+) -> None:
+    run = await world.enqueue(*await world.pictures(30))
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await world.serve(world.local(broken=True), run)
+
+    error = leading(caught.value)
+    assert isinstance(error, NoWorker)
+    counts = await world.counts(run)
+    assert (counts.pending, counts.failed) == (30, 0)
+
+
+@pytest.mark.parametrize("kind", ["loop", "empty"])
+async def test_an_answer_that_is_no_caption_fails_and_its_text_is_kept(
+    world: World, kind: str
+) -> None:
+    good, bad = await world.pictures(3), await world.picture("bad.png", "cyan")
+    run = await world.enqueue(*good, bad)
+
+    counts = await world.serve(world.local(degenerate_on=["cyan"], degenerate=kind), run)
+
+    def text(conn: Connection) -> str:
+        row = conn.execute("SELECT error_text FROM jobs WHERE state='failed'").fetchone()
+        return str(row[0])
+
+    assert (counts.done, counts.failed) == (3, 1)
+    assert world.told.failures == {bad: "degenerate"}
+    assert (await world.store.aread(text)).startswith("a dog and" if kind == "loop" else "")
+    assert await read(Path(bad).with_suffix(".txt")) is None
+
+
+@pytest.mark.parametrize("misdeed", ["exit_on", "die_on"])
+async def test_an_image_that_ends_its_worker_fails_alone(world: World, misdeed: str) -> None:
+    good = await world.pictures(14)
+    bad = await world.picture("m.png", "cyan")
+    run = await world.enqueue(*good[:7], bad, *good[7:])
+
+    counts = await world.serve(world.local(batch_s=0.05, **{misdeed: ["cyan"]}), run)
+
+    assert (counts.done, counts.failed) == (14, 1)
+    assert world.told.failures == {bad: "image_crashes"}
+    rows = await world.rows(run)
+    assert [row.tries for row in rows.values()] == [0] * 15
+
+
+async def test_images_of_a_worker_that_was_killed_are_done_by_the_next_uncharged(
+    world: World,
+) -> None:
+    paths = await world.pictures(24)
+    run = await world.enqueue(*paths)
+    source = Relay(world.local("one", batch_s=0.1), world.local("two"))
+
+    async def kill_in_the_middle() -> None:
+        await until(lambda: len(world.told.captions) >= 4)
+        os.kill(source.pid, signal.SIGKILL)
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(kill_in_the_middle)
+        counts = await world.serve(source, run)
+
+    assert (counts.done, counts.failed) == (24, 0)
+    assert await captioned(world, paths)
+    assert {(row.tries, row.crashes) for row in (await world.rows(run)).values()} == {(0, 0)}
+
+
+async def test_a_file_that_is_no_image_fails_without_a_worker_seeing_it(world: World) -> None:
+    good = await world.pictures(2)
+    bad, gone = str(world.folder / "bad.png"), str(world.folder / "gone.png")
+    await anyio.Path(bad).write_bytes(b"no image")
+    run = await world.enqueue(*good, bad, gone)
+
+    counts = await world.serve(world.local(), run)
+
+    assert (counts.done, counts.failed) == (2, 2)
+    assert world.told.failures == {bad: "image_unreadable", gone: "image_missing"}
+
+
+async def test_a_sidecar_that_appears_between_scan_and_caption_is_kept(world: World) -> None:
+    mine, *others = await world.pictures(3)
+    run = await world.enqueue(mine, *others)
+    await anyio.Path(mine).with_suffix(".txt").write_text("my words")
+
+    counts = await world.serve(world.local(), run)
+
+    assert (counts.done, counts.kept) == (3, 1)
+    assert world.told.kept_paths == [mine]
+    assert await read(Path(mine).with_suffix(".txt")) == "my words"
+
+
+async def test_a_drain_finishes_what_is_at_the_worker_and_gives_the_rest_back(
+    world: World,
+) -> None:
+    run = await world.enqueue(*await world.pictures(60))
+
+    async with world.dispatching(world.local(batch_s=0.1)) as dispatcher:
+        async with anyio.create_task_group() as tg:
+
+            async def drain() -> None:
+                await until(lambda: len(world.told.captions) >= 4)
+                dispatcher.drain()
+
+            tg.start_soon(drain)
+            await dispatcher.serve(run.id)
+
+    counts = await world.counts(run)
+    assert counts.running == counts.captioned == counts.failed == 0
+    assert 4 <= counts.done < 40
+    assert counts.pending == 60 - counts.done
+    assert await captioned(world, list(world.told.captions))
+
+
+async def test_a_cancellation_in_the_middle_gives_everything_back_and_keeps_what_came(
+    world: World,
+) -> None:
+    run = await world.enqueue(*await world.pictures(60))
+
+    async with world.dispatching(world.local(batch_s=0.1)) as dispatcher:
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tg:
+
+                async def stop() -> None:
+                    await until(lambda: len(world.told.captions) >= 4)
+                    scope.cancel()
+
+                tg.start_soon(stop)
+                await dispatcher.serve(run.id)
+
+    counts = await world.counts(run)
+    assert counts.running == counts.captioned == counts.failed == 0
+    assert (counts.done, counts.pending) == (len(world.told.captions), 60 - counts.done)
+    assert {row.tries for row in (await world.rows(run)).values()} == {0}
+
+
+async def test_a_run_that_is_cancelled_from_outside_ends_soon(world: World) -> None:
+    run = await world.enqueue(*await world.pictures(60))
+    source = world.local(batch_size=2, batch_s=0.2)
+
+    async with world.dispatching(source) as dispatcher, anyio.create_task_group() as tg:
+
+        async def cancel() -> None:
+            await until(lambda: len(world.told.captions) >= 2)
+            await world.store.awrite(runs.set_aside, run.id, now_ms())
+
+        tg.start_soon(cancel)
+        with anyio.fail_after(20):
+            await dispatcher.serve(run.id)
+
+    counts = await world.counts(run)
+    assert counts.open == 0
+    assert counts.done + counts.cancelled == 60
+    assert counts.done < 30
+    assert await captioned(world, list(world.told.captions))
+
+
+async def test_states_are_what_the_files_say(world: World) -> None:
+    paths = await world.pictures(5)
+    blocked = anyio.Path(paths[2]).with_suffix(".txt")
+    await blocked.mkdir()
+    run = await world.enqueue(*paths)
+
+    counts = await world.serve(world.local(), run)
+    rows = await world.rows(run)
+
+    assert (counts.done, counts.captioned) == (4, 1)
+    assert rows["p002.png"].state is JobState.CAPTIONED
+    assert list(world.told.unwritable) == [paths[2]]
+    assert await captioned(world, [p for p in paths if p != paths[2]])
