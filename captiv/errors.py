@@ -21,7 +21,20 @@
     │   ├── EngineFailed          the engine broke on this batch
     │   ├── UnknownKey            it does not know the work it is asked for
     │   └── NoWorker              none could be had at all
-    ├── ProviderError           the pod provider failed
+    ├── ProviderError           the pod provider failed or refused
+    │   ├── ProviderUnreachable   no answer, or its own failure
+    │   ├── ProviderBusy          too many calls; come back after `retry_after_s`
+    │   ├── ProviderBlocked       something in front of it refused
+    │   ├── ProviderEnded         this API was switched off
+    │   ├── ProviderMismatch      an answer that its contract does not know
+    │   ├── ProviderRejected      the request itself is wrong
+    │   ├── KeyRefused            the API key is wrong
+    │   ├── AccessDenied          the account or key may not do this
+    │   ├── NoBalance             the account has no money
+    │   ├── NoCapacity            this GPU cannot be had there now
+    │   ├── PodMayExist           a pod was asked for, and what came of it is unknown
+    │   ├── PodGone               it does not exist (any more)
+    │   └── PodConflict           not in its present state
     └── StoreError              the job table cannot be used
         ├── StoreFull             no space left on its disk
         ├── StoreBusy             locked by another process for too long
@@ -222,11 +235,132 @@ class NoWorker(WorkerError):
 
 
 class ProviderError(CaptivError):
-    """The pod provider failed or refused."""
+    """The pod provider failed or refused; `detail` keeps its own words."""
 
     code = "provider"
     fault = Fault.PROVIDER
     exit_code = 4
+
+    def __init__(self, message: str, *, detail: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.detail = detail
+
+
+class ProviderUnreachable(ProviderError):
+    """No answer of the provider, or one that says it failed itself.
+
+    `sent` is False where no connection came about, so that nothing can have been done.
+    """
+
+    code = "provider_unreachable"
+    retry = True
+    hint = "Try again in a few minutes."
+
+    def __init__(
+        self, message: str, *, sent: bool = True, detail: str = "", hint: str | None = None
+    ) -> None:
+        super().__init__(message, detail=detail, hint=hint)
+        self.sent = sent
+
+
+class ProviderBusy(ProviderError):
+    """Too many calls: nothing was done, and nothing will be for `retry_after_s`."""
+
+    code = "provider_busy"
+    retry = True
+
+    def __init__(
+        self, message: str, *, retry_after_s: float, detail: str = "", hint: str | None = None
+    ) -> None:
+        super().__init__(message, detail=detail, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class ProviderBlocked(ProviderError):
+    """Something in front of the API, not the API, refused."""
+
+    code = "provider_blocked"
+    hint = "A proxy, VPN or firewall may stand between; try from another network."
+
+
+class ProviderEnded(ProviderError):
+    """The provider has switched off this version of its API."""
+
+    code = "provider_ended"
+    hint = "Upgrade captiv: pip install -U captiv"
+
+
+class ProviderMismatch(ProviderError):
+    """The answer is none that the provider's contract knows."""
+
+    code = "provider_mismatch"
+    hint = "Check runpod.api_url; if it is RunPod's own address, upgrade captiv."
+
+
+class ProviderRejected(ProviderError):
+    """The provider refused the request itself; the same request will fail again."""
+
+    code = "provider_rejected"
+
+
+class KeyRefused(ProviderError):
+    """The API key is wrong, expired or revoked."""
+
+    code = "key_refused"
+    fault = Fault.PERSON
+    hint = "Set a valid one: captiv config set runpod.api_key, or RUNPOD_API_KEY."
+
+
+class AccessDenied(ProviderError):
+    """The key is valid, but it, or the account, may not do this."""
+
+    code = "access_denied"
+    fault = Fault.PERSON
+    hint = "Give the key write access to pods in RunPod's console, or use another cloud or GPU."
+
+
+class NoBalance(ProviderError):
+    """The account has too little money for any pod."""
+
+    code = "no_balance"
+    fault = Fault.PERSON
+    hint = "Add credit in RunPod's console, under Billing."
+
+
+class NoCapacity(ProviderError):
+    """The pod cannot be placed now; another GPU type, cloud or data center may do.
+
+    A request that breaks one of RunPod's rules looks the same: if every candidate ends here, the
+    last `detail` is what the person should read.
+    """
+
+    code = "no_capacity"
+    retry = True
+    hint = "Try again later, or allow another cloud, GPU type or price."
+
+
+class PodMayExist(ProviderError):
+    """A pod was asked for and no clear answer came: it may exist, and bill, under `name`."""
+
+    code = "pod_may_exist"
+
+    def __init__(
+        self, message: str, *, name: str, detail: str = "", hint: str | None = None
+    ) -> None:
+        super().__init__(message, detail=detail, hint=hint)
+        self.name = name
+
+
+class PodGone(ProviderError):
+    """The pod does not exist, or not any more."""
+
+    code = "pod_gone"
+
+
+class PodConflict(ProviderError):
+    """The pod's present state does not allow this."""
+
+    code = "pod_conflict"
 
 
 class StoreError(CaptivError):

@@ -10,20 +10,20 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 
 import anyio
 
 from captiv.catalog import ImagePolicy, family_named
-from captiv.core.jobs import Run, RunId, RunState, SessionId
+from captiv.core.jobs import JobId, Run, RunId, RunState, SessionId
 from captiv.core.spec import Captioning, RunSpec
 from captiv.dispatch.commit import commit
 from captiv.dispatch.completions import Completions
 from captiv.dispatch.dispatcher import Dispatcher
 from captiv.dispatch.events import Reporter, Silence
-from captiv.dispatch.following import Following, tell_failures
+from captiv.dispatch.following import Following
 from captiv.dispatch.intake import Intake
 from captiv.dispatch.preparation import Preparation, leftover
 from captiv.dispatch.supply import Supply
@@ -83,25 +83,28 @@ class Service:
         """Do what `spec` asks for, or go on with it where it stopped."""
         self._paths.make_data_dir()
         with await anyio.to_thread.run_sync(Store.open, self._paths.database) as store:
-            run, resumed = await store.awrite(runs.open_run, spec, now_ms())
-            await self._open(store, run, resumed=resumed)
+            since_ms = now_ms()
+            run, resumed = await commit(store, runs.open_run, spec, since_ms)
+            following = await self._opened(store, run, since_ms, resumed=resumed)
             await self._name_others(store, run)
-            return await self._serve(
-                store, run, scan=not (resumed and run.scanned and spec.selection.fixed)
-            )
+            scan = not (resumed and run.scanned and spec.selection.fixed)
+            return await self._serve(store, run, following, scan=scan)
 
     async def resume(self, run_id: RunId) -> Outcome:
         """Go on with a run that is in the job table, without looking for new images."""
         self._paths.make_data_dir()
         with await anyio.to_thread.run_sync(Store.open, self._paths.database) as store:
+            since_ms = now_ms()
             run = await store.aread(runs.get, run_id)
-            await self._open(store, run, resumed=True)
-            return await self._serve(store, run, scan=not run.scanned)
+            following = await self._opened(store, run, since_ms, resumed=True)
+            return await self._serve(store, run, following, scan=not run.scanned)
 
-    async def _open(self, store: Store, run: Run, *, resumed: bool) -> None:
+    async def _opened(self, store: Store, run: Run, since_ms: int, *, resumed: bool) -> Following:
         self._reporter.opened(run, resumed=resumed)
+        following = Following(store, run.id, self._reporter, since_ms=since_ms)
         if resumed:
-            await tell_failures(store, run.id, self._reporter)
+            await following.tell_failures()
+        return following
 
     async def _name_others(self, store: Store, run: Run) -> None:
         for other in await store.aread(runs.overlapping, run.spec):
@@ -110,7 +113,7 @@ class Service:
                 f"({other.counts.open} images). `captiv queue cancel {other.id}` sets it aside."
             )
 
-    async def _serve(self, store: Store, run: Run, *, scan: bool) -> Outcome:
+    async def _serve(self, store: Store, run: Run, following: Following, *, scan: bool) -> Outcome:
         session = await store.awrite(
             lease.begin_session, os.getpid(), socket.gethostname(), "follower", now_ms()
         )
@@ -119,7 +122,7 @@ class Service:
             async with anyio.create_task_group() as tg:
                 tg.start_soon(self._watch_signals, tg.cancel_scope)
                 tg.start_soon(self._beat, store, session, run.id)
-                await self._work(store, session, run, scan)
+                await self._work(store, session, run, following, scan)
                 tg.cancel_scope.cancel()
         except ExceptionGroup as group:
             first = leading(group)
@@ -140,7 +143,9 @@ class Service:
         self._reporter.counted(run)
         return Outcome(run, self._interrupted, error)
 
-    async def _work(self, store: Store, session: SessionId, run: Run, scan: bool) -> None:
+    async def _work(
+        self, store: Store, session: SessionId, run: Run, following: Following, scan: bool
+    ) -> None:
         async with anyio.create_task_group() as tg:
             if scan:
                 tg.start_soon(self._scan, store, run)
@@ -148,6 +153,7 @@ class Service:
             with Lease(self._paths.lock_file) as held:
                 if not held.acquire():
                     await self._follow(store, run.id, held)
+                    await following.tell(at_end=not held.held)
                 if held.held and not self._interrupted:
                     await self._dispatch(store, session, run.id)
             if self._interrupted:
@@ -155,13 +161,10 @@ class Service:
 
     async def _follow(self, store: Store, run_id: RunId, held: Lease) -> None:
         """Report what the holder of the lease does, until nothing is left or the lease is ours."""
-        following = Following(store, run_id, self._reporter)
-        await following.begin()
         while not (  # noqa: ASYNC110 - another process gives no event
             self._interrupted or held.acquire() or await self._followed(store, run_id)
         ):
             await anyio.sleep(_FOLLOW_S)
-        await following.tell(at_end=not held.held)
 
     async def _scan(self, store: Store, run: Run) -> None:
         intake = Intake(store, run, self._reporter, now_ms=now_ms, on_added=self._stir)
@@ -185,7 +188,7 @@ class Service:
         trace = self._paths.data_dir / "preparing"
         suspects = await anyio.to_thread.run_sync(leftover, trace)
         await store.awrite(lease.become_dispatcher, session, now_ms())
-        recovered = await store.awrite(jobs.recover, session, suspects)
+        recovered = await store.awrite(_recovered, session, suspects, now_ms())
         _log.info("lease taken recovered=%d suspects=%d", recovered, len(suspects))
         completions = Completions(
             store, self._reporter, spec_of=self._specs.__getitem__, now_ms=now_ms
@@ -283,6 +286,11 @@ def _watched() -> list[signal.Signals]:
     with suppress(AttributeError):
         ending.append(signal.SIGHUP)
     return [number for number in ending if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def _recovered(conn: Connection, session: SessionId, suspects: Collection[JobId], now: int) -> int:
+    jobs.charge_alone(conn, session, suspects, now)
+    return jobs.recover(conn, session, suspects)
 
 
 def _still_there(conn: Connection, run_id: RunId, session: SessionId, now: int) -> None:

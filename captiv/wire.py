@@ -7,6 +7,9 @@
   with a relative ``Location``.
 - ``Idempotency-Key`` names the work, never the attempt; ``GET /api/caption/{key}`` asks again.
 - ``GET /api/models``: `ModelsReply`; ``GET /api/modes/{model}``: `ModesReply`.
+- ``PUT /api/model``: a `ModelChange`; 202 with the `Health` that says `loading`, 200 if that model
+  is loaded already, 409 `WORKER_BUSY` while captions are in flight.
+- ``PUT /api/guard``: `GuardLimits` for the guard of the pod; 404 where there is none.
 - Errors: ``application/problem+json`` (RFC 9457), a `Problem` with one of captiv's error codes.
 """
 
@@ -29,7 +32,16 @@ MAX_WAIT_S = 60.0
 MAX_IMAGE_BYTES = 32 * 1024 * 1024
 """Largest body a worker reads; captiv sends some 40 KB, curl may send an original."""
 
+MAX_VALUE_BYTES = 64 * 1024
+"""Largest JSON body: what is not an image."""
+
 PROBLEM_TYPE = "application/problem+json"
+
+WORKER_BUSY = "worker_busy"
+"""Code of the problem that refuses another model while captions are in flight."""
+
+GUARD_REFUSED = "guard_refused"
+"""Code in `Health` of a pod that has to end and may not end itself: somebody else has to."""
 
 
 class _Value(BaseModel):
@@ -73,6 +85,27 @@ class CaptionRequest(_Value):
     prompt_options: tuple[str, ...] = ()
     prompt_variables: dict[str, str] = Field(default_factory=dict)
     generation: Generation = Generation()
+
+
+class ModelChange(_Value):
+    """Which model a worker is to load. What is None is left to the catalog and the engine."""
+
+    model: str
+    """Family, variant, local directory or hub id, as for ``captiv-worker --model``."""
+    variant: str | None = None
+    source: str | None = None
+    """Take the weights from this directory or hub id instead."""
+    dtype: str | None = None
+    max_batch: Annotated[int, Field(ge=1, le=4096)] | None = None
+
+
+class GuardLimits(_Value):
+    """How long a pod may live on. Replaces both limits, whatever they were."""
+
+    idle_s: Annotated[float, Field(gt=0, le=7 * 86_400)]
+    """Seconds without an authenticated request, counted from when the model is ready."""
+    deadline: Annotated[float, Field(ge=0, lt=1e11)] | None = None
+    """Seconds since the epoch; None for no deadline, one that is past to end the pod now."""
 
 
 class CaptionReply(_Reply):
@@ -119,6 +152,8 @@ class Health(_Reply):
     code: str | None = None
     reason: str | None = None
     """Why it `failed`, in a sentence that says what to do."""
+    restarts: int = 0
+    """How often the guard had to start the worker again since it last captioned an image."""
 
 
 class ModeInfo(_Reply):
@@ -180,3 +215,6 @@ class Problem(_Reply):
     suspect: bool = False
     """With `unknown_key`: the worker's last life ended while this work was in its running batch.
     With `engine_failed`: the engine broke on this image alone and captioned its neighbours."""
+    killed: bool = False
+    """With `suspect` of `unknown_key`: that life was ended by SIGKILL (the kernel short of memory,
+    or somebody from outside), which may have nothing to do with the image."""

@@ -35,8 +35,9 @@ class Tally:
     """What happened in this command, for its summary."""
 
     captioned: int = 0
-    failed: list[tuple[str, str, str]] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
+    failed: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Code and reason by path: an image may be told of by the scan, and by who follows."""
+    kept: dict[str, None] = field(default_factory=dict)
     unwritten: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -131,6 +132,7 @@ class Display:
     def captioned(self, path: str, text: str) -> None:
         """A caption is where it was asked to be."""
         self.tally.captioned += 1
+        self.tally.failed.pop(path, None)
         if self._json:
             self._object(path=path, status="captioned", caption=text)
         elif self._print_captions:
@@ -140,7 +142,9 @@ class Display:
 
     def failed(self, path: str, code: str, reason: str) -> None:
         """An image has no caption, and why."""
-        self.tally.failed.append((path, code, reason))
+        if path in self.tally.failed:
+            return
+        self.tally.failed[path] = code, reason
         if self._json:
             self._object(path=path, status="failed", code=code, reason=reason)
         elif self._verbosity == "verbose":
@@ -148,7 +152,9 @@ class Display:
 
     def kept(self, path: str) -> None:
         """A sidecar was not captiv's to replace."""
-        self.tally.kept.append(path)
+        if path in self.tally.kept:
+            return
+        self.tally.kept[path] = None
         if self._json:
             self._object(path=path, status="kept")
 
@@ -203,16 +209,16 @@ class Display:
     def _list_failed(self) -> None:
         if not self.tally.failed:
             return
-        reasons = Counter(code for _, code, _ in self.tally.failed)
+        reasons = Counter(code for code, _ in self.tally.failed.values())
         for code, count in reasons.most_common():
             self._say(f"failed, {code} ({count}):")
-            named = [(p, r) for p, c, r in self.tally.failed if c == code]
+            named = [(p, r) for p, (c, r) in self.tally.failed.items() if c == code]
             self._list([f"{path}: {reason}" for path, reason in named])
 
     def _list_kept(self) -> None:
         if self.tally.kept:
             self._say(f"kept, edited by hand or made meanwhile ({len(self.tally.kept)}):")
-            self._list(self.tally.kept)
+            self._list(list(self.tally.kept))
 
     def _list_unwritten(self) -> None:
         if self.tally.unwritten:

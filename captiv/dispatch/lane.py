@@ -214,7 +214,7 @@ class Lane:
 
     async def _settle(self, job: Job, error: CaptivError) -> None:
         """Decide what an error means for this job; what ends the lane is raised."""
-        if isinstance(error, EngineFailed) and self._engine_to_blame(error):
+        if isinstance(error, EngineFailed) and self._engine_to_blame(job, error):
             raise NoWorker(
                 "The worker's engine fails on one image after the other.",
                 hint="Nothing is lost: the same command goes on with a new worker.",
@@ -231,9 +231,12 @@ class Lane:
             case Verdict.RELEASE:
                 raise error
 
-    def _engine_to_blame(self, error: EngineFailed) -> bool:
-        """Whether the engine fails on one image after the other, and on no image alone."""
-        if not error.suspect:
+    def _engine_to_blame(self, job: Job, error: EngineFailed) -> bool:
+        """Whether the engine fails on one image after the other, not on some of their own fault.
+
+        A second try tells nothing: images that are bad alone come back together.
+        """
+        if not error.suspect and not job.tries:
             self._barren += 1
         return self._barren >= retry.BARREN_FAILURES
 

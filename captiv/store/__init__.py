@@ -2,8 +2,8 @@
 
 from sqlite3 import Connection
 
-from captiv.store import captions, ingest, jobs, lease, runs
+from captiv.store import captions, ingest, jobs, lease, pods, runs
 from captiv.store.connection import Store
 from captiv.store.lease import Lease
 
-__all__ = ["Connection", "Lease", "Store", "captions", "ingest", "jobs", "lease", "runs"]
+__all__ = ["Connection", "Lease", "Store", "captions", "ingest", "jobs", "lease", "pods", "runs"]

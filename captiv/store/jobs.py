@@ -277,6 +277,26 @@ def recover(conn: Connection, session_id: SessionId, suspects: Collection[JobId]
     return recovered
 
 
+def charge_alone(
+    conn: Connection, session_id: SessionId, suspects: Collection[JobId], now_ms: int
+) -> int:
+    """Charge those of `suspects` that were tried alone when another session died; before `recover`.
+
+    That session may have been ended from outside, so it counts like a SIGKILL. Return how many
+    failed of it.
+    """
+    failed = 0
+    for job_id in suspects:
+        row = conn.execute(
+            "SELECT id, run_id, path, attempt, tries, crashes, suspect FROM jobs"
+            " WHERE id=? AND state='running' AND session_id<>? AND suspect=1",
+            (job_id, session_id),
+        ).fetchone()
+        if row is not None:
+            failed += charge_crash(conn, _job(row), now_ms, weight=Death.KILLED.weight)
+    return failed
+
+
 def page(
     conn: Connection, run_id: RunId, state: JobState | None, after_id: JobId, limit: int
 ) -> list[JobRow]:
@@ -306,10 +326,12 @@ def _claim(
     rows = conn.execute(sql, (session_id, now_ms, run_id, limit)).fetchall()
     counts.move(conn, run_id, len(rows), JobState.PENDING, JobState.RUNNING)
     rows.sort()  # by id: the order of RETURNING is arbitrary
-    return [
-        Job(id_, run, decode_path(path), attempt, tries, crashes, bool(suspect))
-        for id_, run, path, attempt, tries, crashes, suspect in rows
-    ]
+    return [_job(row) for row in rows]
+
+
+def _job(row: tuple[int, int, str, int, int, int, int]) -> Job:
+    id_, run, path, attempt, tries, crashes, suspect = row
+    return Job(JobId(id_), RunId(run), decode_path(path), attempt, tries, crashes, bool(suspect))
 
 
 def _held(conn: Connection, job_id: JobId, attempt: int) -> bool:

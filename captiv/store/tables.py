@@ -4,8 +4,8 @@ Imported by tests and by whoever writes a migration, never at run time: SQLModel
 import than captiv takes to start, and its objects are 25 times slower than SQL text. Column types
 are explicit, for STRICT tables know no others. Times are integer milliseconds since 1970.
 
-Ids of runs and jobs are never used again (AUTOINCREMENT): a worker remembers a job's answer under
-its id, and captions outlive the run that made them.
+Ids of runs, jobs and pods are never used again (AUTOINCREMENT): a worker remembers a job's answer
+under its id, and captions and the ledger outlive the run that made them.
 """
 
 from sqlalchemy import (
@@ -208,6 +208,86 @@ class Job(SQLModel, table=True):
     created_ms: int = Field(sa_column=_integer())
     claimed_ms: int | None = Field(default=None, sa_column=Column(Integer))
     finished_ms: int | None = Field(default=None, sa_column=Column(Integer))
+
+
+class Pod(SQLModel, table=True):
+    """One pod that captiv asked for, from the intent on; `captiv.core.fleet` draws its states."""
+
+    __tablename__ = "pods"
+    __table_args__ = (
+        UniqueConstraint("name", name="name_is_used_once"),
+        CheckConstraint("state IN ('intended', 'live', 'ended')", name="state_is_known"),
+        CheckConstraint("made_by IN ('run', 'hand')", name="made_by_is_known"),
+        CheckConstraint("(run_id IS NOT NULL) = (made_by = 'run')", name="run_of_the_rented"),
+        CheckConstraint("lingers IN (0, 1)", name="lingers_is_a_flag"),
+        CheckConstraint("cloud IN ('secure', 'community')", name="cloud_is_known"),
+        CheckConstraint("price_micro >= 0", name="price_is_a_price"),
+        CheckConstraint(
+            "CASE state WHEN 'intended' THEN pod_id IS NULL"
+            " WHEN 'live' THEN pod_id IS NOT NULL"
+            " ELSE 1 END"
+            " AND (pod_id IS NULL) = (created_ms IS NULL)"
+            " AND (pod_id IS NULL) = (url IS NULL)",
+            name="pod_id_of_the_arrived",
+        ),
+        CheckConstraint(
+            "(ended_ms IS NOT NULL) = (state = 'ended')"
+            " AND (end_reason IS NOT NULL) = (state = 'ended')",
+            name="end_of_the_ended",
+        ),
+        Index("pods_pod_id", "pod_id", unique=True, sqlite_where=text("pod_id IS NOT NULL")),
+        Index("pods_live", "id", sqlite_where=text("state = 'live'")),
+        Index("pods_intended", "id", sqlite_where=text("state = 'intended'")),
+        Index("pods_run", "run_id", "id", sqlite_where=text("run_id IS NOT NULL")),
+        {"sqlite_strict": True, "sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
+    name: str = Field(sa_column=_text())
+    pod_id: str | None = Field(default=None, sa_column=Column(Text))
+    """The provider's."""
+    state: str = Field(sa_column=_text(default="intended"))
+    made_by: str = Field(sa_column=_text())
+    run_id: int | None = Field(default=None, sa_column=Column(Integer))
+    """The run that rented it. No foreign key: what was paid is known after `queue clear`."""
+    lingers: int = Field(sa_column=_integer(default=0))
+    """Left to its guard when its run ends."""
+    gpu: str = Field(sa_column=_text())
+    cloud: str = Field(sa_column=_text())
+    price_micro: int = Field(sa_column=_integer())
+    """Micro-dollars an hour."""
+    version: str = Field(sa_column=_text())
+    """Of the worker in it."""
+    url: str | None = Field(default=None, sa_column=Column(Text))
+    deadline_ms: int | None = Field(default=None, sa_column=Column(Integer))
+    intended_ms: int = Field(sa_column=_integer())
+    created_ms: int | None = Field(default=None, sa_column=Column(Integer))
+    ended_ms: int | None = Field(default=None, sa_column=Column(Integer))
+    end_reason: str | None = Field(default=None, sa_column=Column(Text))
+
+
+class PodUse(SQLModel, table=True):
+    """A time in which one run had one pod, and pays for it; open while it has it."""
+
+    __tablename__ = "pod_uses"
+    __table_args__ = (
+        CheckConstraint("to_ms IS NULL OR to_ms >= from_ms", name="ends_after_it_began"),
+        Index(
+            "pod_uses_open",
+            "pod_row",
+            "run_id",
+            unique=True,
+            sqlite_where=text("to_ms IS NULL"),
+        ),
+        Index("pod_uses_run", "run_id", "id"),
+        {"sqlite_strict": True},
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
+    pod_row: int = Field(sa_column=Column(Integer, ForeignKey("pods.id"), nullable=False))
+    run_id: int = Field(sa_column=_integer())
+    from_ms: int = Field(sa_column=_integer())
+    to_ms: int | None = Field(default=None, sa_column=Column(Integer))
 
 
 for _name, _change in (("not_changed", "UPDATE"), ("not_deleted", "DELETE")):

@@ -57,7 +57,8 @@ def _bare(pictures: Path, options: argparse.Namespace) -> float:
     choice = choose("shapes")
     assert choice is not None
     policy: ImagePolicy = choice.family.image
-    images = [decode(prepare(path, policy).data) for path in sorted(pictures.glob(f"*.{options.format}"))]
+    paths = sorted(pictures.glob(f"*.{options.format}"))
+    images = [decode(prepare(path, policy).data) for path in paths]
     if options.device_s is None:
         spec = EngineSpec("prefix", "shapes", "shapes", path=str(WEIGHTS), device="cpu")
     else:

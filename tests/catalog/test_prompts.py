@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -52,7 +53,7 @@ def test_a_mode_without_a_text_asks_without_one() -> None:
 @pytest.mark.parametrize(
     "asked", [{"mode": "no-such"}, {"options": ["no-such"]}], ids=["mode", "option"]
 )
-def test_what_the_family_does_not_have_is_refused_with_what_it_has(asked: dict) -> None:
+def test_what_the_family_does_not_have_is_refused_with_what_it_has(asked: dict[str, Any]) -> None:
     with pytest.raises(UsageError) as refused:
         build_prompt(TALKER, **asked)
 

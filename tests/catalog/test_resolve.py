@@ -1,6 +1,6 @@
 import pytest
 
-from captiv.catalog import FAMILIES, choose, choose_source, default_family, describe
+from captiv.catalog import FAMILIES, Family, choose, choose_source, default_family, describe
 from captiv.errors import UsageError
 from captiv.wire import ModelInfo
 
@@ -36,7 +36,7 @@ def test_what_the_catalog_does_not_name_is_left_to_its_config() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
-def test_the_description_of_a_family_travels(family) -> None:
+def test_the_description_of_a_family_travels(family: Family) -> None:
     told = describe(family)
 
     assert ModelInfo.model_validate_json(told.model_dump_json()) == told

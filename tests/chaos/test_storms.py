@@ -42,7 +42,7 @@ def weathered(storm: Storm, expected: dict[str, str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [11])
 def test_a_sample_of_the_storm_on_the_torch_free_engine(tmp_path: Path, seed: int) -> None:
-    home, expected = undisturbed(tmp_path / "storm", 80, seed, scripted=True)
+    home, expected = undisturbed(tmp_path / "storm", 160, seed, scripted=True)
     home.env["CAPTIV_ENGINE_OPTIONS"] = json.dumps({"batch_s": 0.15})
 
     weathered(Storm(home, seed, 5, 5, ("--batch-size", "4")), expected)

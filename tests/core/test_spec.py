@@ -52,6 +52,26 @@ def test_a_spec_survives_the_job_table(spec: RunSpec) -> None:
     assert read.generation_digest() == spec.generation_digest()
 
 
+def test_whatever_is_asked_for_differently_is_another_request() -> None:
+    base = RunSpec(
+        selection=Selection(roots=("/a",)),
+        captioning=Captioning(model="m", variant="v", source="s"),
+    )
+    parts: dict[str, list[dict[str, object]]] = {
+        "selection": [{"roots": ("/b",)}, {"recursive": True}, {"overwrite": "yes"}, {"limit": 1}],
+        "captioning": [{"variant": "w"}, {"prompt": "p"}, {"generation": Generation(seed=1)}],
+        "output": [{"prefix": "p"}, {"suffix": "s"}, {"extension": ".c"}, {"naming": "full"}],
+    }
+    others = [
+        base.model_copy(update={part: getattr(base, part).model_copy(update=change)})
+        for part, changes in parts.items()
+        for change in changes
+    ]
+    prints = [spec.fingerprint() for spec in (base, *others)]
+
+    assert len(set(prints)) == len(prints)
+
+
 def test_the_key_of_an_answer_changes_with_whatever_changes_the_answer() -> None:
     base = Captioning(model="m", variant="v", source="s")
     others = [

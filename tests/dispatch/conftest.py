@@ -17,7 +17,7 @@ from captiv.catalog import ImagePolicy
 from captiv.core.jobs import Counts, JobId, JobRow, Run, RunId, SessionId
 from captiv.core.spec import Captioning, Output, Placement, RunSpec, Selection
 from captiv.dispatch.completions import Completions
-from captiv.dispatch.dispatcher import Dispatcher
+from captiv.dispatch.dispatcher import Dispatcher, Providers
 from captiv.dispatch.events import Silence
 from captiv.dispatch.preparation import Preparation
 from captiv.dispatch.supply import Supply
@@ -160,25 +160,27 @@ class World:
     @asynccontextmanager
     async def dispatching(self, source: WorkerSource) -> AsyncIterator[Dispatcher]:
         """Have a dispatcher whose runs are served by this worker."""
-        async with Preparation(self.folder / "preparing") as preparation:
-            async with anyio.create_task_group() as tg:
-                completions = self.completions()
-                tg.start_soon(completions.run)
+        async with self.dispatching_with(lambda _run: (source, self.supply())) as dispatcher:
+            yield dispatcher
 
-                def provide(_run: Run) -> tuple[WorkerSource, Supply]:
-                    return source, self.supply()
-
-                yield Dispatcher(
-                    self.store,
-                    self.session,
-                    provide=provide,
-                    preparation=preparation,
-                    completions=completions,
-                    reporter=self.told,
-                    specs=self.specs,
-                    now_ms=now_ms,
-                )
-                tg.cancel_scope.cancel()
+    @asynccontextmanager
+    async def dispatching_with(self, provide: Providers) -> AsyncIterator[Dispatcher]:
+        """Have a dispatcher, and the workers that `provide` makes."""
+        trace = self.folder / "preparing"
+        async with Preparation(trace) as preparation, anyio.create_task_group() as tg:
+            completions = self.completions()
+            tg.start_soon(completions.run)
+            yield Dispatcher(
+                self.store,
+                self.session,
+                provide=provide,
+                preparation=preparation,
+                completions=completions,
+                reporter=self.told,
+                specs=self.specs,
+                now_ms=now_ms,
+            )
+            tg.cancel_scope.cancel()
 
     async def serve(self, source: WorkerSource, run: Run) -> Counts:
         """Serve a run to its end."""

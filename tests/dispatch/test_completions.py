@@ -1,6 +1,8 @@
 import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -24,7 +26,7 @@ async def claimed(world: World, run: Run, n: int = 100) -> list[Job]:
 
 
 @asynccontextmanager
-async def taking(world: World):
+async def taking(world: World) -> AsyncIterator[Completions]:
     async with anyio.create_task_group() as tg:
         completions = world.completions()
         tg.start_soon(completions.run)
@@ -32,7 +34,7 @@ async def taking(world: World):
         tg.cancel_scope.cancel()
 
 
-async def one(world: World, **selection) -> tuple[Run, Job, Path]:
+async def one(world: World, **selection: Any) -> tuple[Run, Job, Path]:
     path = await world.picture("one.png")
     run = await world.enqueue(path, spec=world.spec(**selection))
     (job,) = await claimed(world, run)
@@ -56,7 +58,9 @@ async def test_a_caption_is_committed_then_written_then_done(world: World) -> No
     assert await read(sidecar) == "a red square"
     assert (await world.counts(run)).done == 1
     assert world.told.captions == {job.path: "a red square"}
-    assert (await world.store.aread(captions.latest, job.path)).text == "a red square"
+    latest = await world.store.aread(captions.latest, job.path)
+    assert latest is not None
+    assert latest.text == "a red square"
 
 
 async def test_a_caption_whose_file_cannot_be_written_is_committed_all_the_same(

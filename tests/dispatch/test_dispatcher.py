@@ -5,8 +5,6 @@ from anyio import to_thread
 
 from captiv.core.jobs import Run
 from captiv.core.spec import Output, Placement
-from captiv.dispatch.dispatcher import Dispatcher
-from captiv.dispatch.preparation import Preparation
 from captiv.dispatch.supply import Supply
 from captiv.service import now_ms
 from captiv.store import jobs, runs
@@ -41,23 +39,9 @@ async def serve(
         worker = world.local(name, broken=name == broken, **script)  # type: ignore[arg-type]
         return Logged(name, worker), world.supply()
 
-    async with Preparation(world.folder / "preparing") as preparation:
-        async with anyio.create_task_group() as tg:
-            completions = world.completions()
-            tg.start_soon(completions.run)
-            dispatcher = Dispatcher(
-                world.store,
-                world.session,
-                provide=provide,
-                preparation=preparation,
-                completions=completions,
-                reporter=world.told,
-                specs=world.specs,
-                now_ms=now_ms,
-            )
-            with anyio.fail_after(30):
-                await dispatcher.serve(own.id)
-            tg.cancel_scope.cancel()
+    async with world.dispatching_with(provide) as dispatcher:
+        with anyio.fail_after(30):
+            await dispatcher.serve(own.id)
 
 
 async def test_two_local_models_never_share_the_device(world: World) -> None:

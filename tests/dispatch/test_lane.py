@@ -3,11 +3,13 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from captiv.core.jobs import JobState
+from captiv.dispatch.dispatcher import Dispatcher
 from captiv.errors import NoWorker, leading
 from captiv.service import now_ms
 from captiv.store import Connection, runs
@@ -88,7 +90,9 @@ async def test_an_image_that_ends_its_worker_fails_alone(world: World, misdeed: 
     bad = await world.picture("m.png", "cyan")
     run = await world.enqueue(*good[:7], bad, *good[7:])
 
-    counts = await world.serve(world.local(batch_s=0.05, **{misdeed: ["cyan"]}), run)
+    script: dict[str, Any] = {"batch_s": 0.05, misdeed: ["cyan"]}
+
+    counts = await world.serve(world.local(**script), run)
 
     assert (counts.done, counts.failed) == (14, 1)
     assert world.told.failures == {bad: "image_crashes"}
@@ -144,20 +148,22 @@ async def test_a_drain_finishes_what_is_at_the_worker_and_gives_the_rest_back(
     world: World,
 ) -> None:
     run = await world.enqueue(*await world.pictures(60))
+    held, began = anyio.Path(world.folder / "held"), anyio.Path(world.folder / "began")
+    await held.touch()
 
-    async with world.dispatching(world.local(batch_s=0.1)) as dispatcher:
-        async with anyio.create_task_group() as tg:
+    async def drain(dispatcher: Dispatcher) -> None:
+        await until(began.exists)
+        dispatcher.drain()
+        await held.unlink()
 
-            async def drain() -> None:
-                await until(lambda: len(world.told.captions) >= 4)
-                dispatcher.drain()
-
-            tg.start_soon(drain)
-            await dispatcher.serve(run.id)
+    source = world.local(hold=str(held), touch=str(began))
+    async with world.dispatching(source) as dispatcher, anyio.create_task_group() as tg:
+        tg.start_soon(drain, dispatcher)
+        await dispatcher.serve(run.id)
 
     counts = await world.counts(run)
     assert counts.running == counts.captioned == counts.failed == 0
-    assert 4 <= counts.done < 40
+    assert 1 <= counts.done <= 2 * 4, "more than the window was sent"
     assert counts.pending == 60 - counts.done
     assert await captioned(world, list(world.told.captions))
 
@@ -167,16 +173,14 @@ async def test_a_cancellation_in_the_middle_gives_everything_back_and_keeps_what
 ) -> None:
     run = await world.enqueue(*await world.pictures(60))
 
-    async with world.dispatching(world.local(batch_s=0.1)) as dispatcher:
-        with anyio.CancelScope() as scope:
-            async with anyio.create_task_group() as tg:
+    async def stop(scope: anyio.CancelScope) -> None:
+        await until(lambda: len(world.told.captions) >= 4)
+        scope.cancel()
 
-                async def stop() -> None:
-                    await until(lambda: len(world.told.captions) >= 4)
-                    scope.cancel()
-
-                tg.start_soon(stop)
-                await dispatcher.serve(run.id)
+    source = world.local(batch_s=0.1)
+    async with world.dispatching(source) as dispatcher, anyio.create_task_group() as tg:
+        tg.start_soon(stop, tg.cancel_scope)
+        await dispatcher.serve(run.id)
 
     counts = await world.counts(run)
     assert counts.running == counts.captioned == counts.failed == 0

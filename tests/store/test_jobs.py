@@ -480,6 +480,28 @@ def test_recovery_takes_back_what_the_dead_had_claimed(store: Store, session: Se
     scene.counts(store, run.id)
 
 
+def test_an_image_over_which_captiv_dies_alone_again_and_again_fails_in_the_end(
+    store: Store, session: SessionId
+) -> None:
+    run = scene.enqueue(store, 1)
+    (job,) = scene.claim(store, run, session, 1)
+    here = scene.another_session(store)
+    store.write(jobs.charge_alone, here, {job.id}, scene.NOW)
+    store.write(jobs.recover, here, {job.id})
+    deaths = 0
+
+    while scene.states(store, run) == ["pending"]:
+        suspect = store.write(jobs.claim_suspect, run.id, session, scene.NOW)
+        assert suspect is not None
+        store.write(jobs.charge_alone, here, {suspect.id}, scene.NOW)
+        store.write(jobs.recover, here, {suspect.id})
+        deaths += 1
+
+    assert scene.states(store, run) == ["failed"]
+    assert deaths == 4
+    scene.counts(store, run.id)
+
+
 # -- lists -----------------------------------------------------------------------------------------
 @pytest.mark.parametrize("state", [None, *JobState])
 def test_jobs_are_listed_by_pages_and_by_state(

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlmodel import SQLModel
 
 from captiv import __version__
+from captiv.core.jobs import Failure
 from captiv.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
-from captiv.store import Lease, Store, migrate, tables
+from captiv.store import Lease, Store, ingest, jobs, lease, migrate, pods, runs, tables
 
 from . import scene
 
@@ -95,7 +97,8 @@ def test_the_migrations_lead_to_the_declared_tables(template: Path, tmp_path: Pa
     assert all(schema[name]["kind"][1] for name in _NAMES)  # type: ignore[index]
 
 
-_NAMES = [m.__tablename__ for m in (tables.Session, tables.Run, tables.Caption, tables.Job)]
+_MODELS = (tables.Session, tables.Run, tables.Caption, tables.Job, tables.Pod, tables.PodUse)
+_NAMES = [model.__tablename__ for model in _MODELS]
 
 
 def test_the_head_is_alembics_head() -> None:
@@ -197,6 +200,49 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         Store.open(tmp_path / "file" / "data" / "captiv.db")
 
 
+def _database_of(revision: str, path: Path) -> sqlite3.Connection:
+    """An empty job table as it was then, open for writing."""
+    config = Config()
+    config.set_main_option("script_location", str(migrate.migrations_folder()))
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}", poolclass=sqlalchemy.NullPool)
+    with engine.begin() as conn:
+        config.attributes["connection"] = conn
+        command.upgrade(config, revision)
+    engine.dispose()
+    return sqlite3.connect(path)
+
+
+def _everything(conn: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
+    names = ("sessions", "runs", "captions", "jobs")
+    return {name: conn.execute(f"SELECT * FROM {name} ORDER BY id").fetchall() for name in names}
+
+
+def test_a_table_without_pods_gets_them_and_keeps_its_rows(tmp_path: Path, template: Path) -> None:
+    path = tmp_path / "captiv.db"
+    with closing(_database_of("0001", path)) as conn, conn:
+        run, _ = runs.open_run(conn, scene.request(), scene.NOW)
+        ingest.add_jobs(conn, run.id, scene.paths(5), scene.NOW)
+        session = lease.begin_session(conn, 1, "here", "dispatcher", scene.NOW)
+        claimed = jobs.claim(conn, run.id, 3, session, scene.NOW)
+        jobs.receive(conn, [scene.answer(claimed[0])], scene.NOW)
+        jobs.fail(conn, [Failure(claimed[1], "image", "it is torn")], scene.NOW)
+        before = _everything(conn)
+
+    with Store.open(path) as store:
+        assert store.read(_everything) == before
+        assert store.read(runs.check_counts) == []
+        assert store.read(pods.live) == []
+        assert scene.integrity(store) == "ok"
+
+    with _opened(path) as upgraded, _opened(template) as fresh:
+        assert _schema(upgraded) == _schema(fresh)
+    with _opened(path.with_name("captiv.db.bak-0001")) as copy:
+        assert _everything(copy) == before
+
+
+_NEXT = f"{int(migrate.HEAD) + 1:04d}"
+
+
 @pytest.fixture
 def next_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A captiv with one more migration: an installation of its own, with the real code."""
@@ -205,12 +251,14 @@ def next_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     shutil.copytree(package, home / "captiv", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(migrate.migrations_folder(), home / "captiv" / "migrations")
     code = home / "captiv" / "store" / "migrate.py"
-    text = code.read_text(encoding="utf-8").replace('("0001",)', '("0001", "0002")')
-    code.write_text(text, encoding="utf-8")
-    (home / "captiv" / "migrations" / "versions" / "0002_more.py").write_text(
+    known = f'"{migrate.HEAD}")'
+    text = code.read_text(encoding="utf-8")
+    assert known in text
+    code.write_text(text.replace(known, f'"{migrate.HEAD}", "{_NEXT}")'), encoding="utf-8")
+    (home / "captiv" / "migrations" / "versions" / f"{_NEXT}_more.py").write_text(
         "from alembic import op\n"
-        "revision = '0002'\n"
-        "down_revision = '0001'\n"
+        f"revision = '{_NEXT}'\n"
+        f"down_revision = '{migrate.HEAD}'\n"
         "def upgrade():\n"
         "    op.execute('ALTER TABLE jobs ADD COLUMN more TEXT')\n"
         "    op.execute('CREATE TABLE more (id INTEGER) STRICT')\n",
@@ -245,12 +293,12 @@ def test_an_older_table_is_copied_then_upgraded_once(database: Path, tmp_path: P
 
     assert _start_at_once(database, tmp_path) == [("3\n", "")] * 3
 
-    copy = database.with_name("captiv.db.bak-0001")
+    copy = database.with_name(f"captiv.db.bak-{migrate.HEAD}")
     with _opened(database) as upgraded, _opened(copy) as old:
         query = "SELECT version_num, (SELECT count(*) FROM jobs) FROM alembic_version"
-        assert upgraded.execute(query).fetchone() == ("0002", 3)
+        assert upgraded.execute(query).fetchone() == (_NEXT, 3)
         assert upgraded.execute("SELECT count(more) FROM jobs").fetchone() == (0,)
-        assert old.execute(query).fetchone() == ("0001", 3)
+        assert old.execute(query).fetchone() == (migrate.HEAD, 3)
     with pytest.raises(StoreTooNew):
         Store.open(database)
 

@@ -2,6 +2,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -11,8 +12,10 @@ from PIL import Image
 from captiv import errors
 from captiv.core.retry import Death
 from captiv.wire import CaptionRequest
-from captiv.workers import LocalWorker, WorkerClient
+from captiv.workers import Ended, LocalWorker, WorkerClient
 from tests.support import alive
+
+Local = Callable[..., LocalWorker]
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 
@@ -32,7 +35,7 @@ async def gone(pid: int) -> None:
             await anyio.sleep(0.01)
 
 
-async def death(worker: LocalWorker):
+async def death(worker: LocalWorker) -> Ended:
     with anyio.fail_after(20):
         while (ended := await worker.ended()) is None:
             await anyio.sleep(0.01)
@@ -45,7 +48,7 @@ def cyan(path: Path) -> bytes:
 
 
 @ON_LINUX
-async def test_it_serves_on_loopback_with_a_token_that_nobody_else_sees(local) -> None:
+async def test_it_serves_on_loopback_with_a_token_that_nobody_else_sees(local: Local) -> None:
     worker = local()
     try:
         address = await worker.start(quiet)
@@ -72,7 +75,7 @@ async def test_it_serves_on_loopback_with_a_token_that_nobody_else_sees(local) -
 
 
 @ON_LINUX
-async def test_stopping_ends_the_child_and_may_be_repeated(local) -> None:
+async def test_stopping_ends_the_child_and_may_be_repeated(local: Local) -> None:
     worker = local()
     await worker.start(quiet)
     pid = pid_of(worker)
@@ -85,7 +88,7 @@ async def test_stopping_ends_the_child_and_may_be_repeated(local) -> None:
 
 
 @ON_LINUX
-async def test_starting_again_ends_the_one_before(local) -> None:
+async def test_starting_again_ends_the_one_before(local: Local) -> None:
     worker = local()
     first = await worker.start(quiet)
     pid = pid_of(worker)
@@ -98,7 +101,7 @@ async def test_starting_again_ends_the_one_before(local) -> None:
 
 
 @ON_LINUX
-async def test_a_start_that_is_cancelled_leaves_no_child_after_stop(local) -> None:
+async def test_a_start_that_is_cancelled_leaves_no_child_after_stop(local: Local) -> None:
     worker = local()
     with anyio.move_on_after(0.1):
         await worker.start(quiet)
@@ -110,7 +113,7 @@ async def test_a_start_that_is_cancelled_leaves_no_child_after_stop(local) -> No
         await gone(pid)
 
 
-async def test_the_kernels_kill_is_told_from_a_crash(local) -> None:
+async def test_the_kernels_kill_is_told_from_a_crash(local: Local) -> None:
     worker = local()
     try:
         await worker.start(quiet)
@@ -131,7 +134,7 @@ async def test_the_kernels_kill_is_told_from_a_crash(local) -> None:
     assert (crashed.death, crashed.reason) == (Death.CRASHED, "signal 11")
 
 
-async def test_a_death_in_a_batch_names_its_images(local, tmp_path) -> None:
+async def test_a_death_in_a_batch_names_its_images(local: Local, tmp_path: Path) -> None:
     worker = local(exit_on=["cyan"])
     try:
         address = await worker.start(quiet)
@@ -151,7 +154,7 @@ async def test_a_death_in_a_batch_names_its_images(local, tmp_path) -> None:
     assert (ended.death, ended.reason) == (Death.CRASHED, "exit code 139")
 
 
-async def test_a_child_that_hangs_is_ended(local) -> None:
+async def test_a_child_that_hangs_is_ended(local: Local) -> None:
     worker = local()
     try:
         await worker.start(quiet)
@@ -169,7 +172,7 @@ async def test_a_child_that_hangs_is_ended(local) -> None:
 
 
 async def test_a_child_that_does_not_start_is_no_worker_and_its_log_says_why(
-    local, tmp_path
+    local: Local, tmp_path: Path
 ) -> None:
     worker = local(engine="no.such.module:Engine", batch_size=0)
 
@@ -183,7 +186,7 @@ async def test_a_child_that_does_not_start_is_no_worker_and_its_log_says_why(
 
 @ON_LINUX
 @pytest.mark.allow_blocking
-def test_it_ends_with_whoever_started_it(tmp_path) -> None:
+def test_it_ends_with_whoever_started_it(tmp_path: Path) -> None:
     import subprocess
 
     script = tmp_path / "starter.py"
@@ -216,7 +219,7 @@ def test_it_ends_with_whoever_started_it(tmp_path) -> None:
     until(lambda: not alive(pid), "the worker ended")
 
 
-def test_the_batch_file_may_be_damaged(local, tmp_path) -> None:
+def test_the_batch_file_may_be_damaged(local: Local, tmp_path: Path) -> None:
     worker = local()
     for content in ("", "{", "[1"):
         (tmp_path / "worker-batch.json").write_text(content)

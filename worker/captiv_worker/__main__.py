@@ -1,8 +1,9 @@
 """`captiv-worker`: binds a port, says where it listens, loads the model, serves until told to end.
 
 One JSON line goes to standard output, as soon as the port answers (the model loads after it); the
-log goes to standard error. With --stdin-token the process ends at once when standard input closes:
-whoever started it holds the other end, and however that one dies, the worker is gone with it.
+log goes to standard error. With --stdin-token, and under a guard, the process ends at once when
+standard input closes: whoever started it holds the other end, and however that one dies, the worker
+is gone with it.
 """
 
 import json
@@ -75,7 +76,7 @@ def _serve(settings: Settings, listener: socket.socket) -> int:
 
     worker = Worker(settings, died=died)
     server = Server(configure(worker), worker)
-    if settings.stdin_token:
+    if settings.stdin_token or settings.guard_folder:
         _end_with_stdin(worker)
     server.run(sockets=[listener])
     if not codes:
@@ -119,6 +120,8 @@ def _announce(worker: Worker, listener: socket.socket) -> None:
     }
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
+    if worker.settings.stdin_token:  # captiv reads that line and no more: the pipe must not fill
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     _log.info("listening url=%s worker=%s boot_id=%s", url, worker.settings.name, worker.boot_id)
 
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import anyio
+from anyio import to_thread
 from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,17 +16,19 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from captiv.catalog import FAMILIES, describe, family_named
-from captiv.errors import CaptivError, UnknownKey, WorkerOverloaded
+from captiv.errors import CaptivError, WorkerOverloaded
 from captiv.wire import (
     MAX_WAIT_S,
     CaptionReply,
+    GuardLimits,
     ModeInfo,
+    ModelChange,
     ModelsReply,
     ModesReply,
 )
 from captiv_worker import problems
 from captiv_worker.auth import Auth, Signed
-from captiv_worker.requests import Patience, check, key_of, patience, read
+from captiv_worker.requests import Patience, check, key_of, patience, read, read_value
 from captiv_worker.work import Opened, Work, fingerprint
 from captiv_worker.worker import Worker
 
@@ -52,6 +55,8 @@ def create_app(worker: Worker) -> ASGIApp:
             Route("/api/caption/{key:path}", routes.caption_again, methods=["GET"]),
             Route("/api/models", routes.models, methods=["GET"]),
             Route("/api/modes/{model:path}", routes.modes, methods=["GET"]),
+            Route("/api/model", routes.load, methods=["PUT"]),
+            Route("/api/guard", routes.guard, methods=["PUT"]),
         ],
         exception_handlers={
             problems.Rejection: problems.on_rejection,
@@ -60,8 +65,8 @@ def create_app(worker: Worker) -> ASGIApp:
             Exception: problems.on_unexpected,
         },
     )
-    guarded = Auth(app, token_sha256=worker.settings.token_sha256)
-    return Signed(guarded, boot_id=worker.boot_id)
+    inner = Auth(app, token_sha256=worker.settings.token_sha256, spoken=worker.spoken)
+    return Signed(inner, boot_id=worker.boot_id)
 
 
 class _Routes:
@@ -92,8 +97,8 @@ class _Routes:
         key = str(request.path_params["key"])
         work = self._worker.store.find(key)
         if work is None:
-            raise UnknownKey(
-                "This worker knows no work under this key.", suspect=key in self._worker.suspects
+            raise problems.unknown_key(
+                suspect=key in self._worker.suspects, killed=self._worker.settings.killed
             )
         return await _answer(work, patience(request.headers, default_s=0.0))
 
@@ -124,6 +129,24 @@ class _Routes:
         ]
         options = {option.key: option.text for option in family.options}
         return _json(ModesReply(model=family.name, modes=modes, options=options))
+
+    async def load(self, request: Request) -> Response:
+        """Load another model, and tell how the worker is now."""
+        try:
+            change = await read_value(request, ModelChange)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+        begun = self._worker.change(change)
+        return _json(self._worker.status.health, status_code=202 if begun else 200)
+
+    async def guard(self, request: Request) -> Response:
+        """Give the guard of this pod new limits, and repeat them."""
+        try:
+            limits = await read_value(request, GuardLimits)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+        await to_thread.run_sync(self._worker.renew, limits)
+        return _json(limits)
 
     async def _admit(self, request: Request, key: str) -> Work:
         """Read the body under a permit, which passes to the pipeline with new work."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,12 +22,16 @@ def digest(token: str) -> bytes:
 class Auth:
     """Lets nobody in without the token, except to ask `GET /health`.
 
-    `token_sha256` None lets everybody in; only a worker on loopback may be started so.
+    `token_sha256` None lets everybody in; only a worker on loopback may be started so. `spoken` is
+    called for every request that brings the token, and for no other.
     """
 
-    def __init__(self, app: ASGIApp, *, token_sha256: bytes | None) -> None:
+    def __init__(
+        self, app: ASGIApp, *, token_sha256: bytes | None, spoken: Callable[[], None]
+    ) -> None:
         self._app = app
         self._token_sha256 = token_sha256
+        self._spoken = spoken
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401."""
@@ -38,11 +43,18 @@ class Auth:
         await response(scope, receive, send)
 
     def _lets_in(self, scope: Scope) -> bool:
-        if self._token_sha256 is None or (scope.get("method"), scope["path"]) in _OPEN:
+        if self._token_sha256 is None:
             return True
-        scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-        given = digest(token.strip())
-        return hmac.compare_digest(given, self._token_sha256) and scheme.lower() == "bearer"
+        if _brings(scope, self._token_sha256):
+            self._spoken()
+            return True
+        return (scope.get("method"), scope["path"]) in _OPEN
+
+
+def _brings(scope: Scope, token_sha256: bytes) -> bool:
+    scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+    given = digest(token.strip())
+    return hmac.compare_digest(given, token_sha256) and scheme.lower() == "bearer"
 
 
 class Signed:

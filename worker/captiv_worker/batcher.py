@@ -71,6 +71,11 @@ class Batcher(Generic[K, T]):
         while len(self._ceilings) > _MAX_CEILINGS:
             self._ceilings.popitem(last=False)
 
+    def reset(self, max_batch: int) -> None:
+        """Start over with another engine, whose ceilings are not known yet."""
+        self.max_batch = max_batch
+        self._ceilings.clear()
+
     def drain(self) -> list[T]:
         """Take everything that waits, in order of arrival."""
         waiting = sorted(

@@ -2,6 +2,9 @@
 
 The event loop offers decoded images, the thread takes a batch whenever it is free: no trip through
 the loop lies between two batches, and images are decoded and grouped while a batch runs.
+
+The thread turns in one circle: it waits until a load is wanted, loads, serves that engine until
+another load is wanted, drops it, and waits again. A load is wanted only while nothing is queued.
 """
 
 import threading
@@ -39,6 +42,7 @@ class Device:
         self._deliver = deliver
         self._batcher: Batcher[Asking, Ready] = Batcher(max_batch=1)
         self._changed = threading.Condition()
+        self._load_wanted = False
         self._stopping = False
 
     def offer(self, ready: Ready) -> None:
@@ -52,25 +56,39 @@ class Device:
         with self._changed:
             return len(self._batcher)
 
+    def want_load(self) -> None:
+        """Let `serve` return, and `await_load` go on. Only while no image is queued."""
+        with self._changed:
+            self._load_wanted = True
+            self._changed.notify()
+
     def stop(self) -> None:
-        """Let `serve` return after the batch that runs now."""
+        """Let `serve` return after the batch that runs now, and `await_load` at once."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
 
+    def await_load(self) -> bool:
+        """Return True as soon as an engine is to be loaded, False when stopped."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._load_wanted or self._stopping)
+            self._load_wanted = False
+            return not self._stopping
+
     def serve(self, engine: Engine, max_batch: int) -> None:
-        """Run batches until stopped.
+        """Run batches until stopped or until another engine is wanted.
 
         Raises:
             DeviceLost: the process has to end; the batch file keeps naming the batch.
         """
-        self._batcher.max_batch = max_batch
+        with self._changed:
+            self._batcher.reset(max_batch)
         while (batch := self._take()) is not None:
             self._caption(engine, batch)
 
     def _take(self) -> Batch[Asking, Ready] | None:
         with self._changed:
-            while not self._stopping:
+            while not (self._stopping or self._load_wanted):
                 batch = self._batcher.close()
                 if batch is not None:
                     return batch

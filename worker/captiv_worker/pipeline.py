@@ -2,7 +2,8 @@
 
 Work that is accepted belongs to the pipeline, not to the connection that brought it: a client that
 leaves loses nothing. Its permit is given back when it ends, whichever way. If the device's thread
-dies, all that waits is failed at once, and `died` is called: the process has to end.
+dies, all that waits is failed at once, and `died` is called: the process has to end. `captioned` is
+called, on the device's thread, after every batch that gave a caption.
 """
 
 import asyncio
@@ -24,7 +25,8 @@ from captiv.wire import CaptionReply, Generation, Problem
 from captiv_worker.batch_file import BatchFile
 from captiv_worker.batcher import Permits
 from captiv_worker.device import Device, Ready
-from captiv_worker.engines.spec import DeviceLost, Engine, EngineItem, Failure
+from captiv_worker.engines import release_memory
+from captiv_worker.engines.spec import Answer, DeviceLost, Engine, EngineItem, Failure
 from captiv_worker.isolation import Ran
 from captiv_worker.problems import problem, problem_of
 from captiv_worker.work import Ending, Work, WorkStore
@@ -50,11 +52,18 @@ class Pipeline:
     """Runs accepted work to its end."""
 
     def __init__(
-        self, store: WorkStore, batch_file: BatchFile, *, boot_id: str, died: Callable[[], None]
+        self,
+        store: WorkStore,
+        batch_file: BatchFile,
+        *,
+        boot_id: str,
+        captioned: Callable[[], None],
+        died: Callable[[], None],
     ) -> None:
         self.permits = Permits(0)
         self._store = store
         self._boot_id = boot_id
+        self._captioned = captioned
         self._died = died
         self._asks: dict[str, Ask] = {}
         self._device = Device(batch_file, self._deliver)
@@ -65,7 +74,7 @@ class Pipeline:
 
     @asynccontextmanager
     async def running(self, load: Load) -> AsyncIterator[None]:
-        """Load the engine and run work while the context is open."""
+        """Load an engine whenever one is wanted, and run work, while the context is open."""
         self._loop = asyncio.get_running_loop()
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
@@ -80,6 +89,10 @@ class Pipeline:
     def waiting(self) -> int:
         """Return how many decoded images wait for a batch."""
         return self._device.waiting()
+
+    def want_load(self) -> None:
+        """Have the engine that is loaded dropped, and another loaded. Only while no work runs."""
+        self._device.want_load()
 
     def start(self, work: Work, image: bytes, ask: Ask) -> None:
         """Take over this work, and the permit that was taken for it."""
@@ -116,17 +129,21 @@ class Pipeline:
             self._died()
 
     def _serve(self, load: Load) -> None:
-        loaded = load()
-        if loaded is None:
-            return
         try:
-            self._device.serve(*loaded)
+            while self._device.await_load():
+                loaded = load()
+                if loaded is not None:
+                    self._device.serve(*loaded)
+                del loaded  # its memory is wanted for the next one
+                release_memory()
         except SystemExit as error:  # would end the event loop, past every cleanup
             raise DeviceLost("the engine left the thread") from error
 
     def _deliver(self, results: Sequence[tuple[Work, Ran]]) -> None:
         """Take results from the device's thread to the loop without making the device wait."""
         assert self._loop is not None, "the pipeline is not running"
+        if any(isinstance(ran.outcome, Answer) for _, ran in results):
+            self._captioned()
         try:
             self._loop.call_soon_threadsafe(self._answer, results)
         except RuntimeError:  # the loop has closed: nobody waits any more

@@ -1,7 +1,7 @@
 """Every error as `application/problem+json` (RFC 9457) with one of captiv's codes.
 
 Codes of the protocol's own, beside those of captiv.errors: `key_reused` 422 (the key names other
-content), `not_found` 404, `method_not_allowed` 405, `internal` 500.
+content), `worker_busy` 409, `not_found` 404, `method_not_allowed` 405, `internal` 500.
 """
 
 import logging
@@ -24,7 +24,7 @@ from captiv.errors import (
     WorkerRefused,
     WorkerRejected,
 )
-from captiv.wire import PROBLEM_TYPE, Problem
+from captiv.wire import PROBLEM_TYPE, WORKER_BUSY, Problem
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,6 @@ _STATUS: tuple[tuple[type[CaptivError], int], ...] = (
     (WorkerRejected, 422),
     (WorkerMismatch, 409),
     (EngineFailed, 500),
-    (UnknownKey, 404),
 )
 
 _TITLES = {
@@ -60,6 +59,7 @@ _TITLES = {
 }
 
 NOT_READY_RETRY_S = 2
+BUSY_RETRY_S = 2
 
 
 class Rejection(Exception):
@@ -71,15 +71,32 @@ class Rejection(Exception):
         self.headers = dict(headers or {})
 
 
-def problem(status: int, code: str, detail: str, *, suspect: bool = False) -> Problem:
+def problem(
+    status: int, code: str, detail: str, *, suspect: bool = False, killed: bool = False
+) -> Problem:
     """Return a problem of this status."""
     title = _TITLES.get(status, "Error")
-    return Problem(title=title, status=status, detail=detail, code=code, suspect=suspect)
+    return Problem(
+        title=title, status=status, detail=detail, code=code, suspect=suspect, killed=killed
+    )
 
 
 def reject(status: int, detail: str, *, code: str = INVALID) -> Rejection:
     """Return the rejection of a request that is wrong in itself."""
     return Rejection(problem(status, code, detail))
+
+
+def busy(detail: str) -> Rejection:
+    """Return the rejection of another model, for now."""
+    headers = {"Retry-After": str(BUSY_RETRY_S)}
+    return Rejection(problem(409, WORKER_BUSY, detail), headers)
+
+
+def unknown_key(*, suspect: bool, killed: bool) -> Rejection:
+    """Return the answer to a key that this life knows no work under."""
+    detail = "This worker knows no work under this key."
+    told = problem(404, UnknownKey.code, detail, suspect=suspect, killed=suspect and killed)
+    return Rejection(told)
 
 
 def problem_of(error: CaptivError) -> Problem:
@@ -89,8 +106,7 @@ def problem_of(error: CaptivError) -> Problem:
     if isinstance(error, UsageError):
         status, code = 422, INVALID
     detail = error.message if error.hint is None else f"{error.message} {error.hint}"
-    suspect = isinstance(error, UnknownKey) and error.suspect
-    return problem(status, code, detail, suspect=suspect)
+    return problem(status, code, detail)
 
 
 def respond(told: Problem, headers: Mapping[str, str] | None = None) -> Response:

@@ -12,10 +12,10 @@ import json
 import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
@@ -24,6 +24,7 @@ from captiv.wire import (
     KEY_HEADER,
     MAX_IMAGE_BYTES,
     MAX_REQUEST_HEADER_BYTES,
+    MAX_VALUE_BYTES,
     MAX_WAIT_S,
     REQUEST_HEADER,
     CaptionRequest,
@@ -47,6 +48,8 @@ _WAIT = re.compile(
 )
 _ASYNC = re.compile(r"(?:^|[,;\s])respond-async\s*(?:$|[,;])", re.IGNORECASE)
 _KEY = re.compile(r"[!-~]+")
+
+_Value = TypeVar("_Value", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +117,23 @@ async def read(request: Request) -> Asked:
     if _media_type(request) == "multipart/form-data":
         return await _multipart(request)
     asked = _from_header(request.headers.get(REQUEST_HEADER))
-    chunks = [chunk async for chunk in _body(request)]
+    chunks = [chunk async for chunk in _body(request, _limit(request))]
     return Asked(asked, b"".join(chunks))
+
+
+async def read_value(request: Request, cls: type[_Value]) -> _Value:
+    """Return the value that the body is, as JSON.
+
+    Raises: Rejection; ClientDisconnect if the client left before the body was whole.
+    """
+    body = b"".join([chunk async for chunk in _body(request, MAX_VALUE_BYTES)])
+    try:
+        fields = json.loads(body)
+    except ValueError as error:
+        raise reject(400, f"The body is no JSON: {error}.") from error
+    if not isinstance(fields, dict):
+        raise reject(422, f"The body is a JSON object with: {', '.join(cls.model_fields)}.")
+    return _validated(cls, fields, tuple(cls.model_fields))
 
 
 def _from_header(text: str | None) -> CaptionRequest:
@@ -135,13 +153,13 @@ def _from_header(text: str | None) -> CaptionRequest:
         raise reject(400, f"{REQUEST_HEADER} is no JSON: {error}.") from error
     if not isinstance(fields, dict):
         raise reject(422, f"{REQUEST_HEADER} is a JSON object with: {', '.join(_KNOWN)}.")
-    return _validated(fields, _KNOWN)
+    return _validated(CaptionRequest, fields, _KNOWN)
 
 
 async def _multipart(request: Request) -> Asked:
     parser = _InMemory(
         request.headers,
-        _body(request),
+        _body(request, _limit(request)),
         max_files=1,
         max_fields=_MAX_FIELDS,
         max_part_size=MAX_FIELDS_BYTES,
@@ -197,7 +215,7 @@ def _from_fields(fields: dict[str, str]) -> CaptionRequest:
     nested["prompt_options"] = tuple(_split(fields.get("prompt_options", "")))
     nested["prompt_variables"] = _variables(fields.get("prompt_variables", ""))
     nested["generation"] = {name: fields[name] for name in _GENERATION if fields.get(name)}
-    return _validated(nested, _FIELDS)
+    return _validated(CaptionRequest, nested, _FIELDS)
 
 
 def _variables(text: str) -> dict[str, Any]:
@@ -221,9 +239,9 @@ def _split(text: str) -> list[str]:
 _KNOWN = tuple(CaptionRequest.model_fields)
 
 
-def _validated(fields: dict[str, Any], known: tuple[str, ...]) -> CaptionRequest:
+def _validated(cls: type[_Value], fields: dict[str, Any], known: tuple[str, ...]) -> _Value:
     try:
-        return CaptionRequest.model_validate(fields)
+        return cls.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         name = ".".join(str(part) for part in first["loc"])
@@ -237,9 +255,8 @@ def _unknown_field(name: str, known: tuple[str, ...] = ("image", *_FIELDS)) -> R
     return reject(422, f"There is no field {name!r}. The fields: {', '.join(known)}.")
 
 
-async def _body(request: Request) -> AsyncGenerator[bytes]:
+async def _body(request: Request, limit: int) -> AsyncGenerator[bytes]:
     """Yield the body as it comes, refusing one that grows too long or stands still."""
-    limit = _limit(request)
     count = 0
     chunks = aiter(request.stream())
     while True:
@@ -266,7 +283,18 @@ def _media_type(request: Request) -> str:
 
 
 def _too_large(limit: int) -> Rejection:
+    if limit == MAX_VALUE_BYTES:
+        return reject(413, f"A body of JSON may have {limit // 1024} kB.")
     return reject(413, f"An image may have {limit / 1024**2:.0f} MB as it is sent.")
 
 
-__all__ = ["Asked", "ClientDisconnect", "Patience", "check", "key_of", "patience", "read"]
+__all__ = [
+    "Asked",
+    "ClientDisconnect",
+    "Patience",
+    "check",
+    "key_of",
+    "patience",
+    "read",
+    "read_value",
+]

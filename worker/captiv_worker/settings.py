@@ -15,6 +15,8 @@ from captiv import __version__
 TOKEN = "CAPTIV_WORKER_TOKEN"
 TOKEN_SHA256 = "CAPTIV_WORKER_TOKEN_SHA256"
 
+DTYPES = ("auto", "float32", "float16", "bfloat16")
+
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -40,6 +42,11 @@ class Settings:
     batch_file: Path | None = None
     log_level: str = "info"
     stdin_token: bool = False
+    guard_folder: Path | None = None
+    """None where no guard watches."""
+    restarts: int = 0
+    killed: bool = False
+    unloaded: bool = False
 
 
 class Wrong(Exception):
@@ -74,9 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument("--variant", help="variant of the family")
     model.add_argument("--source", help="take the weights from this directory or hub id instead")
     model.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-    model.add_argument(
-        "--dtype", choices=("auto", "float32", "float16", "bfloat16"), default="auto"
-    )
+    model.add_argument("--dtype", choices=DTYPES, default="auto")
     model.add_argument("--max-batch", type=_count, default=None, metavar="N|auto")
     model.add_argument("--permits", type=_count, default=None, metavar="N|auto")
     model.add_argument("--engine", metavar="MODULE:ATTRIBUTE", help="an engine of your own")
@@ -95,6 +100,15 @@ def _parser() -> argparse.ArgumentParser:
     server.add_argument(
         "--log-level", choices=("debug", "info", "warning", "error"), default="info"
     )
+    guard = parser.add_argument_group("set by the guard (python -m captiv_worker.guard)")
+    guard.add_argument(
+        "--guard-folder",
+        type=Path,
+        help="what both share; the worker ends when its standard input closes",
+    )
+    guard.add_argument("--restarts", type=int, default=0, help="since the last caption")
+    guard.add_argument("--killed", action="store_true", help="the last life ended by SIGKILL")
+    guard.add_argument("--unloaded", action="store_true", help="load no model: the pod has to end")
     return parser
 
 

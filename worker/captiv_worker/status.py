@@ -1,27 +1,46 @@
 """What the worker tells anyone who asks how it is: loading, ready, or failed.
 
-`loading` becomes `ready` or `failed`, once; both are final. The device's thread writes, the event
-loop reads: each write replaces one immutable value.
+`loading` becomes `ready` or `failed`, and either becomes `loading` when another model is asked
+for. The event loop writes while no image is in the worker and none is loading, the device's thread
+otherwise; anybody reads: each write replaces one immutable value.
 """
 
 from captiv import __version__
 from captiv.errors import CaptivError, ModelError, WorkerNotReady
-from captiv.wire import Health, Loading
+from captiv.wire import GUARD_REFUSED, Health, Loading
 from captiv_worker.engines.spec import Loaded
+
+_REFUSED = (
+    "This pod could not end itself, and has dropped its model: the next start of captiv, or "
+    "`captiv runpod sweep`, ends it."
+)
 
 
 class Status:
     """The worker's health, as `GET /health` tells it."""
 
-    def __init__(self, *, worker: str, boot_id: str) -> None:
+    def __init__(self, *, worker: str, boot_id: str, restarts: int = 0) -> None:
         self.health = Health(
             status="loading",
             worker=worker,
             boot_id=boot_id,
             version=__version__,
             loading=Loading(phase="starting"),
+            restarts=restarts,
         )
-        self._error: CaptivError | None = None
+
+    def loading(self) -> None:
+        """Say that a model is on its way, in the place of whatever was there."""
+        self._update(
+            status="loading",
+            loading=Loading(phase="starting"),
+            model=None,
+            variant=None,
+            device=None,
+            dtype=None,
+            code=None,
+            reason=None,
+        )
 
     def phase(
         self, name: str, done_bytes: int | None = None, total_bytes: int | None = None
@@ -45,11 +64,19 @@ class Status:
             permits=permits,
         )
 
+    def captioned(self) -> None:
+        """Say that this life has got somewhere."""
+        if self.health.restarts:
+            self._update(restarts=0)
+
     def fail(self, error: CaptivError) -> None:
         """Say why no caption can be had, and what to do."""
-        self._error = error
         reason = error.message if error.hint is None else f"{error.message} {error.hint}"
         self._update(status="failed", loading=None, code=error.code, reason=reason)
+
+    def refused(self) -> None:
+        """Say that the pod has to be ended by somebody else."""
+        self._update(status="failed", loading=None, code=GUARD_REFUSED, reason=_REFUSED)
 
     def require_ready(self) -> None:
         """Raise what keeps this worker from captioning, if anything does."""

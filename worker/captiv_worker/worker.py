@@ -6,25 +6,19 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from PIL import Image
+from pydantic import ValidationError
 
 from captiv.catalog import Family, Variant, build_prompt
-from captiv.errors import CaptivError, EngineFailed, ModelError, UsageError, WorkerMismatch
-from captiv.wire import CaptionRequest
+from captiv.errors import EngineFailed, UsageError, WorkerMismatch, WorkerNotReady
+from captiv.wire import CaptionRequest, GuardLimits, ModelChange
 from captiv_worker.batch_file import BatchFile
 from captiv_worker.batcher import Permits, default_permits
-from captiv_worker.engines import (
-    DeviceLost,
-    Engine,
-    EngineItem,
-    EngineSpec,
-    Failure,
-    OutOfMemory,
-    build_engine,
-)
-from captiv_worker.models import custom, resolve
+from captiv_worker.engines import Engine
+from captiv_worker.guard.folder import GuardFolder, Sign
+from captiv_worker.loader import Loader
 from captiv_worker.pipeline import Ask, Pipeline
-from captiv_worker.settings import Settings
+from captiv_worker.problems import busy, reject
+from captiv_worker.settings import Settings, Wrong
 from captiv_worker.status import Status
 from captiv_worker.work import WorkStore
 
@@ -32,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """One model, loaded once, behind HTTP."""
+    """One model behind HTTP, and another one when somebody asks for it."""
 
     def __init__(
         self,
@@ -43,15 +37,26 @@ class Worker:
     ) -> None:
         self.settings = settings
         self.boot_id = secrets.token_hex(8)
-        self.status = Status(worker=settings.name, boot_id=self.boot_id)
+        self.status = Status(worker=settings.name, boot_id=self.boot_id, restarts=settings.restarts)
         self.store = WorkStore(clock)
         self.batch_file = BatchFile(settings.batch_file)
         self.suspects = self.batch_file.take_suspects()
-        self.pipeline = Pipeline(self.store, self.batch_file, boot_id=self.boot_id, died=self._lost)
+        self.pipeline = Pipeline(
+            self.store,
+            self.batch_file,
+            boot_id=self.boot_id,
+            captioned=self._captioned,
+            died=self._lost,
+        )
         self._died = died
-        self.source: str | None = None
-        self._family: Family | None = None
-        self._variant: Variant | None = None
+        self._gone = False
+        self._folder = GuardFolder(settings.guard_folder) if settings.guard_folder else None
+        self._loader = Loader(settings, self.status, _kept(self._folder))
+
+    @property
+    def source(self) -> str | None:
+        """Where the weights come from, once that is known."""
+        return self._loader.source
 
     @property
     def permits(self) -> Permits:
@@ -62,7 +67,53 @@ class Worker:
     async def running(self) -> AsyncIterator[None]:
         """Load the model and caption while the context is open."""
         async with self.pipeline.running(self._load):
+            if self.settings.unloaded:
+                self.status.refused()
+            else:
+                self.pipeline.want_load()
             yield
+
+    def spoken(self) -> None:
+        """Tell the guard that somebody with the token is there."""
+        if self._folder is not None:
+            self._folder.give(Sign.ALIVE)
+
+    def change(self, change: ModelChange) -> bool:
+        """Load another model; return False if that model is loaded already.
+
+        Raises:
+            Rejection: captions are in flight, another model is being loaded, or there is no such.
+            CaptivError: the catalog says that this cannot be.
+        """
+        try:
+            self._loader.check(change)
+        except Wrong as error:
+            raise reject(422, str(error)) from error
+        status = self.status.health.status
+        if status != "failed" and self._loader.has(change):
+            return status == "loading"
+        if self.permits.taken:
+            raise busy(f"{self.permits.taken} images are in flight: ask again when they are done.")
+        if status == "loading":
+            raise busy(f"Another model is being loaded: {self._loader.wanted.model}.")
+        if self._gone:
+            raise WorkerNotReady("The worker lost its device and is ending.")
+        _log.info("model_wanted model=%s variant=%s", change.model, change.variant)
+        self.status.loading()
+        self._loader.want(change)
+        self.pipeline.want_load()
+        return True
+
+    def renew(self, limits: GuardLimits) -> None:
+        """Hand the limits to the guard. Blocks.
+
+        Raises:
+            Rejection: this worker has no guard.
+        """
+        if self._folder is None:
+            raise reject(404, "This worker has no guard.", code="not_found")
+        self._folder.write_limits(limits.idle_s, limits.deadline)
+        _log.info("limits_renewed idle_s=%g deadline=%s", limits.idle_s, limits.deadline)
 
     def ask(self, request: CaptionRequest) -> Ask:
         """Return what this request asks the engine.
@@ -74,7 +125,7 @@ class Worker:
             WorkerMismatch: it names another model or variant.
             UsageError: the family has no such mode or option, or takes no prompt.
         """
-        family, variant = self._family, self._variant
+        family, variant = self._loader.family, self._loader.variant
         assert family is not None, "the worker is not ready"
         assert variant is not None, "the worker is not ready"
         self._check_model(request, family, variant)
@@ -92,87 +143,60 @@ class Worker:
             asked = " ".join(filter(None, (request.model, request.variant)))
             raise WorkerMismatch(
                 f"This worker serves {family.name} ({variant.name}), not {asked}.",
-                hint="Start a worker for that model, or leave model and variant out.",
+                hint="Load that model (PUT /api/model), or leave model and variant out.",
             )
 
-    def _lost(self) -> None:
-        """Say that the device is gone, and have the process ended."""
-        self.status.fail(EngineFailed("The worker lost its device and is ending."))
-        self._died()
-
     def _load(self) -> tuple[Engine, int] | None:
-        """Bring the engine to its first caption; on the device's thread, where it stays."""
-        start_s = time.perf_counter()
-        try:
-            engine = build_engine(self._spec())
-            loaded = engine.load(self.status.phase)
-            self.status.phase("warming")
-            self._warm(engine)
-        except CaptivError as error:
-            _log.error("load_failed code=%s reason=%r", error.code, error.message)
-            self.status.fail(error)
+        """Load the model that is wanted, and let captions be asked for; on the device's thread."""
+        self._keep()
+        found = self._loader.load()
+        if found is None:
             return None
-        except Exception as error:
-            _log.exception("load_failed")
-            kind = type(error).__name__
-            self.status.fail(ModelError(f"The engine failed to load ({kind}); the log says why."))
-            return None
+        engine, loaded = found
         permits = self.settings.permits or default_permits(loaded.max_batch)
-        self.pipeline.permits.total = permits
+        self.permits.total = permits
         self.status.ready(loaded, permits)
+        if self._folder is not None:
+            self._folder.give(Sign.READY)
         _log.info(
-            "ready model=%s variant=%s device=%s dtype=%s max_batch=%d permits=%d load_s=%.1f",
+            "ready model=%s variant=%s device=%s dtype=%s max_batch=%d permits=%d",
             self.status.health.model,
             self.status.health.variant,
             loaded.device,
             loaded.dtype,
             loaded.max_batch,
             permits,
-            time.perf_counter() - start_s,
         )
         return engine, loaded.max_batch
 
-    def _spec(self) -> EngineSpec:
-        settings = self.settings
-        kind, path = settings.engine, ""
-        if kind is None:
-            self.status.phase("resolving")
-            resolved = resolve(settings.model, settings.variant, settings.source, self.status.phase)
-            self._serves(resolved.choice.family, resolved.choice.variant, resolved.source)
-            kind, path = resolved.choice.family.engine, str(resolved.path)
-        else:
-            self._serves(*custom(settings.model, settings.variant), kind)
-        health = self.status.health
-        return EngineSpec(
-            kind=kind,
-            model=health.model or "",
-            variant=health.variant or "",
-            path=path,
-            device=settings.device,
-            dtype=settings.dtype,
-            max_batch=settings.max_batch,
-            options=settings.engine_options,
-        )
-
-    def _serves(self, family: Family, variant: Variant, source: str) -> None:
-        self._family, self._variant, self.source = family, variant, source
-        self.status.serves(family.name, variant.name)
-
-    def _warm(self, engine: Engine) -> None:
-        """Caption one grey image, so that the first real one is quick and a broken engine shows."""
-        assert self._family is not None, "the family is known before its engine"
-        size = (self._family.image.size_px,) * 2
-        generation = self._family.generation.model_copy(update={"max_new_tokens": 4})
-        item = EngineItem(Image.new("RGB", size, (128, 128, 128)), None, generation)
+    def _keep(self) -> None:
+        """Have the next life of this worker load the same model."""
+        if self._folder is None:
+            return
         try:
-            outcome = engine.caption([item])[0]
-        except (OutOfMemory, DeviceLost) as error:
-            raise ModelError(
-                f"The model does not run on this device: {error}.",
-                hint="Use a smaller variant, another --dtype, or --device cpu.",
-            ) from error
-        if isinstance(outcome, Failure):
-            raise ModelError(f"The engine failed on a plain grey image: {outcome.message}")
+            self._folder.write_model(self._loader.wanted.model_dump())
+        except OSError as error:
+            _log.warning("model_not_kept error=%s", error.strerror)
+
+    def _captioned(self) -> None:
+        self.status.captioned()
+        if self._folder is not None:
+            self._folder.give(Sign.CAPTIONED)
+
+    def _lost(self) -> None:
+        """Say that the device is gone, and have the process ended."""
+        self._gone = True
+        self.status.fail(EngineFailed("The worker lost its device and is ending."))
+        self._died()
+
+
+def _kept(folder: GuardFolder | None) -> ModelChange | None:
+    """Return the model that an earlier life was asked for, if this one has the same guard."""
+    kept = folder.model() if folder is not None else {}
+    try:
+        return ModelChange.model_validate(kept) if kept else None
+    except ValidationError:
+        return None
 
 
 def _prompt(family: Family, request: CaptionRequest) -> str | None:

@@ -2,6 +2,7 @@
 
 from captiv.errors import ModelError
 from captiv_worker.engines.custom import CustomEngine
+from captiv_worker.engines.memory import release_memory
 from captiv_worker.engines.prefix import PrefixEngine
 from captiv_worker.engines.spec import (
     Answer,
@@ -28,6 +29,7 @@ __all__ = [
     "Outcome",
     "Progress",
     "build_engine",
+    "release_memory",
 ]
 
 

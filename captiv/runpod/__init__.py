@@ -1,0 +1,43 @@
+"""RunPod's REST API v2: the only room that knows it."""
+
+from captiv.runpod.api import RunpodApi
+from captiv.runpod.values import (
+    Action,
+    Balance,
+    BillingRecord,
+    Cloud,
+    CreatePod,
+    GpuOffer,
+    GpuRequest,
+    GpuType,
+    LogLine,
+    LogSource,
+    Pod,
+    PodGpu,
+    PodStatus,
+    Port,
+    Runtime,
+    Stock,
+    Use,
+)
+
+__all__ = [
+    "Action",
+    "Balance",
+    "BillingRecord",
+    "Cloud",
+    "CreatePod",
+    "GpuOffer",
+    "GpuRequest",
+    "GpuType",
+    "LogLine",
+    "LogSource",
+    "Pod",
+    "PodGpu",
+    "PodStatus",
+    "Port",
+    "RunpodApi",
+    "Runtime",
+    "Stock",
+    "Use",
+]

@@ -1,0 +1,201 @@
+"""The ledger of pods: what was asked of the provider, what came of it, and which run used which.
+
+The intent is committed before the provider is asked, and the pod's id the moment it arrives, so
+that at any crash a pod that bills is here: by its id, or by a name to look for in the provider's
+list. Rows are never deleted, and outlive their runs: they say what was paid.
+
+Every transition is fenced by the state, and returns whether the row is now as it was asked to be:
+said twice it changes nothing, and too late it is refused. A pod that was ended gets no id and no
+user any more; whoever is told so by `arrived` ends the pod itself.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import fields
+from sqlite3 import Connection
+from typing import Any
+
+from captiv.core.cost import Share
+from captiv.core.fleet import Cloud, Listed, Orphan, PodRow, PodRowId, sweepable
+from captiv.core.jobs import RunId
+from captiv.errors import StoreError
+from captiv.store import runs
+
+_COLUMNS = tuple(field.name for field in fields(PodRow) if field.name != "users")
+_SELECT = (
+    f"SELECT {', '.join(_COLUMNS)},"
+    " (SELECT json_group_array(run_id) FROM pod_uses WHERE pod_row=pods.id AND to_ms IS NULL)"
+    " FROM pods"
+)
+
+
+def intend(
+    conn: Connection,
+    name: str,
+    *,
+    run_id: RunId | None,
+    gpu: str,
+    cloud: Cloud,
+    price_micro: int,
+    version: str,
+    deadline_ms: int | None,
+    now_ms: int,
+    lingers: bool = False,
+) -> PodRowId:
+    """Record that the provider is about to be asked for this pod; to be committed before it is.
+
+    The name is one that is used only once (`captiv.core.fleet.pod_name`), `run_id` None if a person
+    makes the pod by hand, the price in micro-dollars an hour as offered, `version` that of the
+    worker it will run. Its guard ends it at `deadline_ms` in any case; one that `lingers` is left
+    to it when its run ends.
+
+    Raises:
+        StoreError: the name was used before.
+    """
+    made_by = "hand" if run_id is None else "run"
+    conn.execute(
+        "INSERT INTO pods (name, made_by, run_id, lingers, gpu, cloud, price_micro, version,"
+        " deadline_ms, intended_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (name) DO NOTHING",
+        (name, made_by, run_id, lingers, gpu, cloud, price_micro, version, deadline_ms, now_ms),
+    )
+    row = conn.execute(
+        "SELECT id FROM pods WHERE name=? AND state='intended' AND run_id IS ? AND intended_ms=?",
+        (name, run_id, now_ms),
+    ).fetchone()
+    if row is None:
+        raise StoreError(f"A pod was asked for under the name {name} before.")
+    return PodRowId(row[0])
+
+
+def arrived(
+    conn: Connection, name: str, pod_id: str, price_micro: int, created_ms: int, url: str
+) -> bool:
+    """Record that the provider made the pod, when its bill began and its price as answered.
+
+    False if the pod was ended in the meantime, or came under another id: then it must not live.
+    """
+    conn.execute(
+        "UPDATE pods SET state='live', pod_id=?, price_micro=?, created_ms=?, url=?"
+        " WHERE name=? AND state='intended'",
+        (pod_id, price_micro, created_ms, url, name),
+    )
+    live = conn.execute(
+        "SELECT 1 FROM pods WHERE name=? AND state='live' AND pod_id=?", (name, pod_id)
+    )
+    return live.fetchone() is not None
+
+
+def ended(conn: Connection, row_id: PodRowId, now_ms: int, reason: str) -> bool:
+    """Record that the pod is gone, or never came, and close its uses; tell whether that is new."""
+    cursor = conn.execute(
+        "UPDATE pods SET state='ended', ended_ms=?, end_reason=? WHERE id=? AND state<>'ended'",
+        (now_ms, reason, row_id),
+    )
+    conn.execute(
+        "UPDATE pod_uses SET to_ms=max(from_ms, ?) WHERE pod_row=? AND to_ms IS NULL",
+        (now_ms, row_id),
+    )
+    return cursor.rowcount == 1
+
+
+def begin_use(conn: Connection, row_id: PodRowId, run_id: RunId, from_ms: int) -> bool:
+    """Record that the run pays for the pod from then on; False if the pod is not live.
+
+    A pod must not be spoken to for a run before this said True: until then a sweep may end it.
+    """
+    conn.execute(
+        "INSERT INTO pod_uses (pod_row, run_id, from_ms)"
+        " SELECT id, ?, ? FROM pods WHERE id=? AND state='live'"
+        " ON CONFLICT (pod_row, run_id) WHERE to_ms IS NULL DO NOTHING",
+        (run_id, from_ms, row_id),
+    )
+    used = conn.execute(
+        "SELECT 1 FROM pod_uses WHERE pod_row=? AND run_id=? AND to_ms IS NULL", (row_id, run_id)
+    )
+    return used.fetchone() is not None
+
+
+def end_use(conn: Connection, row_id: PodRowId, run_id: RunId, now_ms: int) -> bool:
+    """Record that the run no longer pays for the pod; return whether it did until now."""
+    cursor = conn.execute(
+        "UPDATE pod_uses SET to_ms=max(from_ms, ?) WHERE pod_row=? AND run_id=? AND to_ms IS NULL",
+        (now_ms, row_id, run_id),
+    )
+    return cursor.rowcount == 1
+
+
+def condemn(
+    conn: Connection,
+    installation: str,
+    listed: Iterable[Listed],
+    wanted_since_ms: int,
+    now_ms: int,
+) -> list[Orphan]:
+    """End in the ledger, and return, the listed pods that nobody needs; the caller ends them truly.
+
+    What is live is read in the same transaction, so that no run begins to use a pod in between:
+    see `sweepable`, and `begin_use`, which refuses them from now on. A pod that then cannot be
+    ended is found again by the next sweep, for it is ended here and still listed there.
+    """
+    found = list(listed)
+    live = {run.id for run in runs.wanted(conn, wanted_since_ms)}
+    rows = [row for pod in found for row in _matching(conn, pod)]
+    orphans = sweepable(installation, found, rows, live, now_ms)
+    for orphan in orphans:
+        if orphan.row_id is not None:
+            ended(conn, orphan.row_id, now_ms, f"swept: {orphan.reason}")
+    return orphans
+
+
+def find(conn: Connection, pod_id_or_name: str) -> PodRow | None:
+    """Return the pod with that id, else the one with that name, or None."""
+    for column in ("pod_id", "name"):
+        found = _rows(conn, f"{column}=?", (pod_id_or_name,))
+        if found:
+            return found[0]
+    return None
+
+
+def live(conn: Connection) -> list[PodRow]:
+    """Return the pods that bill as far as the ledger knows, the oldest first."""
+    return _rows(conn, "state='live' ORDER BY id")
+
+
+def unsettled(conn: Connection) -> list[PodRow]:
+    """Return the pods that were asked for and whose answer is not known, the oldest first."""
+    return _rows(conn, "state='intended' ORDER BY id")
+
+
+def of_run(conn: Connection, run_id: RunId) -> list[PodRow]:
+    """Return the pods that the run rented or used, the oldest first."""
+    return _rows(
+        conn,
+        "id IN (SELECT id FROM pods WHERE run_id=?1 UNION SELECT pod_row FROM pod_uses"
+        " WHERE run_id=?1) ORDER BY id",
+        (run_id,),
+    )
+
+
+def share(conn: Connection, run_id: RunId, now_ms: int) -> list[Share]:
+    """Return the times that the run pays for, the oldest first; open ones last until now."""
+    rows = conn.execute(
+        "SELECT price_micro, from_ms, max(from_ms, ifnull(to_ms, ?)) FROM pod_uses"
+        " JOIN pods ON pods.id=pod_row WHERE pod_uses.run_id=? ORDER BY pod_uses.id",
+        (now_ms, run_id),
+    )
+    return [Share(*row) for row in rows]
+
+
+def _matching(conn: Connection, pod: Listed) -> list[PodRow]:
+    return _rows(conn, "pod_id=?", (pod.pod_id,)) or _rows(conn, "name=?", (pod.name,))
+
+
+def _rows(conn: Connection, where: str, values: tuple[object, ...] = ()) -> list[PodRow]:
+    return [_row(row) for row in conn.execute(f"{_SELECT} WHERE {where}", values)]
+
+
+def _row(row: tuple[Any, ...]) -> PodRow:
+    columns = dict(zip(_COLUMNS, row, strict=False))
+    columns["lingers"] = bool(columns["lingers"])
+    return PodRow(**columns, users=frozenset(json.loads(row[-1])))

@@ -1,0 +1,57 @@
+"""How the simulated cloud behaves when nothing goes wrong: times, prices, limits, what pods run."""
+
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+GUARDED = ("python", "-m", "captiv_worker.guard", "--host", "0.0.0.0", "--port", "8000")
+"""The entrypoint of captiv's worker image."""
+
+
+def _key() -> str:
+    return f"rpa_{secrets.token_hex(20).upper()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """What may be set when a cloud is started."""
+
+    account_key: str = field(default_factory=_key)
+    balance: Decimal = Decimal(100)
+    """Dollars at the start; a pod needs an hour's worth to be created."""
+    provisioning_s: float = 0.02
+    pulling_s: float = 0.05
+    restart_s: float = 0.3
+    """How long a container that exited is down before the host starts it again."""
+    stop_grace_s: float = 1.0
+    """Between SIGTERM and SIGKILL when a pod is stopped or restarted; terminate does not wait."""
+    running_at_once: bool = True
+    """Status RUNNING from creation, with `runtime` null, as RunPod was seen to answer; otherwise
+    PROVISIONING, STARTING and RUNNING as its contract says."""
+    shows_terminated: bool = False
+    """GET of a terminated pod answers TERMINATED, not 404; which RunPod does is not known."""
+    exec_form: bool = True
+    """Create takes `entrypoint`, `cmd` and `gpu.min…`, as it did soon after the published contract;
+    otherwise they are unknown fields."""
+    page_size: int | None = None
+    billing_lag_s: float = 0.0
+    quota_per_minute: int | None = None
+    """Calls a minute, then 429; None counts and never refuses."""
+    proxy_limit_s: float = 100.0
+    """How long the proxy waits for a pod to answer, or to go on answering, before its 524."""
+    rtt_s: float = 0.0
+    up_mbit: float | None = None
+    down_mbit: float | None = None
+    entrypoint: tuple[str, ...] = GUARDED
+    worker_args: tuple[str, ...] = ()
+    """More arguments of the worker image's entrypoint, as if built into the image."""
+    python: str = sys.executable
+    """Its folder comes first on a pod's PATH."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """What every image sets."""
+    templates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Settings of create by template id."""
+    seed: int = 0

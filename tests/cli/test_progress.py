@@ -1,0 +1,115 @@
+"""What a person reads of a run, and what a program does."""
+
+import io
+import json
+from dataclasses import replace
+
+from rich.console import Console
+
+from captiv.cli.progress import Display, Verbosity, printable
+from captiv.core.jobs import Counts, Run, RunId, RunState
+from captiv.core.spec import Captioning, RunSpec, Selection
+
+SPEC = RunSpec(
+    selection=Selection(roots=("/x",)), captioning=Captioning(model="m", variant="v", source="s")
+)
+RUN = Run(RunId(7), RunState.ACTIVE, SPEC, "f", 0, True, 0, None, Counts())
+
+
+class Screen:
+    """A display, and everything that it has shown."""
+
+    def __init__(self, verbosity: Verbosity = "normal", *, as_json: bool = False) -> None:
+        self.err, self.out = io.StringIO(), io.StringIO()
+        console = Console(file=self.err, soft_wrap=True, highlight=False)
+        self.display = Display(verbosity=verbosity, as_json=as_json, err=console, out=self.out)
+
+    def ended(self, exit_code: int = 0, **counts: int) -> str:
+        run = replace(RUN, counts=Counts(**counts))
+        self.display.summary(run, where="this machine", exit_code=exit_code, error=None)
+        return self.err.getvalue()
+
+
+def test_the_end_accounts_for_every_image() -> None:
+    screen = Screen()
+    screen.display.captioned("/x/a.png", "a dog")
+    screen.display.kept("/x/k.png")
+    screen.display.failed("/x/f.png", "image_unreadable", "It is empty.")
+    screen.display.unwritten("/x/u.png", "the disk is full")
+
+    said = screen.ended(1, done=4, kept=1, failed=1, captioned=1, skipped=5, pending=2)
+
+    for part in (
+        "1 captioned, 2 captioned before, 5 skipped",
+        "1 kept, 1 failed, 1 not written, 2 still to do",
+        "/x/k.png",
+        "failed, image_unreadable (1):",
+        "/x/f.png: It is empty.",
+        "/x/u.png: the disk is full",
+        "captiv queue retry",
+    ):
+        assert part in said
+
+
+def test_an_image_that_is_told_of_twice_is_named_once() -> None:
+    screen, json_screen = Screen(), Screen(as_json=True)
+    for display in (screen.display, json_screen.display):
+        for _ in range(2):
+            display.failed("/x/f.png", "image_unreadable", "It is empty.")
+            display.kept("/x/k.png")
+
+    said = screen.ended(1, failed=1, done=1, kept=1)
+
+    assert said.count("/x/f.png") == said.count("/x/k.png") == 1
+    assert len(json_screen.out.getvalue().splitlines()) == 2
+
+
+def test_an_image_that_another_process_retried_has_not_failed_in_the_end() -> None:
+    screen = Screen()
+    screen.display.failed("/x/f.png", "image_unreadable", "It is empty.")
+    screen.display.captioned("/x/f.png", "a dog")
+
+    assert "/x/f.png" not in screen.ended(done=1)
+
+
+def test_long_lists_are_cut_and_say_where_the_rest_is() -> None:
+    screen = Screen()
+    for n in range(25):
+        screen.display.failed(f"/x/{n:02d}.png", "image_unreadable", "It is empty.")
+
+    said = screen.ended(1, failed=25)
+
+    assert said.count("It is empty.") == 20
+    assert "and 5 more: captiv queue list" in said
+
+
+def test_quiet_says_only_what_went_wrong() -> None:
+    screen = Screen("quiet")
+    screen.display.captioned("/x/a.png", "a dog")
+    assert screen.ended(done=1) == ""
+    screen.display.failed("/x/f.png", "image_unreadable", "It is empty.")
+    assert "/x/f.png" in screen.ended(1, failed=1)
+
+
+def test_json_is_one_object_a_line_whatever_the_name() -> None:
+    screen = Screen(as_json=True)
+    screen.display.captioned("/x/new\nline \udce9.png", "a dog")
+    screen.ended(done=1)
+
+    image, end = [json.loads(line) for line in screen.out.getvalue().splitlines()]
+
+    assert image == {
+        "path": "/x/new\nline \udce9.png",
+        "status": "captioned",
+        "caption": "a dog",
+    }
+    assert (end["status"], end["captioned"], end["exit_code"]) == ("ended", 1, 0)
+
+
+def test_a_name_cannot_write_on_the_terminal() -> None:
+    screen = Screen("verbose")
+    screen.display.captioned("/x/\x1b[2J.png", "a\ndog")
+    screen.display.failed("/x/\x1b[2J.png", "code", "reason")
+
+    assert "\x1b" not in screen.err.getvalue()
+    assert printable("é🦊\u202e\udce9") == "é🦊\\u202e\\udce9"

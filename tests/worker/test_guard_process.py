@@ -1,0 +1,376 @@
+"""The real guard over the real worker, and a small server in the place of RunPod's API."""
+
+import ctypes
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from captiv_worker.auth import digest
+from captiv_worker.settings import TOKEN_SHA256
+
+from .conftest import AUTH, DEADLINE_S, SCRIPTED, TOKEN, Hold, environment, picture, until
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(signal, "sigtimedwait"), reason="a guard runs in a Linux container"
+)
+
+KEY = "rpa_the_key_of_this_pod"
+POD = "pod7"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request that the API got."""
+
+    at: float
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: str
+
+
+@dataclass
+class Api:
+    """RunPod's API, as far as a guard goes: it answers `statuses` in turn, the last for ever."""
+
+    server: ThreadingHTTPServer
+    statuses: list[int] = field(default_factory=lambda: [204])
+    calls: list[Call] = field(default_factory=list)
+    thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def up(self) -> None:
+        self.server.server_activate()
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
+        self.thread.start()
+
+    def close(self) -> None:
+        if self.thread is not None:
+            self.server.shutdown()
+            self.thread.join(DEADLINE_S)
+        self.server.server_close()
+
+    def count(self, method: str) -> int:
+        return sum(call.method == method for call in self.calls)
+
+    def answer(self, call: Call) -> int:
+        self.calls.append(call)
+        return self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    """Hold the API's port; nothing listens there before `up`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            call = Call(time.time(), self.command, self.path, headers, body)
+            self.send_response(simulated.answer(call))
+            self.send_header("Location", "http://127.0.0.1:9/elsewhere")
+            self.end_headers()
+
+        do_POST = do_DELETE = do_GET = _answer
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
+    server.server_bind()
+    simulated = Api(server)
+    yield simulated
+    simulated.close()
+
+
+@dataclass
+class Pod:
+    """A guard with its worker; each life of the worker says where it listens."""
+
+    process: subprocess.Popen[str]
+    log: Path
+    lives: list[str] = field(default_factory=list)
+
+    def listen(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lives.append(json.loads(line)["url"])
+
+    def ask(self, method: str, path: str, *, token: bool = True, **given: Any) -> httpx2.Response:
+        headers = (AUTH if token else {}) | given.pop("headers", {})
+        url = self.lives[-1] + path
+        return httpx2.request(method, url, headers=headers, timeout=DEADLINE_S, **given)
+
+    def post(self, colour: str, key: str, *, wait: int = 0) -> httpx2.Response:
+        headers = {"Idempotency-Key": key, "Prefer": f"wait={wait}", "Content-Type": "image/png"}
+        return self.ask("POST", "/api/caption", content=picture(colour), headers=headers)
+
+    def health(self) -> dict[str, Any]:
+        """Return what anybody is told; nothing while no worker answers."""
+        with suppress(httpx2.HTTPError):
+            return dict(self.ask("GET", "/health", token=False).json())
+        return {}
+
+    def lived(self, lives: int = 1, *, status: str = "ready") -> "Pod":
+        """Wait for this life of the worker to be as it should."""
+        until(lambda: len(self.lives) >= lives and self.health().get("status") == status)
+        return self
+
+    @property
+    def worker(self) -> int:
+        return int(re.findall(r"worker_started pid=(\d+)", self.log.read_text())[-1])
+
+
+Guarding = Callable[..., Pod]
+
+
+@pytest.fixture
+def guarding(api: Api, tmp_path: Path) -> Iterator[Guarding]:
+    with ExitStack() as stack:
+
+        def start(
+            *arguments: str,
+            idle_s: float = 60,
+            startup_s: float = 60,
+            deadline: float | None = None,
+            script: dict[str, Any] | None = None,
+            engine: str = SCRIPTED,
+            subreaper: bool = False,
+            **env: str,
+        ) -> Pod:
+            log = tmp_path / f"log-{time.monotonic_ns()}"
+            line = [sys.executable, "-m", "captiv_worker.guard"]
+            line += ["--engine", engine, "--engine-options", json.dumps(script or {}), *arguments]
+            given = {
+                TOKEN_SHA256: digest(TOKEN).hex(),
+                "CAPTIV_GUARD_IDLE_S": str(idle_s),
+                "CAPTIV_GUARD_STARTUP_S": str(startup_s),
+                "CAPTIV_GUARD_RETRY_S": "0.3",
+                "CAPTIV_GUARD_DEADLINE": "" if deadline is None else str(deadline),
+                "CAPTIV_GUARD_FOLDER": str(tmp_path / "shared"),
+                "CAPTIV_RUNPOD_API_URL": api.url,
+                "RUNPOD_POD_ID": POD,
+                "RUNPOD_API_KEY": KEY,
+            }
+            with log.open("w") as errors:
+                process = subprocess.Popen(
+                    line,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    env=environment(**(given | env)),
+                    text=True,
+                    preexec_fn=_adopt_orphans if subreaper else None,
+                )
+            pod = Pod(process, log)
+            listener = threading.Thread(target=pod.listen, daemon=True)
+            listener.start()
+            stack.callback(_end, process, listener)
+            return pod
+
+        yield start
+
+
+def _end(process: subprocess.Popen[str], listener: threading.Thread) -> None:
+    process.kill()
+    process.wait(DEADLINE_S)
+    listener.join(DEADLINE_S)
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _adopt_orphans() -> None:
+    """Give this process the orphans below it, as process 1 of a container has them."""
+    set_child_subreaper = 36
+    ctypes.CDLL(None).prctl(set_child_subreaper, 1)
+
+
+def exists(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def proc(pid: int, name: str) -> str:
+    return Path(f"/proc/{pid}/{name}").read_bytes().replace(b"\0", b" ").decode()
+
+
+def test_an_idle_pod_ends_itself_and_its_guard_lives_until_it_is_told(
+    guarding: Guarding, api: Api
+) -> None:
+    api.up()
+    pod = guarding(idle_s=0.5).lived()
+    worker = pod.worker
+
+    assert KEY not in proc(worker, "environ") + proc(worker, "cmdline")
+    assert digest(TOKEN).hex() not in proc(worker, "cmdline") + proc(pod.process.pid, "cmdline")
+    assert KEY not in proc(pod.process.pid, "cmdline")
+    until(lambda: api.count("POST") >= 3 and api.count("DELETE") >= 3)
+    action, delete = api.calls[0], api.calls[1]
+    assert (action.method, action.path) == ("POST", f"/v2/pods/{POD}/action")
+    assert json.loads(action.body) == {"action": "terminate"}
+    assert (delete.method, delete.path) == ("DELETE", f"/v2/pods/{POD}")
+    for call in (action, delete):
+        assert call.headers["authorization"] == f"Bearer {KEY}"
+        assert call.headers["user-agent"].startswith("captiv-guard/")
+    assert pod.process.poll() is None
+    assert pod.health()["status"] == "ready"
+
+    pod.process.terminate()
+    assert pod.process.wait(DEADLINE_S) == 0
+    assert not exists(worker)
+    assert KEY not in pod.log.read_text()
+    assert "pod_due reason=idle" in pod.log.read_text()
+
+
+def test_only_requests_with_the_token_keep_a_pod_alive(guarding: Guarding, api: Api) -> None:
+    api.up()
+    pod = guarding(idle_s=1.6).lived()
+    end_s = time.monotonic() + 3.2
+
+    while time.monotonic() < end_s:
+        assert pod.ask("GET", "/api/models").status_code == 200
+        time.sleep(0.05)
+    assert api.calls == []
+
+    def ended() -> bool:
+        assert pod.health()["status"] == "ready"
+        pod.ask("GET", "/api/models", token=False)
+        pod.ask("GET", "/api/models", headers={"Authorization": "Bearer wrong"})
+        return bool(api.calls)
+
+    until(ended)
+    assert time.monotonic() - end_s < 10
+
+
+def test_a_deadline_is_the_same_for_a_guard_that_was_started_again(
+    guarding: Guarding, api: Api
+) -> None:
+    api.up()
+    deadline = time.time() + 3
+    first = guarding(deadline=deadline).lived()
+    worker = first.worker
+    first.process.kill()
+    until(lambda: not exists(worker) or proc(worker, "cmdline") == "")  # nobody reaps it here
+
+    guarding(deadline=deadline)
+    until(lambda: bool(api.calls))
+
+    assert deadline <= api.calls[0].at < deadline + 3
+
+
+def test_limits_are_renewed_by_who_has_the_token(guarding: Guarding, api: Api) -> None:
+    api.up()
+    pod = guarding(deadline=time.time() + 5).lived()
+    renewed = {"idle_s": 50, "deadline": time.time() + 60}
+
+    assert pod.ask("PUT", "/api/guard", json=renewed, token=False).status_code == 401
+    assert pod.ask("PUT", "/api/guard", json={"idle_s": 0}).status_code == 422
+    assert pod.ask("PUT", "/api/guard", json=renewed).json() == renewed
+    until(lambda: "limits_renewed idle_s=50 deadline=" in pod.log.read_text())
+    pod.ask("PUT", "/api/guard", json={"idle_s": 0.3, "deadline": None})
+    until(lambda: "pod_due reason=idle" in pod.log.read_text())
+    until(lambda: bool(api.calls))
+
+
+@pytest.mark.parametrize("env", [{}, {"RUNPOD_API_KEY": ""}])
+def test_a_refused_guard_unloads_and_says_so_and_goes_on(
+    guarding: Guarding, api: Api, env: dict[str, str]
+) -> None:
+    api.statuses = [403]
+    api.up()
+    pod = guarding(idle_s=0.4, **env).lived().lived(2, status="failed")
+
+    health = pod.health()
+    assert health["code"] == "guard_refused"
+    assert "captiv runpod sweep" in health["reason"]
+    assert health["restarts"] == 0
+    assert pod.post("red", "k1").json()["code"] == "model_unavailable"
+    until(lambda: len(re.findall("outcome=refused|end_refused", pod.log.read_text())) >= 3)
+
+    api.statuses = [204]
+    assert pod.ask("PUT", "/api/guard", json={"idle_s": 60}).status_code == 200
+    assert pod.ask("PUT", "/api/model", json={"model": "blip"}).status_code == 202
+    pod.lived(2)
+    assert pod.post("red", "k1", wait=30).status_code == 200
+    assert len(pod.lives) == 2
+
+
+def test_an_api_that_is_down_is_tried_until_it_is_up(guarding: Guarding, api: Api) -> None:
+    api.statuses = [302, 302, 503, 503, 204]
+    pod = guarding("--no-such-option", startup_s=0.5)  # a worker that never comes to life
+    until(lambda: pod.log.read_text().count("end_unanswered") >= 4)
+
+    api.up()
+
+    until(lambda: "outcome=gone" in pod.log.read_text())
+    assert [call.method for call in api.calls[:6]] == ["POST", "DELETE"] * 3
+    assert "pod_due reason=not_ready" in pod.log.read_text()
+    assert "outcome=failed action=302 delete=302" in pod.log.read_text()
+    assert pod.process.poll() is None
+
+
+def test_a_crashed_worker_comes_back_with_its_model_and_knows_its_suspects(
+    guarding: Guarding, hold: Hold
+) -> None:
+    pod = guarding(script={"exit_on": ["red"], **hold.script}).lived()
+    assert pod.ask("PUT", "/api/model", json={"model": "blip-base"}).status_code == 202
+    pod.lived()
+    with suppress(httpx2.HTTPError):
+        pod.post("red", "k1")
+
+    pod.lived(2)
+    crashed = pod.ask("GET", "/api/caption/k1").json()
+    assert (crashed["suspect"], crashed["killed"]) == (True, False)
+    assert pod.health()["restarts"] == 1
+    assert pod.health()["variant"] == "blip-base"
+    hold.release()
+    assert pod.post("blue", "k2", wait=30).status_code == 200
+    assert pod.health()["restarts"] == 0
+
+    hold.held.touch()
+    hold.started.unlink()
+    pod.post("green", "k3")
+    hold.wait()
+    os.kill(pod.worker, signal.SIGKILL)
+    pod.lived(3)
+    killed = pod.ask("GET", "/api/caption/k3").json()
+    assert (killed["suspect"], killed["killed"]) == (True, True)
+    other = pod.ask("GET", "/api/caption/k2").json()
+    assert (other["suspect"], other["killed"]) == (False, False)
+    assert pod.health()["restarts"] == 1
+
+
+def test_orphans_are_buried(guarding: Guarding, tmp_path: Path) -> None:
+    (tmp_path / "orphaning.py").write_text(
+        "import subprocess\n"
+        "class Engine:\n"
+        "    def __init__(self, note: str) -> None:\n"
+        "        line = f'sleep 0.2 & echo $! > {note}.part; mv {note}.part {note}'\n"
+        "        subprocess.run(['sh', '-c', line], check=True)\n"
+        "    def caption(self, images, prompt, generation):\n"
+        "        return ['a caption'] * len(images)\n"
+    )
+    note = tmp_path / "orphan"
+    roots = os.pathsep.join((str(tmp_path), environment()["PYTHONPATH"]))
+    pod = guarding(
+        engine="orphaning:Engine", script={"note": str(note)}, subreaper=True, PYTHONPATH=roots
+    )
+
+    until(note.exists)
+    orphan = int(note.read_text())
+    until(lambda: not exists(orphan))
+    assert pod.process.poll() is None

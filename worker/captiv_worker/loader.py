@@ -1,0 +1,148 @@
+"""From the model that is wanted to an engine that has captioned its first image."""
+
+import logging
+import time
+
+from PIL import Image
+
+from captiv.catalog import Family, Variant, default_family
+from captiv.errors import CaptivError, ModelError
+from captiv.wire import ModelChange
+from captiv_worker.engines import (
+    DeviceLost,
+    Engine,
+    EngineItem,
+    EngineSpec,
+    Failure,
+    Loaded,
+    OutOfMemory,
+    build_engine,
+)
+from captiv_worker.models import custom, named, resolve
+from captiv_worker.settings import DTYPES, Settings, Wrong
+from captiv_worker.status import Status
+
+_log = logging.getLogger(__name__)
+
+
+class Loader:
+    """Knows which model is wanted, and loads it; on the device's thread, where the engine stays."""
+
+    def __init__(self, settings: Settings, status: Status, wanted: ModelChange | None) -> None:
+        """Args: `wanted` goes before the model that the settings name."""
+        self._settings = settings
+        self._status = status
+        self.wanted = wanted or _of(settings)
+        self.family: Family | None = None
+        self.variant: Variant | None = None
+        self.source: str | None = None
+
+    def check(self, change: ModelChange) -> None:
+        """Refuse what can be known to be wrong before the model that is loaded is dropped.
+
+        Raises:
+            CaptivError: the catalog has no such variant, or the names contradict each other.
+            Wrong: there is no such dtype.
+        """
+        if change.dtype not in (None, *DTYPES):
+            raise Wrong(f"dtype is one of {', '.join(DTYPES)}, not {change.dtype!r}.")
+        if self._settings.engine is None:
+            named(change.model, change.variant, change.source)
+
+    def want(self, change: ModelChange) -> None:
+        """Load this one from now on."""
+        self.wanted = change
+        self.family = self.variant = self.source = None
+
+    def has(self, change: ModelChange) -> bool:
+        """Whether the model that is loaded, or being loaded, is what this change asks for."""
+        if change == self.wanted:
+            return True
+        dtypes = (None, "auto", self.wanted.dtype, self._status.health.dtype)
+        batches = (None, self.wanted.max_batch)
+        return self._is(change) and change.dtype in dtypes and change.max_batch in batches
+
+    def _is(self, change: ModelChange) -> bool:
+        if self.family is None or self.variant is None:
+            return False
+        names = (self.family.name, self.variant.name)
+        if self._settings.engine is not None:
+            family, variant = custom(change.model, change.variant)
+            return names == (family.name, variant.name)
+        choice = named(change.model, change.variant, change.source)
+        if choice is None:
+            return (change.source or change.model) == self.source
+        source = change.source or choice.variant.source
+        return (*names, self.source) == (choice.family.name, choice.variant.name, source)
+
+    def load(self) -> tuple[Engine, Loaded] | None:
+        """Return the warm engine, or None if it failed: the status says why."""
+        start_s = time.perf_counter()
+        try:
+            engine = build_engine(self._spec())
+            loaded = engine.load(self._status.phase)
+            self._status.phase("warming")
+            self._warm(engine)
+        except CaptivError as error:
+            _log.error("load_failed code=%s reason=%r", error.code, error.message)
+            self._status.fail(error)
+            return None
+        except Exception as error:
+            _log.exception("load_failed")
+            kind = type(error).__name__
+            self._status.fail(ModelError(f"The engine failed to load ({kind}); the log says why."))
+            return None
+        _log.info("loaded source=%s load_s=%.1f", self.source, time.perf_counter() - start_s)
+        return engine, loaded
+
+    def _spec(self) -> EngineSpec:
+        settings, wanted = self._settings, self.wanted
+        kind, path = settings.engine, ""
+        if kind is None:
+            self._status.phase("resolving")
+            resolved = resolve(wanted.model, wanted.variant, wanted.source, self._status.phase)
+            self._serves(resolved.choice.family, resolved.choice.variant, resolved.source)
+            kind, path = resolved.choice.family.engine, str(resolved.path)
+        else:
+            self._serves(*custom(wanted.model, wanted.variant), kind)
+        health = self._status.health
+        return EngineSpec(
+            kind=kind,
+            model=health.model or "",
+            variant=health.variant or "",
+            path=path,
+            device=settings.device,
+            dtype=wanted.dtype or "auto",
+            max_batch=wanted.max_batch,
+            options=settings.engine_options,
+        )
+
+    def _serves(self, family: Family, variant: Variant, source: str) -> None:
+        self.family, self.variant, self.source = family, variant, source
+        self._status.serves(family.name, variant.name)
+
+    def _warm(self, engine: Engine) -> None:
+        """Caption one grey image, so that the first real one is quick and a broken engine shows."""
+        assert self.family is not None, "the family is known before its engine"
+        size = (self.family.image.size_px,) * 2
+        generation = self.family.generation.model_copy(update={"max_new_tokens": 4})
+        item = EngineItem(Image.new("RGB", size, (128, 128, 128)), None, generation)
+        try:
+            outcome = engine.caption([item])[0]
+        except (OutOfMemory, DeviceLost) as error:
+            raise ModelError(
+                f"The model does not run on this device: {error}.",
+                hint="Use a smaller variant, another --dtype, or --device cpu.",
+            ) from error
+        if isinstance(outcome, Failure):
+            raise ModelError(f"The engine failed on a plain grey image: {outcome.message}")
+
+
+def _of(settings: Settings) -> ModelChange:
+    return ModelChange(
+        model=settings.model or default_family().name,
+        variant=settings.variant,
+        source=settings.source,
+        dtype=settings.dtype,
+        max_batch=settings.max_batch,
+    )
