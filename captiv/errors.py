@@ -21,6 +21,7 @@
     │   ├── EngineFailed          the engine broke on this batch
     │   ├── UnknownKey            it does not know the work it is asked for
     │   └── NoWorker              none could be had at all
+    ├── BudgetSpent             the run has cost what it may; the rest stays pending
     ├── ProviderError           the pod provider failed or refused
     │   ├── ProviderUnreachable   no answer, or its own failure
     │   ├── ProviderBusy          too many calls; come back after `retry_after_s`
@@ -232,6 +233,12 @@ class NoWorker(WorkerError):
 
     code = "no_worker"
     retry = False
+
+
+class BudgetSpent(CaptivError):
+    """The run has cost what it may cost; what is left stays pending."""
+
+    code = "budget_spent"
 
 
 class ProviderError(CaptivError):

@@ -7,29 +7,37 @@ with the run that it follows, and no other. The first signal drains, the second 
 
 import logging
 import os
+import secrets
 import signal
 import socket
 import time
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
 
 import anyio
 
 from captiv.catalog import ImagePolicy, family_named
+from captiv.core.cost import total
 from captiv.core.jobs import JobId, Run, RunId, RunState, SessionId
 from captiv.core.spec import Captioning, RunSpec
 from captiv.dispatch.commit import commit
 from captiv.dispatch.completions import Completions
-from captiv.dispatch.dispatcher import Dispatcher
+from captiv.dispatch.dispatcher import WANTED_MS, Dispatcher
 from captiv.dispatch.events import Reporter, Silence
 from captiv.dispatch.following import Following
 from captiv.dispatch.intake import Intake
 from captiv.dispatch.preparation import Preparation, leftover
+from captiv.dispatch.rental import Rental
 from captiv.dispatch.supply import Supply
-from captiv.errors import CaptivError, ConfigurationError, StoreError, leading
-from captiv.settings import Paths, Settings, installation_secret
-from captiv.store import Connection, Lease, Store, jobs, lease, runs
+from captiv.dispatch.sweep import sweep
+from captiv.dispatch.terms import terms_of
+from captiv.errors import CaptivError, ConfigurationError, ProviderError, StoreError, leading
+from captiv.runpod import RunpodApi
+from captiv.settings import Paths, Secret, Settings, installation_secret, worker_token
+from captiv.store import Connection, Lease, Store, jobs, lease, pods, runs
 from captiv.workers import LocalWorker, UrlWorker, WorkerSource
 from captiv.workers.local import LocalSettings
 
@@ -50,6 +58,8 @@ class Outcome:
     interrupted: bool = False
     error: CaptivError | None = None
     """Why it ended before everything was done."""
+    cost: Decimal | None = None
+    """This run's share of what its pods cost, in dollars; None if it rented none."""
 
     @property
     def exit_code(self) -> int:
@@ -141,7 +151,8 @@ class Service:
             error = error or failed
         run = await store.aread(runs.get, run_id)
         self._reporter.counted(run)
-        return Outcome(run, self._interrupted, error)
+        shares = await store.aread(pods.share, run_id, now_ms())
+        return Outcome(run, self._interrupted, error, total(shares) if shares else None)
 
     async def _work(
         self, store: Store, session: SessionId, run: Run, following: Following, scan: bool
@@ -197,6 +208,7 @@ class Service:
             preparation = await stack.enter_async_context(Preparation(trace))
             tg = await stack.enter_async_context(anyio.create_task_group())
             tg.start_soon(completions.run)
+            tg.start_soon(self._sweep, store)
             self._dispatcher = Dispatcher(
                 store,
                 session,
@@ -228,12 +240,14 @@ class Service:
                 policy=_policy(run.spec.captioning),
                 specs=self._specs,
             )
-            return self._source(run.spec), supply
+            return self._source(store, run, secret), supply
 
         return provide
 
-    def _source(self, spec: RunSpec) -> WorkerSource:
-        placement, captioning = spec.placement, spec.captioning
+    def _source(self, store: Store, run: Run, secret: Secret) -> WorkerSource:
+        placement, captioning = run.spec.placement, run.spec.captioning
+        if placement.kind == "runpod":
+            return self._rental(store, run, secret)
         if placement.kind == "url":
             token = self._settings.worker.token
             if token is None:
@@ -256,6 +270,43 @@ class Service:
         )
         log = self._paths.log_file.with_name("worker.log")
         return LocalWorker(local, folder=self._paths.data_dir, log=log)
+
+    async def _sweep(self, store: Store) -> None:
+        """End the pods of this installation that nobody needs; a run never waits for it."""
+        if not await store.aread(_has_pods):
+            return
+        key = self._settings.runpod.api_key
+        if key is None:
+            self._reporter.warned("Pods of earlier runs may be billing, and there is no API key.")
+            return
+        secret = installation_secret(self._paths.secret_file)
+        try:
+            async with RunpodApi(key.get_secret_value(), url=self._settings.runpod.api_url) as api:
+                since_ms = now_ms() - WANTED_MS
+                swept = await sweep(api, store, secret.id, now_ms, wanted_since_ms=since_ms)
+        except ProviderError as error:
+            self._reporter.warned(f"Pods of earlier runs could not be looked for: {error.message}")
+            return
+        for pod in swept:
+            if pod.outcome in ("terminated", "still there"):
+                self._reporter.warned(f"Pod {pod.pod_id}: {pod.outcome} ({pod.reason}).")
+
+    def _rental(self, store: Store, run: Run, secret: Secret) -> WorkerSource:
+        key = self._settings.runpod.api_key
+        if key is None:
+            raise ConfigurationError(
+                "There is no RunPod API key.",
+                hint="captiv config set runpod.api_key, or RUNPOD_API_KEY.",
+            )
+        return Rental(
+            RunpodApi(key.get_secret_value(), url=self._settings.runpod.api_url),
+            store,
+            terms_of(run, self._settings, secret.id),
+            token_of=partial(worker_token, secret),
+            new_token=lambda: secrets.token_hex(6),
+            now_ms=now_ms,
+            on_note=self._reporter.warned,
+        )
 
     # -- signals and signs of life ---------------------------------------------------------------
 
@@ -286,6 +337,10 @@ def _watched() -> list[signal.Signals]:
     with suppress(AttributeError):
         ending.append(signal.SIGHUP)
     return [number for number in ending if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def _has_pods(conn: Connection) -> bool:
+    return bool(pods.live(conn) or pods.unsettled(conn))
 
 
 def _recovered(conn: Connection, session: SessionId, suspects: Collection[JobId], now: int) -> int:

@@ -111,6 +111,10 @@ class Home:
             for path in sorted(self.pictures.glob(pattern))
         }
 
+    def sidecar(self, picture: str) -> Path:
+        """Return where the caption of a picture lies, below `pictures`."""
+        return Path(picture).with_suffix(".txt")
+
     def worker_keys(self) -> list[str]:
         """Return the keys of every image that a worker captioned, in order."""
         log = self.data / "log" / "worker.log"

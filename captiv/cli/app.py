@@ -78,6 +78,7 @@ def _command() -> Any:
             "config": Lazy("captiv.cli.config:app", "Settings: list, get, set, unset, clear."),
             "model": Lazy("captiv.cli.model:app", "Models that can caption."),
             "queue": Lazy("captiv.cli.queue:app", "Runs and their images."),
+            "runpod": Lazy("captiv.cli.runpod:app", "GPUs rented from RunPod."),
             "doctor": Lazy("captiv.cli.doctor:doctor", "Check this installation."),
         }
     )

@@ -54,6 +54,7 @@ def run(paths: Paths, *, fix: bool = False) -> Iterator[Check]:
         ("job table", lambda: _counters(paths, fix=fix)),
         ("models", _models),
         ("clock", lambda: _clock(paths)),
+        ("RunPod", lambda: _runpod(paths)),
     ]
     for name, check in checks:
         try:
@@ -201,6 +202,12 @@ def _models() -> Iterator[Check]:
     detail = f"{folder}, {size(free)} free; {have or 'no model of the catalog is there yet'}"
     todo = "" if cached else "The first run downloads its model and says how large it is."
     yield Check("models", "ok", detail, todo)
+
+
+def _runpod(paths: Paths) -> Iterator[Check]:
+    from captiv.cli.accountcheck import account_checks  # the HTTP client is imported for it alone
+
+    yield from account_checks(paths)
 
 
 def _clock(paths: Paths) -> Iterator[Check]:

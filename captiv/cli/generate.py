@@ -128,6 +128,33 @@ def generate(
             rich_help_panel=_WORKER,
         ),
     ] = False,
+    runpod: Annotated[
+        bool,
+        typer.Option(
+            "--runpod/--no-runpod",
+            help="Rent a GPU from RunPod by the second, and end it when the run ends.",
+            rich_help_panel=_WORKER,
+        ),
+    ] = False,
+    gpu_type: Annotated[
+        str | None, typer.Option(help="Type of GPU tried first on RunPod.", rich_help_panel=_WORKER)
+    ] = None,
+    max_cost: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DOLLARS",
+            help="Claim no more in time to stay below; the rest stays pending.",
+            rich_help_panel=_WORKER,
+        ),
+    ] = None,
+    fallback: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local|wait|fail",
+            help="When RunPod fails: go on on this machine, wait, or keep the images for later.",
+            rich_help_panel=_WORKER,
+        ),
+    ] = None,
     save: Annotated[
         bool,
         typer.Option(
@@ -207,6 +234,10 @@ def generate(
         suffix=suffix,
         worker=worker,
         insecure=insecure,
+        runpod=runpod,
+        gpu_type=gpu_type,
+        max_cost=max_cost,
+        fallback=fallback,
     )
     spec, choice = request(options, settings)
     if dry_run:

@@ -166,7 +166,9 @@ class Display:
 
     # -- the end ---------------------------------------------------------------------------------
 
-    def summary(self, run: Run, *, where: str, exit_code: int, error: str | None) -> None:
+    def summary(
+        self, run: Run, *, where: str, exit_code: int, error: str | None, cost: str | None = None
+    ) -> None:
         """Say what became of everything that was asked for."""
         elapsed_s = time.monotonic() - self.started_s
         counts = run.counts
@@ -182,12 +184,15 @@ class Display:
                 unwritten=counts.captioned,
                 seconds=round(elapsed_s, 3),
                 worker=where,
+                cost=cost,
                 error=error,
                 exit_code=exit_code,
             )
             return
         if self._verbosity != "quiet":
             self._say(self._account(run, elapsed_s, where))
+            if cost is not None:
+                self._say(f"This run's share of its pods cost {cost}.")
         self._list_kept()
         self._list_failed()
         self._list_unwritten()

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 
 from captiv.catalog import ModelChoice, build_prompt, choose, choose_source
 from captiv.core.naming import checked_extension, checked_naming, is_image_name
-from captiv.core.spec import Captioning, Output, Overwrite, Placement, RunSpec, Selection
+from captiv.core.spec import Captioning, Fallback, Output, Overwrite, Placement, RunSpec, Selection
 from captiv.errors import UsageError
 from captiv.settings import Settings
 from captiv.wire import Generation
@@ -41,6 +42,10 @@ class Options:
     suffix: str | None = None
     worker: str | None = None
     insecure: bool = False
+    runpod: bool = False
+    gpu_type: str | None = None
+    max_cost: str | None = None
+    fallback: str | None = None
 
 
 def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]:
@@ -173,16 +178,41 @@ def _output(options: Options, settings: Settings) -> Output:
 
 
 def _placement(options: Options, settings: Settings) -> Placement:
-    url = options.worker or settings.worker.url
+    url = options.worker or (None if options.runpod else settings.worker.url)
+    if url is not None and options.runpod:
+        raise UsageError("--worker and --runpod contradict each other.")
     insecure = options.insecure or settings.worker.insecure
     if url is not None:
         from captiv.workers import check_transport
 
         check_transport(url, insecure=insecure)
     return Placement(
-        kind="local" if url is None else "url",
+        kind="runpod" if options.runpod else "local" if url is None else "url",
         url=url,
         insecure=insecure,
         device=options.device or settings.system.device,
         batch_size=options.batch_size or settings.worker.batch_size,
+        gpu_type=options.gpu_type,
+        max_cost_usd=_dollars(options.max_cost),
+        fallback=_fallback(options.fallback or settings.runpod.fallback),
     )
+
+
+def _dollars(text: str | None) -> str | None:
+    """Return what a run may cost, as a decimal."""
+    if text is None:
+        return None
+    try:
+        amount = Decimal(text.lstrip("$"))
+    except InvalidOperation:
+        amount = Decimal(0)
+    if not amount.is_finite() or amount <= 0:
+        raise UsageError(f"--max-cost is an amount in dollars, not {text!r}.")
+    return str(amount)
+
+
+def _fallback(text: str) -> Fallback:
+    for known in ("local", "wait", "fail"):
+        if text == known:
+            return known
+    raise UsageError(f"--fallback is local, wait or fail, not {text!r}.")

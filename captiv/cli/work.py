@@ -6,6 +6,7 @@ from pathlib import Path
 import anyio
 
 from captiv.cli.progress import Display, Verbosity
+from captiv.core.cost import dollars
 from captiv.core.jobs import Run
 from captiv.service import Outcome
 
@@ -44,6 +45,7 @@ def work(
         where=_where(outcome.run),
         exit_code=outcome.exit_code,
         error=error.message if error else None,
+        cost=None if outcome.cost is None else dollars(outcome.cost),
     )
     if error is not None:
         display.warned(error.message if error.hint is None else f"{error.message}\n{error.hint}")
@@ -57,4 +59,6 @@ def work(
 
 def _where(run: Run) -> str:
     placement = run.spec.placement
+    if placement.kind == "runpod":
+        return "RunPod"
     return "this machine" if placement.kind == "local" else placement.url or placement.kind

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from captiv.core.jobs import Run, RunId
+from captiv.core.spec import RunSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,12 @@ class Need:
 
 def need_of(run: Run) -> Need:
     """Return what `run` needs of a worker."""
-    placement, captioning = run.spec.placement, run.spec.captioning
+    return need_of_spec(run.spec)
+
+
+def need_of_spec(spec: RunSpec) -> Need:
+    """Return what a run of this specification needs of a worker."""
+    placement, captioning = spec.placement, spec.captioning
     return Need(
         kind=placement.kind,
         url=placement.url,

@@ -15,6 +15,10 @@ Naming = Literal["stem", "full"]
 """`stem`: a.jpg → a.txt; `full`: a.jpg → a.jpg.txt."""
 
 
+Fallback = Literal["local", "wait", "fail"]
+"""`local`: go on on this machine; `wait`: keep asking; `fail`: end, the images stay pending."""
+
+
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -70,6 +74,12 @@ class Placement(_Value):
     device: str = "auto"
     batch_size: int | None = None
     """None lets the worker choose."""
+    gpu_type: str | None = None
+    """The type of GPU that is tried first on RunPod."""
+    max_cost_usd: str | None = None
+    """What the run may cost on RunPod, as a decimal; None without a cap."""
+    fallback: Fallback = "local"
+    """What to do when RunPod fails."""
 
 
 class RunSpec(_Value):

@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from captiv.core.jobs import Run, RunId, RunState, SessionId
-from captiv.core.plan import Assignment, Need, assign, need_of
+from captiv.core.plan import Assignment, Need, assign, need_of, need_of_spec
 from captiv.core.spec import RunSpec
 from captiv.dispatch.commit import commit
 from captiv.dispatch.completions import Completions
@@ -21,7 +21,7 @@ from captiv.dispatch.events import Reporter
 from captiv.dispatch.lane import Lane
 from captiv.dispatch.preparation import Preparation
 from captiv.dispatch.supply import Supply
-from captiv.errors import CaptivError
+from captiv.errors import BudgetSpent, CaptivError
 from captiv.store import Store, runs
 from captiv.workers import WorkerSource
 
@@ -89,7 +89,7 @@ class Dispatcher:
                 mine = next(run for run in wanted if run.id == own)
                 self._reporter.counted(mine)
                 if not self._draining:
-                    self._steer(tg, wanted)
+                    await self._steer(tg, wanted)
                 if self._ended(mine):
                     break
                 with anyio.move_on_after(_TICK_S):
@@ -110,7 +110,7 @@ class Dispatcher:
                 await self._completions.write_leftovers(run)
         return found
 
-    def _steer(self, tg: TaskGroup, wanted: list[Run]) -> None:
+    async def _steer(self, tg: TaskGroup, wanted: list[Run]) -> None:
         by_id = {run.id: run for run in wanted}
         able = [
             run
@@ -124,17 +124,17 @@ class Dispatcher:
         for need, assignment in assignments.items():
             waiting = any(by_id[i].counts.pending for i in assignment.runs)
             if waiting and need not in self._lanes and not self._taken(need):
-                self._open(tg, assignment, by_id[assignment.runs[0]])
+                await self._open(tg, assignment, by_id[assignment.runs[0]])
 
     def _taken(self, need: Need) -> bool:
         """Whether this machine's device is still another worker's, which is ending."""
         return need.kind == "local" and any(other.kind == "local" for other in self._lanes)
 
-    def _open(self, tg: TaskGroup, assignment: Assignment, run: Run) -> None:
+    async def _open(self, tg: TaskGroup, assignment: Assignment, run: Run) -> None:
         try:
             source, supply = self._provide(run)
         except CaptivError as error:
-            self._give_up(assignment.need, error)
+            await self._without(assignment.need, error)
             return
         supply.serve(assignment.runs)
         lane = Lane(
@@ -154,22 +154,41 @@ class Dispatcher:
         try:
             await lane.run()
         except CaptivError as error:
-            self._give_up(need, error)
+            await self._without(need, error)
         finally:
             del self._lanes[need]
             self.stir()
 
-    def _give_up(self, need: Need, error: CaptivError) -> None:
+    async def _without(self, need: Need, error: CaptivError) -> None:
+        """No worker is to be had for this need: its runs go on on this machine, or stay."""
         _log.warning(
             "worker given up model=%s code=%s reason=%s", need.model, error.code, error.message
         )
+        if need.kind == "runpod" and not isinstance(error, BudgetSpent) and not self._draining:
+            await self._fall_back(need, error)
         self._failed[need] = error
+        self.stir()
+
+    async def _fall_back(self, need: Need, error: CaptivError) -> None:
+        """Have this machine go on with the runs that want it to."""
+        for run_id, spec in list(self._specs.items()):
+            placement = spec.placement
+            if placement.fallback != "local" or need_of_spec(spec) != need:
+                continue
+            self._reporter.warned(
+                f"RunPod: {error.message} {error.hint or ''}\nGoing on with {need.model} on this "
+                "machine. `captiv doctor` checks key and balance; `captiv runpod gpus` what is on "
+                "offer; --fallback fail keeps the images for later instead."
+            )
+            here = placement.model_copy(update={"kind": "local"})
+            await commit(self._store, runs.place, run_id, here)
+            self._specs[run_id] = spec.model_copy(update={"placement": here})
 
     def _ended(self, run: Run) -> bool:
         """Whether nothing more can be done for this run now."""
         if self._draining:
             return not self._lanes
-        if need_of(run) in self._failed:
+        if need_of_spec(self._specs[run.id]) in self._failed:
             return True
         counts = run.counts
         complete = run.scanned or run.state is not RunState.ACTIVE

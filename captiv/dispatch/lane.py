@@ -24,6 +24,7 @@ from captiv.dispatch.preparation import Preparation
 from captiv.dispatch.supply import Supply
 from captiv.errors import (
     AnswerError,
+    BudgetSpent,
     CaptivError,
     EngineFailed,
     ImageCrashes,
@@ -59,6 +60,7 @@ class Lane:
         now_ms: Callable[[], int],
         lost_after_s: float = _LOST_AFTER_S,
     ) -> None:
+        self._source = source
         self._supply = supply
         self._store = store
         self._preparation = preparation
@@ -117,7 +119,7 @@ class Lane:
 
     async def _feed(self) -> None:
         async with anyio.create_task_group() as tg:
-            while not self._draining:
+            while not self._draining and self._source.affordable():
                 self._left = anyio.Event()
                 ahead = self._errands.limit + 2 * self._preparation.threads
                 room = ahead - self._in_flight
@@ -135,6 +137,9 @@ class Lane:
                         return
                     with anyio.move_on_after(_IDLE_S):
                         await self._left.wait()
+
+        if not self._draining:
+            raise BudgetSpent("The run has cost what it may (--max-cost); the rest stays pending.")
 
     async def _try_suspect(self) -> bool:
         """Try one suspect with nothing else in flight; False if there is none."""

@@ -1,6 +1,7 @@
 """RunPod's REST API v2: the only room that knows it."""
 
 from captiv.runpod.api import RunpodApi
+from captiv.runpod.exchange import Patience
 from captiv.runpod.values import (
     Action,
     Balance,
@@ -32,6 +33,7 @@ __all__ = [
     "GpuType",
     "LogLine",
     "LogSource",
+    "Patience",
     "Pod",
     "PodGpu",
     "PodStatus",

@@ -134,11 +134,12 @@ class Exchange:
         while True:
             try:
                 response = await self._once(request, timeout_s)
-            except ProviderUnreachable as error:
+            except ProviderUnreachable:
                 if not repeatable or attempt >= tries:
                     raise
-                self._log.warning("runpod unreachable method=%s path=%s reason=%s attempt=%d",
-                                  method, path, error.message, attempt)  # fmt: skip
+                self._log.warning(
+                    "runpod unreachable method=%s path=%s attempt=%d", method, path, attempt
+                )
                 pause_s = self.backoff_s(attempt)
             else:
                 pause = self.pause_s(response, attempt, repeatable=repeatable, tries=tries)
@@ -168,7 +169,7 @@ class Exchange:
                         await response.aread()
                 yield response
             finally:
-                with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+                with anyio.move_on_after(1, shield=True):
                     await response.aclose()
 
     def pause_s(

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from sqlite3 import Connection
 
 from captiv.core.jobs import Counts, Run, RunId, RunState, SessionId
-from captiv.core.spec import RunSpec, Selection
+from captiv.core.spec import Placement, RunSpec, Selection
 from captiv.errors import UsageError
 from captiv.store import jobs
 
@@ -49,6 +49,13 @@ def open_run(conn: Connection, spec: RunSpec, now_ms: int, priority: int = 0) ->
         (text, priority, spec.selection.fixed, row[0]),
     )
     return get(conn, RunId(row[0])), True
+
+
+def place(conn: Connection, run_id: RunId, placement: Placement) -> None:
+    """Have the run served by another kind of worker from now on."""
+    spec = get(conn, run_id).spec.model_copy(update={"placement": placement})
+    text = json.dumps(spec.model_dump(mode="json"))
+    conn.execute("UPDATE runs SET spec=? WHERE id=?", (text, run_id))
 
 
 def find(conn: Connection, run_id: RunId) -> Run | None:

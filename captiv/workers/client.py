@@ -37,7 +37,9 @@ from captiv.wire import (
     WORKER_HEADER,
     CaptionReply,
     CaptionRequest,
+    GuardLimits,
     Health,
+    ModelChange,
     ModelsReply,
     Problem,
 )
@@ -169,6 +171,30 @@ class WorkerClient:
                 timeout=self._timeout(wait_s),
             )
         return self._answer(response)
+
+    async def load(self, change: ModelChange) -> Health:
+        """Have the worker load another model; it answers at once, and is ready when it says so.
+
+        Raises:
+            WorkerRejected: captions are in flight there.
+        """
+        async with _seam(self.url):
+            response = await self._http.put(
+                "/api/model",
+                content=change.model_dump_json(exclude_none=True),
+                headers={"Content-Type": "application/json"},
+            )
+        return _parse(Health, _good(response, self.url))
+
+    async def renew(self, limits: GuardLimits) -> None:
+        """Tell the guard of the pod how long it may live on."""
+        async with _seam(self.url):
+            response = await self._http.put(
+                "/api/guard",
+                content=limits.model_dump_json(),
+                headers={"Content-Type": "application/json"},
+            )
+        _good(response, self.url)
 
     def _answer(self, response: httpx2.Response) -> CaptionReply | None:
         good = _good(response, self.url)

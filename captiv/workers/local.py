@@ -56,6 +56,10 @@ class LocalWorker:
         self._log: IO[bytes] | None = None
         self._process: Process | None = None
 
+    def affordable(self) -> bool:
+        """Return True: it costs captiv nothing."""
+        return True
+
     def describe(self) -> str:
         """Name the worker for a person."""
         return "this machine"
@@ -169,7 +173,7 @@ def _require_torch() -> None:
     if find_spec("torch") is None or find_spec("transformers") is None:
         raise ModelError(
             "Captioning on this machine needs torch, which is not installed.",
-            hint="pip install 'captiv[local]', or use --worker URL.",
+            hint="pip install 'captiv[local]', or rent a GPU with --runpod, or use --worker URL.",
         )
 
 

@@ -39,6 +39,10 @@ class WorkerSource(Protocol):
         """Return how the worker ended, or None if it may still be there."""
         ...
 
+    def affordable(self) -> bool:
+        """Whether another image may be claimed under the run's cap on its cost."""
+        ...
+
     async def lost(self) -> Ended | None:
         """End a worker that is silent for too long; None if it is not captiv's to end."""
         ...

@@ -24,6 +24,10 @@ class UrlWorker:
         """Return None: it is not captiv's to end."""
         return None
 
+    def affordable(self) -> bool:
+        """Return True: it costs captiv nothing."""
+        return True
+
     def describe(self) -> str:
         """Name the worker for a person."""
         return self._address.url

@@ -166,8 +166,8 @@ def _differences(path: str) -> Iterator[str]:
                     f"{where}: {name}", parameter["schema"], known[name]["schema"], sent=True
                 )
         if "requestBody" in ours:
-            yield from _narrower(where, _body(OWN, ours["requestBody"]),
-                                 _body(PUBLISHED, theirs["requestBody"]), sent=True)  # fmt: skip
+            mine, their = _body(OWN, ours["requestBody"]), _body(PUBLISHED, theirs["requestBody"])
+            yield from _narrower(where, mine, their, sent=True)
         for status, reply in ours["responses"].items():
             if status not in theirs["responses"] and status not in ("402", "413"):
                 yield f"{where}: no status {status}"

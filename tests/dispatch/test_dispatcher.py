@@ -25,6 +25,7 @@ async def serve(
         def __init__(self, name: str, inner: LocalWorker) -> None:
             self.name, self.inner = name, inner
             self.describe, self.ended, self.lost = inner.describe, inner.ended, inner.lost
+            self.affordable = inner.affordable
 
         async def start(self, on_phase: OnPhase) -> Address:
             device.append(f"+{self.name}")

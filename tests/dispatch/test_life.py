@@ -81,6 +81,9 @@ class Relay:
     async def lost(self) -> Ended | None:
         return await self.now.lost()
 
+    def affordable(self) -> bool:
+        return True
+
     def describe(self) -> str:
         return "this machine"
 

@@ -12,7 +12,7 @@ import anyio
 import httpx2
 import pytest
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from captiv import errors
 from captiv.runpod import RunpodApi
@@ -241,8 +241,6 @@ async def test_a_get_without_an_answer_is_tried_so_often_and_no_longer(
 @threads
 async def test_an_answer_that_drips_meets_the_deadline_of_the_whole(connect: Connect) -> None:
     async def dripping(request: Request) -> Response:
-        from starlette.responses import StreamingResponse
-
         async def drops() -> Any:
             while not await request.is_disconnected():
                 yield b" "

@@ -148,7 +148,7 @@ def test_a_crash_loop_looks_like_running(account: Account, cloud: Cloud, armed_l
 
 
 def test_a_slow_pull_tells_how_far_it_is(account: Account, cloud: Cloud) -> None:
-    cloud.mischief.arm("slow_start", seconds=1.0)
+    cloud.mischief.arm("slow_start", seconds=0.4)
     pod = account.pod()
 
     until(lambda: any("Downloading" in line for line in cloud.pod(pod).log.texts("system")))

@@ -11,6 +11,7 @@ import time
 import zipfile
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -18,6 +19,7 @@ from PIL import Image
 
 from captiv.testing.cloud import Cloud, Conditions, running
 from captiv.testing.cloud.bill import Bill
+from captiv.testing.cloud.conditions import GUARDED
 from captiv.testing.cloud.container import descendants
 from captiv.testing.cloud.image import Recipe, command, on_this_machine
 from captiv.testing.engine import scripted_caption
@@ -27,16 +29,18 @@ from .conftest import A5000, Account, switched_on
 
 pytestmark = pytest.mark.allow_blocking
 
-WORKER = ("python", "-m", "captiv_worker", "--host", "0.0.0.0", "--port", "8000")
+WORKER: dict[str, Any] = {
+    "entrypoint": GUARDED,
+    "worker_args": ("--engine", SCRIPTED, "--engine-options", '{"batch_s": 0.3}'),
+}
 
 
-def test_a_worker_captions_in_a_pod() -> None:
-    engine = ("--engine", SCRIPTED)
+def test_a_guarded_worker_captions_in_a_pod() -> None:
     digest = hashlib.sha256(b"a token of the tests").hexdigest()
     red = Image.new("RGB", (40, 30), (250, 4, 4))
     picture = io.BytesIO()
     red.save(picture, "PNG")
-    with switched_on(entrypoint=WORKER, worker_args=engine) as account:
+    with switched_on(**WORKER) as account:
         env = {"CAPTIV_WORKER_TOKEN_SHA256": digest}
         pod = account.serving(env=env, args="--model shapes")
         url = account.cloud.url(pod) + "/api/caption"
@@ -45,9 +49,41 @@ def test_a_worker_captions_in_a_pod() -> None:
         refused = account.web.post(url, content=picture.getvalue())
         answer = account.web.post(url, content=picture.getvalue(), headers=token)
 
+        first_boot = answer.headers["Captiv-Worker"]
         assert refused.status_code == 401
         assert answer.json()["caption"] == scripted_caption(red)
-        assert "Captiv-Worker" in answer.headers
+
+        account.cloud.mischief.arm("killed_mid_batch", pod=pod)
+        broken = account.web.post(url, content=picture.getvalue(), headers=token)
+
+        assert broken.status_code == 502
+        account.until_serving(pod)
+        assert account.reach(pod, "/health").headers["Captiv-Worker"] != first_boot
+        assert account.cloud.pod(pod).lives == 1
+
+
+def test_a_pod_that_ends_while_it_comes_up_stays_ended(account: Account, cloud: Cloud) -> None:
+    pod = cloud.pod(account.pod(image="runpod/pytorch:1.0.2-cu1281"))
+    until(lambda: any("Downloaded" in line for line in pod.log.texts("system")))
+
+    account.act(pod.id, "terminate")
+
+    until(lambda: not pod.living.locked())
+    assert cloud.pods_alive() == []
+    assert pod.lives == 0
+
+
+def test_an_abandoned_pod_ends_itself_with_its_own_key() -> None:
+    env = {"CAPTIV_WORKER_TOKEN_SHA256": "0" * 64, "CAPTIV_GUARD_STARTUP_S": "0.1"}
+    with switched_on(**WORKER) as account:
+        cloud = account.cloud
+        pod = account.pod(env=env)
+
+        until(lambda: cloud.pods_alive() == [])
+        call = next(call for call in cloud.history if call.caller == pod)
+
+        assert (call.operation, call.status) == ("terminate_pod", 204)
+        until(lambda: cloud.processes() == [])
 
 
 def test_a_pod_sees_its_own_variables_and_nothing_of_ours(
@@ -127,15 +163,15 @@ def test_the_proxy_tells_what_it_cannot_reach(account: Account) -> None:
 
 
 def test_the_proxy_ends_what_takes_too_long_but_not_what_goes_on() -> None:
-    with switched_on(proxy_limit_s=0.5) as account:
+    with switched_on(proxy_limit_s=0.3) as account:
         pod = account.serving()
 
-        assert account.reach(pod, "/slow?wait_s=3").status_code == 524
-        drip = account.reach(pod, "/drip?every_s=0.2&count=4")
+        assert account.reach(pod, "/slow?wait_s=2").status_code == 524
+        drip = account.reach(pod, "/drip?every_s=0.1&count=5")
         with pytest.raises(httpx2.HTTPError):
             account.reach(pod, "/drip?every_s=2&count=2")
 
-    assert drip.text == "...."
+    assert drip.text == "....."
 
 
 def test_the_proxy_carries_both_ways_unchanged(account: Account, cloud: Cloud) -> None:

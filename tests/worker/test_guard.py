@@ -11,7 +11,7 @@ from random import Random
 import captiv_worker.guard
 import pytest
 from captiv_worker.guard import folder, settings
-from captiv_worker.guard.api import judged
+from captiv_worker.guard.api import end_pod, judged
 from captiv_worker.guard.folder import GuardFolder, Sign
 from captiv_worker.guard.rules import (
     BACKOFF_S,
@@ -375,6 +375,24 @@ def happens(pod: Pod, event: str) -> None:
 )
 def test_what_two_answers_mean(answers: tuple[int | None, int | None], outcome: Outcome) -> None:
     assert judged(answers) is outcome
+
+
+@pytest.mark.parametrize("missing", ["RUNPOD_API_KEY", "RUNPOD_POD_ID"])
+def test_without_a_key_or_an_id_it_is_refused_before_it_asks(missing: str) -> None:
+    given = {"RUNPOD_API_KEY": "rpa_secret", "RUNPOD_POD_ID": "pod7"} | {missing: ""}
+    nowhere = {"CAPTIV_RUNPOD_API_URL": "http://127.0.0.1:9"}
+
+    assert end_pod(settings.read(given | nowhere)) is Outcome.REFUSED
+
+
+def test_a_key_that_no_header_carries_is_not_repeated(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    given = {"RUNPOD_API_KEY": "rpa_secret\nx", "RUNPOD_POD_ID": "pod7"}
+    nowhere = {"CAPTIV_RUNPOD_API_URL": "http://127.0.0.1:9"}
+
+    assert end_pod(settings.read(given | nowhere)) is Outcome.FAILED
+    assert "end_unanswered" in caplog.text
+    assert "rpa_secret" not in caplog.text
 
 
 def test_settings_have_defaults_and_survive_nonsense() -> None:

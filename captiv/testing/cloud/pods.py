@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from captiv.testing.cloud.bill import Bill
@@ -255,11 +256,10 @@ class Pods:
         """Go from PROVISIONING to RUNNING, telling the system log how the pull goes."""
         image, conditions = pod.asked.image or "", self._conditions
         await anyio.sleep(conditions.provisioning_s)
-        if pod.status == "PROVISIONING":
-            pod.status = "STARTING"
+        _advance(pod, "STARTING")
         pod.log.system(f"create container {image}")
         if "running_with_null_runtime" in pod.traits:
-            pod.status = "RUNNING"
+            _advance(pod, "RUNNING")
             await anyio.sleep_forever()
         if "image_missing" in pod.traits:
             while True:
@@ -274,7 +274,8 @@ class Pods:
                 pod.log.system(f"a3ed95caeb02 Downloading {beat * 115}MB/{_BEATS * 115}MB")
         pod.log.system(f"Status: Downloaded newer image for {image}")
         await anyio.to_thread.run_sync(make_disk, pod.disk, pod.recipe(), conditions)
-        pod.status = "RUNNING"
+        await anyio.lowlevel.checkpoint()  # the thread was not interrupted; the pod may be
+        _advance(pod, "RUNNING")
 
     async def _run(self, pod: Pod) -> None:
         pod.log.system(f"start container for {pod.asked.image}: begin")
@@ -317,6 +318,12 @@ class Pods:
         }
         # A pod finds RunPod by its public name; in place of that, it is told where this cloud is.
         return {"CAPTIV_RUNPOD_API_URL": self.api_url} | own | injected
+
+
+def _advance(pod: Pod, status: Status) -> None:
+    """Let a pod that is coming up come further; one that was stopped or ended stays so."""
+    if pod.status in ("PROVISIONING", "STARTING"):
+        pod.status = status
 
 
 def _free_port(taken: set[int]) -> int:

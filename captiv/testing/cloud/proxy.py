@@ -164,11 +164,15 @@ class _Body:
 @asynccontextmanager
 async def proxying(parts: Parts) -> AsyncIterator[Proxy]:
     """Hold the connections to the pods."""
-    transport = httpx2.AsyncHTTPTransport(
-        verify=False, limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64)
-    )
+    transport = await anyio.to_thread.run_sync(_transport)  # its imports read files
     async with httpx2.AsyncClient(transport=transport, trust_env=False) as client:
         yield Proxy(parts, client)
+
+
+def _transport() -> httpx2.AsyncHTTPTransport:
+    return httpx2.AsyncHTTPTransport(
+        verify=False, limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64)
+    )
 
 
 async def _refuse(status: int, scope: Scope, receive: Receive, send: Send) -> None:

@@ -6,7 +6,7 @@ import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import uvicorn
 from anyio.from_thread import start_blocking_portal
+from filelock import FileLock, Timeout
 from starlette.types import ASGIApp
 
 from captiv.testing.cloud.app import create_app
@@ -30,6 +31,10 @@ from captiv.testing.cloud.pods import Pod, Pods
 from captiv.testing.cloud.proxy import proxying
 
 HOST = "127.0.0.1"
+
+_PREFIX = "captiv-cloud-"
+_SETTLED_S = 60.0
+"""By then whoever made a folder holds its lock."""
 
 
 class Cloud:
@@ -120,7 +125,7 @@ async def serve(
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Cloud]:
     """Run a cloud in this event loop; no pod is left when it ends."""
-    folder = Path(await anyio.to_thread.run_sync(tempfile.mkdtemp, None, "captiv-cloud-"))
+    folder, lock = await anyio.to_thread.run_sync(_make_folder)
     api_socket, proxy_socket = _listen(port), _listen(proxy_port)
     parts = _parts(conditions, folder, clock)
     cloud = Cloud(parts, _address(api_socket), _address(proxy_socket) + "/{pod}/{port}")
@@ -148,7 +153,7 @@ async def serve(
                         server.should_exit = True
     finally:
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(shutil.rmtree, folder, True)
+            await anyio.to_thread.run_sync(_remove, folder, lock)
         api_socket.close()
         proxy_socket.close()
     if failed is not None:
@@ -175,6 +180,28 @@ def running(
         cloud = serve(Conditions(**conditions), port=port, proxy_port=proxy_port, clock=clock)
         with portal.wrap_async_context_manager(cloud) as handle:
             yield handle
+
+
+def _make_folder() -> tuple[Path, FileLock]:
+    """Make the folder for the pods' disks, and remove those of clouds that were killed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError, Timeout):
+            if time.time() - left.stat().st_mtime > _SETTLED_S:
+                with _lock(left).acquire(blocking=False):
+                    shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    lock = _lock(folder)
+    lock.acquire()
+    return folder, lock
+
+
+def _remove(folder: Path, lock: FileLock) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release()
+
+
+def _lock(folder: Path) -> FileLock:
+    return FileLock(folder / "alive.lock", thread_local=False)
 
 
 class _Server(uvicorn.Server):

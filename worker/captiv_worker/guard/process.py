@@ -83,16 +83,17 @@ class Guard:
                     threading.Thread(target=self._end_pod, name="end", daemon=True).start()
 
     def _observe(self) -> None:
+        """Take in what happened, the signs of a worker before its death."""
         code = self._child.reap()
         now = _now()
-        if code is not None:
-            self._rules.ended(now, killed=code == -signal.SIGKILL)
-            _log.info("worker_ended code=%d restarts=%d", code, self._rules.restarts)
         for sign in Sign:
             stamp = self._folder.stamp(sign)
             if stamp is not None and stamp != self._stamps[sign]:
                 self._stamps[sign] = stamp
                 self._seen(sign, now)
+        if code is not None:
+            self._rules.ended(now, killed=code == -signal.SIGKILL)
+            _log.info("worker_ended code=%d restarts=%d", code, self._rules.restarts)
         self._read_limits()
         while not self._answers.empty():
             self._rules.answered(self._answers.get(), now)
