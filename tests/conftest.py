@@ -1,5 +1,6 @@
 """What every test may rely on."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from tests.support import Home
+
+# Under nohup the commands that the tests start would rightly ignore a hang-up.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

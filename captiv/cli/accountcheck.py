@@ -13,7 +13,7 @@ from captiv.cli.checks import Check
 from captiv.cli.runs import now_ms
 from captiv.cli.show import plural
 from captiv.core.cost import dollars, money, rate
-from captiv.core.fleet import Listed
+from captiv.core.pods import Listed
 from captiv.errors import AccessDenied, CaptivError, KeyRefused, NoBalance
 from captiv.runpod import Balance, Pod, RunpodApi
 from captiv.settings import Paths, installation_secret, read

@@ -9,7 +9,7 @@ from captiv.cli.account import Account
 from captiv.cli.pods import Known, Rates, View, described, duration, label_of
 from captiv.cli.runs import now_ms
 from captiv.core.cost import DEADLINE_CAP_S, cost, dollars, price_of
-from captiv.core.fleet import PodRow
+from captiv.core.pods import PodRow
 from captiv.dispatch.sweep import end
 from captiv.errors import PodConflict, ProviderError, UsageError, WorkerError
 from captiv.runpod import Pod, RunpodApi

@@ -20,9 +20,11 @@ from captiv.cli.request import model_choice
 from captiv.cli.runs import now_ms
 from captiv.core import fleet
 from captiv.core.cost import micro, money, rate
-from captiv.core.fleet import Move, NoOffer, Offer, PodRowId, Seen, Start, Waiting
+from captiv.core.fleet import Move, NoOffer, Offer
 from captiv.core.jobs import Counts, Run, RunId, RunState
+from captiv.core.pods import PodRowId, pod_name
 from captiv.core.spec import Captioning, Placement, RunSpec, Selection
+from captiv.core.startup import Seen, Start, Waiting
 from captiv.dispatch.sweep import end
 from captiv.dispatch.terms import Terms, create_request, terms_of
 from captiv.errors import (
@@ -65,7 +67,7 @@ async def create(
         UsageError: the name is no word of small letters and digits.
     """
     terms = terms_by_hand(account.settings, account.secret.id, model)
-    pod_name(terms.installation, name)  # refused before anything is asked
+    name_by_hand(terms.installation, name)  # refused before anything is asked
     ranking = fleet.candidates(_offers(await account.api.gpus()), terms.demand, terms.wish)
     if isinstance(ranking, NoOffer):
         raise NoCapacity(ranking.reason)
@@ -117,7 +119,7 @@ def terms_by_hand(settings: Settings, installation: str, model: str | None) -> T
     return terms_of(run, settings, installation)
 
 
-def pod_name(installation: str, name: str | None) -> str:
+def name_by_hand(installation: str, name: str | None) -> str:
     """Return the name of a pod that is made by hand; `name` stands in it before what is random.
 
     Raises:
@@ -125,7 +127,7 @@ def pod_name(installation: str, name: str | None) -> str:
     """
     token = (name or "") + secrets.token_hex(RANDOM_DIGITS // 2)
     try:
-        return fleet.pod_name(installation, None, token)
+        return pod_name(installation, None, token)
     except ValueError as error:
         raise UsageError(
             f"{name!r} cannot be part of a pod's name.", hint="Use small letters and digits."
@@ -161,7 +163,7 @@ async def _ask_for(
     account: Account, ledger: Store, terms: Terms, offer: Offer, label: str | None
 ) -> Pod:
     """Make one pod, known to the ledger whatever happens."""
-    name = pod_name(terms.installation, label)
+    name = name_by_hand(terms.installation, label)
     row = await ledger.awrite(
         pods.intend,
         name,

@@ -18,8 +18,9 @@ from captiv.cli import show
 from captiv.cli.account import Account
 from captiv.cli.runs import now_ms
 from captiv.core.cost import cost, dollars, money, price_of, rate
-from captiv.core.fleet import Listed, PodRow, Seen, Start, Waiting, parse_pod_name, sweepable
 from captiv.core.jobs import Run, RunId
+from captiv.core.pods import Listed, PodRow, parse_pod_name, sweepable
+from captiv.core.startup import Seen, Start, Waiting
 from captiv.errors import CaptivError
 from captiv.runpod import Pod, PodStatus
 from captiv.store import Connection, Store, pods, runs

@@ -12,7 +12,7 @@ from captiv.cli.podactions import Found, alive, find, view
 from captiv.cli.pods import View, duration, note, queue
 from captiv.cli.pods import as_json as pod_as_json
 from captiv.core.cost import cost, dollars, price_of, rate
-from captiv.core.fleet import PodRow
+from captiv.core.pods import PodRow
 from captiv.runpod import LogSource
 from captiv.store import Store
 

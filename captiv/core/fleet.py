@@ -1,27 +1,22 @@
-"""Which pods: which to rent, what an error means for the next try, which nobody needs any more.
+"""Which pod to rent, and what an error means for the next try.
 
-Nothing here knows the provider's client: it is told what is on offer, what is listed and what was
-seen, and answers with values. Four questions:
+Nothing here knows the provider's client: it is told what is on offer and answers with values.
 
 - `candidates`: which offers to try, in order (`Ranking`), or why there is none (`NoOffer`);
-- `next_after`: what to do when renting one of them failed (`Step`);
-- `Waiting`: how far a rented pod is, and whether to wait on;
-- `sweepable`: which pods of this installation nobody needs any more (`Orphan`).
+- `next_after`: what to do when renting one of them failed (`Step`).
 
-A pod goes `intended → live → ended` in the ledger. The intent, with a name that is used once, is
-kept before the provider is asked, so that a pod whose answer never came is found by its name.
+How far a rented pod is, `captiv.core.startup` tells; which pods there are, `captiv.core.pods`.
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
-from typing import Final, Literal, NewType
+from typing import Final, Literal
 
 from captiv.catalog.model import Variant
 from captiv.core.cost import rate
-from captiv.core.jobs import RunId
 from captiv.errors import (
     AccessDenied,
     NoCapacity,
@@ -29,11 +24,9 @@ from captiv.errors import (
     ProviderBusy,
     ProviderUnreachable,
 )
-from captiv.wire import Health
 
 Cloud = Literal["secure", "community"]
 Stock = Literal["none", "low", "medium", "high", "unknown"]
-PodRowId = NewType("PodRowId", int)
 
 # Choosing
 
@@ -305,261 +298,3 @@ def next_after(
     if waited >= _MAX_WAITS or wait_s > _LONGEST_WAIT_S:
         return Step(Move.STOP)
     return Step(move, wait_s)
-
-
-# Waiting
-
-_CRASH_LOOP: Final = 3
-_STALL_S: Final = 60.0
-"""A pull or download that was not seen to advance for so long has stalled."""
-
-
-class Start(Enum):
-    """What becomes of a pod that was waited for."""
-
-    WAIT = "wait on"
-    READY = "ready"
-    GIVE_UP = "give up"
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What one look at a starting pod showed."""
-
-    status: str | None = None
-    """The provider's word for it, in capitals; None until it has an id; TERMINATED if it is gone.
-    Of these only the ends are believed: RUNNING shows before anything runs."""
-    started: bool = False
-    """Whether the provider reports something of the running container."""
-    health: Health | None = None
-    """What the worker answered."""
-    progress_s: float | None = None
-    """When the pod's log last told of a pull or download that advanced."""
-    restarts: int = 0
-    """How often the container or the worker was started again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A pod on its way to `ready`; each look returns the next state. Times in s, of one clock.
-
-    It is waited for `timeout_s`, and up to twice that while a pull or download advances. A worker
-    that says `failed`, a pod that ended and a crash loop end the wait at once.
-    """
-
-    began_s: float
-    timeout_s: float
-    phase: str = "renting"
-    start: Start = Start.WAIT
-    reason: str | None = None
-    """Why it was given up."""
-    advanced_s: float | None = None
-    done_bytes: int = 0
-
-    def look(self, seen: Seen, now_s: float) -> "Waiting":
-        """Return the state after this look. What is ready or given up stays so."""
-        if self.start is not Start.WAIT:
-            return self
-        if seen.health is not None and seen.health.status == "ready":
-            return replace(self, phase="ready", start=Start.READY)
-        after = replace(self._advanced(seen, now_s), phase=_phase(seen))
-        reason = _broken(seen) or after._overdue(now_s)
-        return after if reason is None else replace(after, start=Start.GIVE_UP, reason=reason)
-
-    def limit_s(self, now_s: float) -> float:
-        """Return for how long, from its beginning, it is waited for as things stand."""
-        advancing = self.advanced_s is not None and now_s - self.advanced_s <= _STALL_S
-        return self.timeout_s * (2 if advancing else 1)
-
-    def _advanced(self, seen: Seen, now_s: float) -> "Waiting":
-        times = [time for time in (self.advanced_s, seen.progress_s) if time is not None]
-        loading = seen.health.loading if seen.health else None
-        done = (loading and loading.done_bytes) or 0
-        if done > self.done_bytes:
-            times.append(now_s)
-        return replace(
-            self, advanced_s=max(times, default=None), done_bytes=max(done, self.done_bytes)
-        )
-
-    def _overdue(self, now_s: float) -> str | None:
-        waited_s = now_s - self.began_s
-        if waited_s < self.limit_s(now_s):
-            return None
-        return f"it was not ready after {waited_s:.0f} s (last seen: {self.phase})"
-
-
-def _phase(seen: Seen) -> str:
-    if seen.health is not None:
-        loading = seen.health.loading
-        if loading is None or not loading.total_bytes:
-            return "loading the model"
-        percent = min(100, 100 * (loading.done_bytes or 0) // loading.total_bytes)
-        return f"loading the model ({percent} %)"
-    if seen.status is None or seen.status == "PROVISIONING":
-        return "renting"
-    return "starting" if seen.started else "pulling the image"
-
-
-def _broken(seen: Seen) -> str | None:
-    if seen.health is not None and seen.health.status == "failed":
-        return seen.health.reason or "its worker failed without a reason"
-    if seen.status in ("EXITED", "ERROR", "TERMINATED"):
-        return f"the pod ended while it was starting ({seen.status})"
-    if seen.restarts >= _CRASH_LOOP:
-        return f"it crashed {seen.restarts} times while starting"
-    return None
-
-
-# Names and the sweep
-
-_NAME: Final = re.compile(r"captiv-([0-9a-z]+)-(?:r([1-9][0-9]*)|hand)-([0-9a-z]+)")
-
-
-@dataclass(frozen=True, slots=True)
-class PodName:
-    """What the name of a pod tells."""
-
-    installation: str
-    run_id: RunId | None
-    """The run that rented it; None of one that was made by hand."""
-    token: str
-    """Random, so that a name is used once."""
-
-
-@dataclass(frozen=True, slots=True)
-class PodRow:
-    """A pod in the ledger."""
-
-    id: PodRowId
-    name: str
-    pod_id: str | None
-    """The provider's; None until its answer came."""
-    state: Literal["intended", "live", "ended"]
-    made_by: Literal["run", "hand"]
-    run_id: RunId | None
-    """The run that rented it."""
-    lingers: bool
-    """It is not ended with its run, but left to its guard, so that a later run may use it."""
-    gpu: str
-    cloud: Cloud
-    price_micro: int
-    """Micro-dollars an hour."""
-    version: str
-    """Of the worker in it."""
-    url: str | None
-    deadline_ms: int | None
-    """When its guard ends it in any case; None of one that only ends when idle."""
-    intended_ms: int
-    created_ms: int | None
-    """When its bill began."""
-    ended_ms: int | None
-    end_reason: str | None
-    users: frozenset[RunId] = frozenset()
-    """The runs that use it now, as far as the ledger knows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A pod that the provider lists, and that is not terminated."""
-
-    pod_id: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Orphan:
-    """A pod that nobody needs, and why."""
-
-    pod_id: str
-    reason: str
-    row_id: PodRowId | None
-    """Its row in the ledger, if it has one."""
-
-
-def pod_name(installation: str, run_id: RunId | None, token: str) -> str:
-    """Return the name of a pod: `captiv-<installation>-r<run>-<token>`, or `-hand-` without a run.
-
-    Raises:
-        ValueError: it could not be read back.
-    """
-    name = f"captiv-{installation}-{'hand' if run_id is None else f'r{run_id}'}-{token}"
-    if parse_pod_name(name) != PodName(installation, run_id, token):
-        raise ValueError(f"no name for a pod: {name!r}")
-    return name
-
-
-def parse_pod_name(name: str) -> PodName | None:
-    """Return what the name tells, or None if it is none of captiv's."""
-    match = _NAME.fullmatch(name)
-    if match is None:
-        return None
-    installation, run, token = match.groups()
-    return PodName(installation, None if run is None else RunId(int(run)), token)
-
-
-def sweepable(
-    installation: str,
-    listed: Iterable[Listed],
-    ledger: Iterable[PodRow],
-    live_runs: Collection[RunId],
-    now_ms: int,
-) -> list[Orphan]:
-    """Return the listed pods of this installation that nobody needs.
-
-    List first, and read the ledger and the live runs afterwards: else a pod that was made in
-    between looks like nobody's. Never returned are pods of others, pods made by hand (they have
-    their guard), and pods that the ledger does not call ended and that belong to a live run or are
-    used by one.
-    """
-    rows = list(ledger)
-    by_id = {row.pod_id: row for row in rows if row.pod_id is not None}
-    by_name = {row.name: row for row in rows}
-    found = []
-    for pod in listed:
-        row = by_id.get(pod.pod_id) or by_name.get(pod.name)
-        reason = _orphaned(pod, row, installation, live_runs, now_ms)
-        if reason is not None:
-            own = row is not None and row.pod_id in (None, pod.pod_id)
-            found.append(Orphan(pod.pod_id, reason, row.id if row is not None and own else None))
-    return found
-
-
-def _orphaned(
-    pod: Listed,
-    row: PodRow | None,
-    installation: str,
-    live_runs: Collection[RunId],
-    now_ms: int,
-) -> str | None:
-    if row is None:
-        name = parse_pod_name(pod.name)
-        if name is None or name.installation != installation or name.run_id is None:
-            return None
-        return (
-            None if name.run_id in live_runs else "the ledger of this installation has no such pod"
-        )
-    if row.made_by == "hand":
-        return None
-    if row.state == "ended":
-        return (
-            f"it was ended {_ago(row.ended_ms, now_ms)} ago ({row.end_reason}) and is still there"
-        )
-    if row.run_id in live_runs or not row.users.isdisjoint(live_runs):
-        return None
-    if row.state == "intended":
-        return f"run {row.run_id} asked for it {_ago(row.intended_ms, now_ms)} ago and never got it"
-    if row.pod_id != pod.pod_id:
-        return f"it is a second pod under the name of {row.pod_id}"
-    if row.deadline_ms is not None and row.deadline_ms < now_ms:
-        return f"its deadline passed {_ago(row.deadline_ms, now_ms)} ago"
-    if row.lingers:
-        return None
-    since = _ago(row.created_ms, now_ms)
-    return f"run {row.run_id} rented it {since} ago, and the command of that run is gone"
-
-
-def _ago(then_ms: int | None, now_ms: int) -> str:
-    seconds = max(0, now_ms - (then_ms or now_ms)) // 1000
-    if seconds < 120:
-        return f"{seconds} s"
-    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"

@@ -16,8 +16,10 @@ import anyio
 
 from captiv.core import fleet
 from captiv.core.cost import claims_allowed, cost, deadline_ms, micro, money, price_of
-from captiv.core.fleet import Move, NoOffer, Offer, PodRow, PodRowId, Seen, Start, Waiting
+from captiv.core.fleet import Move, NoOffer, Offer
+from captiv.core.pods import PodRow, PodRowId, pod_name
 from captiv.core.retry import Death
+from captiv.core.startup import Seen, Start, Waiting
 from captiv.dispatch import sweep
 from captiv.dispatch.terms import Terms, create_request
 from captiv.errors import (
@@ -226,7 +228,7 @@ class Rental:
 
     async def _ask_for(self, offer: Offer) -> tuple[PodRow, Address]:
         terms, now = self._terms, self._now_ms()
-        name = fleet.pod_name(terms.installation, terms.run_id, self._new_token())
+        name = pod_name(terms.installation, terms.run_id, self._new_token())
         token = self._token_of(name)
         deadline = deadline_ms(now, offer.price_usd_h, terms.max_cost)
         row_id = await self._store.awrite(

@@ -20,7 +20,7 @@ from typing import Literal
 
 import anyio
 
-from captiv.core.fleet import Listed, Orphan, PodRow
+from captiv.core.pods import Listed, Orphan, PodRow
 from captiv.errors import ProviderError
 from captiv.runpod import RunpodApi
 from captiv.store import Connection, Store, pods, runs

@@ -16,8 +16,9 @@ from sqlite3 import Connection
 from typing import Any
 
 from captiv.core.cost import Share
-from captiv.core.fleet import Cloud, Listed, Orphan, PodRow, PodRowId, sweepable
+from captiv.core.fleet import Cloud
 from captiv.core.jobs import RunId
+from captiv.core.pods import Listed, Orphan, PodRow, PodRowId, sweepable
 from captiv.errors import StoreError
 from captiv.store import runs
 
@@ -44,7 +45,7 @@ def intend(
 ) -> PodRowId:
     """Record that the provider is about to be asked for this pod; to be committed before it is.
 
-    The name is one that is used only once (`captiv.core.fleet.pod_name`), `run_id` None if a person
+    The name is one that is used only once (`captiv.core.pods.pod_name`), `run_id` None if a person
     makes the pod by hand, the price in micro-dollars an hour as offered, `version` that of the
     worker it will run. Its guard ends it at `deadline_ms` in any case; one that `lingers` is left
     to it when its run ends.

@@ -211,7 +211,7 @@ class Job(SQLModel, table=True):
 
 
 class Pod(SQLModel, table=True):
-    """One pod that captiv asked for, from the intent on; `captiv.core.fleet` draws its states."""
+    """One pod that captiv asked for, from the intent on; `captiv.core.pods` draws its states."""
 
     __tablename__ = "pods"
     __table_args__ = (

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from captiv.core.fleet import PodRow, pod_name
 from captiv.core.jobs import RunId
+from captiv.core.pods import PodRow, pod_name
 from captiv.dispatch.sweep import GONE, NEVER_ANSWERED, SETTLED_MS, Swept, sweep
 from captiv.errors import ProviderUnreachable
 from captiv.runpod import CreatePod, GpuRequest, RunpodApi
@@ -23,15 +23,9 @@ DEAD = RunId(77)
 
 
 @pytest.fixture(scope="module")
-def box() -> Iterator[Cloud]:
-    with running(entrypoint=("sleep", "1000"), provisioning_s=0, pulling_s=0) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(box: Cloud) -> Iterator[Cloud]:
-    yield box
-    box.mischief.disarm()
+def cloud() -> Iterator[Cloud]:
+    with running(entrypoint=("sleep", "1000"), provisioning_s=0, pulling_s=0) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -39,6 +33,7 @@ async def api(cloud: Cloud) -> AsyncIterator[RunpodApi]:
     quick = Patience(tries=2, backoff_s=0.01)
     async with RunpodApi(cloud.account_key, url=cloud.api_url, patience=quick) as opened:
         yield opened
+        cloud.mischief.disarm()
         for pod in await opened.pods():
             await opened.terminate(pod.id)
         assert cloud.pods_alive() == []

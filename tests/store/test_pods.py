@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from captiv.core import cost
-from captiv.core.fleet import Listed, PodRow, PodRowId, pod_name
 from captiv.core.jobs import RunId, SessionId
+from captiv.core.pods import Listed, PodRow, PodRowId, pod_name
 from captiv.errors import StoreError
 from captiv.store import Connection, Store, pods, runs
 

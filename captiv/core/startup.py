@@ -1,0 +1,110 @@
+"""How far a rented pod is, and whether to wait on.
+
+Each look at it gives what was `Seen`; `Waiting` takes that and says what becomes of it (`Start`).
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Final
+
+from captiv.wire import Health
+
+_CRASH_LOOP: Final = 3
+_STALL_S: Final = 60.0
+"""A pull or download that was not seen to advance for so long has stalled."""
+
+
+class Start(Enum):
+    """What becomes of a pod that was waited for."""
+
+    WAIT = "wait on"
+    READY = "ready"
+    GIVE_UP = "give up"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one look at a starting pod showed."""
+
+    status: str | None = None
+    """The provider's word for it, in capitals; None until it has an id; TERMINATED if it is gone.
+    Of these only the ends are believed: RUNNING shows before anything runs."""
+    started: bool = False
+    """Whether the provider reports something of the running container."""
+    health: Health | None = None
+    """What the worker answered."""
+    progress_s: float | None = None
+    """When the pod's log last told of a pull or download that advanced."""
+    restarts: int = 0
+    """How often the container or the worker was started again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A pod on its way to `ready`; each look returns the next state. Times in s, of one clock.
+
+    It is waited for `timeout_s`, and up to twice that while a pull or download advances. A worker
+    that says `failed`, a pod that ended and a crash loop end the wait at once.
+    """
+
+    began_s: float
+    timeout_s: float
+    phase: str = "renting"
+    start: Start = Start.WAIT
+    reason: str | None = None
+    """Why it was given up."""
+    advanced_s: float | None = None
+    done_bytes: int = 0
+
+    def look(self, seen: Seen, now_s: float) -> "Waiting":
+        """Return the state after this look. What is ready or given up stays so."""
+        if self.start is not Start.WAIT:
+            return self
+        if seen.health is not None and seen.health.status == "ready":
+            return replace(self, phase="ready", start=Start.READY)
+        after = replace(self._advanced(seen, now_s), phase=_phase(seen))
+        reason = _broken(seen) or after._overdue(now_s)
+        return after if reason is None else replace(after, start=Start.GIVE_UP, reason=reason)
+
+    def limit_s(self, now_s: float) -> float:
+        """Return for how long, from its beginning, it is waited for as things stand."""
+        advancing = self.advanced_s is not None and now_s - self.advanced_s <= _STALL_S
+        return self.timeout_s * (2 if advancing else 1)
+
+    def _advanced(self, seen: Seen, now_s: float) -> "Waiting":
+        times = [time for time in (self.advanced_s, seen.progress_s) if time is not None]
+        loading = seen.health.loading if seen.health else None
+        done = (loading and loading.done_bytes) or 0
+        if done > self.done_bytes:
+            times.append(now_s)
+        return replace(
+            self, advanced_s=max(times, default=None), done_bytes=max(done, self.done_bytes)
+        )
+
+    def _overdue(self, now_s: float) -> str | None:
+        waited_s = now_s - self.began_s
+        if waited_s < self.limit_s(now_s):
+            return None
+        return f"it was not ready after {waited_s:.0f} s (last seen: {self.phase})"
+
+
+def _phase(seen: Seen) -> str:
+    if seen.health is not None:
+        loading = seen.health.loading
+        if loading is None or not loading.total_bytes:
+            return "loading the model"
+        percent = min(100, 100 * (loading.done_bytes or 0) // loading.total_bytes)
+        return f"loading the model ({percent} %)"
+    if seen.status is None or seen.status == "PROVISIONING":
+        return "renting"
+    return "starting" if seen.started else "pulling the image"
+
+
+def _broken(seen: Seen) -> str | None:
+    if seen.health is not None and seen.health.status == "failed":
+        return seen.health.reason or "its worker failed without a reason"
+    if seen.status in ("EXITED", "ERROR", "TERMINATED"):
+        return f"the pod ended while it was starting ({seen.status})"
+    if seen.restarts >= _CRASH_LOOP:
+        return f"it crashed {seen.restarts} times while starting"
+    return None

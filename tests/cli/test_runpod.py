@@ -1,0 +1,347 @@
+"""`captiv runpod` over the simulated cloud, where pods are real guards and workers."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from captiv.core.jobs import RunId
+from captiv.core.pods import PodRow, pod_name
+from captiv.runpod import CreatePod, GpuRequest, RunpodApi
+from captiv.settings import Paths, installation_secret
+from captiv.store import Store, pods
+from captiv.testing.cloud import Cloud, running
+from tests.support import SCRIPTED, until
+
+from .conftest import Cli, Ended, ready_database
+
+pytestmark = pytest.mark.allow_blocking  # a command alone on its loop waits for nobody else
+
+A5000 = "NVIDIA RTX A5000"
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Cloud]:
+    arguments = ("--engine", SCRIPTED)
+    times: dict[str, Any] = {"provisioning_s": 0, "pulling_s": 0, "stop_grace_s": 0.2}
+    with running(worker_args=arguments, **times) as opened:
+        yield opened
+
+
+@pytest.fixture
+def cloud(box: Cloud, captiv_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """A cloud that the settings name; whatever a test leaves in it, is a failure."""
+    for name, value in box.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CAPTIV_RUNPOD_IMAGE", "captiv/worker:test")
+    ready_database(captiv_home)
+    yield box
+    box.mischief.disarm()
+    left = box.pods_alive()
+    for pod in left:  # not for the next test to stumble over
+        anyio.run(end, box, pod)
+    assert box.account_key not in said(captiv_home)
+    assert left == []
+
+
+def said(home: Path) -> str:
+    """Return all that was logged and kept."""
+    files = [file for file in home.rglob("*") if file.is_file()]
+    return "".join(file.read_bytes().decode("latin-1") for file in files)
+
+
+async def end(cloud: Cloud, pod: str) -> None:
+    async with RunpodApi(cloud.account_key, url=cloud.api_url) as api:
+        await api.terminate(pod)
+
+
+@dataclass
+class Account:
+    """What a test does with the account behind captiv's back."""
+
+    cloud: Cloud
+    home: Path
+
+    @property
+    def installation(self) -> str:
+        paths = Paths.find()
+        paths.make_data_dir()
+        return installation_secret(paths.secret_file).id
+
+    async def make(self, name: str) -> str:
+        async with RunpodApi(self.cloud.account_key, url=self.cloud.api_url) as api:
+            wanted = CreatePod(name=name, image="captiv/worker:test", gpu=GpuRequest(id=A5000))
+            return (await api.create(wanted)).id
+
+    async def orphan(self) -> str:
+        """Make a pod of a run that is not there any more."""
+        return await self.make(pod_name(self.installation, RunId(77), "t"))
+
+    def row(self, pod: str) -> PodRow:
+        with Store.open(self.home / "data" / "captiv.db", read_only=True) as store:
+            found = store.read(pods.find, pod)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def account(cloud: Cloud, captiv_home: Path) -> Account:
+    return Account(cloud, captiv_home)
+
+
+def quiet_about_the_key(cloud: Cloud, ended: Ended) -> Ended:
+    assert cloud.account_key not in ended.out + ended.err
+    return ended
+
+
+def listed(cli: Cli) -> dict[str, dict[str, Any]]:
+    ended = cli("runpod", "list", "--json")
+    assert ended.code == 0, ended.err
+    return {pod["pod"]: pod for pod in json.loads(ended.out)}
+
+
+@pytest.mark.slow
+def test_the_life_of_a_pod_made_by_hand(process: Cli, account: Account) -> None:
+    cloud = account.cloud
+
+    made = process("runpod", "create", "--model", "shapes", "--name", "mine", "--gpu-type", "A5000")
+    pod = made.out.strip()
+    assert made.code == 0, made.err
+    assert cloud.pods_alive() == [pod]
+    assert "guard ends it after 15 min without work" in made.err
+    assert "ready" in made.err
+    assert account.row(pod).name.startswith(f"captiv-{account.installation}-hand-mine")
+    assert "CAPTIV_GUARD_DEADLINE" not in cloud.pod(pod).recipe().env
+
+    line = process("runpod", "list").out.split("\t")
+    assert (line[0], line[2:5]) == (pod, ["ready", A5000, "$0.16/h"])
+    status = process("runpod", "status", "mine")
+    assert f"Pod {pod}: ready" in status.out
+    assert "Worker ready: shapes shapes" in status.out
+    assert "worker_ready" in process("runpod", "logs", pod).out
+    assert "create container" in process("runpod", "logs", pod, "--source", "system").out
+
+    assert process("runpod", "stop", pod).code == 0
+    stopped = process("runpod", "list", "--json")
+    assert [p["phase"] for p in json.loads(stopped.out)] == ["stopped"]
+    started = process("runpod", "start", pod)
+    assert "is started; its guard ends it" in started.err
+
+    refused = process("runpod", "terminate", pod)
+    assert (refused.code, cloud.pods_alive()) == (2, [pod])
+    gone = quiet_about_the_key(cloud, process("runpod", "terminate", pod, "--yes"))
+    assert gone.code == 0
+    assert "is gone; it cost $0.00" in gone.err
+    assert cloud.pods_alive() == []
+    assert account.row(pod).end_reason == "terminated by hand"
+    assert "RunPod does not know it" in process("runpod", "status", pod).out
+
+
+def test_a_started_pod_has_new_limits(
+    cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = cli("runpod", "create", "--model", "shapes").out.strip()
+    cli("runpod", "stop", pod)
+    monkeypatch.setenv("CAPTIV_RUNPOD_GUARD_IDLE", "0.5")
+
+    started = cli("runpod", "start", pod)
+
+    assert started.code == 0, started.err
+    until(lambda: account.cloud.pods_alive() == [], "the guard's end of the pod")
+
+
+def test_a_pod_that_does_not_come_up_is_ended_and_says_why(cli: Cli, account: Account) -> None:
+    account.cloud.mischief.arm("image_missing")
+
+    ended = cli("runpod", "create", "--model", "shapes", "--cloud", "secure")
+
+    assert ended.code == 4
+    assert "is given up, and ended" in ended.err
+    assert account.cloud.pods_alive() == []
+
+
+def test_an_answer_that_never_came_is_settled_by_the_name(cli: Cli, account: Account) -> None:
+    account.cloud.mischief.arm("created_then_timed_out", status=504)
+
+    ended = cli("runpod", "create", "--model", "shapes", "--no-wait", "--json")
+
+    made = json.loads(ended.out)
+    assert account.cloud.pods_alive() == [made["pod"]]
+    assert account.row(made["pod"]).state == "live"
+    assert cli("runpod", "terminate", made["name"], "--yes").code == 0
+
+
+def test_what_is_sold_out_is_followed_by_the_next(cli: Cli, account: Account) -> None:
+    account.cloud.mischief.arm("no_capacity", times=2)
+
+    made = json.loads(cli("runpod", "create", "--model", "shapes", "--no-wait", "--json").out)
+
+    assert cli("runpod", "terminate", made["pod"], "--yes").code == 0
+
+
+def test_nothing_is_rented_without_money(cli: Cli, account: Account) -> None:
+    account.cloud.mischief.arm("no_balance")
+
+    ended = cli("runpod", "create", "--model", "shapes")
+
+    assert ended.code == 4
+    assert "Add credit" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "words"),
+    [
+        (("--name", "No Word"), 2, "small letters and digits"),
+        (("--model", "nix-ist-da"), 2, "nix-ist-da"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_asked(
+    cli: Cli, cloud: Cloud, given: tuple[str, str], code: int, words: str
+) -> None:
+    cloud.history.clear()
+
+    ended = cli("runpod", "create", *given)
+
+    assert ended.code == code
+    assert words in ended.err
+    assert not [call for call in cloud.history if call.method == "POST"]
+
+
+async def test_orphans_are_marked_and_swept(process: Cli, account: Account) -> None:
+    orphan, foreign = await account.orphan(), await account.make("somebody-elses")
+
+    found = json.loads(process("runpod", "list", "--json").out)
+    swept = json.loads(process("runpod", "sweep", "--json").out)
+
+    assert [(p["pod"], p["ours"], bool(p["orphan"])) for p in found] == [
+        (orphan, True, True),
+        (foreign, False, False),
+    ]
+    assert [(s["pod_id"], s["outcome"]) for s in swept] == [(orphan, "terminated")]
+    assert account.cloud.pods_alive() == [foreign]
+    assert process("runpod", "sweep").out == "Nothing to sweep.\n"
+    await end(account.cloud, foreign)
+
+
+def test_a_list_that_cannot_be_had_is_no_empty_one(cli: Cli, cloud: Cloud) -> None:
+    cloud.mischief.arm("forbidden", call="list_pods", times=None)
+
+    for command in ("list", "sweep"):
+        ended = cli("runpod", command)
+        assert ended.code == 4
+        assert ended.out == ""
+
+
+def test_watch_ends_with_the_last_pod(cli: Cli, cloud: Cloud) -> None:
+    assert cli("runpod", "list", "--watch").out == "No pods.\n"
+    assert cli("runpod", "list", "--watch", "--json").out == "[]\n"
+
+
+def test_gpus_say_what_they_hold_and_cost(cli: Cli, cloud: Cloud) -> None:
+    gpus = {gpu["id"]: gpu for gpu in json.loads(cli("runpod", "gpus", "--json").out)}
+
+    assert gpus[A5000]["vram_gb"] == 24
+    assert {o["cloud"]: o["price_usd_h"] for o in gpus[A5000]["offers"]} == {
+        "secure": 0.26,
+        "community": 0.16,
+    }
+    assert "blip-large" in gpus[A5000]["holds"]
+    assert cli("runpod", "gpus").out.startswith(f"{A5000}\t24 GB\t$0.26/h\thigh\t$0.16/h\thigh\t")
+
+
+@pytest.mark.parametrize("command", ["status", "logs", "stop", "start", "terminate"])
+def test_a_pod_that_nobody_knows_is_said(cli: Cli, cloud: Cloud, command: str) -> None:
+    ended = cli("runpod", command, "nobody")
+
+    assert ended.code == 2
+    assert "There is no pod nobody" in ended.err
+
+
+@pytest.mark.parametrize("command", ["list", "gpus", "sweep", "create"])
+def test_without_a_key_it_says_how_to_set_one(cli: Cli, captiv_home: Path, command: str) -> None:
+    ready_database(captiv_home)
+
+    ended = cli("runpod", command)
+
+    assert ended.code == 3
+    assert "captiv config set runpod.api_key" in ended.err
+
+
+def test_a_refused_key_is_one_line_and_shows_nothing_of_it(
+    cli: Cli, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNPOD_API_KEY", "rpa_THISISNOTTHEKEY123")
+
+    ended = cli("runpod", "list")
+
+    assert ended.code == 4
+    assert "THISISNOTTHEKEY" not in ended.out + ended.err
+    assert "RUNPOD_API_KEY" in ended.err
+
+
+class TestDoctor:
+    @pytest.fixture(autouse=True)
+    def no_torch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from captiv.cli import probe
+
+        monkeypatch.setattr(probe, "_CHILD", 'print(\'{"sqlite": "3.51.3", "devices": []}\')')
+
+    def checks(self, cli: Cli) -> dict[str, dict[str, str]]:
+        ended = cli("doctor", "--json")
+        assert ended.code == 0, ended.out
+        return {check["name"]: check for check in json.loads(ended.out)}
+
+    def test_without_a_key_one_line_is_skipped(self, cli: Cli) -> None:
+        found = self.checks(cli)
+
+        assert "skipped" in found["RunPod"]["detail"]
+        assert "balance" not in found
+
+    def test_key_and_balance(self, cli: Cli, account: Account) -> None:
+        assert account.installation
+        found = self.checks(cli)
+
+        assert found["RunPod"]["detail"] == "key accepted; 0 pods on the account"
+        assert found["balance"]["detail"].startswith("$")
+        assert found["orphans"]["detail"] == "none"
+
+    async def test_orphans(self, process: Cli, account: Account) -> None:
+        orphan = await account.orphan()
+
+        found = {c["name"]: c for c in json.loads(process("doctor", "--json").out)}
+        await end(account.cloud, orphan)
+
+        assert found["orphans"]["status"] == "warn"
+        assert orphan in found["orphans"]["todo"]
+        assert "captiv runpod sweep" in found["orphans"]["todo"]
+
+    def test_a_refused_key_is_no_failure(
+        self, cli: Cli, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("RUNPOD_API_KEY", "rpa_THISISNOTTHEKEY123")
+
+        found = self.checks(cli)
+
+        assert found["RunPod"]["status"] == "warn"
+        assert "not accepted" in found["RunPod"]["detail"]
+
+    def test_an_api_that_hangs_is_given_up(
+        self, cli: Cli, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import socket
+
+        from captiv.cli import accountcheck
+
+        monkeypatch.setattr(accountcheck, "LIMIT_S", 0.3)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            port = silent.getsockname()[1]
+            monkeypatch.setenv("CAPTIV_RUNPOD_API_URL", f"http://127.0.0.1:{port}")
+
+            found = self.checks(cli)
+
+        assert "did not answer within 0.3 s" in found["RunPod"]["detail"]
+        assert found["RunPod"]["todo"]

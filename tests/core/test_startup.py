@@ -1,0 +1,126 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from captiv.core.startup import Seen, Start, Waiting
+from captiv.wire import Health, Loading
+
+
+def worker(status: Any = "loading", done: int | None = None, total: int | None = None) -> Health:
+    loading = Loading(phase="download", done_bytes=done, total_bytes=total)
+    return Health(status=status, worker="w", boot_id="b", loading=loading)
+
+
+WAITING = Waiting(began_s=1000, timeout_s=600)
+SEEN = st.builds(
+    Seen,
+    st.sampled_from([None, "PROVISIONING", "STARTING", "RUNNING", "UNKNOWN"]),
+    st.booleans(),
+    st.none() | st.builds(worker, done=st.integers(0, 100), total=st.sampled_from([0, 100])),
+    st.none() | st.floats(0, 3000),
+    st.integers(0, 2),
+)
+
+
+@pytest.mark.parametrize(
+    ("seen", "phase"),
+    [
+        (Seen(), "renting"),
+        (Seen("PROVISIONING"), "renting"),
+        (Seen("RUNNING"), "pulling the image"),
+        (Seen("STARTING"), "pulling the image"),
+        (Seen("RUNNING", started=True), "starting"),
+        (Seen("RUNNING", started=True, health=worker()), "loading the model"),
+        (Seen("RUNNING", True, worker(done=430, total=1000)), "loading the model (43 %)"),
+        (Seen("RUNNING", True, worker(done=1200, total=1000)), "loading the model (100 %)"),
+    ],
+)
+def test_the_phase_is_what_was_seen(seen: Seen, phase: str) -> None:
+    after = WAITING.look(seen, 1001)
+
+    assert (after.phase, after.start) == (phase, Start.WAIT)
+
+
+def test_only_the_workers_own_word_makes_it_ready() -> None:
+    after = WAITING.look(Seen("RUNNING", health=worker("ready")), 5000)
+
+    assert (after.phase, after.start) == ("ready", Start.READY)
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (Seen("RUNNING", True, restarts=3), "crashed 3 times"),
+        (Seen("EXITED"), "EXITED"),
+        (Seen("TERMINATED"), "TERMINATED"),
+        (Seen("ERROR"), "ERROR"),
+        (Seen("RUNNING", True, worker("failed")), "failed"),
+        (
+            Seen(health=worker("failed").model_copy(update={"reason": "It does not fit."})),
+            "It does not fit.",
+        ),
+    ],
+)
+def test_what_will_never_be_ready_is_given_up_at_once(seen: Seen, said: str) -> None:
+    after = WAITING.look(seen, 1001)
+
+    assert after.start is Start.GIVE_UP
+    assert after.reason is not None
+    assert said in after.reason
+
+
+def test_a_silent_pod_is_given_up_after_the_limit() -> None:
+    pulling = WAITING.look(Seen("RUNNING"), 1599)
+    assert pulling.start is Start.WAIT
+
+    after = pulling.look(Seen("RUNNING"), 1600)
+
+    assert after.start is Start.GIVE_UP
+    assert after.reason == "it was not ready after 600 s (last seen: pulling the image)"
+
+
+def test_a_pull_that_advances_has_twice_the_time() -> None:
+    def look(waiting: Waiting, now: float) -> Waiting:
+        return waiting.look(Seen("RUNNING", progress_s=now - 5), now)
+
+    assert look(WAITING, 2199).start is Start.WAIT
+    assert look(look(WAITING, 2199), 2200).start is Start.GIVE_UP
+
+
+def test_a_pull_that_stalls_after_the_limit_is_given_up() -> None:
+    pulling = WAITING.look(Seen("RUNNING", progress_s=1650), 1651)
+    assert pulling.look(Seen("RUNNING", progress_s=1650), 1710).start is Start.WAIT
+
+    assert pulling.look(Seen("RUNNING", progress_s=1650), 1711).start is Start.GIVE_UP
+
+
+def test_a_download_of_the_worker_is_an_advance_only_while_it_grows() -> None:
+    def look(waiting: Waiting, done: int, now: float) -> Waiting:
+        return waiting.look(Seen("RUNNING", True, worker(done=done, total=9)), now)
+
+    growing = look(look(WAITING, 1, 1590), 2, 1640)
+    assert growing.start is Start.WAIT
+
+    assert look(growing, 2, 1700).start is Start.WAIT
+    assert look(growing, 2, 1701).start is Start.GIVE_UP
+
+
+@given(st.lists(st.tuples(SEEN, st.floats(0, 500)), max_size=20))
+def test_waiting_ends_within_twice_the_limit_and_stays_ended(
+    looks: list[tuple[Seen, float]],
+) -> None:
+    waiting, now = WAITING, WAITING.began_s
+    for seen, pause in looks:
+        now += pause
+        after = waiting.look(seen, now)
+        if waiting.start is not Start.WAIT:
+            assert after == waiting
+        waited = now - WAITING.began_s
+        if after.start is Start.WAIT:
+            assert waited < 1200
+        if waited < 600:
+            assert after.start is Start.WAIT
+        assert (after.reason is not None) == (after.start is Start.GIVE_UP)
+        waiting = after
