@@ -239,6 +239,7 @@ class BudgetSpent(CaptivError):
     """The run has cost what it may cost; what is left stays pending."""
 
     code = "budget_spent"
+    fault = Fault.PERSON
 
 
 class ProviderError(CaptivError):

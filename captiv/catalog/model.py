@@ -33,6 +33,8 @@ class Variant:
     download_bytes: int | None = None
     vram_gb: Mapping[str, float] = field(default_factory=dict)
     """Memory in GB to caption at batch 1, by precision."""
+    images_per_s: float | None = None
+    """What a pod captions at least, as measured in docs/benchmarks.md; None until that was done."""
     note: str = ""
 
 

@@ -105,7 +105,7 @@ def _orphans(paths: Paths, listed: list[Pod]) -> Iterator[Check]:
     orphans = [pod for pod, about in ledger.items() if about.orphan]
     if orphans:
         names = ", ".join(orphans)
-        todo = f"They bill: {names}. captiv runpod list says why; captiv runpod sweep ends them."
+        todo = f"captiv runpod sweep ends them; captiv runpod list says why: {names}."
         yield Check("orphans", "warn", f"{plural(len(orphans), 'pod')} that nobody needs", todo)
     else:
         yield Check("orphans", "ok", "none")

@@ -243,7 +243,7 @@ def generate(
     if dry_run:
         from captiv.cli.preview import preview
 
-        preview(spec, choice, as_json=as_json)
+        preview(spec, choice, settings, as_json=as_json)
         return
     from captiv.cli.work import work
     from captiv.service import Service

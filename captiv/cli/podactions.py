@@ -6,7 +6,7 @@ import anyio
 
 from captiv.cli import show
 from captiv.cli.account import Account
-from captiv.cli.pods import Known, Rates, View, described, duration, label_of
+from captiv.cli.pods import Known, View, duration, label_of, looked
 from captiv.cli.runs import now_ms
 from captiv.core.cost import DEADLINE_CAP_S, cost, dollars, price_of
 from captiv.core.pods import PodRow
@@ -92,7 +92,7 @@ async def alive(account: Account, ledger: Store | None, id_or_name: str) -> Pod:
 
 async def view(account: Account, ledger: Store | None, pod: Pod) -> View:
     """Return one pod as it is shown."""
-    (seen,) = await described(account, ledger, [pod], Rates(), health=True)
+    (seen,) = await looked(account, ledger, [pod])
     return seen
 
 

@@ -26,7 +26,7 @@ from captiv.core.pods import PodRowId, pod_name
 from captiv.core.spec import Captioning, Placement, RunSpec, Selection
 from captiv.core.startup import Seen, Start, Waiting
 from captiv.dispatch.sweep import end
-from captiv.dispatch.terms import Terms, create_request, terms_of
+from captiv.dispatch.terms import Terms, create_request, offers_of, terms_of
 from captiv.errors import (
     NoCapacity,
     PodMayExist,
@@ -35,7 +35,7 @@ from captiv.errors import (
     ProviderUnreachable,
     UsageError,
 )
-from captiv.runpod import Cloud, GpuType, Pod, RunpodApi
+from captiv.runpod import Pod, RunpodApi
 from captiv.settings import Settings, worker_token
 from captiv.store import Store, pods
 
@@ -68,7 +68,7 @@ async def create(
     """
     terms = terms_by_hand(account.settings, account.secret.id, model)
     name_by_hand(terms.installation, name)  # refused before anything is asked
-    ranking = fleet.candidates(_offers(await account.api.gpus()), terms.demand, terms.wish)
+    ranking = fleet.candidates(offers_of(await account.api.gpus()), terms.demand, terms.wish)
     if isinstance(ranking, NoOffer):
         raise NoCapacity(ranking.reason)
     for note in ranking.notes:
@@ -277,18 +277,3 @@ async def _give_up(account: Account, ledger: Store, row: PodRowId, pod: Pod, rea
             await ledger.awrite(pods.ended, row, now_ms(), reason)
     else:
         show.note(f"pod {pod.id} is still there, and bills: captiv runpod terminate {pod.id}")
-
-
-def _offers(types: list[GpuType]) -> list[Offer]:
-    """Return the catalog as the core knows it."""
-    return [
-        Offer(
-            gpu_id=gpu.id,
-            cloud="secure" if offer.cloud is Cloud.SECURE else "community",
-            vram_gb=float(gpu.memory_gb),
-            price_usd_h=money(offer.price_per_hour),
-            stock=offer.stock.value.lower(),  # type: ignore[arg-type]
-        )
-        for gpu in types
-        for offer in gpu.offers
-    ]

@@ -149,18 +149,29 @@ def known(
     return found
 
 
-async def views(
-    account: Account, ledger: Store | None, rates: Rates | None = None, *, health: bool = True
-) -> list[View]:
+async def views(account: Account, ledger: Store | None, rates: Rates | None = None) -> list[View]:
     """Return every pod of the account, this installation's first, then captiv's, then by age."""
-    listed = await account.api.pods()
-    return await described(account, ledger, listed, rates or Rates(), health=health)
+    return await looked(account, ledger, await account.api.pods(), rates)
 
 
-async def described(
-    account: Account, ledger: Store | None, found: Sequence[Pod], rates: Rates, *, health: bool
+async def looked(
+    account: Account, ledger: Store | None, found: Sequence[Pod], rates: Rates | None = None
 ) -> list[View]:
-    """Return these pods as they are shown."""
+    """Return these pods as they are shown.
+
+    Without `rates` of earlier looks, runs that are at work are looked at for a second.
+    """
+    since = Rates() if rates is None else rates
+    seen = await _described(account, ledger, found, since)
+    if rates is None and any(view.waiting for view in seen):
+        await anyio.sleep(_SAMPLE_S)
+        seen = await _described(account, ledger, found, since)
+    return seen
+
+
+async def _described(
+    account: Account, ledger: Store | None, found: Sequence[Pod], rates: Rates
+) -> list[View]:
     listed = [Listed(pod.id, pod.name) for pod in found]
     at = now_ms()
     ledgers: Mapping[str, Known] = {}
@@ -177,7 +188,7 @@ async def described(
     ours = {pod.id for pod in found if _ours(pod, account, ledgers.get(pod.id, Known()))}
     async with anyio.create_task_group() as tg:
         for pod in found:
-            if health and pod.id in ours and pod.status is not PodStatus.EXITED:
+            if pod.id in ours and pod.status is not PodStatus.EXITED:
                 tg.start_soon(ask, pod)
     for pod in found:
         about = ledgers.get(pod.id, Known())
@@ -201,7 +212,7 @@ def table(found: Sequence[View]) -> None:
         return
     show.table(HEADINGS, [_row(view) for view in found], right=(4, 5, 6))
     if any(view.known.orphan and view.ours for view in found):
-        show.note("orphans are ended with: captiv runpod sweep")
+        show.note("captiv runpod sweep ends orphans of runs; captiv runpod terminate any pod.")
 
 
 def as_json(view: View) -> dict[str, Any]:

@@ -7,13 +7,16 @@ from captiv.catalog import ModelChoice
 from captiv.core.naming import sidecar_path
 from captiv.core.spec import RunSpec
 from captiv.dispatch.intake import chunks
+from captiv.settings import Settings
 
 _EXAMPLES = 3
+_WHERE = {"local": "this machine", "url": "a worker elsewhere", "runpod": "RunPod"}
 
 
-def preview(spec: RunSpec, choice: ModelChoice, *, as_json: bool) -> None:
+def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: bool) -> None:
     """Print how many images would be captioned, with what, and where the captions would go.
 
+    Of a run on RunPod it says, too, what would be rented; nothing is.
     With --overwrite, a sidecar that was edited by hand counts as an image to caption: only the job
     table knows of it, and it would be kept.
     """
@@ -41,9 +44,14 @@ def preview(spec: RunSpec, choice: ModelChoice, *, as_json: bool) -> None:
         "mode": spec.captioning.mode,
         "prompt": spec.captioning.prompt,
         "generation": spec.captioning.generation.model_dump(exclude_none=True),
-        "worker": spec.placement.url or "this machine",
+        "worker": spec.placement.url or _WHERE[spec.placement.kind],
         "examples": examples,
     }
+    if spec.placement.kind == "runpod":
+        from captiv.cli.quote import quoted
+
+        quote = quoted(spec, choice.variant, settings, wanted)
+        facts["rental"] = quote.facts() if as_json else quote.lines()
     if as_json:
         sys.stdout.write(json.dumps(facts) + "\n")
         return

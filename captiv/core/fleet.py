@@ -17,13 +17,7 @@ from typing import Final, Literal
 
 from captiv.catalog.model import Variant
 from captiv.core.cost import rate
-from captiv.errors import (
-    AccessDenied,
-    NoCapacity,
-    PodMayExist,
-    ProviderBusy,
-    ProviderUnreachable,
-)
+from captiv.errors import AccessDenied, NoCapacity, PodMayExist, ProviderBusy, ProviderUnreachable
 
 Cloud = Literal["secure", "community"]
 Stock = Literal["none", "low", "medium", "high", "unknown"]

@@ -21,13 +21,15 @@ from captiv.dispatch.events import Reporter
 from captiv.dispatch.lane import Lane
 from captiv.dispatch.preparation import Preparation
 from captiv.dispatch.supply import Supply
-from captiv.errors import BudgetSpent, CaptivError
+from captiv.errors import BudgetSpent, CaptivError, Fault
 from captiv.store import Store, runs
 from captiv.workers import WorkerSource
 
 _log = logging.getLogger(__name__)
 
 _TICK_S = 0.2
+_AGAIN_S = 60.0
+"""How long `--fallback wait` waits before it asks RunPod again."""
 WANTED_MS = 15_000
 """A run is served for so long after its command was last heard of."""
 
@@ -63,11 +65,13 @@ class Dispatcher:
         self._seen: set[RunId] = set()
         """Runs whose leftovers were written since somebody last began to want them."""
         self._draining = False
+        self._drained = anyio.Event()
         self._stirred = anyio.Event()
 
     def drain(self) -> None:
         """Claim no more; `serve` returns when what is in flight has its outcome."""
         self._draining = True
+        self._drained.set()
         for lane, _ in self._lanes.values():
             lane.drain()
         self.stir()
@@ -154,7 +158,8 @@ class Dispatcher:
         try:
             await lane.run()
         except CaptivError as error:
-            await self._without(need, error)
+            if not await self._waited(need, error):
+                await self._without(need, error)
         finally:
             del self._lanes[need]
             self.stir()
@@ -168,6 +173,17 @@ class Dispatcher:
             await self._fall_back(need, error)
         self._failed[need] = error
         self.stir()
+
+    async def _waited(self, need: Need, error: CaptivError) -> bool:
+        """Wait a while before RunPod is asked again, if that is what every run of it wants."""
+        specs = [spec for spec in self._specs.values() if need_of_spec(spec) == need]
+        patient = need.kind == "runpod" and error.fault is not Fault.PERSON
+        if not patient or any(spec.placement.fallback != "wait" for spec in specs):
+            return False
+        self._reporter.warned(f"RunPod: {error.message} Asking again in {_AGAIN_S:.0f} s.")
+        with anyio.move_on_after(_AGAIN_S):
+            await self._drained.wait()
+        return True
 
     async def _fall_back(self, need: Need, error: CaptivError) -> None:
         """Have this machine go on with the runs that want it to."""

@@ -21,7 +21,7 @@ from captiv.core.pods import PodRow, PodRowId, pod_name
 from captiv.core.retry import Death
 from captiv.core.startup import Seen, Start, Waiting
 from captiv.dispatch import sweep
-from captiv.dispatch.terms import Terms, create_request
+from captiv.dispatch.terms import Terms, create_request, offers_of
 from captiv.errors import (
     NoCapacity,
     NoWorker,
@@ -31,7 +31,7 @@ from captiv.errors import (
     WorkerError,
     WorkerUnreachable,
 )
-from captiv.runpod import GpuType, Pod, RunpodApi
+from captiv.runpod import Pod, RunpodApi
 from captiv.store import Store, pods
 from captiv.wire import Health
 from captiv.workers import Address, Ended, OnPhase, WorkerClient
@@ -143,10 +143,7 @@ class Rental:
 
     async def _adopt(self) -> Address | None:
         """Use a live pod of this installation that nobody uses, if there is one."""
-        try:
-            listed = {pod.id: pod for pod in await self._api.pods()}
-        except ProviderError as error:
-            raise NoWorker(error.message, hint=error.hint) from error
+        listed = {pod.id: pod for pod in await self._api.pods()}
         for row in await self._store.aread(pods.live):
             free = row.users <= {self._terms.run_id}
             if free and row.pod_id in listed and row.version == self._terms.version:
@@ -190,7 +187,7 @@ class Rental:
     async def _create(self) -> tuple[PodRow, Address]:
         """Rent the first offer that can be had."""
         ranking = fleet.candidates(
-            _offers(await self._asked()), self._terms.demand, self._terms.wish
+            offers_of(await self._api.gpus()), self._terms.demand, self._terms.wish
         )
         if isinstance(ranking, NoOffer):
             raise NoWorker(ranking.reason)
@@ -216,15 +213,9 @@ class Rental:
                 if step.move is Move.NEXT:
                     return None
                 if step.move is not Move.WAIT:
-                    raise NoWorker(error.message, hint=error.hint) from error
+                    raise
                 waited += 1
                 await anyio.sleep(step.wait_s)
-
-    async def _asked(self) -> list[GpuType]:
-        try:
-            return await self._api.gpus()
-        except ProviderError as error:
-            raise NoWorker(error.message, hint=error.hint) from error
 
     async def _ask_for(self, offer: Offer) -> tuple[PodRow, Address]:
         terms, now = self._terms, self._now_ms()
@@ -342,19 +333,3 @@ class Rental:
                 f"Pod {row.pod_id} could not be ended, and bills until its guard ends it: "
                 f"captiv runpod terminate {row.pod_id}"
             )
-
-
-def _offers(types: list[GpuType]) -> list[Offer]:
-    """Return the provider's catalog as the core knows it."""
-    return [
-        Offer(
-            gpu_id=gpu.id,
-            cloud="secure" if offer.cloud.value == "SECURE" else "community",
-            vram_gb=float(gpu.memory_gb),
-            price_usd_h=money(offer.price_per_hour),
-            stock=offer.stock.value.lower(),  # type: ignore[arg-type]
-        )
-        for gpu in types
-        for offer in gpu.offers
-        if Decimal(str(offer.price_per_hour)) > 0
-    ]

@@ -1,5 +1,6 @@
 """On what terms a run rents a pod, and how the pod is asked for."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -8,8 +9,9 @@ from captiv.catalog import Variant, family_named
 from captiv.core.cost import money
 from captiv.core.fleet import Demand, Offer, Wish, demand
 from captiv.core.jobs import Run, RunId
+from captiv.core.spec import Captioning, Placement
 from captiv.errors import ConfigurationError
-from captiv.runpod import Cloud, CreatePod, GpuRequest
+from captiv.runpod import Cloud, CreatePod, GpuRequest, GpuType
 from captiv.settings import Settings
 from captiv.wire import ModelChange
 
@@ -64,31 +66,11 @@ def terms_of(run: Run, settings: Settings, installation: str) -> Terms:
         ConfigurationError: there is nothing that a pod could run.
     """
     runpod, placement, captioning = settings.runpod, run.spec.placement, run.spec.captioning
-    package = None
-    if runpod.image is None and runpod.template_id is None:
-        if runpod.bootstrap != "pip":
-            raise ConfigurationError(
-                "There is nothing that a pod could run.",
-                hint="Set runpod.image to a worker image, or runpod.bootstrap to pip: then "
-                "RunPod's own PyTorch image installs captiv when it starts.",
-            )
-        package = runpod.package or f"captiv[local]=={__version__}"
-    family = family_named(captioning.model)
-    variant = family.variant(captioning.variant) if family is not None else None
     return Terms(
         installation=installation,
         run_id=run.id,
-        demand=demand(
-            f"{captioning.model} {captioning.variant}",
-            variant or Variant(captioning.variant, captioning.source),
-            captioning.dtype,
-            placement.batch_size,
-        ),
-        wish=Wish(
-            gpu_type=placement.gpu_type or runpod.default_gpu_type,
-            cloud=runpod.cloud,
-            max_price_usd_h=money(runpod.max_price),
-        ),
+        demand=demand_of(captioning, placement.batch_size),
+        wish=wish_of(placement, settings),
         model=ModelChange(
             model=captioning.model,
             variant=captioning.variant,
@@ -98,7 +80,7 @@ def terms_of(run: Run, settings: Settings, installation: str) -> Terms:
         ),
         version=__version__,
         image=runpod.image,
-        package=package,
+        package=package_of(settings),
         template_id=runpod.template_id,
         disk_gb=runpod.container_disk_size,
         startup_timeout_s=runpod.startup_timeout,
@@ -110,6 +92,61 @@ def terms_of(run: Run, settings: Settings, installation: str) -> Terms:
         create=runpod.auto_create,
         lingers=not runpod.auto_terminate,
     )
+
+
+def demand_of(captioning: Captioning, batch: int | None) -> Demand:
+    """Return what captioning so demands of a GPU."""
+    family = family_named(captioning.model)
+    variant = family.variant(captioning.variant) if family is not None else None
+    return demand(
+        f"{captioning.model} {captioning.variant}",
+        variant or Variant(captioning.variant, captioning.source),
+        captioning.dtype,
+        batch,
+    )
+
+
+def wish_of(placement: Placement, settings: Settings) -> Wish:
+    """Return what was asked for, on the command line or in the settings."""
+    runpod = settings.runpod
+    return Wish(
+        gpu_type=placement.gpu_type or runpod.default_gpu_type,
+        cloud=runpod.cloud,
+        max_price_usd_h=money(runpod.max_price),
+    )
+
+
+def package_of(settings: Settings) -> str | None:
+    """Return what a pod installs at its start; None where captiv is in its image.
+
+    Raises:
+        ConfigurationError: there is nothing that a pod could run.
+    """
+    runpod = settings.runpod
+    if runpod.image is not None or runpod.template_id is not None:
+        return None
+    if runpod.bootstrap != "pip":
+        raise ConfigurationError(
+            "There is nothing that a pod could run.",
+            hint="Set runpod.image to a worker image, or runpod.bootstrap to pip: then "
+            "RunPod's own PyTorch image installs captiv when it starts.",
+        )
+    return runpod.package or f"captiv[local]=={__version__}"
+
+
+def offers_of(types: Iterable[GpuType]) -> list[Offer]:
+    """Return RunPod's catalog as the core knows it."""
+    return [
+        Offer(
+            gpu_id=gpu.id,
+            cloud="secure" if offer.cloud is Cloud.SECURE else "community",
+            vram_gb=float(gpu.memory_gb),
+            price_usd_h=money(offer.price_per_hour),
+            stock=offer.stock.value.lower(),  # type: ignore[arg-type]
+        )
+        for gpu in types
+        for offer in gpu.offers
+    ]
 
 
 def create_request(

@@ -1,6 +1,8 @@
 """`captiv runpod` over the simulated cloud, where pods are real guards and workers."""
 
 import json
+import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +11,17 @@ from typing import Any
 import anyio
 import pytest
 
-from captiv.core.jobs import RunId
+from captiv.cli.runs import now_ms
+from captiv.core.jobs import RunId, SessionId
 from captiv.core.pods import PodRow, pod_name
 from captiv.runpod import CreatePod, GpuRequest, RunpodApi
 from captiv.settings import Paths, installation_secret
-from captiv.store import Store, pods
+from captiv.store import Store, pods, runs
 from captiv.testing.cloud import Cloud, running
 from tests.support import SCRIPTED, until
 
-from .conftest import Cli, Ended, ready_database
+from .conftest import Cli, Ended, command, ready_database
+from .test_queue import NOW, make_run
 
 pytestmark = pytest.mark.allow_blocking  # a command alone on its loop waits for nobody else
 
@@ -72,14 +76,17 @@ class Account:
         paths.make_data_dir()
         return installation_secret(paths.secret_file).id
 
-    async def make(self, name: str) -> str:
-        async with RunpodApi(self.cloud.account_key, url=self.cloud.api_url) as api:
-            wanted = CreatePod(name=name, image="captiv/worker:test", gpu=GpuRequest(id=A5000))
-            return (await api.create(wanted)).id
+    def make(self, name: str) -> str:
+        async def made() -> str:
+            async with RunpodApi(self.cloud.account_key, url=self.cloud.api_url) as api:
+                wanted = CreatePod(name=name, image="captiv/worker:test", gpu=GpuRequest(id=A5000))
+                return (await api.create(wanted)).id
 
-    async def orphan(self) -> str:
+        return anyio.run(made)
+
+    def orphan(self) -> str:
         """Make a pod of a run that is not there any more."""
-        return await self.make(pod_name(self.installation, RunId(77), "t"))
+        return self.make(pod_name(self.installation, RunId(77), "t"))
 
     def row(self, pod: str) -> PodRow:
         with Store.open(self.home / "data" / "captiv.db", read_only=True) as store:
@@ -98,14 +105,8 @@ def quiet_about_the_key(cloud: Cloud, ended: Ended) -> Ended:
     return ended
 
 
-def listed(cli: Cli) -> dict[str, dict[str, Any]]:
-    ended = cli("runpod", "list", "--json")
-    assert ended.code == 0, ended.err
-    return {pod["pod"]: pod for pod in json.loads(ended.out)}
-
-
 @pytest.mark.slow
-def test_the_life_of_a_pod_made_by_hand(process: Cli, account: Account) -> None:
+def test_the_life_of_a_pod_made_by_hand(process: Cli, cli: Cli, account: Account) -> None:
     cloud = account.cloud
 
     made = process("runpod", "create", "--model", "shapes", "--name", "mine", "--gpu-type", "A5000")
@@ -117,28 +118,27 @@ def test_the_life_of_a_pod_made_by_hand(process: Cli, account: Account) -> None:
     assert account.row(pod).name.startswith(f"captiv-{account.installation}-hand-mine")
     assert "CAPTIV_GUARD_DEADLINE" not in cloud.pod(pod).recipe().env
 
-    line = process("runpod", "list").out.split("\t")
+    line = cli("runpod", "list").out.split("\t")
     assert (line[0], line[2:5]) == (pod, ["ready", A5000, "$0.16/h"])
-    status = process("runpod", "status", "mine")
+    status = cli("runpod", "status", "mine")
     assert f"Pod {pod}: ready" in status.out
     assert "Worker ready: shapes shapes" in status.out
-    assert "worker_ready" in process("runpod", "logs", pod).out
-    assert "create container" in process("runpod", "logs", pod, "--source", "system").out
+    assert "create container" in cli("runpod", "logs", pod, "--source", "system").out
 
-    assert process("runpod", "stop", pod).code == 0
-    stopped = process("runpod", "list", "--json")
+    assert cli("runpod", "stop", pod).code == 0
+    stopped = cli("runpod", "list", "--json")
     assert [p["phase"] for p in json.loads(stopped.out)] == ["stopped"]
-    started = process("runpod", "start", pod)
+    started = cli("runpod", "start", pod)
     assert "is started; its guard ends it" in started.err
 
-    refused = process("runpod", "terminate", pod)
+    refused = cli("runpod", "terminate", pod)
     assert (refused.code, cloud.pods_alive()) == (2, [pod])
     gone = quiet_about_the_key(cloud, process("runpod", "terminate", pod, "--yes"))
     assert gone.code == 0
     assert "is gone; it cost $0.00" in gone.err
     assert cloud.pods_alive() == []
     assert account.row(pod).end_reason == "terminated by hand"
-    assert "RunPod does not know it" in process("runpod", "status", pod).out
+    assert "RunPod does not know it" in cli("runpod", "status", pod).out
 
 
 def test_a_started_pod_has_new_limits(
@@ -154,7 +154,10 @@ def test_a_started_pod_has_new_limits(
     until(lambda: account.cloud.pods_alive() == [], "the guard's end of the pod")
 
 
-def test_a_pod_that_does_not_come_up_is_ended_and_says_why(cli: Cli, account: Account) -> None:
+def test_a_pod_that_does_not_come_up_is_ended_and_says_why(
+    cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAPTIV_RUNPOD_STARTUP_TIMEOUT", "0.5")
     account.cloud.mischief.arm("image_missing")
 
     ended = cli("runpod", "create", "--model", "shapes", "--cloud", "secure")
@@ -173,6 +176,33 @@ def test_an_answer_that_never_came_is_settled_by_the_name(cli: Cli, account: Acc
     assert account.cloud.pods_alive() == [made["pod"]]
     assert account.row(made["pod"]).state == "live"
     assert cli("runpod", "terminate", made["name"], "--yes").code == 0
+
+
+def test_without_anything_to_run_nothing_is_rented(
+    cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CAPTIV_RUNPOD_IMAGE")
+
+    ended = cli("runpod", "create", "--model", "shapes")
+
+    assert ended.code == 3
+    assert "runpod.bootstrap" in ended.err
+
+
+def test_ctrl_c_leaves_a_pod_that_is_known_and_guarded(account: Account) -> None:
+    account.cloud.mischief.arm("slow_start")
+    creating = subprocess.Popen(
+        command("runpod", "create", "--model", "shapes"), stdout=-1, stderr=-1, text=True
+    )
+    until(lambda: account.cloud.pods_alive() != [])
+    (pod,) = account.cloud.pods_alive()
+    creating.send_signal(signal.SIGINT)
+
+    _, err = creating.communicate(timeout=30)
+
+    assert creating.returncode == 130, err
+    assert account.row(pod).state == "live"
+    anyio.run(end, account.cloud, pod)
 
 
 def test_what_is_sold_out_is_followed_by_the_next(cli: Cli, account: Account) -> None:
@@ -211,10 +241,29 @@ def test_what_cannot_be_is_refused_before_anything_is_asked(
     assert not [call for call in cloud.history if call.method == "POST"]
 
 
-async def test_orphans_are_marked_and_swept(process: Cli, account: Account) -> None:
-    orphan, foreign = await account.orphan(), await account.make("somebody-elses")
+def test_the_queue_behind_a_pod_is_shown(cli: Cli, account: Account) -> None:
+    run = RunId(make_run(account.home, pending=3))
+    name = pod_name(account.installation, run, "t")
+    pod = account.make(name)
+    with Store.open(account.home / "data" / "captiv.db") as store:
+        values: dict[str, Any] = {"gpu": A5000, "cloud": "secure", "price_micro": 260_000}
+        values |= {"version": "1", "deadline_ms": None, "now_ms": NOW, "run_id": run}
+        row = store.write(pods.intend, name, **values)
+        store.write(pods.arrived, name, pod, 260_000, NOW, "")
+        assert store.write(pods.begin_use, row, run, NOW)
+        store.write(runs.want, run, SessionId(1), now_ms())
 
-    found = json.loads(process("runpod", "list", "--json").out)
+    (shown,) = json.loads(cli("runpod", "list", "--json").out)
+    anyio.run(end, account.cloud, pod)
+
+    assert (shown["run"], shown["users"], shown["orphan"]) == (run, [run], None)
+    assert (shown["done"], shown["waiting"], shown["images_per_s"]) == (0, 3, 0.0)
+
+
+def test_orphans_are_marked_and_swept(process: Cli, cli: Cli, account: Account) -> None:
+    orphan, foreign = account.orphan(), account.make("somebody-elses")
+
+    found = json.loads(cli("runpod", "list", "--json").out)
     swept = json.loads(process("runpod", "sweep", "--json").out)
 
     assert [(p["pod"], p["ours"], bool(p["orphan"])) for p in found] == [
@@ -223,15 +272,15 @@ async def test_orphans_are_marked_and_swept(process: Cli, account: Account) -> N
     ]
     assert [(s["pod_id"], s["outcome"]) for s in swept] == [(orphan, "terminated")]
     assert account.cloud.pods_alive() == [foreign]
-    assert process("runpod", "sweep").out == "Nothing to sweep.\n"
-    await end(account.cloud, foreign)
+    assert cli("runpod", "sweep").out == "Nothing to sweep.\n"
+    anyio.run(end, account.cloud, foreign)
 
 
 def test_a_list_that_cannot_be_had_is_no_empty_one(cli: Cli, cloud: Cloud) -> None:
     cloud.mischief.arm("forbidden", call="list_pods", times=None)
 
-    for command in ("list", "sweep"):
-        ended = cli("runpod", command)
+    for verb in ("list", "sweep"):
+        ended = cli("runpod", verb)
         assert ended.code == 4
         assert ended.out == ""
 
@@ -253,19 +302,19 @@ def test_gpus_say_what_they_hold_and_cost(cli: Cli, cloud: Cloud) -> None:
     assert cli("runpod", "gpus").out.startswith(f"{A5000}\t24 GB\t$0.26/h\thigh\t$0.16/h\thigh\t")
 
 
-@pytest.mark.parametrize("command", ["status", "logs", "stop", "start", "terminate"])
-def test_a_pod_that_nobody_knows_is_said(cli: Cli, cloud: Cloud, command: str) -> None:
-    ended = cli("runpod", command, "nobody")
+@pytest.mark.parametrize("verb", ["status", "logs", "stop", "start", "terminate"])
+def test_a_pod_that_nobody_knows_is_said(cli: Cli, cloud: Cloud, verb: str) -> None:
+    ended = cli("runpod", verb, "nobody")
 
     assert ended.code == 2
     assert "There is no pod nobody" in ended.err
 
 
-@pytest.mark.parametrize("command", ["list", "gpus", "sweep", "create"])
-def test_without_a_key_it_says_how_to_set_one(cli: Cli, captiv_home: Path, command: str) -> None:
+@pytest.mark.parametrize("verb", ["list", "gpus", "sweep", "create"])
+def test_without_a_key_it_says_how_to_set_one(cli: Cli, captiv_home: Path, verb: str) -> None:
     ready_database(captiv_home)
 
-    ended = cli("runpod", command)
+    ended = cli("runpod", verb)
 
     assert ended.code == 3
     assert "captiv config set runpod.api_key" in ended.err
@@ -309,11 +358,11 @@ class TestDoctor:
         assert found["balance"]["detail"].startswith("$")
         assert found["orphans"]["detail"] == "none"
 
-    async def test_orphans(self, process: Cli, account: Account) -> None:
-        orphan = await account.orphan()
+    def test_orphans(self, cli: Cli, account: Account) -> None:
+        orphan = account.orphan()
 
-        found = {c["name"]: c for c in json.loads(process("doctor", "--json").out)}
-        await end(account.cloud, orphan)
+        found = self.checks(cli)
+        anyio.run(end, account.cloud, orphan)
 
         assert found["orphans"]["status"] == "warn"
         assert orphan in found["orphans"]["todo"]

@@ -9,17 +9,7 @@ from hypothesis import strategies as st
 from captiv import errors
 from captiv.catalog.model import Variant
 from captiv.core import fleet
-from captiv.core.fleet import (
-    Demand,
-    Move,
-    NoOffer,
-    Offer,
-    Ranking,
-    Step,
-    Wish,
-    candidates,
-    next_after,
-)
+from captiv.core.fleet import Demand, Move, NoOffer, Offer, Ranking, Step, Wish, candidates
 
 D = Decimal
 
@@ -278,22 +268,22 @@ def test_smaller_precisions_come_largest_first() -> None:
     ],
 )
 def test_what_an_error_means_for_the_next_try(error: type[errors.CaptivError], move: Move) -> None:
-    assert next_after(error.code, tried=1).move is move
+    assert fleet.next_after(error.code, tried=1).move is move
 
 
 def test_the_provider_says_how_long_to_wait() -> None:
-    assert next_after("provider_busy", tried=1, retry_after_s=7) == Step(Move.WAIT, 7)
+    assert fleet.next_after("provider_busy", tried=1, retry_after_s=7) == Step(Move.WAIT, 7)
 
 
 def test_a_wait_of_hours_is_none() -> None:
-    assert next_after("provider_busy", tried=1, retry_after_s=7200).move is Move.STOP
+    assert fleet.next_after("provider_busy", tried=1, retry_after_s=7200).move is Move.STOP
 
 
 @given(st.text(max_size=20) | st.sampled_from(["no_capacity", "provider_busy"]))
 def test_renting_comes_to_an_end(code: str) -> None:
     tried, waited, total_s = 1, 0, 0.0
     for _ in range(100):
-        step = next_after(code, tried=tried, waited=waited)
+        step = fleet.next_after(code, tried=tried, waited=waited)
         total_s += step.wait_s
         if step.move not in (Move.NEXT, Move.WAIT):
             break

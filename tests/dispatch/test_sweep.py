@@ -179,6 +179,16 @@ async def test_a_pod_that_is_gone_is_closed_in_the_ledger(fleet: Fleet) -> None:
     assert (await fleet.row(pod)).end_reason == GONE
 
 
+async def test_a_living_run_finds_out_itself_that_its_pod_is_gone(
+    fleet: Fleet, world: World
+) -> None:
+    pod = await fleet.rent((await world.open()).id)
+    await fleet.api.terminate(pod)
+
+    assert await fleet.sweep(later_ms=61_000) == []
+    assert (await fleet.row(pod)).state == "live"
+
+
 async def test_a_pod_that_is_only_missing_in_the_list_is_not_gone(
     fleet: Fleet, cloud: Cloud
 ) -> None:

@@ -105,7 +105,14 @@ def test_an_interrupted_overwrite_finishes_its_own_set(home: Home) -> None:
     assert len(set(keys)) == 40
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_drains_and_the_same_command_goes_on(home: Home, number: int) -> None:
     home.scripted(batch_s=0.3).scenes(60)
     process = home.start_generate("--batch-size", "4")
@@ -267,6 +274,7 @@ def test_two_commands_at_once_do_each_image_once(home: Home) -> None:
     assert len(home.worker_keys()) == len(set(home.worker_keys())) == 50
 
 
+@pytest.mark.slow
 def test_two_runs_over_the_same_images_pay_for_each_once(home: Home) -> None:
     home.scripted(batch_s=0.1).scenes(30, nested=False)
     one = home.start_generate("--batch-size", "4")
@@ -319,6 +327,7 @@ def test_a_read_only_folder_keeps_the_captions_and_retry_writes_them(home: Home)
     assert len(home.worker_keys()) == paid == 3
 
 
+@pytest.mark.slow
 def test_failed_images_are_tried_again_by_a_new_run(home: Home) -> None:
     home.scripted().scenes(2, nested=False)
     bad = home.pictures / "bad.png"
@@ -335,6 +344,7 @@ def test_failed_images_are_tried_again_by_a_new_run(home: Home) -> None:
         assert store.read(jobs.failure_groups, store.read(runs.page, None, 10)[1].id)
 
 
+@pytest.mark.slow
 def test_a_culprit_that_kills_its_worker_fails_alone(home: Home) -> None:
     home.scripted().scenes(20, nested=False)
     from PIL import Image

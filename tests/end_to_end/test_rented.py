@@ -113,6 +113,7 @@ def test_an_answer_that_never_comes_is_settled_by_name(home: Home) -> None:
     assert len(cloud.pods()) == 1, "the pod that was made was not found by its name"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -137,6 +138,7 @@ def test_a_failing_pod_costs_time_and_no_image(
     assert alive == []
 
 
+@pytest.mark.slow
 def test_a_signal_ends_the_pod(home: Home) -> None:
     home.scenes(60)
     with rented(home, engine={"batch_s": 0.3}) as cloud:
@@ -150,6 +152,7 @@ def test_a_signal_ends_the_pod(home: Home) -> None:
     assert alive == []
 
 
+@pytest.mark.slow
 def test_the_guard_ends_the_pod_of_a_captiv_that_never_comes_back(home: Home) -> None:
     home.scenes(60)
     with rented(home, engine={"batch_s": 0.3}) as cloud:
@@ -160,6 +163,7 @@ def test_the_guard_ends_the_pod_of_a_captiv_that_never_comes_back(home: Home) ->
         until(lambda: cloud.pods_alive() == [], "the guard ended the pod")
 
 
+@pytest.mark.slow
 def test_the_next_start_uses_the_pod_of_a_run_that_was_killed(home: Home) -> None:
     home.scenes(60)
     with rented(home, engine={"batch_s": 0.2}) as cloud:
@@ -175,6 +179,7 @@ def test_the_next_start_uses_the_pod_of_a_run_that_was_killed(home: Home) -> Non
     assert alive == []
 
 
+@pytest.mark.slow
 def test_a_cap_on_the_cost_ends_the_pod_and_keeps_the_rest(home: Home) -> None:
     home.scripted().scenes(60)
     with rented(home, engine={"batch_s": 0.4}) as cloud:

@@ -1,18 +1,11 @@
 """What a guard decides: pure, over moments that a test makes up."""
 
-import ast
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from random import Random
 
-import captiv_worker.guard
 import pytest
-from captiv_worker.guard import folder, settings
-from captiv_worker.guard.api import end_pod, judged
-from captiv_worker.guard.folder import GuardFolder, Sign
 from captiv_worker.guard.rules import (
     BACKOFF_S,
     STOP_S,
@@ -26,8 +19,6 @@ from captiv_worker.guard.rules import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-
-from .conftest import Clock
 
 EPOCH_S = 1_790_000_000.0
 RETRY_S = 60.0
@@ -354,133 +345,3 @@ def happens(pod: Pod, event: str) -> None:
             pod.rules.renew(600, pod.now.epoch_s + 1000)
         case "past":
             pod.rules.renew(600, 0)
-
-
-@pytest.mark.parametrize(
-    ("answers", "outcome"),
-    [
-        ((200, 404), Outcome.GONE),
-        ((204, None), Outcome.GONE),
-        ((403, 204), Outcome.GONE),
-        ((404, 404), Outcome.GONE),
-        ((401, 401), Outcome.REFUSED),
-        ((403, 403), Outcome.REFUSED),
-        ((410, 403), Outcome.REFUSED),
-        ((403, 500), Outcome.FAILED),
-        ((429, 403), Outcome.FAILED),
-        ((409, 409), Outcome.FAILED),
-        ((302, 302), Outcome.FAILED),
-        ((None, None), Outcome.FAILED),
-    ],
-)
-def test_what_two_answers_mean(answers: tuple[int | None, int | None], outcome: Outcome) -> None:
-    assert judged(answers) is outcome
-
-
-@pytest.mark.parametrize("missing", ["RUNPOD_API_KEY", "RUNPOD_POD_ID"])
-def test_without_a_key_or_an_id_it_is_refused_before_it_asks(missing: str) -> None:
-    given = {"RUNPOD_API_KEY": "rpa_secret", "RUNPOD_POD_ID": "pod7"} | {missing: ""}
-    nowhere = {"CAPTIV_RUNPOD_API_URL": "http://127.0.0.1:9"}
-
-    assert end_pod(settings.read(given | nowhere)) is Outcome.REFUSED
-
-
-def test_a_key_that_no_header_carries_is_not_repeated(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("DEBUG")
-    given = {"RUNPOD_API_KEY": "rpa_secret\nx", "RUNPOD_POD_ID": "pod7"}
-    nowhere = {"CAPTIV_RUNPOD_API_URL": "http://127.0.0.1:9"}
-
-    assert end_pod(settings.read(given | nowhere)) is Outcome.FAILED
-    assert "end_unanswered" in caplog.text
-    assert "rpa_secret" not in caplog.text
-
-
-def test_settings_have_defaults_and_survive_nonsense() -> None:
-    plain = settings.read({})
-    wrong = settings.read(
-        {
-            "CAPTIV_GUARD_IDLE_S": "soon",
-            "CAPTIV_GUARD_STARTUP_S": "-1",
-            "CAPTIV_GUARD_DEADLINE": "nan",
-            "CAPTIV_RUNPOD_API_URL": " ",
-        }
-    )
-
-    assert plain == wrong
-    assert plain.limits == Limits(startup_s=900, idle_s=900, deadline=None)
-    assert plain.api_url == "https://api.runpod.io"
-
-
-def test_settings_are_read_and_show_no_key() -> None:
-    read = settings.read(
-        {
-            "CAPTIV_GUARD_IDLE_S": "60",
-            "CAPTIV_GUARD_DEADLINE": "1790000000.5",
-            "RUNPOD_POD_ID": "pod/7",
-            "RUNPOD_API_KEY": "rpa_secret",
-            "CAPTIV_RUNPOD_API_URL": "http://127.0.0.1:9/",
-        }
-    )
-
-    assert read.limits == Limits(startup_s=900, idle_s=60, deadline=1790000000.5)
-    assert read.folder_name == "captiv-guard-pod_7"
-    assert read.api_url == "http://127.0.0.1:9"
-    assert read.api_key == "rpa_secret"
-    assert "rpa_secret" not in repr(read)
-
-
-def test_a_sign_is_renewed_at_most_once_a_second(tmp_path: Path) -> None:
-    guards = folder.prepare(tmp_path / "shared", "unused")
-    clock = Clock()
-    shared = GuardFolder(guards.path, clock=clock)
-    first = guards.stamp(Sign.ALIVE)
-    shared.give(Sign.ALIVE)
-    second = guards.stamp(Sign.ALIVE)
-    clock.now_s += 0.9
-    shared.give(Sign.ALIVE)
-
-    assert first != second == guards.stamp(Sign.ALIVE)
-    clock.now_s += 0.2
-    shared.give(Sign.ALIVE)
-    assert guards.stamp(Sign.ALIVE) != second
-    assert guards.path.stat().st_mode & 0o777 == 0o700
-
-
-def test_limits_and_model_outlast_the_worker_and_damage_is_nothing(tmp_path: Path) -> None:
-    shared = folder.prepare(tmp_path / "shared", "unused")
-    assert (shared.limits(), shared.model()) == (None, {})
-
-    shared.write_limits(60, None)
-    shared.write_model({"model": "shapes"})
-    assert (shared.limits(), shared.model()) == ((60, None), {"model": "shapes"})
-
-    for damaged in ("", "[]", '{"idle_s": true}', '{"idle_s": NaN}', "\x00"):
-        (shared.path / "limits.json").write_text(damaged)
-        assert shared.limits() is None
-
-
-def test_a_folder_that_cannot_be_had_is_lived_without(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-
-    shared = folder.prepare(tmp_path / "file" / "below", "unused")
-    shared.give(Sign.ALIVE)
-
-    assert shared.stamp(Sign.ALIVE) is None
-    assert shared.limits() is None
-
-
-def test_the_guard_needs_nothing_but_the_standard_library() -> None:
-    allowed = {*sys.stdlib_module_names, "captiv_worker.guard"}
-    home = Path(captiv_worker.guard.__file__).parent
-    for page in home.glob("*.py"):
-        for node in ast.walk(ast.parse(page.read_text())):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name.partition(".")[0] for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                module = node.module or ""
-                own = module.startswith("captiv_worker.guard")
-                names = ["captiv_worker.guard" if own else module.partition(".")[0]]
-                if module == "captiv" and [alias.name for alias in node.names] == ["__version__"]:
-                    names = []
-            assert allowed.issuperset(names), f"{page.name} imports {names}"

@@ -46,10 +46,10 @@ class Call:
 
 @dataclass
 class Api:
-    """RunPod's API, as far as a guard goes: it answers `statuses` in turn, the last for ever."""
+    """RunPod's API, as far as a guard goes: it answers everything with `status`."""
 
     server: ThreadingHTTPServer
-    statuses: list[int] = field(default_factory=lambda: [204])
+    status: int = 204
     calls: list[Call] = field(default_factory=list)
     thread: threading.Thread | None = None
 
@@ -71,10 +71,6 @@ class Api:
     def count(self, method: str) -> int:
         return sum(call.method == method for call in self.calls)
 
-    def answer(self, call: Call) -> int:
-        self.calls.append(call)
-        return self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
-
 
 @pytest.fixture
 def api() -> Iterator[Api]:
@@ -84,8 +80,8 @@ def api() -> Iterator[Api]:
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
             headers = {name.lower(): value for name, value in self.headers.items()}
-            call = Call(time.time(), self.command, self.path, headers, body)
-            self.send_response(simulated.answer(call))
+            simulated.calls.append(Call(time.time(), self.command, self.path, headers, body))
+            self.send_response(simulated.status)
             self.send_header("Location", "http://127.0.0.1:9/elsewhere")
             self.end_headers()
 
@@ -293,7 +289,7 @@ def test_limits_are_renewed_by_who_has_the_token(guarding: Guarding, api: Api) -
 
 
 def test_a_refused_guard_unloads_and_says_so_and_goes_on(guarding: Guarding, api: Api) -> None:
-    api.statuses = [403]
+    api.status = 403
     api.up()
     pod = guarding(idle_s=0.4).lived().lived(2, status="failed")
 
@@ -304,7 +300,7 @@ def test_a_refused_guard_unloads_and_says_so_and_goes_on(guarding: Guarding, api
     assert pod.post("red", "k1").json()["code"] == "model_unavailable"
     until(lambda: pod.log.read_text().count("outcome=refused") >= 3)
 
-    api.statuses = [204]
+    api.status = 204
     assert pod.ask("PUT", "/api/guard", json={"idle_s": 60}).status_code == 200
     assert pod.ask("PUT", "/api/model", json={"model": "blip"}).status_code == 202
     pod.lived(2)
@@ -313,16 +309,18 @@ def test_a_refused_guard_unloads_and_says_so_and_goes_on(guarding: Guarding, api
 
 
 def test_an_api_that_is_down_is_tried_until_it_is_up(guarding: Guarding, api: Api) -> None:
-    api.statuses = [302] * 6 + [204]
     pod = guarding("--no-such-option", startup_s=0.5)  # a worker that never comes to life
     until(lambda: pod.log.read_text().count("end_unanswered") >= 4)
 
+    api.status = 302
     api.up()
+    until(lambda: "outcome=failed action=302 delete=302" in pod.log.read_text())
+    api.status = 503
+    until(lambda: "outcome=failed action=503 delete=503" in pod.log.read_text())
+    api.status = 204
+    until(lambda: "outcome=gone action=204 delete=204" in pod.log.read_text())
 
-    until(lambda: "outcome=gone" in pod.log.read_text())
-    assert {call.method for call in api.calls} == {"POST", "DELETE"}
     assert "pod_due reason=not_ready" in pod.log.read_text()
-    assert "outcome=failed action=302 delete=302" in pod.log.read_text()
     assert pod.process.poll() is None
 
 

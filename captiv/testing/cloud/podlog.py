@@ -65,7 +65,11 @@ class PodLog:
 
     def texts(self, source: Source | None = None) -> list[str]:
         """Return the texts kept, of one source or of both."""
-        return [line.text for line in list(self._lines) if source in (None, line.source)]
+        return [line.text for line in self.lines(source)]
+
+    def lines(self, source: Source | None = None) -> list[Line]:
+        """Return the lines kept, of one source or of both; from any thread."""
+        return [line for line in list(self._lines) if source in (None, line.source)]
 
     def after_tail(self, tail: int, source: Source | None) -> int:
         """Return the number after which the last `tail` lines of a source begin."""

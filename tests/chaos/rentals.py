@@ -1,0 +1,242 @@
+"""A rental under observation: the command, the cloud that it rents from, and who looks on.
+
+What is looked at afterwards: the captions, what the pods' workers logged, the ledger beside the
+bill, and every place where a secret could have been left.
+"""
+
+import hashlib
+import json
+import os
+import random
+import re
+import stat
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from captiv.core.cost import price_of, total
+from captiv.core.jobs import RunId
+from captiv.settings import installation_secret, worker_token
+from captiv.store import Connection, Store, pods
+from captiv.testing.cloud import Cloud, running
+from tests.support import SCRIPTED, Ended, Home, alive, finish, until
+
+PICTURES = 24
+BATCH_S = 0.3
+_SEEN_LATE_S = 0.25
+"""A caption's line is seen a little after it was written, but less than a batch takes."""
+_FINAL = frozenset({0, 1, 4, 130})
+
+
+@dataclass
+class Rental:
+    """One installation, its cloud, and everything that it said."""
+
+    home: Home
+    cloud: Cloud
+    said: list[Ended] = field(default_factory=list)
+    lines: set[bytes] = field(default_factory=set)
+    """Every command line that was seen on this machine meanwhile."""
+    options: tuple[str, ...] = ("--runpod", "--fallback", "fail", "--batch-size", "4")
+
+    def insist(self, times: int = 5) -> Ended:
+        """Give the command, and again while it says that something is left to do."""
+        for _ in range(times):
+            ended = self.home.generate(*self.options)
+            self.said.append(ended)
+            assert ended.code in _FINAL, ended
+            if ended.code == 0:
+                break
+        return self.said[-1]
+
+    def killed(self, chance: random.Random) -> str:
+        """Give the command and kill it at a moment of the rental; return which that was."""
+        process = self.home.start_generate(*self.options)
+        name, reached, within_s = chance.choice(self._moments())
+        until(lambda: reached() or process.poll() is not None, name)
+        time.sleep(chance.uniform(0, within_s))
+        process.kill()
+        self.said.append(finish(process))
+        return name
+
+    def _moments(self) -> list[tuple[str, Callable[[], bool], float]]:
+        """Return landmarks of a rental, and how long after each of them the kill may come."""
+        return [
+            ("the command began", lambda: True, 1.5),
+            ("RunPod was asked", lambda: bool(self.cloud.history), 0.2),
+            ("the pod was asked for", lambda: self._asked("create_pod"), 0.1),
+            ("the pod was there", lambda: bool(self.cloud.pods()), 1.5),
+            ("a caption was there", lambda: bool(self.home.captions()), 1.0),
+            ("every caption was there", lambda: len(self.home.captions()) == PICTURES, 0.1),
+            ("the end was asked for", lambda: self._asked("delete_pod", "terminate_pod"), 0.1),
+        ]
+
+    def _asked(self, *operations: str) -> bool:
+        return any(call.operation in operations for call in list(self.cloud.history))
+
+    # -- what came of it -------------------------------------------------------------------------
+
+    def gone(self) -> None:
+        """See that no pod is left, and no process of one."""
+        until(lambda: not self.cloud.pods_alive(), "every pod ended", every_s=0.1)
+        until(lambda: not any(map(alive, self.cloud.processes())), "every process of a pod ended")
+        assert not self.home.workers()
+
+    def computed_again(self) -> list[int]:
+        """Return the jobs that a worker captioned after their caption had been received."""
+        seen: dict[int, list[float]] = defaultdict(list)
+        for pod in self.cloud.pods():
+            for line in list(pod.log._lines):
+                if found := re.search(r" caption key=[^-\s]+-(\d+)-", line.text):
+                    seen[int(found[1])].append(line.at)
+        received = self._read(_received)
+        return [
+            job
+            for job, times in seen.items()
+            if job in received and len(times) > 1 and max(times) > received[job] + _SEEN_LATE_S
+        ]
+
+    def off_the_bill(self) -> Decimal:
+        """Return by how much the ledger differs from the bill, in dollars."""
+        return abs(total(self._read(_shares)) - self.cloud.bill())
+
+    def leeway(self, seconds: int) -> Decimal:
+        """Return what all pods together cost in so many seconds each."""
+        rows = {row.pod_id: price_of(row.price_micro) for row in self._read(_rows)}
+        return sum(
+            (rows[pod.id] * seconds / 3600 for pod in self.cloud.pods() if pod.id in rows),
+            Decimal(0),
+        )
+
+    def _read(self, question: Callable[[Connection], Any]) -> Any:
+        with Store.open(self.home.data / "data" / "captiv.db", read_only=True) as store:
+            return store.read(question)
+
+    # -- secrets ---------------------------------------------------------------------------------
+
+    def leaks(self) -> list[str]:
+        """Return every place where a secret is and does not belong, by its name."""
+        secret_file = self.home.data / "data" / "secret.json"
+        if not secret_file.exists():
+            return []
+        secret = installation_secret(secret_file)
+        names = [pod.name for pod in self.cloud.pods()]
+        secrets = {
+            "the API key": self.cloud.account_key.encode(),
+            "the installation's secret": secret.key.hex().encode(),
+            "the installation's secret, raw": secret.key,
+        } | {f"the token of {name}": worker_token(secret, name).encode() for name in names}
+        return [
+            f"{what} in {where}"
+            for where, content in self._places(secret_file)
+            for what, text in secrets.items()
+            if text in content
+        ]
+
+    def _places(self, secret_file: Path) -> Iterator[tuple[str, bytes]]:
+        for path in _files(self.home.folder):
+            if path != secret_file:
+                yield str(path.relative_to(self.home.folder)), path.read_bytes()
+        for ended in self.said:
+            yield "what the command said", (ended.out + ended.err).encode()
+        for line in self.lines:
+            yield f"a command line ({line[:60]!r})", line
+        for call in list(self.cloud.history):
+            yield f"{call.method} {call.path}", call.body + call.query.encode()
+        for pod in self.cloud.pods():
+            yield f"the log of {pod.name}", "\n".join(pod.log.texts()).encode()
+
+    def readable_by_others(self) -> list[str]:
+        """Return the files of the installation, empty locks aside, that are not its own alone."""
+        return [path.name for path in _files(self.home.data) if _open_to_others(path.stat())]
+
+    def told_more_than_a_hash(self) -> list[str]:
+        """Return the pods whose environment holds anything of the token but its SHA-256."""
+        secret = installation_secret(self.home.data / "data" / "secret.json")
+        wrong = []
+        for pod in self.cloud.pods():
+            env = dict(pod.asked.env or {})
+            token = worker_token(secret, pod.name).encode()
+            told = env.pop("CAPTIV_WORKER_TOKEN_SHA256", None)
+            more = [name for name in env if re.search("TOKEN|SECRET|KEY", name)]
+            if told != hashlib.sha256(token).hexdigest() or more:
+                wrong.append(pod.name)
+        return wrong
+
+
+@contextmanager
+def rental(home: Home, **env: str) -> Iterator[Rental]:
+    """Have a cloud whose pods run the torch-free engine, and look on while it is used."""
+    engine = json.dumps({"batch_s": BATCH_S})
+    arguments = ("--engine", SCRIPTED, "--engine-options", engine)
+    with running(worker_args=arguments) as cloud:
+        home.env |= dict(cloud.environment) | {
+            "CAPTIV_RUNPOD_IMAGE": "captiv/worker:test",
+            "CAPTIV_RUNPOD_LOST_AFTER": "3",
+            "CAPTIV_RUNPOD_STARTUP_TIMEOUT": "30",
+            "CAPTIV_RUNPOD_GUARD_IDLE": "60",
+        }
+        home.env |= env
+        observed = Rental(home, cloud)
+        with _Onlooker(observed.lines):
+            yield observed
+
+
+class _Onlooker:
+    """Notes the command line of every process, a few times a second."""
+
+    def __init__(self, lines: set[bytes]) -> None:
+        self._lines = lines
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.2):
+            for file in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    self._lines.add(file.read_bytes())
+                except OSError:
+                    continue
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def _open_to_others(found: os.stat_result) -> bool:
+    return found.st_size > 0 and bool(stat.S_IMODE(found.st_mode) & 0o077)
+
+
+def _received(conn: Connection) -> dict[int, float]:
+    rows = conn.execute("SELECT job_id, min(created_ms) FROM captions GROUP BY job_id")
+    return {int(job): at / 1000 for job, at in rows if job is not None}
+
+
+def _shares(conn: Connection) -> list[Any]:
+    runs = conn.execute("SELECT DISTINCT run_id FROM pod_uses").fetchall()
+    return [each for (run,) in runs for each in pods.share(conn, RunId(run), 2**53)]
+
+
+def _rows(conn: Connection) -> list[Any]:
+    names = conn.execute("SELECT name FROM pods").fetchall()
+    return [pods.find(conn, name) for (name,) in names]

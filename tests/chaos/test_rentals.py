@@ -1,0 +1,97 @@
+"""No image lost, none paid for twice, no pod forgotten, no secret told, whatever RunPod does."""
+
+import random
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+
+from tests.chaos.rentals import PICTURES, Rental, rental
+from tests.support import Home
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.allow_blocking]
+
+CENT = Decimal("0.01")
+STORMS = [1, 2, 3, 4]
+KILLS = [1, 2, 3, 4]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What an undisturbed run makes of the pictures."""
+    calm = Home(tmp_path_factory.mktemp("calm")).scripted()
+    calm.scenes(PICTURES)
+    ended = calm.generate()
+    assert ended.code == 0, ended
+    yield calm.captions()
+
+
+def weathered(home: Home, seed: int, expected: dict[str, str]) -> None:
+    """Rent through a storm, and look that it cost time and nothing else."""
+    home.scenes(PICTURES)
+    with rental(home) as rented:
+        storm = [armed.describe() for armed in rented.cloud.mischief.storm(seed, count=3)]
+        last = rented.insist()
+
+        assert last.code == 0, (storm, rented.said)
+        assert home.captions() == expected, storm
+        rented.gone()
+        assert rented.computed_again() == [], storm
+        assert rented.off_the_bill() <= min(CENT / 2, rented.leeway(5)), storm
+        kept_secret(rented)
+
+
+def survived(home: Home, seed: int, expected: dict[str, str]) -> None:
+    """Kill captiv at a moment of a rental, and see the pod end: by the next start, or its guard."""
+    chance = random.Random(seed)
+    comes_back = chance.random() < 0.5
+    home.scenes(PICTURES)
+    with rental(home, CAPTIV_RUNPOD_GUARD_IDLE="60" if comes_back else "2") as rented:
+        if chance.random() < 0.3:
+            rented.cloud.mischief.arm("created_then_timed_out", call="create_pod")
+        moment = rented.killed(chance)
+        if comes_back:
+            last = rented.insist()
+            assert last.code == 0, (moment, rented.said)
+            assert home.captions() == expected, moment
+            assert rented.cloud.pods_alive() == [], moment
+            assert rented.computed_again() == [], moment
+        rented.gone()
+        kept_secret(rented)
+
+
+def kept_secret(rented: Rental) -> None:
+    """See that nobody was told a secret that was not for them."""
+    assert rented.leaks() == []
+    assert rented.readable_by_others() == []
+    assert rented.told_more_than_a_hash() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", STORMS)
+def test_a_sample_of_the_storms_over_a_rental(
+    home: Home, seed: int, expected: dict[str, str]
+) -> None:
+    weathered(home, seed, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", KILLS)
+def test_a_sample_of_the_moments_at_which_captiv_is_killed(
+    home: Home, seed: int, expected: dict[str, str]
+) -> None:
+    survived(home, seed, expected)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("seed", range(100))
+def test_every_storm_over_a_rental(home: Home, seed: int, expected: dict[str, str]) -> None:
+    weathered(home, seed, expected)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("seed", range(100))
+def test_every_moment_at_which_captiv_is_killed(
+    home: Home, seed: int, expected: dict[str, str]
+) -> None:
+    survived(home, seed, expected)
