@@ -67,14 +67,14 @@ def on_account(work: Callable[[Account], Awaitable[T]], *, settings: Settings | 
     async def run() -> T:
         result: list[T] = []
         failed: CaptivError | None = None
-        async with RunpodApi(key.get_secret_value(), url=settings.runpod.api_url) as api:
-            async with anyio.create_task_group() as tg:
-                tg.start_soon(_stop_on_signal, tg.cancel_scope)
-                try:
-                    result.append(await work(Account(api, settings, paths, secret)))
-                except CaptivError as error:  # as it is, in no group
-                    failed = error
-                tg.cancel_scope.cancel()
+        api = RunpodApi(key.get_secret_value(), url=settings.runpod.api_url)
+        async with api, anyio.create_task_group() as tg:
+            tg.start_soon(_stop_on_signal, tg.cancel_scope)
+            try:
+                result.append(await work(Account(api, settings, paths, secret)))
+            except CaptivError as error:  # as it is, in no group
+                failed = error
+            tg.cancel_scope.cancel()
         if failed is not None:
             raise failed
         if not result:

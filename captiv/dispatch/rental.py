@@ -74,6 +74,7 @@ class Rental:
         self._now_ms = now_ms
         self._on_note = on_note
         self._look_s = look_s
+        self._began_ms = now_ms()
         self._row: PodRow | None = None
         self._rentals = 0
         self._spent = Decimal(0)
@@ -94,7 +95,7 @@ class Rental:
         """
         await self._end("lost")
         on_phase("looking for a pod")
-        adopted = await self._adopt()
+        adopted = await self._adopt(on_phase)
         if adopted is not None:
             return adopted
         if not self._terms.create:
@@ -137,22 +138,61 @@ class Rental:
         """End the pod if this run rented it, and give it back if it only used it."""
         with anyio.CancelScope(shield=True):
             await self._end("the run ended")
+            with suppress(ProviderError):
+                for row in await self._left_behind():
+                    self._row = row
+                    await self._end("its command was killed")
             await self._api.aclose()
 
     # -- using one again -------------------------------------------------------------------------
 
-    async def _adopt(self) -> Address | None:
+    async def _adopt(self, on_phase: OnPhase) -> Address | None:
         """Use a live pod of this installation that nobody uses, if there is one."""
+        for row in await self._left_behind():
+            if (address := await self._taken_up(row, on_phase)) is not None:
+                return address
         listed = {pod.id: pod for pod in await self._api.pods()}
         for row in await self._store.aread(pods.live):
             free = row.users <= {self._terms.run_id}
             if free and row.pod_id in listed and row.version == self._terms.version:
-                address = Address(self._terms.url(row.pod_id or ""), self._token_of(row.name))
-                if await self._healthy(address) and await self._use(row.id):
+                address = self._address(row)
+                if await self._healthy(address) and await self._use(row.id, self._now_ms()):
                     self._row = row
                     self._on_note(f"Using pod {row.pod_id} ({row.gpu}) again.")
                     return address
         return None
+
+    async def _taken_up(self, row: PodRow, on_phase: OnPhase) -> Address | None:
+        """Use a pod that an earlier command of this run rented, ready or not yet; else end it."""
+        self._row, address = row, self._address(row)
+        reason = "its worker is of another version"
+        if row.version == self._terms.version:
+            reason = await self._came_up(address, on_phase, row.intended_ms)
+        if reason or not await self._use(row.id, row.created_ms or self._now_ms()):
+            await self._end(reason)
+            return None
+        self._on_note(f"Using pod {row.pod_id} ({row.gpu}) again.")
+        return address
+
+    async def _left_behind(self) -> list[PodRow]:
+        """Return the pods of an earlier command of this run, which was killed.
+
+        One whose answer it did not live to see is found by its name.
+        """
+        unsettled = [row for row in await self._store.aread(pods.unsettled) if self._earlier(row)]
+        if unsettled:
+            listed = {pod.name: pod for pod in await self._api.pods()}
+            for row in unsettled:
+                if (pod := listed.get(row.name)) is not None:
+                    await self._arrived(row.name, pod, row.intended_ms)
+        return [row for row in await self._store.aread(pods.live) if self._earlier(row)]
+
+    def _earlier(self, row: PodRow) -> bool:
+        mine = row.run_id == self._terms.run_id and not row.lingers
+        return mine and row.intended_ms < self._began_ms
+
+    def _address(self, row: PodRow) -> Address:
+        return Address(self._terms.url(row.pod_id or ""), self._token_of(row.name))
 
     async def _healthy(self, address: Address) -> bool:
         client = WorkerClient(address.url, address.token)
@@ -166,8 +206,8 @@ class Rental:
         finally:
             await client.aclose()
 
-    async def _use(self, row: PodRowId) -> bool:
-        return await self._store.awrite(pods.begin_use, row, self._terms.run_id, self._now_ms())
+    async def _use(self, row: PodRowId, from_ms: int) -> bool:
+        return await self._store.awrite(pods.begin_use, row, self._terms.run_id, from_ms)
 
     # -- renting ---------------------------------------------------------------------------------
 
@@ -176,8 +216,7 @@ class Rental:
         for _ in range(_MAX_HOSTS):
             on_phase("renting")
             row, address = await self._create()
-            self._row = row
-            reason = await self._came_up(address, on_phase)
+            reason = await self._came_up(address, on_phase, row.intended_ms)
             if not reason:
                 return address
             self._on_note(f"Pod {row.pod_id} is given up: {reason}. Trying another host.")
@@ -236,38 +275,44 @@ class Rental:
         )
         sha256 = hashlib.sha256(token.encode()).hexdigest()
         request = create_request(terms, offer, name, sha256, deadline // 1000)
-        pod: Pod | None = None
         try:
             with anyio.CancelScope(shield=True):
                 try:
                     pod = await self._api.create(request)
-                except PodMayExist:
-                    pod = await self._settled(name)
-                if pod is not None:
-                    await self._arrived(name, pod)
+                except PodMayExist as error:
+                    found = await self._settled(name)
+                    if found is None:
+                        raise NoCapacity(f"{error.message} It is not listed.") from error
+                    pod = found
+                row = self._row = await self._arrived(name, pod, now)
         except ProviderError as error:
             await self._store.awrite(pods.ended, row_id, self._now_ms(), error.message)
             raise
-        if pod is None:
-            await self._store.awrite(pods.ended, row_id, self._now_ms(), "it never came")
-            raise NoCapacity(f"RunPod never answered whether it made {name}, and lists none.")
-        row = await self._store.aread(pods.find, pod.id)
-        assert row is not None
-        self._row = row
+        if row is None:
+            raise NoCapacity(f"{name} was given up before RunPod answered.")
         if price_of(row.price_micro) > terms.wish.max_price_usd_h:
             await self._end("it costs more than runpod.max_price")
             raise NoCapacity(f"{offer.gpu_id} turned out to cost {pod.cost_per_hour} $/h.")
-        await self._use(row.id)
         _log.info("pod rented pod=%s gpu=%s", pod.id, offer.gpu_id)
-        return row, Address(terms.url(pod.id), token)
+        return row, self._address(row)
 
-    async def _arrived(self, name: str, pod: Pod) -> None:
-        began = pod.created_at
-        created_ms = int(began.timestamp() * 1000) if began else self._now_ms()
+    async def _arrived(self, name: str, pod: Pod, asked_ms: int) -> PodRow | None:
+        """Keep what RunPod answered, and pay from the pod's first second; None: it must not live.
+
+        RunPod's clock may be another; the pod was made after it was asked for.
+        """
+        now_ms = self._now_ms()
+        began_ms = int(pod.created_at.timestamp() * 1000) if pod.created_at else now_ms
+        created_ms = max(asked_ms, min(began_ms, now_ms))
         price = micro(money(pod.cost_per_hour))
         url = self._terms.url(pod.id)
         if not await self._store.awrite(pods.arrived, name, pod.id, price, created_ms, url):
             await self._api.terminate(pod.id)
+            return None
+        row = await self._store.aread(pods.find, pod.id)
+        assert row is not None
+        await self._use(row.id, created_ms)
+        return row
 
     async def _settled(self, name: str) -> Pod | None:
         """Find out by its name whether a pod exists whose answer never came."""
@@ -282,10 +327,15 @@ class Rental:
 
     # -- waiting ---------------------------------------------------------------------------------
 
-    async def _came_up(self, address: Address, on_phase: OnPhase) -> str:
-        """Wait until the worker is ready; return why it is given up, or nothing."""
+    async def _came_up(self, address: Address, on_phase: OnPhase, asked_ms: int) -> str:
+        """Wait until the worker is ready; return why it is given up, or nothing.
+
+        An old pod that is only silent may be so for `lost_after`.
+        """
         assert self._row is not None and self._row.pod_id is not None
-        waiting = Waiting(anyio.current_time(), self._terms.startup_timeout_s)
+        limit_s, age_s = self._terms.startup_timeout_s, (self._now_ms() - asked_ms) / 1000
+        waited_s = max(0.0, min(age_s, limit_s - self._terms.lost_after_s))
+        waiting = Waiting(anyio.current_time() - waited_s, limit_s)
         client = WorkerClient(address.url, address.token)
         try:
             while waiting.start is Start.WAIT:
@@ -324,9 +374,10 @@ class Rental:
         if not mine:
             await self._store.awrite(pods.end_use, row.id, self._terms.run_id, self._now_ms())
             return
-        gone = await sweep.end(self._api, row.pod_id or "")
-        now = self._now_ms()
-        await self._store.awrite(pods.ended, row.id, now, reason)
+        with anyio.CancelScope(shield=True):
+            gone = await sweep.end(self._api, row.pod_id or "")
+            now = self._now_ms()
+            await self._store.awrite(pods.ended, row.id, now, reason)
         self._spent += cost(price_of(row.price_micro), row.created_ms or now, now)
         if not gone:
             self._on_note(

@@ -167,7 +167,7 @@ def create_request(
         env={
             "CAPTIV_WORKER_TOKEN_SHA256": token_sha256,
             "CAPTIV_GUARD_IDLE_S": f"{terms.guard_idle_s:g}",
-            "CAPTIV_GUARD_STARTUP_S": f"{terms.startup_timeout_s + STARTUP_GRACE_S:g}",
+            "CAPTIV_GUARD_STARTUP_S": f"{2 * terms.startup_timeout_s + STARTUP_GRACE_S:g}",
             "CAPTIV_GUARD_DEADLINE": str(deadline_s),
             "CAPTIV_RUNPOD_API_URL": terms.api_url,
         },

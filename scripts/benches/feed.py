@@ -1,8 +1,8 @@
 """Whether a rented GPU is kept busy: captions over the simulated cloud, across a slow line.
 
-The pod runs captiv's real worker with the torch-free engine, which takes a set time for a batch and
-no CPU, as a GPU would; the line to it has a set round trip and width. Read from the pod's log, where
-the worker writes a line for each caption once its batch is done:
+The pod runs captiv's real worker with the torch-free engine, which takes a set time for a batch
+and no CPU, as a GPU would; the line to it has a set round trip and width. Read from the pod's log,
+where the worker writes a line for each caption once its batch is done:
 
 - busy: the share of the time from the first batch's beginning to the last one's end in which a
   batch was computed; a batch takes `engine_s` and ends when its captions are written down;
@@ -57,13 +57,13 @@ def main() -> None:
         for number in range(options.turns):
             turn = _turn(Path(name) / f"home{number}", pictures, options)
             turns.append(turn)
-            print(f"turn {number + 1}: {_told(turn)}")
+            if options.turns > 1:
+                print(f"turn {number + 1}: {_told(turn)}")
     median = Turn(*(statistics.median(values) for values in zip(*turns, strict=True)))
-    sizes = (
-        f"{options.images} pictures, {1000 * options.device_s:.0f} ms a batch of {options.batch}"
-    )
+    engine = f"{1000 * options.device_s:.0f} ms a batch of {options.batch}"
+    full = options.batch / options.device_s
     line = f"{1000 * options.rtt_s:.0f} ms round trip, {options.up_mbit:g} Mbit/s up"
-    print(f"{sizes}, {line}: {_told(median)}")
+    print(f"{options.images} pictures, {engine} ({full:.1f} images/s), {line}: {_told(median)}")
 
 
 def _turn(home: Path, pictures: Path, options: argparse.Namespace) -> Turn:

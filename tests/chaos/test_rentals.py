@@ -7,12 +7,12 @@ from decimal import Decimal
 import pytest
 
 from tests.chaos.rentals import PICTURES, Rental, rental
-from tests.support import Home
+from tests.support import Home, finish, until
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.allow_blocking]
 
 CENT = Decimal("0.01")
-STORMS = [1, 2, 3, 4]
+STORMS = [1, 2, 9, 12]
 KILLS = [1, 2, 3, 4]
 
 
@@ -81,6 +81,21 @@ def test_a_sample_of_the_moments_at_which_captiv_is_killed(
     home: Home, seed: int, expected: dict[str, str]
 ) -> None:
     survived(home, seed, expected)
+
+
+@pytest.mark.slow
+def test_a_signal_while_the_answer_to_create_is_unknown_leaves_no_pod(home: Home) -> None:
+    home.scenes(PICTURES)
+    with rental(home) as rented:
+        rented.cloud.mischief.arm("created_then_timed_out", status=504)
+        rented.cloud.mischief.arm("late_in_list", seconds=1.0)
+        process = home.start_generate(*rented.options)
+        until(lambda: bool(rented.cloud.pods()), "the pod was made")
+        process.terminate()
+        ended = finish(process)
+
+        assert ended.code == 130, ended
+        assert rented.cloud.pods_alive() == []
 
 
 @pytest.mark.chaos

@@ -17,7 +17,7 @@ from captiv_worker.guard.rules import (
     Rules,
     backoff_s,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 EPOCH_S = 1_790_000_000.0
@@ -35,6 +35,8 @@ class Pod:
     mono_s: float = 50.0
     done: list[tuple[Do, float]] = field(default_factory=list)
     running: bool = False
+    loaded: bool = False
+    """Whether the worker was started to load a model."""
 
     def __post_init__(self) -> None:
         self.rules = Rules(self.limits, self.now, retry_s=RETRY_S, random=self.random)
@@ -59,7 +61,7 @@ class Pod:
         match do:
             case Do.START:
                 assert not self.running, "two workers"
-                self.running = True
+                self.running, self.loaded = True, not self.rules.unloaded
                 self.rules.started()
             case Do.STOP | Do.KILL:
                 assert self.running, "a signal to nobody"
@@ -296,6 +298,7 @@ EVENTS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(
     events=st.lists(st.tuples(EVENTS, st.floats(0, 700))),
     deadline_s=st.none() | st.floats(0, 9000),
@@ -310,6 +313,9 @@ def test_whatever_happens_it_never_quits_and_ends_the_pod_when_it_is_due(
         pod.passes(seconds)
         happens(pod, event)
         pod.turn()
+        if pod.running and pod.loaded and pod.rules.unloaded:
+            assert pod.times(Do.STOP)
+            assert pod.times(Do.STOP)[-1] >= pod.times(Do.START)[-1]
         if pod.rules.due(pod.now) is not None:
             assert pod.mono_s - pod.times(Do.END_POD)[-1] <= 1.25 * RETRY_S
 
@@ -318,8 +324,6 @@ def test_whatever_happens_it_never_quits_and_ends_the_pod_when_it_is_due(
     tries = len(pod.times(Do.END_POD))
     pod.passes(1.25 * RETRY_S + 0.1)
     assert len(pod.times(Do.END_POD)) > tries
-    if pod.running and pod.rules.unloaded:
-        assert pod.times(Do.STOP)
     pod.passes(BACKOFF_S + STOP_S)
     pod.rules.quit(pod.now)
     pod.turn()
