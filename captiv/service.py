@@ -45,6 +45,9 @@ _log = logging.getLogger(__name__)
 
 _BEAT_S = 2.0
 _FOLLOW_S = 0.5
+_LAST_SWEEP_S = 20.0
+_SUSPICIOUS_MS = 24 * 3_600_000
+"""A pod that was ended in this time is looked for again: RunPod may not have done it."""
 ENGINE_VARIABLE = "CAPTIV_ENGINE"
 """`module:attribute` of an engine for local workers instead of the family's; for tests."""
 ENGINE_OPTIONS_VARIABLE = "CAPTIV_ENGINE_OPTIONS"
@@ -218,6 +221,7 @@ class Service:
                 reporter=self._reporter,
                 specs=self._specs,
                 now_ms=now_ms,
+                pod_lost_after_s=self._settings.runpod.lost_after,
             )
             if self._interrupted:
                 self._dispatcher.drain()
@@ -226,6 +230,8 @@ class Service:
             finally:
                 self._dispatcher = None
                 tg.cancel_scope.cancel()
+                with anyio.move_on_after(_LAST_SWEEP_S, shield=True):
+                    await self._sweep(store)
 
     def _provider(
         self, store: Store, session: SessionId
@@ -272,12 +278,18 @@ class Service:
         return LocalWorker(local, folder=self._paths.data_dir, log=log)
 
     async def _sweep(self, store: Store) -> None:
-        """End the pods of this installation that nobody needs; a run never waits for it."""
-        if not await store.aread(_has_pods):
-            return
+        """End the pods of this installation that nobody needs.
+
+        At the start, beside the run; and at its end, when a pod of an earlier command of this very
+        run, which had nothing left to caption, is nobody's either.
+        """
         key = self._settings.runpod.api_key
+        billing = await store.aread(_has_pods)
         if key is None:
-            self._reporter.warned("Pods of earlier runs may be billing, and there is no API key.")
+            if billing:
+                self._reporter.warned("Pods of earlier runs may bill, and there is no API key.")
+            return
+        if not billing and not await store.aread(pods.recent, now_ms() - _SUSPICIOUS_MS):
             return
         secret = installation_secret(self._paths.secret_file)
         try:

@@ -51,7 +51,9 @@ class Dispatcher:
         reporter: Reporter,
         specs: dict[RunId, RunSpec],
         now_ms: Callable[[], int],
+        pod_lost_after_s: float = 60.0,
     ) -> None:
+        """Args: `pod_lost_after_s` is how long a rented worker may be silent."""
         self._store = store
         self._session = session
         self._provide = provide
@@ -60,6 +62,7 @@ class Dispatcher:
         self._reporter = reporter
         self._specs = specs
         self._now_ms = now_ms
+        self._pod_lost_after_s = pod_lost_after_s
         self._lanes: dict[Need, tuple[Lane, Supply]] = {}
         self._failed: dict[Need, CaptivError] = {}
         self._seen: set[RunId] = set()
@@ -150,6 +153,7 @@ class Dispatcher:
             reporter=self._reporter,
             specs=self._specs,
             now_ms=self._now_ms,
+            lost_after_s=self._pod_lost_after_s if run.spec.placement.kind == "runpod" else 60.0,
         )
         self._lanes[assignment.need] = lane, supply
         tg.start_soon(self._run_lane, assignment.need, lane)

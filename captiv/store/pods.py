@@ -168,6 +168,12 @@ def unsettled(conn: Connection) -> list[PodRow]:
     return _rows(conn, "state='intended' ORDER BY id")
 
 
+def recent(conn: Connection, since_ms: int) -> bool:
+    """Whether a pod was ended since then: RunPod may not have done it."""
+    row = conn.execute("SELECT 1 FROM pods WHERE ended_ms>=? LIMIT 1", (since_ms,)).fetchone()
+    return row is not None
+
+
 def of_run(conn: Connection, run_id: RunId) -> list[PodRow]:
     """Return the pods that the run rented or used, the oldest first."""
     return _rows(

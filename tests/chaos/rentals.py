@@ -6,7 +6,6 @@ bill, and every place where a secret could have been left.
 
 import hashlib
 import json
-import os
 import random
 import re
 import stat
@@ -154,8 +153,9 @@ class Rental:
             yield f"the log of {pod.name}", "\n".join(pod.log.texts()).encode()
 
     def readable_by_others(self) -> list[str]:
-        """Return the files of the installation, empty locks aside, that are not its own alone."""
-        return [path.name for path in _files(self.home.data) if _open_to_others(path.stat())]
+        """Return the folders of the installation, and its databases and logs, that others see."""
+        kept = [path for path in self.home.data.rglob("*") if path.is_dir() or _told(path)]
+        return [path.name for path in kept if stat.S_IMODE(path.stat().st_mode) & 0o077]
 
     def told_more_than_a_hash(self) -> list[str]:
         """Return the pods whose environment holds anything of the token but its SHA-256."""
@@ -223,8 +223,9 @@ def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file())
 
 
-def _open_to_others(found: os.stat_result) -> bool:
-    return found.st_size > 0 and bool(stat.S_IMODE(found.st_mode) & 0o077)
+def _told(path: Path) -> bool:
+    """Whether it is a database, with its side files, or a log; not a lock, which is empty."""
+    return path.stat().st_size > 0 and (".db" in path.name or ".log" in path.name)
 
 
 def _received(conn: Connection) -> dict[int, float]:
