@@ -70,7 +70,7 @@ def test_a_pod_that_ends_while_it_comes_up_stays_ended(account: Account, cloud: 
 
     until(lambda: not pod.living.locked())
     assert cloud.pods_alive() == []
-    assert pod.lives == 0
+    until(lambda: cloud.processes(pod.id) == [])
 
 
 def test_an_abandoned_pod_ends_itself_with_its_own_key() -> None:
