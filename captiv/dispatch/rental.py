@@ -15,7 +15,7 @@ from decimal import Decimal
 import anyio
 
 from captiv.core import fleet
-from captiv.core.cost import claims_allowed, cost, deadline_ms, micro, money, price_of
+from captiv.core.cost import claims_allowed, cost, deadline_ms, micro, money, price_of, total
 from captiv.core.fleet import Move, NoOffer, Offer
 from captiv.core.pods import PodRow, PodRowId, pod_name
 from captiv.core.retry import Death
@@ -23,6 +23,7 @@ from captiv.core.startup import Seen, Start, Waiting
 from captiv.dispatch import sweep
 from captiv.dispatch.terms import Terms, create_request, offers_of
 from captiv.errors import (
+    BudgetSpent,
     NoCapacity,
     NoWorker,
     PodMayExist,
@@ -78,7 +79,7 @@ class Rental:
         self._row: PodRow | None = None
         self._rentals = 0
         self._spent = Decimal(0)
-        """On pods of this run that have ended."""
+        """On pods of this run that have ended, whichever command rented them."""
 
     def describe(self) -> str:
         """Name the worker for a person."""
@@ -94,6 +95,7 @@ class Rental:
             ProviderError: RunPod refuses the key or the account.
         """
         await self._end("lost")
+        await self._reckon()
         on_phase("looking for a pod")
         adopted = await self._adopt(on_phase)
         if adopted is not None:
@@ -115,7 +117,11 @@ class Rental:
             return True
         price = price_of(row.price_micro)
         spent = self._spent + cost(price, row.created_ms, self._now_ms())
-        return claims_allowed(spent, price / 3600, _IN_FLIGHT_S, _WIND_DOWN_S, cap)
+        return self._allows(price, spent)
+
+    def _allows(self, price_usd_h: Decimal, spent: Decimal) -> bool:
+        rate, cap = price_usd_h / 3600, self._terms.max_cost
+        return claims_allowed(spent, rate, _IN_FLIGHT_S, _WIND_DOWN_S, cap)
 
     async def ended(self) -> Ended | None:
         """Ask RunPod whether the pod is gone; unknown counts as there."""
@@ -257,10 +263,15 @@ class Rental:
                 await anyio.sleep(step.wait_s)
 
     async def _ask_for(self, offer: Offer) -> tuple[PodRow, Address]:
+        left = await self._reckon()
+        if not self._allows(offer.price_usd_h, self._spent):
+            raise BudgetSpent(
+                f"What is left of --max-cost does not pay for a caption on {offer.gpu_id}."
+            )
         terms, now = self._terms, self._now_ms()
         name = pod_name(terms.installation, terms.run_id, self._new_token())
         token = self._token_of(name)
-        deadline = deadline_ms(now, offer.price_usd_h, terms.max_cost)
+        deadline = deadline_ms(now, offer.price_usd_h, left)
         row_id = await self._store.awrite(
             pods.intend,
             name,
@@ -313,6 +324,20 @@ class Rental:
         assert row is not None
         await self._use(row.id, created_ms)
         return row
+
+    async def _reckon(self) -> Decimal | None:
+        """Return what is left of the cap, after every pod that any command of this run has paid.
+
+        Raises:
+            BudgetSpent: nothing.
+        """
+        now = self._now_ms()
+        shares = await self._store.aread(pods.share, self._terms.run_id, now)
+        self._spent = total(share for share in shares if share.to_ms < now)
+        cap = self._terms.max_cost
+        if cap is not None and self._spent >= cap:
+            raise BudgetSpent("The run has cost what it may (--max-cost); the rest stays pending.")
+        return None if cap is None else cap - self._spent
 
     async def _settled(self, name: str) -> Pod | None:
         """Find out by its name whether a pod exists whose answer never came."""
@@ -378,7 +403,6 @@ class Rental:
             gone = await sweep.end(self._api, row.pod_id or "")
             now = self._now_ms()
             await self._store.awrite(pods.ended, row.id, now, reason)
-        self._spent += cost(price_of(row.price_micro), row.created_ms or now, now)
         if not gone:
             self._on_note(
                 f"Pod {row.pod_id} could not be ended, and bills until its guard ends it: "
