@@ -10,6 +10,7 @@
     │   └── ImageCrashes          ended the process that touched it, twice, alone
     ├── AnswerError             the model's answer is no caption
     ├── SidecarError            the caption is safe, its file cannot be written
+    ├── CaptionChanged          the caption is not the one that the person edited
     ├── ModelError              the model cannot be had or does not fit
     ├── WorkerError             the worker, not the image, is at fault
     │   ├── WorkerUnreachable     no connection, or lost on the way
@@ -18,9 +19,11 @@
     │   ├── WorkerRefused         the token is wrong
     │   ├── WorkerMismatch        speaks another protocol, or serves another model
     │   ├── WorkerRejected        refused the request itself
+    │   ├── WorkerBusy            loads no other model now: it captions, or is loading one
     │   ├── EngineFailed          the engine broke on this batch
     │   ├── UnknownKey            it does not know the work it is asked for
     │   └── NoWorker              none could be had at all
+    ├── TunnelFailed            nobody elsewhere can reach the page
     ├── BudgetSpent             the run has cost what it may; the rest stays pending
     ├── ProviderError           the pod provider failed or refused
     │   ├── ProviderUnreachable   no answer, or its own failure
@@ -145,6 +148,17 @@ class SidecarError(CaptivError):
     fault = Fault.DISK
 
 
+class CaptionChanged(CaptivError):
+    """The caption is not the one that the person edited; `text` is what is there now, if any."""
+
+    code = "caption_changed"
+    hint = "Compare the two texts, and keep the one you want."
+
+    def __init__(self, message: str, *, text: str | None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.text = text
+
+
 class ModelError(CaptivError):
     """The model cannot be had, or this machine cannot run it."""
 
@@ -208,6 +222,12 @@ class WorkerRejected(WorkerError):
     retry = False
 
 
+class WorkerBusy(WorkerError):
+    """The worker loads no other model now: captions are in flight there, or one is being loaded."""
+
+    code = "worker_busy"
+
+
 class EngineFailed(WorkerError):
     """The engine broke while captioning this image; `suspect` if it captioned its neighbours."""
 
@@ -233,6 +253,14 @@ class NoWorker(WorkerError):
 
     code = "no_worker"
     retry = False
+
+
+class TunnelFailed(CaptivError):
+    """No tunnel opens, so that nobody elsewhere can reach the page."""
+
+    code = "tunnel"
+    fault = Fault.PROVIDER
+    retry = True
 
 
 class BudgetSpent(CaptivError):
@@ -353,10 +381,18 @@ class PodMayExist(ProviderError):
     code = "pod_may_exist"
 
     def __init__(
-        self, message: str, *, name: str, detail: str = "", hint: str | None = None
+        self,
+        message: str,
+        *,
+        name: str,
+        answered: bool = False,
+        detail: str = "",
+        hint: str | None = None,
     ) -> None:
+        """Args: `answered`: the service itself said that it failed; else its answer is lost."""
         super().__init__(message, detail=detail, hint=hint)
         self.name = name
+        self.answered = answered
 
 
 class PodGone(ProviderError):

@@ -8,7 +8,7 @@
 - ``Idempotency-Key`` names the work, never the attempt; ``GET /api/caption/{key}`` asks again.
 - ``GET /api/models``: `ModelsReply`; ``GET /api/modes/{model}``: `ModesReply`.
 - ``PUT /api/model``: a `ModelChange`; 202 with the `Health` that says `loading`, 200 if that model
-  is loaded already, 409 `WORKER_BUSY` while captions are in flight.
+  is loaded already, 409 `worker_busy` while captions are in flight.
 - ``PUT /api/guard``: `GuardLimits` for the guard of the pod; 404 where there is none.
 - Errors: ``application/problem+json`` (RFC 9457), a `Problem` with one of captiv's error codes.
 """
@@ -37,9 +37,6 @@ MAX_VALUE_BYTES = 64 * 1024
 
 PROBLEM_TYPE = "application/problem+json"
 
-WORKER_BUSY = "worker_busy"
-"""Code of the problem that refuses another model while captions are in flight."""
-
 GUARD_REFUSED = "guard_refused"
 """Code in `Health` of a pod that has to end and may not end itself: somebody else has to."""
 
@@ -66,8 +63,14 @@ class Generation(_Value):
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
 
     def over(self, defaults: "Generation") -> "Generation":
-        """Return these settings with what is None taken from `defaults`."""
+        """Return these settings with what is None taken from `defaults`.
+
+        Who asks for sampling and says nothing of beams does not get a family's: sampled beams are
+        another thing, and a seed does them image by image.
+        """
         own = self.model_dump(exclude_none=True)
+        if self.temperature and not defaults.temperature:
+            own.setdefault("num_beams", 1)
         return defaults.model_copy(update=own)
 
 
@@ -81,6 +84,8 @@ class CaptionRequest(_Value):
     model: str | None = None
     variant: str | None = None
     mode: str | None = None
+    length: str | None = None
+    """A word of the family's lengths, or a number of words."""
     prompt: str | None = None
     prompt_options: tuple[str, ...] = ()
     prompt_variables: dict[str, str] = Field(default_factory=dict)
@@ -121,6 +126,10 @@ class CaptionReply(_Reply):
     batch: int = 1
     """How many images the engine captioned together."""
     engine_s: float = 0.0
+    max_batch: int | None = None
+    """The largest batch that the worker makes now: found by trying, so it changes."""
+    permits: int | None = None
+    """How many images it holds now."""
     key: str | None = None
     boot_id: str = ""
 
@@ -146,6 +155,7 @@ class Health(_Reply):
     device: str | None = None
     dtype: str | None = None
     max_batch: int = 1
+    """The largest batch that the worker makes now: found by trying, so it changes."""
     permits: int = 1
     """How many images the worker holds at once; beyond that it answers 429."""
     loading: Loading | None = None
@@ -162,6 +172,14 @@ class ModeInfo(_Reply):
     name: str
     prompt: str | None
     description: str = ""
+    by_count: str | None = None
+    """The prompt with a number of words, at `{word_count}`; None where it has none."""
+    by_length: str | None = None
+    """The prompt with a word of `lengths`, at `{length}`."""
+    trained: bool = True
+    """Whether the model was trained on it."""
+    variants: list[str] = Field(default_factory=list)
+    """The variants that have it; empty for all."""
 
 
 class VariantInfo(_Reply):
@@ -171,6 +189,12 @@ class VariantInfo(_Reply):
     source: str
     download_bytes: int | None = None
     vram_gb: dict[str, float] = Field(default_factory=dict)
+    """Memory in GB to caption at batch 1, by precision."""
+    modes: list[str] = Field(default_factory=list)
+    takes_prompt: bool = False
+    generation: Generation = Generation()
+    """How it decodes unless told otherwise."""
+    note: str = ""
 
 
 class ModelInfo(_Reply):
@@ -182,6 +206,12 @@ class ModelInfo(_Reply):
     default_variant: str
     modes: list[str]
     options: list[str]
+    default_mode: str = "default"
+    lengths: list[str] = Field(default_factory=list)
+    """How long a caption may be asked for; any number of words besides those that are listed."""
+    takes_prompt: bool = False
+    system: str = ""
+    """What a chat model is told before each prompt."""
     generation: Generation
     licence: str = ""
     note: str = ""
@@ -197,11 +227,14 @@ class ModelsReply(_Reply):
 
 
 class ModesReply(_Reply):
-    """The modes and prompt options of one family."""
+    """The modes, lengths and prompt options of one family."""
 
     model: str
     modes: list[ModeInfo]
+    default_mode: str = "default"
     options: dict[str, str]
+    lengths: list[str] = Field(default_factory=list)
+    takes_prompt: bool = False
 
 
 class Problem(_Reply):

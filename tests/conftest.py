@@ -1,16 +1,25 @@
 """What every test may rely on."""
 
+import logging
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from blockbuster import blockbuster_ctx
 
 from tests.support import Home
+from tests.worker.checkpoints import Checkpoint, PathOf
 
 # Under nohup the commands that the tests start would rightly ignore a hang-up.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# A machine that stalls says nothing about what is tested: no example is late, no drawing too slow.
+hypothesis.settings.register_profile(
+    "captiv", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("captiv")
 
 
 @pytest.fixture
@@ -30,6 +39,34 @@ def blocking_is_an_error(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def a_log_ends_with_its_test() -> Iterator[None]:
+    """Keep the log of a command that ran in this process out of other tests."""
+    logger = logging.getLogger("captiv")
+    before = list(logger.handlers)
+    yield
+    for handler in [h for h in logger.handlers if h not in before]:
+        logger.removeHandler(handler)
+        handler.close()
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def checkpoint_path(tmp_path_factory: pytest.TempPathFactory) -> PathOf:
+    """Build each tiny checkpoint once, when it is first asked for."""
+    home = tmp_path_factory.mktemp("checkpoints")
+
+    def path(checkpoint: Checkpoint) -> Path:
+        import torch
+
+        directory = home / checkpoint.variant
+        if not directory.exists():
+            torch.set_num_threads(1)
+            checkpoint.build(directory)
+        return directory
+
+    return path

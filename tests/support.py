@@ -15,11 +15,19 @@ from captiv.testing.scenes import write_scenes
 
 SCRIPTED = "captiv.testing.engine:ScriptedEngine"
 DEADLINE_S = 60.0
+DRAINING = "once more stops at once"
+"""What a command says when it has heard the first signal."""
 
 
-def until(holds: Callable[[], bool], what: str = "the condition", *, every_s: float = 0.01) -> None:
+def until(
+    holds: Callable[[], bool],
+    what: str = "the condition",
+    *,
+    every_s: float = 0.01,
+    within_s: float = DEADLINE_S,
+) -> None:
     """Return as soon as a condition holds; fail if it never does."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < deadline, f"{what} never held"
         time.sleep(every_s)
@@ -49,6 +57,12 @@ class Home:
         """Caption with the torch-free engine from now on."""
         self.env |= {"CAPTIV_ENGINE": SCRIPTED, "CAPTIV_ENGINE_OPTIONS": json.dumps(options)}
         return self
+
+    def held(self) -> Path:
+        """Make the file while which exists an engine is held that was told of it (`hold`)."""
+        hold = self.folder / "hold"
+        hold.touch()
+        return hold
 
     def scenes(self, count: int, *, seed: int = 1, nested: bool = True) -> dict[str, str]:
         """Draw scenes; return each picture's path below `pictures` with its true caption."""
@@ -150,6 +164,12 @@ def finish(process: subprocess.Popen[str], timeout: float = 60) -> Ended:
     """Wait for a started command."""
     out, err = process.communicate(timeout=timeout)
     return Ended(process.returncode, out, err)
+
+
+def told(process: subprocess.Popen[str], words: str) -> None:
+    """Wait until a started command says this on standard error; `finish` has what comes after."""
+    assert process.stderr is not None
+    assert any(words in line for line in process.stderr), f"it ended without {words!r}"
 
 
 def kill(pids: Sequence[int]) -> None:

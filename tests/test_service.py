@@ -7,12 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from captiv.core.jobs import Counts, Run, RunId, RunState
 from captiv.core.spec import Captioning, RunSpec, Selection
 from captiv.errors import NoWorker, StoreFull
-from captiv.service import Outcome
+from captiv.request import Options, request
+from captiv.service import Outcome, Service
+from captiv.settings import Paths, read
 from captiv.store import Store, runs
 from tests.support import Home, finish, until
 
@@ -90,14 +93,17 @@ def test_a_follower_tells_of_every_image_and_ends_with_the_truth(home: Home) -> 
 
 
 def test_a_follower_that_takes_over_tells_of_each_image_once(home: Home) -> None:
-    home.scripted(batch_s=0.2).scenes(20)
+    held = home.folder / "held"
+    held.touch()
+    home.scripted(hold=str(held), hold_after=3).scenes(20)
     holder = home.start_generate("--batch-size", "4", "--json")
-    until(lambda: bool(home.worker_keys()))
+    until(lambda: len(home.worker_keys()) >= 3)
     follower = home.start_generate("--batch-size", "4", "--json")
-    until(lambda: len(home.worker_keys()) >= 12)
+    until(lambda: sessions(home) == 2, "the follower is there")
 
     holder.kill()
     finish(holder)
+    held.unlink()
     ended = finish(follower)
 
     assert ended.code == 0, ended
@@ -106,18 +112,22 @@ def test_a_follower_that_takes_over_tells_of_each_image_once(home: Home) -> None
     assert len(home.captions()) == 20
 
 
+@pytest.mark.slow
 def test_a_run_that_another_process_cancels_ends_and_says_so(home: Home) -> None:
-    home.scripted(batch_s=0.3).scenes(40)
+    begun, hold = home.folder / "begun", home.folder / "hold"
+    hold.touch()
+    home.scripted(touch=str(begun), hold=str(hold)).scenes(150)
     process = home.start_generate("--batch-size", "2")
-    until(lambda: bool(home.worker_keys()))
+    until(begun.exists, "the worker has some of them")
 
     cancelled = home.run("queue", "cancel", "--yes")
+    hold.unlink()
     ended = finish(process)
 
     assert cancelled.code == 0, cancelled
     assert ended.code == 1, ended
     assert "cancelled" in ended.err
-    assert len(home.captions()) < 20
+    assert len(home.captions()) < 100, "what was claimed is captioned, and no more"
 
 
 def test_a_resumed_run_names_what_had_failed_before(home: Home) -> None:
@@ -134,17 +144,71 @@ def test_a_resumed_run_names_what_had_failed_before(home: Home) -> None:
     assert f"{home.pictures / 'aaa.png'}: " in again.err
 
 
-def test_a_signal_while_the_model_loads_ends_at_once(home: Home) -> None:
-    home.scripted(load_s=60).scenes(3)
-    process = home.start_generate()
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_the_model_loads_ends_at_once(home: Home, number: int) -> None:
+    home.scripted(load_s=1000).scenes(3)
+    process = home.start_generate("--json")
     until(lambda: bool(home.workers()))
 
-    process.send_signal(signal.SIGINT)
-    ended = finish(process, timeout=15)
+    process.send_signal(number)
+    ended = finish(process)
 
     assert ended.code == 130, ended
-    assert "To go on: " in ended.err
+    resume = ended.lines[-1]["resume"]
+    assert resume.startswith("captiv caption generate --model shapes")
+    assert f"To go on: {resume}" in ended.err
     until(lambda: not home.workers(), "the worker ended")
+
+
+@pytest.mark.slow
+def test_unfinished_runs_over_the_same_folder_are_named_on_one_line(home: Home) -> None:
+    home.scripted(fail_load="no such weights").scenes(2)
+    for prefix in ("a", "b"):
+        home.generate("--prefix", prefix)
+
+    ended = home.generate("--prefix", "c")
+
+    named = [line for line in ended.err.splitlines() if "are unfinished" in line]
+    assert len(named) == 1, ended
+    assert "Runs 1 (2 open), 2 (2 open) over the same folder" in named[0]
+
+
+@pytest.mark.allow_blocking  # the lease, once: one call on a local file
+def test_a_service_that_others_run_leaves_signals_alone_and_ends_when_told(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = home.folder / "held"
+    held.touch()
+    home.scripted(hold=str(held), hold_after=1).scenes(40)
+    for name, value in home.env.items():
+        monkeypatch.setenv(name, value)
+    paths = Paths.find(None)
+    spec, _ = request(
+        Options((home.pictures,), recursive=True, model="shapes"), read(paths).settings
+    )
+    before = signal.getsignal(signal.SIGTERM)
+
+    async def interrupted() -> Outcome:
+        service = Service(paths, read(paths).settings, signals=False)
+        outcomes: list[Outcome] = []
+        async with anyio.create_task_group() as tg:
+
+            async def work() -> None:
+                outcomes.append(await service.caption(spec))
+
+            tg.start_soon(work)
+            await anyio.to_thread.run_sync(until, lambda: bool(home.captions()))
+            assert signal.getsignal(signal.SIGTERM) is before
+            service.interrupt()
+            held.unlink()
+        return outcomes[0]
+
+    outcome = anyio.run(interrupted)
+
+    counts = outcome.run.counts
+    assert outcome.exit_code == 130
+    assert 0 < counts.done == len(home.captions()) < 40
+    assert counts.pending == 40 - counts.done
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
@@ -176,10 +240,13 @@ def test_a_hangup_that_captiv_was_told_to_ignore_ends_nothing(home: Home) -> Non
 
 
 def test_an_interrupted_scan_goes_on_and_skips_nothing(home: Home) -> None:
-    home.scripted(batch_s=0.3).scenes(30)
+    held = home.folder / "held"
+    held.touch()
+    home.scripted(hold=str(held), hold_after=1).scenes(30)
     process = home.start_generate("--batch-size", "2", "--limit", "20")
     until(lambda: bool(home.worker_keys()))
     process.send_signal(signal.SIGTERM)
+    held.unlink()
     stopped = finish(process)
 
     again = home.generate("--limit", "20", CAPTIV_ENGINE_OPTIONS="{}")

@@ -1,10 +1,21 @@
 """The values that describe a model family."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from captiv.wire import Generation
+
+_VARIABLE = re.compile(r"\{([A-Za-z_]\w*)\}")
+
+QUANTISED = ("8bit", "4bit")
+"""Precisions in which the language model's weights are quantised, and nothing else is."""
+
+DEVICE = r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$"
+"""A device as a person names it."""
+DEVICES = "auto, cpu, mps, cuda, cuda:N, xpu or xpu:N"
+"""The same in words."""
 
 BUILTIN = "builtin:"
 """Prefix of a source whose weights are shipped inside the worker package."""
@@ -16,16 +27,48 @@ class ImagePolicy:
 
     `short`: the model squashes or crops to a square, so the short edge must keep `size_px`;
     `long`: it fits the picture into a square, so the long edge is enough (measured in
-    docs/benchmarks.md; a panorama limited by its long edge loses 17 dB under a squashing model).
+    docs/benchmarks.md; a panorama limited by its long edge loses 17 dB under a squashing model);
+    `area`: it keeps the shape and bounds the pixels, so that a square of `size_px` is enough.
     """
 
     size_px: int
-    rule: Literal["short", "long"] = "short"
+    rule: Literal["short", "long", "area"] = "short"
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A network, how its checkpoint is recognised, and how the worker drives it.
+
+    What is right in a batch was measured family by family (docs/models.md): a wrong side, or mixed
+    prompts where none may be, give no error but worse captions.
+    """
+
+    model_type: str
+    """`model_type` of the checkpoint's config.json."""
+    engine: str
+    """Which engine of the worker drives it."""
+    padding_side: Literal["left", "right"] = "left"
+    """On which side prompts of different length are filled up."""
+    mixes_prompts: bool = False
+    """Whether a batch may hold prompts of different length; else it shares one text."""
+    text_types: tuple[str, ...] = ()
+    """`model_type`s of the text_config that it is meant for; empty for any."""
+    left_alone: tuple[str, ...] = ()
+    """Modules that 8 and 4 bit leave as they are: patterns from the start of a full name. Empty
+    where it is not quantised."""
+
+    def fits(self, config: Mapping[str, Any]) -> bool:
+        """Return whether a checkpoint with this config.json is of this architecture."""
+        text = config.get("text_config")
+        text_type = text.get("model_type") if isinstance(text, Mapping) else None
+        return config.get("model_type") == self.model_type and (
+            not self.text_types or text_type in self.text_types
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One checkpoint of a family."""
+    """One checkpoint of a family. What is None is as the family has it."""
 
     name: str
     source: str
@@ -36,6 +79,10 @@ class Variant:
     images_per_s: float | None = None
     """What a pod captions at least, as measured in docs/benchmarks.md; None until that was done."""
     note: str = ""
+    architecture: Architecture | None = None
+    image: ImagePolicy | None = None
+    generation: Generation | None = None
+    takes_prompt: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +93,19 @@ class Mode:
     prompt: str | None
     """None asks without a text."""
     description: str = ""
+    by_count: str | None = None
+    """The same with room for a number of words, at `{word_count}`; None where it has no lengths."""
+    by_length: str | None = None
+    """The same with room for a word of the family's `lengths`, at `{length}`."""
+    trained: bool = True
+    """Whether the model was trained on this text; one that was not may do, or may not."""
+    variants: tuple[str, ...] = ()
+    """The variants that have it; empty for all."""
+
+    @property
+    def has_lengths(self) -> bool:
+        """Whether it can be asked for with a length."""
+        return self.by_count is not None or self.by_length is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +114,46 @@ class Option:
 
     key: str
     text: str
+    against: tuple[str, ...] = ()
+    """Keys of options, and names of modes, that ask for the contrary."""
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """What has to be filled in."""
+        return variables_in(self.text)
+
+
+def variables_in(text: str) -> tuple[str, ...]:
+    """Return the names that stand in braces, as variables do."""
+    return tuple(_VARIABLE.findall(text))
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Models that are driven the same way."""
+    """Models that are asked for by one name."""
 
     name: str
     title: str
-    engine: str
-    """Which engine of the worker drives it."""
-    model_types: tuple[str, ...]
-    """`model_type` of a checkpoint's config.json, by which a local directory is recognised."""
+    architecture: Architecture
     variants: tuple[Variant, ...]
     default_variant: str
     modes: tuple[Mode, ...]
+    """Of all variants; two may have a mode of the same name."""
     image: ImagePolicy
     generation: Generation
     options: tuple[Option, ...] = ()
+    lengths: tuple[str, ...] = ()
+    """How long a caption may be: words, and the numbers of words that it was trained on."""
+    default_mode: str = "default"
+    """How it is asked when nobody says how."""
     takes_prompt: bool = False
     """Whether a text of the user's own may be given."""
+    system: str = ""
+    """What a chat model is told before each prompt; empty for nothing."""
     licence: str = ""
     note: str = ""
+    recognised: bool = True
+    """Whether a local directory or hub id of its architecture is taken for one of this family."""
 
     def variant(self, name: str) -> Variant | None:
         """Return the variant of that name, or None."""
@@ -84,3 +162,42 @@ class Family:
     def mode(self, name: str) -> Mode | None:
         """Return the mode of that name, or None."""
         return next((m for m in self.modes if m.name == name), None)
+
+    @property
+    def architectures(self) -> tuple[Architecture, ...]:
+        """Return every architecture that a variant has."""
+        return tuple(dict.fromkeys(self.of(v).architecture for v in self.variants))
+
+    def of(self, variant: Variant) -> "Family":
+        """Return the family as this variant of it is: its architecture, modes and settings."""
+        return replace(
+            self,
+            architecture=variant.architecture or self.architecture,
+            modes=tuple(m for m in self.modes if not m.variants or variant.name in m.variants),
+            image=variant.image or self.image,
+            generation=variant.generation or self.generation,
+            takes_prompt=(
+                self.takes_prompt if variant.takes_prompt is None else variant.takes_prompt
+            ),
+        )
+
+    def like(self, config: Mapping[str, Any]) -> Variant | None:
+        """Return the variant that a checkpoint with this config.json is like, the default first."""
+        return next(
+            (v for v in self._default_first() if self.of(v).architecture.fits(config)), None
+        )
+
+    def precision(self, dtype: str) -> str:
+        """Return a default precision as this family has it: auto where it is not quantised."""
+        return "auto" if dtype in QUANTISED and not self.architecture.left_alone else dtype
+
+    def image_of(self, name: str) -> ImagePolicy:
+        """Return what the variant of that name sees; of another checkpoint, what any may see."""
+        variant = self.variant(name)
+        if variant is not None:
+            return self.of(variant).image
+        policies = [self.of(v).image for v in self._default_first()]
+        return max(policies, key=lambda policy: policy.size_px)
+
+    def _default_first(self) -> list[Variant]:
+        return sorted(self.variants, key=lambda variant: variant.name != self.default_variant)

@@ -7,12 +7,11 @@ from typing import Any
 from captiv.catalog.families import FAMILIES, default_family, family_named
 from captiv.catalog.model import Family, Variant
 from captiv.errors import UsageError
-from captiv.wire import ModelInfo, VariantInfo
 
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """One checkpoint of one family."""
+    """One checkpoint, and its family as this checkpoint is."""
 
     family: Family
     variant: Variant
@@ -36,7 +35,7 @@ def choose(model: str | None, variant: str | None = None) -> ModelChoice | None:
     if found is None:
         have = ", ".join(v.name for v in family.variants)
         raise UsageError(f"{family.name} has no variant {name!r}.", hint=f"It has: {have}.")
-    return ModelChoice(family, found)
+    return ModelChoice(family.of(found), found)
 
 
 def _by_variant(name: str, variant: str | None) -> tuple[Family | None, str | None]:
@@ -54,35 +53,23 @@ def choose_source(source: str, config: Mapping[str, Any]) -> ModelChoice:
     Raises:
         UsageError: captiv knows no family of that `model_type`.
     """
-    model_type = str(config.get("model_type", ""))
     for family in FAMILIES:
-        if model_type in family.model_types:
-            return ModelChoice(family, Variant(source, source))
-    known = ", ".join(sorted({t for f in FAMILIES for t in f.model_types}))
+        found = choose_like(family, source, config) if family.recognised else None
+        if found is not None:
+            return found
+    model_type = str(config.get("model_type", ""))
+    known = ", ".join(sorted({a.model_type for f in FAMILIES for a in f.architectures}))
     raise UsageError(
         f"captiv knows no family for {source}: its model_type is {model_type or 'not given'!r}.",
         hint=f"Known types: {known}. The families: {', '.join(f.name for f in FAMILIES)}.",
     )
 
 
-def describe(family: Family) -> ModelInfo:
-    """Return what `captiv model show` and `GET /api/models` both tell of a family."""
-    return ModelInfo(
-        name=family.name,
-        title=family.title,
-        variants=[
-            VariantInfo(
-                name=v.name,
-                source=v.source,
-                download_bytes=v.download_bytes,
-                vram_gb=dict(v.vram_gb),
-            )
-            for v in family.variants
-        ],
-        default_variant=family.default_variant,
-        modes=[m.name for m in family.modes],
-        options=[o.key for o in family.options],
-        generation=family.generation,
-        licence=family.licence,
-        note=family.note,
+def choose_like(family: Family, source: str, config: Mapping[str, Any]) -> ModelChoice | None:
+    """Return a checkpoint as one of this family by its config.json; None if it has none like it."""
+    like = family.like(config)
+    if like is None:
+        return None
+    return ModelChoice(
+        family.of(like), Variant(source, source, architecture=family.of(like).architecture)
     )

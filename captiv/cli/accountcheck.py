@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import anyio
 
-from captiv.cli import pods
-from captiv.cli.checks import Check
-from captiv.cli.runs import now_ms
+from captiv.account import views
+from captiv.cli.check import Check
 from captiv.cli.show import plural
 from captiv.core.cost import dollars, money, rate
 from captiv.core.pods import Listed
@@ -18,7 +17,7 @@ from captiv.errors import AccessDenied, CaptivError, KeyRefused, NoBalance
 from captiv.runpod import Balance, Pod, RunpodApi
 from captiv.settings import Paths, installation_secret, read
 from captiv.settings.schema import RunpodSettings
-from captiv.store import Store
+from captiv.store import Store, lease, now_ms
 
 LIMIT_S = 5.0
 
@@ -101,7 +100,14 @@ def _orphans(paths: Paths, listed: list[Pod]) -> Iterator[Check]:
     installation, at = installation_secret(paths.secret_file).id, now_ms()
     found = [Listed(pod.id, pod.name) for pod in listed]
     with Store.open(paths.database, read_only=True) as store:
-        ledger = store.read(pods.known, installation, found, at - pods.WANTED_MS, at)
+        ledger = store.read(
+            views.known,
+            installation,
+            found,
+            at - views.WANTED_MS,
+            at,
+            leaderless=lease.is_free(paths.lock_file),
+        )
     orphans = [pod for pod, about in ledger.items() if about.orphan]
     if orphans:
         names = ", ".join(orphans)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from captiv import __version__
+from captiv.cli.refusal import SPELLED
 from captiv.errors import CaptivError, UsageError, leading
 
 if TYPE_CHECKING:
@@ -21,16 +22,15 @@ INTERRUPTED = 130
 READER_LEFT = 141
 INTERNAL = 70
 
-_SPELLED = {"--overwrite=all": "--overwrite-all", "--overwrite=yes": "--overwrite"}
-"""A flag that may have a value: the parser knows only flags and options."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    args = [_SPELLED.get(a, a) for a in (sys.argv[1:] if argv is None else argv)]
+    args = [SPELLED.get(a, a) for a in (sys.argv[1:] if argv is None else argv)]
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show ends nothing
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    if "--no-color" in args:  # before anything is parsed: help is shown while it is
+        os.environ["NO_COLOR"] = "1"
     code = 0
     try:
         code = _run(args)
@@ -52,8 +52,10 @@ def _run(args: list[str]) -> int:
     if args == ["--version"]:  # nothing to import for it
         sys.stdout.write(f"captiv {__version__}\n")
         return 0
+    root: Any = None
     try:
-        result = _command()(args, prog_name="captiv", standalone_mode=False)
+        root = command()
+        result = root(args, prog_name="captiv", standalone_mode=False)
     except SystemExit as stop:
         if isinstance(stop.__context__, BrokenPipeError):  # typer and rich have seen it first
             return READER_LEFT
@@ -61,11 +63,13 @@ def _run(args: list[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BaseException as error:
-        return _failed(leading(error) if isinstance(error, BaseExceptionGroup) else error)
+        first = leading(error) if isinstance(error, BaseExceptionGroup) else error
+        return _failed(first, args, root)
     return result if type(result) is int else 0
 
 
-def _command() -> Any:
+def command() -> Any:
+    """Return the whole command line as one command, and begin an invocation of it."""
     import typer
 
     from captiv.cli.invocation import before_commands, begin
@@ -76,6 +80,7 @@ def _command() -> Any:
         {
             "caption": Lazy("captiv.cli.caption:app", "Caption images, and look after sidecars."),
             "config": Lazy("captiv.cli.config:app", "Settings: list, get, set, unset, clear."),
+            "gui": Lazy("captiv.cli.gui:app", "The page: pictures and captions in the browser."),
             "model": Lazy("captiv.cli.model:app", "Models that can caption."),
             "queue": Lazy("captiv.cli.queue:app", "Runs and their images."),
             "runpod": Lazy("captiv.cli.runpod:app", "GPUs rented from RunPod."),
@@ -101,7 +106,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _failed(error: BaseException) -> int:
+def _failed(error: BaseException, args: list[str], root: Any) -> int:
     from captiv.cli.invocation import current
 
     if current().debug:
@@ -111,7 +116,7 @@ def _failed(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
         return INTERRUPTED
     if hasattr(error, "format_message"):  # typer's own: the command line does not parse
-        return _usage(error)
+        return _usage(error, args, root)
     return _internal(error)
 
 
@@ -122,13 +127,13 @@ def _known(error: CaptivError) -> int:
     return error.exit_code
 
 
-def _usage(error: Any) -> int:
-    ctx = getattr(error, "ctx", None)
+def _usage(error: Any, args: list[str], root: Any) -> int:
+    from captiv.cli.refusal import in_words
+
     if type(error).__name__ == "NoArgsIsHelpError":
         sys.stderr.write(error.format_message())
         return 2
-    command = ctx.command_path if ctx is not None else "captiv"
-    _tell(error.format_message(), f"Its help: {command} --help")
+    _tell(*in_words(error, args, root))
     return int(error.exit_code)
 
 

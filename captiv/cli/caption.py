@@ -15,14 +15,21 @@ import typer
 from captiv.cli import show
 from captiv.cli.invocation import current, everywhere
 from captiv.cli.lazy import STYLE, Lazy, lazy_group
+from captiv.cli.nothing import no_images
 from captiv.errors import SidecarError, UsageError
 
 if TYPE_CHECKING:
-    from captiv.cli.sidecars import Place, Sidecars
+    from captiv.editing import Place, Sidecars
 
 _GENERATE = Lazy("captiv.cli.generate:generate", "Write a caption beside every image.")
 
-app = typer.Typer(cls=lazy_group({"generate": _GENERATE}), **STYLE)
+_EDITS = {
+    "replace": Lazy("captiv.cli.edits:replace", "Change many captions at once; shows them first."),
+    "history": Lazy("captiv.cli.edits:history", "Show what an image's caption was before."),
+    "undo": Lazy("captiv.cli.edits:undo", "Take back the last change, or a whole edit."),
+}
+
+app = typer.Typer(cls=lazy_group({"generate": _GENERATE, **_EDITS}), **STYLE)
 
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", show_default=False)]
 Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="The current folder if none.")]
@@ -44,14 +51,14 @@ def list_(
 ) -> None:
     """List images and their captions."""
     troubles: list[str] = []
-    found = _captions(_sidecars(extension, sidecar_name), folder, recursive, troubles)
+    found = _captions(sidecars_of(extension, sidecar_name), folder, recursive, troubles)
     if json:
         for image, caption in found:
             show.json_line({"path": image, "caption": caption})
     else:
-        rows = ((_short(image), text and text.strip()) for image, text in found)
+        rows = ((short(image), text and text.strip()) for image, text in found)
         show.table(("Image", "Caption"), rows)
-    _tell(troubles)
+    tell(troubles)
 
 
 @app.command()
@@ -60,7 +67,7 @@ def get(image: Image, extension: Extension = None, sidecar_name: SidecarName = N
     """Print the caption of one image; exit 1 if it has none."""
     from captiv.output import sidecar
 
-    text = sidecar.read(_sidecars(extension, sidecar_name).of(_file(image)))
+    text = sidecar.read(sidecars_of(extension, sidecar_name).of(image_file(image)))
     if text is None:
         show.say(f"captiv: {show.visible(image)} has no caption.")
         raise typer.Exit(1)
@@ -78,10 +85,10 @@ def set_(
     sidecar_name: SidecarName = None,
 ) -> None:
     """Write the caption of one image; no run replaces it unless told to."""
-    from captiv.cli.sidecars import put
+    from captiv.editing import put
 
-    path = _file(image)
-    place = path, _sidecars(extension, sidecar_name).of(path)
+    path = image_file(image)
+    place = path, sidecars_of(extension, sidecar_name).of(path)
     text = _checked(sys.stdin.read().removesuffix("\n") if caption == "-" else caption)
     with current().store() as store:
         put(store, place, text)
@@ -91,12 +98,12 @@ def set_(
 @everywhere
 def unset(image: Image, extension: Extension = None, sidecar_name: SidecarName = None) -> None:
     """Remove the caption of one image; its text stays in captiv's history."""
-    path = _file(image)
-    place = path, _sidecars(extension, sidecar_name).of(path)
+    path = image_file(image)
+    place = path, sidecars_of(extension, sidecar_name).of(path)
     troubles: list[str] = []
     if not _remove([place], troubles) and not troubles:
         show.note(f"{show.visible(image)} has no caption.")
-    _tell(troubles)
+    tell(troubles)
 
 
 @app.command()
@@ -110,7 +117,7 @@ def clear(
 ) -> None:
     """Remove the captions of a folder's images; their texts stay in captiv's history."""
     troubles: list[str] = []
-    found = _places(_sidecars(extension, sidecar_name), folder, recursive, troubles)
+    found = places_in(sidecars_of(extension, sidecar_name), folder, recursive, troubles)
     places = [place for place, there in found if there]
     where = f"{'in and below' if recursive else 'in'} {show.visible(folder.absolute())}"
     if places:
@@ -120,23 +127,23 @@ def clear(
         show.note(f"{show.plural(removed, 'caption')} removed.")
     else:
         show.note(f"there are no captions {where}.")
-    _tell(troubles)
+    tell(troubles)
 
 
-def _sidecars(extension: str | None, sidecar_name: str | None) -> "Sidecars":
-    from captiv.cli.sidecars import Sidecars
+def sidecars_of(extension: str | None, sidecar_name: str | None) -> "Sidecars":
+    """Return where captions are looked for."""
+    from captiv.editing import Sidecars
 
     return Sidecars(current().settings(), extension, sidecar_name)
 
 
-def _places(
+def places_in(
     sidecars: "Sidecars", folder: Path, recursive: bool, troubles: list[str]
 ) -> Iterator[tuple["Place", bool]]:
     """Yield each image of the folder with its sidecar, and whether that is there."""
-    from captiv.images.find import find
+    from captiv.images.find import find, require_folder
 
-    if not folder.is_dir():
-        raise UsageError(f"There is no folder {show.visible(folder)}.")
+    require_folder(folder)
     for found in find([folder], recursive=recursive):
         troubles.extend(f"{show.visible(p.path)} {p.reason}." for p in found.problems)
         for image in found.images:
@@ -149,16 +156,20 @@ def _captions(
 ) -> Iterator[tuple[str, str | None]]:
     from captiv.output import sidecar
 
-    for (image, path), there in _places(sidecars, folder, recursive, troubles):
+    empty = True
+    for (image, path), there in places_in(sidecars, folder, recursive, troubles):
+        empty = False
         try:
             yield image, sidecar.read(path) if there else None
         except SidecarError as error:
             troubles.append(error.message)
+    if empty and not troubles:
+        show.note(no_images([str(folder.absolute())], recursive=recursive))
 
 
 def _remove(places: list["Place"], troubles: list[str]) -> int:
     """Remove these sidecars; return how many went, and note which were kept and why."""
-    from captiv.cli.sidecars import remove
+    from captiv.editing import remove
 
     removed = 0
     with current().store() as store:
@@ -170,7 +181,7 @@ def _remove(places: list["Place"], troubles: list[str]) -> int:
     return removed
 
 
-def _file(image: Path) -> str:
+def image_file(image: Path) -> str:
     """Return the path under which the store knows this image.
 
     Raises:
@@ -195,13 +206,14 @@ def _checked(text: str) -> str:
     return text
 
 
-def _tell(troubles: list[str]) -> None:
+def tell(troubles: list[str]) -> None:
+    """Say what was left out, and end with 1 if there is any."""
     for trouble in troubles:
         show.say(f"captiv: {trouble}")
     if troubles:
         raise typer.Exit(1)
 
 
-def _short(path: str) -> str:
+def short(path: str) -> str:
     """Return the path from the current folder, if it is below."""
     return path.removeprefix(os.path.join(os.getcwd(), ""))  # noqa: PTH109, PTH118

@@ -10,19 +10,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from captiv import __version__
 from captiv.cli import probe
+from captiv.cli.check import Check, Status
 from captiv.cli.show import plural, size
 from captiv.core.jobs import Run
 from captiv.errors import CaptivError
 from captiv.settings import Paths
 from captiv.store import Connection, Lease, Store, captions, lease, runs
-
-Status = Literal["ok", "warn", "fail"]
 
 _FREE_WARN_BYTES = 5_000_000_000
 _FREE_FAIL_BYTES = 100_000_000
@@ -30,16 +27,6 @@ _WAL_FIXED = (3, 51, 3)
 """Before it, two connections that checkpoint at one moment may damage a WAL database."""
 
 _MOVE = "Set CAPTIV_HOME to a folder on a local disk that can be written."
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the doctor's."""
-
-    name: str
-    status: Status
-    detail: str
-    todo: str = ""
 
 
 def run(paths: Paths, *, fix: bool = False) -> Iterator[Check]:

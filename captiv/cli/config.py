@@ -47,10 +47,12 @@ def get(
     reveal: Annotated[bool, typer.Option("--reveal", help="Print a secret in the clear.")] = False,
 ) -> None:
     """Print the value of one setting; exit 1 if it has none."""
+    from captiv.settings.changes import known
+
     section, name, value = _parts(words)
     if value is not None:
         raise UsageError("config get takes no value.", hint="To change it: captiv config set.")
-    key = _known(section, name)
+    key = known(section, name)
     found = current().settings().value(section, name)
     if found is None:
         show.say(f"captiv: {key} is not set.")
@@ -68,23 +70,18 @@ def set_(
     The value of a secret may be left out: captiv then asks for it unseen, or reads one line of
     standard input: captiv config set runpod.api_key < FILE
     """
-    from captiv.settings.file import set_value
+    from captiv.settings.changes import change, known
 
     section, name, text = _parts(words)
-    key = _known(section, name)
+    key = known(section, name)
     if text is not None and key.secret:
         show.say(
             "captiv: this value now stands in your shell's history; "
             f"`captiv config set {key}` asks for it unseen."
         )
-    if text is None:
-        text = _asked(key)
-    try:
-        value = key.parse(text)
-    except ValueError as error:
-        raise UsageError(f"{key} {error}.", hint=key.description) from error
-    _check_model(key, text)
-    set_value(current().paths().config_file, section, name, key.plain(value))
+    change(current().paths().config_file, key, _asked(key) if text is None else text)
+    if key.unused:
+        show.say(f"captiv: {key} is kept, and not used: {key.unused}.")
     _tell_if_overridden(key)
 
 
@@ -92,6 +89,7 @@ def set_(
 @everywhere
 def unset(words: Words) -> None:
     """Take one setting out of the file: its default counts again."""
+    from captiv.settings.changes import known
     from captiv.settings.file import unset_value
     from captiv.settings.keys import find_key
 
@@ -100,7 +98,7 @@ def unset(words: Words) -> None:
     if taken:
         _tell_if_overridden(find_key(section, name))
         return
-    key = _known(section, name)
+    key = known(section, name)
     show.note(f"{key} was not set in the file.")
 
 
@@ -145,15 +143,6 @@ def _parts(words: list[str]) -> tuple[str, str, str | None]:
     )
 
 
-def _known(section: str, name: str) -> "Key":
-    from captiv.settings.keys import find_key, suggestion
-
-    key = find_key(section, name)
-    if key is None:
-        raise UsageError(f"There is no setting {section}.{name}.", hint=suggestion(section, name))
-    return key
-
-
 def _section(name: str) -> str:
     from captiv.settings.keys import SECTIONS, suggestion
 
@@ -175,34 +164,11 @@ def _asked(key: "Key") -> str:
     return text.strip()
 
 
-def _check_model(key: "Key", text: str) -> None:
-    """Refuse a model, variant or mode that the catalog has not: a typo is cheapest here."""
-    from captiv.catalog import choose, family_named
-    from captiv.catalog.families import FAMILIES
-
-    if str(key) == "model.default_model":
-        looks_elsewhere = "/" in text or "\\" in text or text.startswith((".", "~"))
-        if not looks_elsewhere and choose(text) is None:
-            names = ", ".join(f.name for f in FAMILIES)
-            hint = f"The models: {names}. A hub id or a local directory holds a slash."
-            raise UsageError(f"There is no model {text!r}.", hint=hint)
-    if key.section != "model" or key.name.startswith("default_"):
-        return
-    stem, _, what = key.name.rpartition("_")
-    family = family_named(stem.replace("_", "-"))
-    if family is not None and what == "mode" and family.mode(text) is None:
-        hint = f"Its modes: {', '.join(m.name for m in family.modes)}."
-        raise UsageError(f"{family.name} has no mode {text!r}.", hint=hint)
-    if family is not None and what == "variant":
-        choose(family.name, text)
-
-
 def _tell_if_overridden(key: "Key | None") -> None:
-    import os
+    from captiv.settings.changes import overriding
 
-    for variable in key.variables if key else ():
-        if os.environ.get(variable):
-            show.say(f"captiv: {variable} is set and goes before the file.")
+    if key and (variable := overriding(key)):
+        show.say(f"captiv: {variable} is set and goes before the file.")
 
 
 def _text(value: object) -> str:

@@ -9,7 +9,7 @@ from captiv.cli import show
 from captiv.cli.invocation import current
 
 if TYPE_CHECKING:
-    from captiv.cli.checks import Check
+    from captiv.cli.check import Check
 
 
 def doctor(

@@ -1,6 +1,7 @@
 """`captiv caption generate`: the main job."""
 
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,6 +54,15 @@ def generate(
             help="How to ask: `captiv model show NAME` lists them.", rich_help_panel=_MODEL
         ),
     ] = None,
+    length: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LENGTH",
+            help="How long a caption to ask for, where the model has lengths: short, long, … or a "
+            "number of words.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
     prompt: Annotated[
         str | None,
         typer.Option(
@@ -80,7 +90,11 @@ def generate(
         typer.Option(help="Beams searched; 1 is greedy or sampled.", rich_help_panel=_DECODING),
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(help="0 is greedy; above, sampled.", rich_help_panel=_DECODING)
+        float | None,
+        typer.Option(
+            help="0 is greedy; above, sampled, with one beam unless told.",
+            rich_help_panel=_DECODING,
+        ),
     ] = None,
     top_k: Annotated[
         int | None,
@@ -94,21 +108,37 @@ def generate(
         float | None, typer.Option(help="Above 1 discourages repeating.", rich_help_panel=_DECODING)
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Makes sampling repeatable.", rich_help_panel=_DECODING)
+        int | None,
+        typer.Option(
+            help="Makes sampling repeatable, image by image; exact in float32.",
+            rich_help_panel=_DECODING,
+        ),
+    ] = None,
+    retries: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=20,
+            help="How often an answer that is no caption (looping, empty, refusing, cut off) is "
+            "tried again, sampled from another seed.",
+            rich_help_panel=_DECODING,
+        ),
     ] = None,
     torch_dtype: Annotated[
         str | None,
-        typer.Option(help="auto, float32, float16 or bfloat16.", rich_help_panel=_WORKER),
+        typer.Option(
+            help="auto, float32, float16, bfloat16, 8bit or 4bit.", rich_help_panel=_WORKER
+        ),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", rich_help_panel=_WORKER)
+        str | None,
+        typer.Option(help="auto, cpu, mps, cuda, cuda:N, xpu or xpu:N.", rich_help_panel=_WORKER),
     ] = None,
     batch_size: Annotated[
-        int | None,
+        str | None,
         typer.Option(
-            min=1,
-            max=1024,
-            help="Images captioned together; the worker chooses if not given.",
+            metavar="N|auto",
+            help="Images captioned together; auto: the worker finds out what its memory holds.",
             rich_help_panel=_WORKER,
         ),
     ] = None,
@@ -116,7 +146,16 @@ def generate(
         str | None,
         typer.Option(
             metavar="URL",
-            help="A captiv worker that runs elsewhere; its token in CAPTIV_WORKER_TOKEN.",
+            help="A worker that runs elsewhere; its token in CAPTIV_WORKER_TOKEN.",
+            rich_help_panel=_WORKER,
+        ),
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            metavar="captiv|openai",
+            help="What --worker speaks. openai: any chat server that sees images, such as vLLM, "
+            "llama.cpp, LM Studio or Ollama.",
             rich_help_panel=_WORKER,
         ),
     ] = None,
@@ -137,8 +176,22 @@ def generate(
         ),
     ] = False,
     gpu_type: Annotated[
-        str | None, typer.Option(help="Type of GPU tried first on RunPod.", rich_help_panel=_WORKER)
+        str | None,
+        typer.Option(
+            help="Type of GPU tried first on RunPod; one that is not on offer at all is refused.",
+            rich_help_panel=_WORKER,
+        ),
     ] = None,
+    pods: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=64,
+            metavar="N",
+            help="Pods that are fed from the same queue, each at its own speed.",
+            rich_help_panel=_WORKER,
+        ),
+    ] = 1,
     max_cost: Annotated[
         str | None,
         typer.Option(
@@ -155,6 +208,14 @@ def generate(
             rich_help_panel=_WORKER,
         ),
     ] = None,
+    terminate: Annotated[
+        bool,
+        typer.Option(
+            "--terminate",
+            help="Also end a pod that this run used and `captiv runpod create` made.",
+            rich_help_panel=_WORKER,
+        ),
+    ] = False,
     save: Annotated[
         bool,
         typer.Option(
@@ -198,7 +259,8 @@ def generate(
     command is given again.
     """
     from captiv.cli.invocation import current
-    from captiv.cli.request import Options, pairs, request, words
+    from captiv.cli.show import note
+    from captiv.request import Options, contradicted, pairs, request, words
 
     places = current().paths()
     settings = current().settings()
@@ -220,10 +282,12 @@ def generate(
         model=model,
         variant=variant,
         mode=mode,
+        length=length,
         prompt=prompt,
         prompt_options=words(prompt_options),
         prompt_variables=pairs(prompt_variables, "--prompt-variables"),
         generation=decoding,
+        retries=retries,
         dtype=torch_dtype,
         device=device,
         batch_size=batch_size,
@@ -233,13 +297,18 @@ def generate(
         prefix=prefix,
         suffix=suffix,
         worker=worker,
+        protocol=protocol,
         insecure=insecure,
         runpod=runpod,
         gpu_type=gpu_type,
+        pods=pods,
         max_cost=max_cost,
         fallback=fallback,
+        terminate=terminate,
     )
     spec, choice = request(options, settings)
+    for sentence in contradicted(options, spec, choice):
+        note(sentence)
     if dry_run:
         from captiv.cli.preview import preview
 
@@ -253,7 +322,12 @@ def generate(
         verbosity="quiet" if quiet else "verbose" if verbose else "normal",
         as_json=as_json,
         print_captions=not save,
-        resume=shlex.join(["captiv", *sys.argv[1:]]),
+        resume=_spelled(["captiv", *sys.argv[1:]]),
         log_file=places.log_file,
     )
     raise typer.Exit(code)
+
+
+def _spelled(words: list[str]) -> str:
+    """Return a command as this system's shell takes it."""
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)

@@ -7,7 +7,8 @@ an invocation and `current` finds it, so that the handler of errors knows of `--
 import functools
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,12 +94,17 @@ class Invocation:
         paths.make_data_dir()
         return Store.open(paths.database)
 
-    def queue(self) -> "Store | None":
-        """Open the job table for reading, or return None if there is none yet."""
+    @contextmanager
+    def queue(self) -> "Iterator[Store | None]":
+        """Open the job table for reading; None if there is none yet."""
         from captiv.store import Store
 
         database = self.paths().database
-        return Store.open(database, read_only=True) if database.exists() else None
+        if not database.exists():
+            yield None
+            return
+        with Store.open(database, read_only=True) as store:
+            yield store
 
 
 _current: ContextVar[Invocation] = ContextVar("invocation")

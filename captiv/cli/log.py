@@ -25,7 +25,11 @@ KEPT_FILES = 3
 
 _bound: ContextVar[tuple[tuple[str, object], ...]] = ContextVar("bound", default=())
 _hidden: set[str] = set()
-_looks_secret = re.compile(r"\brpa_[A-Za-z0-9]{8,}|(?<=[Bb]earer )[^\s'\"]+")
+_looks_secret = re.compile(
+    r"\brpa_[A-Za-z0-9]{8,}"
+    # Not the word in "invalid bearer token", which servers say of one that they refuse.
+    r"|(?<=[Bb]earer )(?!tokens?[.,;:]*(?:[\s'\"]|$))[^\s'\"]+"
+)
 
 
 @contextlib.contextmanager

@@ -1,12 +1,13 @@
 """`captiv model`: what can caption."""
 
+import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from captiv.cli import show
+from captiv.cli import describing, show
 from captiv.cli.invocation import everywhere
 from captiv.cli.lazy import STYLE
 from captiv.errors import UsageError
@@ -16,15 +17,20 @@ if TYPE_CHECKING:
 
 
 class _Models(TyperGroup):
-    """`captiv model NAME` is `captiv model show NAME`."""
+    """`captiv model NAME` is `captiv model show NAME`, as the first captiv had it."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and args[0] not in self.commands:
-            from captiv.catalog import family_named
-
-            if family_named(args[0]) is not None:
-                args = ["show", *args]
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = [*self._command_for(args[0]), *args]
         return super().resolve_command(ctx, args)
+
+    def _command_for(self, name: str) -> list[str]:
+        """Return `show` for what may be a model; nothing for a command that is mistyped."""
+        from captiv.catalog import choose
+
+        if choose(name) is not None or Path(name).is_dir():
+            return ["show"]
+        return [] if difflib.get_close_matches(name, self.commands) else ["show"]
 
 
 app = typer.Typer(cls=_Models, **STYLE)
@@ -41,7 +47,7 @@ def list_(
     """List models and their variants, with download size and memory."""
     from captiv.catalog import FAMILIES, describe
 
-    families = (_choice(name).family,) if name else FAMILIES
+    families = (_whole(_choice(name)),) if name else FAMILIES
     if json:
         show.json_value([describe(family).model_dump(mode="json") for family in families])
         return
@@ -50,7 +56,7 @@ def list_(
             family.name,
             variant.name + (" (default)" if variant.name == family.default_variant else ""),
             show.size(variant.download_bytes),
-            _memory(variant.vram_gb),
+            describing.memory(variant.vram_gb),
             family.title,
         )
         for family in families
@@ -65,12 +71,16 @@ def show_(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Model, variant or directory.")],
     json: Json = False,
 ) -> None:
-    """Show one model: variants, modes with their prompts, options, default settings."""
+    """Show one model: variants, modes with their prompts, lengths, options, default settings.
+
+    `captiv model NAME` does the same.
+    """
     choice = _choice(name)
+    family = _whole(choice) if name == choice.family.name else choice.family
     if json:
-        show.json_value(_described(choice))
+        show.json_value(_described(family, choice.variant.name))
         return
-    _print(choice.family)
+    describing.tell(family)
     if choice.family.variant(choice.variant.name) is None:
         show.line(f"\n{choice.variant.source} is a model of this family.")
 
@@ -107,48 +117,19 @@ def _local(folder: Path) -> "ModelChoice":
     return choose_source(str(folder), config if isinstance(config, dict) else {})
 
 
-def _described(choice: "ModelChoice") -> dict[str, Any]:
-    from captiv.catalog import describe
+def _whole(choice: "ModelChoice") -> "Family":
+    """Return the family with all that any of its variants has."""
+    from captiv.catalog import family_named
 
-    family = choice.family
+    return family_named(choice.family.name) or choice.family
+
+
+def _described(family: "Family", variant: str) -> dict[str, Any]:
+    """Return what a worker tells in GET /api/models and GET /api/modes/NAME, in one."""
+    from captiv.catalog import describe, describe_modes
+
     return {
         **describe(family).model_dump(mode="json"),
-        "variant": choice.variant.name,
-        "modes": [
-            {"name": m.name, "prompt": m.prompt, "description": m.description} for m in family.modes
-        ],
-        "options": {option.key: option.text for option in family.options},
-        "takes_prompt": family.takes_prompt,
+        "variant": variant,
+        **describe_modes(family).model_dump(mode="json", exclude={"model"}),
     }
-
-
-def _print(family: "Family") -> None:
-    show.line(f"{family.name}: {family.title}")
-    if family.note:
-        show.line(family.note)
-    show.line(f"Licence: {family.licence or 'not known'}")
-    show.line(f"Own prompt: {'yes' if family.takes_prompt else 'no'}")
-    show.line("\nVariants")
-    for variant in family.variants:
-        mark = " (default)" if variant.name == family.default_variant else ""
-        size = show.size(variant.download_bytes)
-        show.line(f"  {variant.name}{mark}: {variant.source}; download {size}")
-        if variant.vram_gb:
-            show.line(f"    memory: {_memory(variant.vram_gb)}")
-        if variant.note:
-            show.line(f"    {variant.note}")
-    show.line("\nModes")
-    for mode in family.modes:
-        prompt = f' "{mode.prompt}"' if mode.prompt else ""
-        show.line(f"  {mode.name}:{prompt} {mode.description}".rstrip())
-    if family.options:
-        show.line("\nPrompt options")
-        for option in family.options:
-            show.line(f"  {option.key}: {option.text}")
-    show.line("\nSettings, unless others are given")
-    for name, value in family.generation.model_dump(exclude_none=True).items():
-        show.line(f"  {name} = {value:g}")
-
-
-def _memory(vram_gb: Any) -> str:
-    return ", ".join(f"{precision} {gigabytes:g} GB" for precision, gigabytes in vram_gb.items())

@@ -1,20 +1,22 @@
 """One pod for a person: its status with its worker's health, and its log."""
 
 import sys
-import time
 from contextlib import aclosing
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
+from captiv.account import Account
+from captiv.account.actions import Found, alive, find, view
+from captiv.account.billed import Billed, drawn, told
+from captiv.account.views import View, duration, note, queue
+from captiv.account.views import as_json as pod_as_json
 from captiv.cli import show
-from captiv.cli.account import Account
-from captiv.cli.podactions import Found, alive, find, view
-from captiv.cli.pods import View, duration, note, queue
-from captiv.cli.pods import as_json as pod_as_json
-from captiv.core.cost import cost, dollars, price_of, rate
+from captiv.core.bill import PodBill
+from captiv.core.cost import dollars, price_of, rate
 from captiv.core.pods import PodRow
 from captiv.runpod import LogSource
-from captiv.store import Store
+from captiv.store import Store, now_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,14 @@ class Status:
 
     found: Found
     view: View | None
+    recorded: Decimal
+    """What stands in RunPod's own records so far."""
+
+    @property
+    def bill(self) -> PodBill | None:
+        """What it cost by the ledger; None if that does not know it."""
+        row = self.found.row
+        return None if row is None else drawn(row, self.recorded, now_ms())
 
 
 async def of(account: Account, ledger: Store | None, id_or_name: str) -> Status:
@@ -32,9 +42,16 @@ async def of(account: Account, ledger: Store | None, id_or_name: str) -> Status:
         UsageError: neither RunPod nor the ledger knows it.
     """
     found = await find(account, ledger, id_or_name)
-    if found.pod is None:
-        return Status(found, None)
-    return Status(found, await view(account, ledger, found.pod))
+    if found.pod is not None:
+        seen = await view(account, ledger, found.pod)
+        return Status(found, seen, seen.recorded)
+    row = found.row
+    assert row is not None
+    recorded = Decimal(0)
+    if row.pod_id is not None and row.created_ms is not None:
+        billed = await Billed().of(account.api, {row.pod_id: row.created_ms})
+        recorded = billed.get(row.pod_id, recorded)
+    return Status(found, None, recorded)
 
 
 def as_json(status: Status) -> dict[str, Any]:
@@ -42,7 +59,13 @@ def as_json(status: Status) -> dict[str, Any]:
     seen, row = status.view, status.found.row
     if seen is None:
         assert row is not None
-        return {"pod": row.pod_id, "name": row.name, "status": "gone", "ledger": _ledger(row)}
+        return {
+            "pod": row.pod_id,
+            "name": row.name,
+            "status": "gone",
+            "billed_by_runpod_usd": float(round(status.recorded, 6)) if status.recorded else None,
+            "ledger": _ledger(row),
+        }
     return {
         **pod_as_json(seen),
         "worker": None if seen.health is None else seen.health.model_dump(mode="json"),
@@ -58,7 +81,9 @@ def tell(status: Status) -> None:
     else:
         show.line(f"Pod {status.found.pod_id or (row and row.name)}: RunPod does not know it.")
     if row is not None:
-        _tell_row(row)
+        _tell_row(row, status.bill)
+    if row is None or row.created_ms is not None:
+        show.line(f"Billed {told(status.recorded, status.bill)}")
 
 
 async def tell_log(
@@ -86,8 +111,10 @@ def _tell_view(seen: View) -> None:
     show.line(f"Name   {show.visible(pod.name)}")
     cloud = f", {pod.cloud.lower()} cloud" if pod.cloud else ""
     show.line(f"GPU    {pod.gpu.id if pod.gpu else 'none'}{cloud}, {rate(seen.price)}")
-    spent = "unknown" if seen.spent is None else dollars(seen.spent)
-    show.line(f"Spent  {spent} in {duration(seen.up_s)}")
+    if seen.spent is None:
+        show.line("Spent  not known here of a pod that was stopped")
+    else:
+        show.line(f"Spent  {dollars(seen.spent)} in {duration(seen.up_s)}")
     if health is not None:
         model = f"{health.model or 'no model'} {health.variant or ''}".strip()
         device = f" on {health.device}" if health.device else ""
@@ -105,19 +132,18 @@ def _tell_view(seen: View) -> None:
             show.line(f"{label:<6} {show.visible(text)}")
 
 
-def _tell_row(row: PodRow) -> None:
+def _tell_row(row: PodRow, bill: PodBill | None) -> None:
     if row.state == "ended":
-        show.line(f"Ledger ended {_local(row.ended_ms)}: {show.visible(row.end_reason)}")
-        if row.created_ms is not None and row.ended_ms is not None:
-            spent = cost(price_of(row.price_micro), row.created_ms, row.ended_ms)
-            lasted = duration((row.ended_ms - row.created_ms) / 1000)
-            show.line(f"Cost   {dollars(spent)} in {lasted}")
+        show.line(f"Ledger ended {show.when(row.ended_ms)}: {show.visible(row.end_reason)}")
+        if bill is not None and bill.ended_ms is not None:
+            lasted = duration((bill.ended_ms - bill.created_ms) / 1000)
+            show.line(f"Cost   {dollars(bill.total)} in {lasted}")
     elif row.state == "intended":
-        show.line(f"Ledger asked for {_local(row.intended_ms)}, not answered yet")
+        show.line(f"Ledger asked for {show.when(row.intended_ms)}, not answered yet")
     else:
-        show.line(f"Ledger live since {_local(row.created_ms)}")
+        show.line(f"Ledger live since {show.when(row.created_ms)}")
     if row.deadline_ms is not None and row.state != "ended":
-        show.line(f"Guard  ends it at {_local(row.deadline_ms)} in any case")
+        show.line(f"Guard  ends it at {show.when(row.deadline_ms)} in any case")
 
 
 def _ledger(row: PodRow) -> dict[str, Any]:
@@ -133,7 +159,3 @@ def _ledger(row: PodRow) -> dict[str, Any]:
         "ended_ms": row.ended_ms,
         "end_reason": row.end_reason,
     }
-
-
-def _local(ms: int | None) -> str:
-    return "" if ms is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(ms / 1000))

@@ -4,8 +4,12 @@ import sys
 
 import anyio
 
-from captiv.cli import pods, show
-from captiv.cli.account import Account
+from captiv.account import Account
+from captiv.account.billed import Billed
+from captiv.account.views import Rates, View, views
+from captiv.account.views import as_json as pod_as_json
+from captiv.cli import show
+from captiv.cli.podtable import table
 from captiv.errors import ProviderBusy, ProviderUnreachable
 from captiv.store import Store
 
@@ -14,10 +18,10 @@ _EVERY_S = 3.0
 
 async def look_again(account: Account, ledger: Store | None, *, as_json: bool) -> None:
     """Print the pods every few seconds; as JSON, one line a look."""
-    rates = pods.Rates()
+    rates, billed = Rates(), Billed()
     while True:
         try:
-            found = await pods.views(account, ledger, rates)
+            found = await views(account, ledger, rates, billed)
         except (ProviderUnreachable, ProviderBusy) as error:
             show.note(error.message)
         else:
@@ -27,13 +31,13 @@ async def look_again(account: Account, ledger: Store | None, *, as_json: bool) -
         await anyio.sleep(_EVERY_S)
 
 
-def _tell(found: list[pods.View], *, as_json: bool) -> None:
+def _tell(found: list[View], *, as_json: bool) -> None:
     if as_json:
-        show.json_line([pods.as_json(view) for view in found])
+        show.json_line([pod_as_json(view) for view in found])
     else:
         if sys.stdout.isatty():
             from rich.console import Console
 
             Console().clear()
-        pods.table(found)
+        table(found)
     sys.stdout.flush()

@@ -2,12 +2,19 @@
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 from captiv.catalog import ModelChoice
+from captiv.cli.invocation import current
+from captiv.cli.nothing import no_images
+from captiv.cli.show import note
 from captiv.core.naming import sidecar_path
 from captiv.core.spec import RunSpec
 from captiv.dispatch.intake import chunks
 from captiv.settings import Settings
+
+if TYPE_CHECKING:
+    from captiv.account.quote import Quote
 
 _EXAMPLES = 3
 _WHERE = {"local": "this machine", "url": "a worker elsewhere", "runpod": "RunPod"}
@@ -33,6 +40,8 @@ def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: 
         if limit is not None and wanted >= limit:
             wanted, examples = limit, examples[:limit]
             break
+    if not (wanted or skipped or problems):
+        note(no_images(spec.selection.roots, recursive=spec.selection.recursive))
     facts = {
         "images": wanted,
         "skipped": skipped,
@@ -42,15 +51,15 @@ def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: 
         "source": choice.variant.source,
         "download_bytes": choice.variant.download_bytes,
         "mode": spec.captioning.mode,
+        "length": spec.captioning.length,
+        "system": choice.family.system or None,
         "prompt": spec.captioning.prompt,
         "generation": spec.captioning.generation.model_dump(exclude_none=True),
         "worker": spec.placement.url or _WHERE[spec.placement.kind],
         "examples": examples,
     }
     if spec.placement.kind == "runpod":
-        from captiv.cli.quote import quoted
-
-        quote = quoted(spec, choice.variant, settings, wanted)
+        quote = _quoted(spec, choice, settings, wanted)
         facts["rental"] = quote.facts() if as_json else quote.lines()
     if as_json:
         sys.stdout.write(json.dumps(facts) + "\n")
@@ -58,6 +67,15 @@ def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: 
     for name, value in facts.items():
         if value not in (None, [], {}):
             sys.stdout.write(f"{name}: {_shown(value)}\n")
+
+
+def _quoted(spec: RunSpec, choice: ModelChoice, settings: Settings, images: int) -> "Quote":
+    import anyio
+
+    from captiv.account.quote import quoted
+
+    with current().queue() as store:
+        return anyio.run(quoted, spec, choice.variant, settings, images, store)
 
 
 def _example(image: str, spec: RunSpec) -> str:

@@ -21,7 +21,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from captiv.core.bill import Bill
+from captiv.core.cost import dollars
 from captiv.core.jobs import Run
+from captiv.dispatch.events import LaneView
+from captiv.errors import AnswerError
 
 _PLAIN_EVERY_S = 10.0
 _NAMED = 20
@@ -63,6 +67,9 @@ class Display:
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._phase = ""
+        self._downloading = False
+        self._each = ""
+        """What each worker does, where there are several."""
         self._plain_due_s = self.started_s + _PLAIN_EVERY_S
         self._done: int | None = None
         """How many were done when this command began."""
@@ -94,10 +101,27 @@ class Display:
         if text == self._phase:
             return
         self._phase = text
+        self._tell_download(text)
         if self._bar is not None:
-            self._bar.update(self._task, description=text or "captioning")
+            self._bar.update(self._task, description=self._each or text or "captioning")
         elif text and self._verbosity == "verbose":
             self._say(text)
+
+    def _tell_download(self, phase: str) -> None:
+        """Say once, on a line that stays, how much is being downloaded."""
+        if self._downloading or self._verbosity == "quiet" or self._json:
+            return
+        if phase.startswith("downloading ("):
+            self._downloading = True
+            size = phase.rpartition(" % of ")[2].removesuffix(")")
+            self._say(f"The model is downloaded first: {size}. It is kept for the next time.")
+
+    def lanes(self, views: Sequence[LaneView]) -> None:
+        """How far each worker is, where there are several."""
+        said = (f"pod {v.number}: {v.phase or f'{v.captioned} captioned'}" for v in views)
+        self._each = ", ".join(said)
+        if self._bar is not None:
+            self._bar.update(self._task, description=self._each or self._phase or "captioning")
 
     def warned(self, message: str) -> None:
         """Something that a person should know now."""
@@ -124,10 +148,10 @@ class Display:
             self._plain_due_s = now + _PLAIN_EVERY_S
             of = f" of {counts.total}" if run.scanned else ""
             failed = f", {counts.failed} failed" if counts.failed else ""
-            waiting = f" ({self._phase})" if self._phase else ""
-            self._say(
-                f"{ended}{of} images{failed}, {self._rate(now, ended) or '0 images/s'}{waiting}"
-            )
+            what = self._each or self._phase
+            waiting = f" ({what})" if what else ""
+            rate = self._rate(now, ended)
+            self._say(f"{ended}{of} images{failed}{rate and f', {rate}'}{waiting}")
 
     def captioned(self, path: str, text: str) -> None:
         """A caption is where it was asked to be."""
@@ -167,9 +191,19 @@ class Display:
     # -- the end ---------------------------------------------------------------------------------
 
     def summary(
-        self, run: Run, *, where: str, exit_code: int, error: str | None, cost: str | None = None
+        self,
+        run: Run,
+        *,
+        where: str,
+        exit_code: int,
+        error: str | None,
+        bill: Bill | None = None,
+        resume: str | None = None,
     ) -> None:
-        """Say what became of everything that was asked for."""
+        """Say what became of everything that was asked for.
+
+        `resume` is the command that goes on, for JSON; None where there is none.
+        """
         elapsed_s = time.monotonic() - self.started_s
         counts = run.counts
         if self._json:
@@ -180,22 +214,39 @@ class Display:
                 skipped=counts.skipped,
                 kept=counts.kept,
                 failed=counts.failed,
+                degenerate=self._degenerate,
+                tried_again=self._tried_again(run),
                 pending=counts.pending + counts.running,
                 unwritten=counts.captioned,
                 seconds=round(elapsed_s, 3),
                 worker=where,
-                cost=cost,
+                cost=None if bill is None else dollars(bill.share),
+                pods=[] if bill is None else bill.facts(),
                 error=error,
+                resume=resume,
                 exit_code=exit_code,
             )
             return
         if self._verbosity != "quiet":
             self._say(self._account(run, elapsed_s, where))
-            if cost is not None:
-                self._say(f"This run's share of its pods cost {cost}.")
+            for line in bill.lines() if bill is not None else ():
+                self._say(line)
+            again = self._tried_again(run)
+            if again:
+                answers = "1 answer was" if again == 1 else f"{again} answers were"
+                self._say(f"{answers} no caption, and tried again.")
         self._list_kept()
         self._list_failed()
         self._list_unwritten()
+
+    @property
+    def _degenerate(self) -> int:
+        """How many images failed because no answer was a caption."""
+        return sum(code == AnswerError.code for code, _ in self.tally.failed.values())
+
+    def _tried_again(self, run: Run) -> int:
+        """How many answers of the run were no caption and were not the last ones of their image."""
+        return max(0, run.counts.misses - self._degenerate)
 
     def _account(self, run: Run, elapsed_s: float, where: str) -> str:
         counts = run.counts
@@ -238,7 +289,8 @@ class Display:
             self._say(f"  and {len(lines) - _NAMED} more: captiv queue list")
 
     def _rate(self, now: float, ended: int) -> str:
-        if self._first is None or now - self._first[0] < 1:
+        """Return the rate; nothing until it is known, by more than the first batch."""
+        if self._first is None or now - self._first[0] < 1 or ended == self._first[1]:
             return ""
         return f"{(ended - self._first[1]) / (now - self._first[0]):.1f} images/s"
 

@@ -24,7 +24,11 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 @app.command()
 @everywhere
 def status(run: RunNumber = None, json: Json = False) -> None:
-    """Show how far the unfinished runs are and the last one, or one run with its failures."""
+    """Show how far the unfinished runs are and the last ones, or one run with its failures.
+
+    Columns: run, state, done, open, failed, kept, model, began, folders; off a
+    terminal by tabs, without headings. A narrow terminal lacks some of them.
+    """
     from captiv.cli import runs
 
     with runs.reading(run) as store:
@@ -72,7 +76,10 @@ def retry(
     ] = None,
     json: JsonLines = False,
 ) -> None:
-    """Try failed images again, write captions that wait for their file, and go on with the run."""
+    """Try failed images again, write captions that wait for their file, and go on with the run.
+
+    Without a number: the newest run of which images failed, or captions have no file yet.
+    """
     from captiv.cli import runs
     from captiv.store import jobs
 
@@ -80,8 +87,12 @@ def retry(
         chosen = runs.to_retry(reader, run)
         if chosen is not None and code is not None:
             runs.check_code(reader, chosen, code)
+        unfinished = runs.unfinished(reader)
     if chosen is None:
         show.note("nothing is to be tried again.")
+        for other in unfinished:
+            open_ = show.plural(other.counts.open, "image")
+            show.note(f"run {other.id} is unfinished, {open_}: captiv queue retry {other.id}")
         return
     with current().store() as store:
         again = store.write(jobs.retry, chosen.id, code)
@@ -99,6 +110,7 @@ def cancel(run: RunNumber = None, yes: Yes = False) -> None:
     """Set a run aside: its images wait for nothing any more. What it has done stays."""
     from captiv.cli import runs
     from captiv.core.jobs import RunState
+    from captiv.store import now_ms
     from captiv.store import runs as table
 
     with runs.reading(run) as reader:
@@ -113,7 +125,7 @@ def cancel(run: RunNumber = None, yes: Yes = False) -> None:
     if not show.confirm(question, yes=yes):
         raise typer.Exit(1)
     with current().store() as store:
-        store.write(table.set_aside, chosen.id, runs.now_ms())
+        store.write(table.set_aside, chosen.id, now_ms())
     show.note(f"run {chosen.id} is set aside; `captiv queue retry {chosen.id}` takes it up again.")
 
 

@@ -28,7 +28,11 @@ def create(
         str | None, typer.Option(metavar="WORD", help="A word of your own in the pod's name.")
     ] = None,
     gpu_type: Annotated[
-        str | None, typer.Option(metavar="TYPE", help="GPU type tried first: RTX 4090, …")
+        str | None,
+        typer.Option(
+            metavar="TYPE",
+            help="GPU type tried first: RTX 4090, …; one that is not on offer at all is refused.",
+        ),
     ] = None,
     cloud: Annotated[
         Literal["any", "secure", "community"] | None, typer.Option(help="Where it is rented.")
@@ -47,11 +51,10 @@ def create(
     json: Json = False,
 ) -> None:
     """Rent a pod by hand. Runs use it, and leave it to you and to its guard."""
-    from captiv.cli import podcreate
-    from captiv.cli.account import on_account
+    from captiv.account import create as making
+    from captiv.cli.onaccount import on_account
 
     given = {
-        "default_gpu_type": gpu_type,
         "cloud": cloud,
         "image": image,
         "container_disk_size": disk,
@@ -60,11 +63,21 @@ def create(
     settings = _with(current().settings(), given)
     with current().store() as ledger:
         made = on_account(
-            lambda account: podcreate.create(account, ledger, model, name=name, wait=wait),
+            lambda account: making.create(
+                account,
+                ledger,
+                model,
+                name=name,
+                wait=wait,
+                image=image,
+                disk_gb=disk,
+                gpu_type=gpu_type,
+                on_note=_note,
+            ),
             settings=settings,
         )
     if json:
-        show.json_value(podcreate.as_json(made))
+        show.json_value(making.as_json(made))
     else:
         show.line(made.pod.id)
 
@@ -78,19 +91,20 @@ def list_(
     ),
 ) -> None:
     """List the account's pods: phase, price, what each has cost, and the queue behind it."""
-    from captiv.cli import pods
-    from captiv.cli.account import on_account
+    from captiv.account import views
+    from captiv.cli.onaccount import on_account
+    from captiv.cli.podtable import table
     from captiv.cli.podwatch import look_again
 
-    ledger = current().queue()
-    if watch:
-        on_account(lambda account: look_again(account, ledger, as_json=json))
-        return
-    found = on_account(lambda account: pods.views(account, ledger))
+    with current().queue() as ledger:
+        if watch:
+            on_account(lambda account: look_again(account, ledger, as_json=json))
+            return
+        found = on_account(lambda account: views.views(account, ledger))
     if json:
-        show.json_value([pods.as_json(view) for view in found])
+        show.json_value([views.as_json(view) for view in found])
     else:
-        pods.table(found)
+        table(found)
 
 
 @app.command()
@@ -98,10 +112,10 @@ def list_(
 def status(pod: PodId, json: Json = False) -> None:
     """Show one pod: what RunPod, its worker and the ledger say of it."""
     from captiv.cli import podstatus
-    from captiv.cli.account import on_account
+    from captiv.cli.onaccount import on_account
 
-    ledger = current().queue()
-    found = on_account(lambda account: podstatus.of(account, ledger, pod))
+    with current().queue() as ledger:
+        found = on_account(lambda account: podstatus.of(account, ledger, pod))
     if json:
         show.json_value(podstatus.as_json(found))
     else:
@@ -121,37 +135,49 @@ def logs(
 ) -> None:
     """Show a pod's log."""
     from captiv.cli import podstatus
-    from captiv.cli.account import on_account
+    from captiv.cli.onaccount import on_account
 
-    ledger = current().queue()
-    on_account(
-        lambda account: podstatus.tell_log(
-            account, ledger, pod, source=source, follow=follow, tail=tail
+    with current().queue() as ledger:
+        on_account(
+            lambda account: podstatus.tell_log(
+                account, ledger, pod, source=source, follow=follow, tail=tail
+            )
         )
-    )
 
 
 @app.command()
 @everywhere
-def gpus(json: Json = False) -> None:
-    """List GPU types: memory, price and stock in each cloud, and which models they hold."""
-    from captiv.cli import gpulist
-    from captiv.cli.account import on_account
+def gpus(
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", metavar="MODEL", help="Say of each whether it holds this."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List GPU types: memory, price and stock in each cloud, and how many models they hold.
 
-    dtype = current().settings().system.default_torch_dtype
+    Off a terminal the columns are separated by tabs, without headings, and the last one names the
+    models, as --json does.
+    """
+    from captiv.cli import gpulist
+    from captiv.cli.onaccount import on_account
+    from captiv.request import model_choice
+
+    settings = current().settings()
+    asked = None if model is None else model_choice(model, None, settings)
     found = on_account(lambda account: account.api.gpus())
-    gpulist.tell(found, dtype, as_json=json)
+    gpulist.tell(found, settings.system.default_torch_dtype, asked=asked, as_json=json)
 
 
 @app.command()
 @everywhere
 def stop(pod: PodId) -> None:
     """Stop a pod: its GPU is given back, its disk is kept and may go on costing."""
-    from captiv.cli import podactions
-    from captiv.cli.account import on_account
+    from captiv.account import actions
+    from captiv.cli.onaccount import on_account
 
-    ledger = current().queue()
-    stopped = on_account(lambda account: podactions.stop(account, ledger, pod))
+    with current().queue() as ledger:
+        stopped = on_account(lambda account: actions.stop(account, ledger, pod))
     show.note(
         f"pod {stopped.id} is stopped; its disk may still cost something. "
         f"Again: captiv runpod start {stopped.id}. For good: captiv runpod terminate {stopped.id}."
@@ -162,38 +188,39 @@ def stop(pod: PodId) -> None:
 @everywhere
 def start(pod: PodId) -> None:
     """Start a stopped pod, and give its guard new limits."""
-    from captiv.cli import podactions
-    from captiv.cli.account import on_account
+    from captiv.account import actions
+    from captiv.cli.onaccount import on_account
 
-    ledger = current().queue()
-    on_account(lambda account: podactions.start(account, ledger, pod))
+    with current().queue() as ledger:
+        on_account(lambda account: actions.start(account, ledger, pod, _note))
 
 
 @app.command()
 @everywhere
 def terminate(pod: PodId, yes: Yes = False) -> None:
     """End a pod for good, and see that it is gone."""
-    from captiv.cli import podactions
-    from captiv.cli.account import on_account
+    from captiv.account import actions
+    from captiv.cli.onaccount import on_account
 
     with current().store() as ledger:
-        found = on_account(lambda account: podactions.to_terminate(account, ledger, pod))
+        found = on_account(lambda account: actions.to_terminate(account, ledger, pod))
         if not show.confirm(found.question, yes=yes):
             raise typer.Exit(1)
-        said = on_account(lambda account: podactions.terminate(account, ledger, found))
+        said = on_account(lambda account: actions.terminate(account, ledger, found))
     show.note(said)
 
 
 @app.command()
 @everywhere
 def sweep(json: Json = False) -> None:
-    """End this installation's pods that nobody needs, and put the ledger right."""
+    """End this installation's pods that nobody needs; name those that are left, and why."""
     from dataclasses import asdict
 
-    from captiv.cli.account import on_account
-    from captiv.cli.pods import WANTED_MS
-    from captiv.cli.runs import now_ms
+    from captiv.account.views import WANTED_MS
+    from captiv.cli.onaccount import on_account
     from captiv.dispatch.sweep import sweep as swept_by
+    from captiv.dispatch.terms import guarded_by
+    from captiv.store import now_ms
 
     with current().store() as ledger:
         swept = on_account(
@@ -203,6 +230,8 @@ def sweep(json: Json = False) -> None:
                 account.secret.id,
                 now_ms,
                 wanted_since_ms=now_ms() - WANTED_MS,
+                guarded=guarded_by(account.settings),
+                lock=account.paths.lock_file,
             )
         )
     if json:
@@ -220,9 +249,13 @@ def _with(settings: "Settings", given: "Mapping[str, object]") -> "Settings":
 
 
 def _tell_swept(swept: "list[Swept]") -> None:
-    if not swept:
+    if all(one.outcome == "left" for one in swept):
         show.line("Nothing to sweep.")
     for one in swept:
         show.line(f"{one.outcome}: {one.pod_id or one.name}: {show.visible(one.reason)}")
         if one.outcome == "still there":
             show.line(f"  It bills. Again: captiv runpod terminate {one.pod_id}")
+
+
+def _note(text: str) -> None:
+    show.note(show.visible(text))  # a line of a pod's log may stand in it

@@ -20,6 +20,8 @@ NONE = "No runs yet."
 
 _PAGE = 1000
 _RECENT = 5
+_SHOWN = 200
+"""Characters of an answer that was no caption; --json has it whole."""
 
 
 class Failures(NamedTuple):
@@ -37,19 +39,10 @@ def reading(run: int | None) -> Iterator[Store | None]:
     Raises:
         UsageError: a run was named, and there is no table.
     """
-    store = current().queue()
-    if store is None:
-        if run is not None:
+    with current().queue() as store:
+        if store is None and run is not None:
             raise UsageError(f"There is no run {run}: no run was made yet.")
-        yield None
-        return
-    with store:
         yield store
-
-
-def now_ms() -> int:
-    """Return the time as the store keeps it."""
-    return time.time_ns() // 1_000_000
 
 
 def every(store: Store) -> Iterator[Run]:
@@ -80,17 +73,25 @@ def chosen(store: Store | None, run: int) -> Run:
 
 
 def to_retry(store: Store | None, run: int | None) -> Run | None:
-    """Return the run that is named, else the newest of which something failed or is open."""
+    """Return the run that is named, else the newest of which an image failed or waits for its file.
+
+    One that only is unfinished is not meant: it may go on by renting a pod.
+    """
     if store is None or run is not None:
         return chosen(store, run) if run is not None else None
     return next(
         (
             r
             for r in every(store)
-            if r.state is not RunState.CANCELLED and (r.counts.failed or r.counts.open)
+            if r.state is not RunState.CANCELLED and (r.counts.failed or r.counts.captioned)
         ),
         None,
     )
+
+
+def unfinished(store: Store | None) -> list[Run]:
+    """Return the runs of which an image is open, the oldest first."""
+    return [run for run in store.read(runs.active) if run.counts.open] if store else []
 
 
 def only_active(store: Store | None, run: int | None) -> Run | None:
@@ -169,13 +170,14 @@ def print_all(found: list[Run]) -> None:
         show.line(NONE)
         return
     headings = ("Run", "State", "Done", "Open", "Failed", "Kept", "Model", "Began", "Images")
-    show.table(headings, (_row(run) for run in found), right=(0, 2, 3, 4, 5))
+    rows = (_row(run) for run in found)
+    show.table(headings, rows, right=(0, 2, 3, 4, 5), yields=(7, 5), path=8)
 
 
 def print_one(run: Run, groups: list[Failures]) -> None:
     """Print one run, and why images of it failed."""
     counts = run.counts
-    show.line(f"Run {run.id}: {run.state}, began {_local(run.created_ms)}")
+    show.line(f"Run {run.id}: {run.state}, began {show.when(run.created_ms)}")
     show.line(f"Images in {', '.join(map(show.visible, run.spec.selection.roots))}")
     show.line(f"Model {run.spec.captioning.variant}")
     for name, n in (*asdict(counts).items(), ("total", counts.total)):
@@ -245,6 +247,7 @@ def _job(job: JobRow) -> dict[str, Any]:
         "code": job.error_code,
         "reason": job.error,
         "note": job.note,
+        "text": job.text,
     }
 
 
@@ -252,6 +255,8 @@ def _cells(job: JobRow) -> list[str]:
     cells = [job.state.value, show.visible(job.path)]
     if job.error_code:
         cells += [job.error_code, show.visible(job.error or "")]
+        if job.text is not None:
+            cells.append(show.visible(job.text[:_SHOWN]))
     elif job.note:
         cells.append(job.note)
     return cells
@@ -267,13 +272,9 @@ def _row(run: Run) -> tuple[object, ...]:
         counts.failed,
         counts.kept,
         run.spec.captioning.variant,
-        _local(run.created_ms),
+        show.when(run.created_ms),
         ", ".join(run.spec.selection.roots),
     )
-
-
-def _local(ms: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(ms / 1000))
 
 
 def _iso(ms: int | None) -> str | None:

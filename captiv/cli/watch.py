@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable
 
 from captiv.cli import show
-from captiv.cli.runs import now_ms
 from captiv.core.jobs import Run, RunId, RunState
 from captiv.dispatch.events import counts_line
-from captiv.store import Store, runs
+from captiv.store import Store, now_ms, runs
 
 _EVERY_S = 0.5
 _SERVED_WITHIN_MS = 15_000

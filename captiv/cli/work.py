@@ -5,9 +5,10 @@ from pathlib import Path
 
 import anyio
 
+from captiv.cli.nothing import no_images
 from captiv.cli.progress import Display, Verbosity
-from captiv.core.cost import dollars
 from captiv.core.jobs import Run
+from captiv.errors import BudgetSpent
 from captiv.service import Outcome
 
 INTERRUPTED = 130
@@ -40,21 +41,37 @@ def work(
     with display:
         outcome = anyio.run(run)
     error = outcome.error
+    capped = isinstance(error, BudgetSpent)
+    goes_on = _unfinished(outcome) and not capped
     display.summary(
         outcome.run,
         where=_where(outcome.run),
         exit_code=outcome.exit_code,
         error=error.message if error else None,
-        cost=None if outcome.cost is None else dollars(outcome.cost),
+        bill=outcome.bill,
+        resume=resume if goes_on else None,
     )
+    if _found_nothing(outcome.run):
+        selection = outcome.run.spec.selection
+        display.warned(no_images(selection.roots, recursive=selection.recursive))
     if error is not None:
         display.warned(error.message if error.hint is None else f"{error.message}\n{error.hint}")
-    to_do = outcome.run.counts.pending or not outcome.run.scanned
-    if (outcome.exit_code == INTERRUPTED or to_do) and not as_json:
+    if capped:
+        display.warned("To go on: the same command with a higher --max-cost.")
+    elif goes_on:
         display.warned(f"To go on: {resume}")
     if outcome.exit_code not in (0, INTERRUPTED) and not as_json and verbosity != "quiet":
         display.warned(f"Log: {log_file}")
     return outcome.exit_code
+
+
+def _unfinished(outcome: Outcome) -> bool:
+    run = outcome.run
+    return outcome.exit_code == INTERRUPTED or run.counts.pending > 0 or not run.scanned
+
+
+def _found_nothing(run: Run) -> bool:
+    return run.scanned and not run.counts.total and not run.counts.skipped
 
 
 def _where(run: Run) -> str:

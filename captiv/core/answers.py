@@ -1,54 +1,69 @@
-"""Is this answer a caption? Pure: the text in, a reason or None out."""
+"""Is this answer a caption? Pure: the text and how it ended in, a fault or None out.
 
-_LOOP_REPEATS = 8
-"""A phrase this often in a row, with nothing after it, is a loop; no sentence ends so."""
+What the verdict is worth is measured on labelled answers: `docs/answers.md` has the figures and the
+command. A caption that is refused costs another try; a fault that is missed costs a training set
+its quality. The rules lean towards keeping: none may refuse a good caption in 2,000.
+"""
 
-_LOOP_WORDS = 12
-"""Longest phrase, in words, that is looked for."""
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
 
-_LOOP_CHARACTERS = 24
-"""Within one word (scripts without blanks have no others) a loop is at least so long."""
+from captiv.core.loops import loop_in
+from captiv.core.refusals import refuses
+
+_FORM = re.compile(
+    r"<\|im_start\|>\s*(?:assistant|user|system)\b|<\|?/?[a-z_]{1,24}\|?>|\[(?:PAD|UNK|SEP|CLS|MASK|BOS|EOS)\]|```\w*"
+    r"|\b(?:caption|description|answer|output)\b[*\s]*:",
+    re.IGNORECASE,
+)
+"""Marks of tokenizers and templates, which are no words."""
+
+_NOTHING = re.compile(
+    r"\W*(?:(?:sure|certainly|of course|okay)\W+)?(?:here(?:'s|’s| is| are)|below is) "  # noqa: RUF001
+    r"(?:an?|the|your|some) [^.!?:\n]{0,40}\b(?:description|caption|tags?|prompt|list)\b"
+    r"[^.!?:\n]{0,40}[:.]?\W*"
+    r"|\W*(?:n/a|not applicable|no (?:caption|description)(?: available)?)\W*",
+    re.IGNORECASE,
+)
+"""An announcement that nothing follows, and what stands in a field that is left empty."""
 
 
-def fault_of(text: str) -> str | None:
-    """Return why the answer is no caption, or None if it is one.
+class Fault(StrEnum):
+    """What is wrong with an answer."""
 
-    Recognised: an answer without a letter or digit, and one that ends in the same phrase
-    over and over, be its last repetition cut short by the longest length that was allowed.
+    EMPTY = "empty"
+    LOOPING = "looping"
+    REFUSING = "refusing"
+    CUT_OFF = "cut off"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A fault, and a clause that tells a person about it."""
+
+    fault: Fault
+    reason: str
+
+
+def judge(
+    text: str, finish: Literal["stop", "length"] = "stop", *, limited_by_user: bool = False
+) -> Verdict | None:
+    """Return what is wrong with the answer, or None if it is a caption.
+
+    Args:
+        text: the answer alone, without prefix and suffix.
+        finish: `length` if the limit of new tokens ended it.
+        limited_by_user: whether that limit was set by a person, who then wants the text as it is.
     """
-    if not any(character.isalnum() for character in text):
-        return "the answer is empty"
-    words = text.split()
-    phrase = _loop_at_end(words) or _loop_within(words[-1]) or _loop_cut_short(words)
-    if phrase is not None:
-        return f"the answer repeats {phrase!r} without end"
-    return None
-
-
-def _loop_at_end(words: list[str]) -> str | None:
-    for length in range(1, _LOOP_WORDS + 1):
-        needed = length * _LOOP_REPEATS
-        if len(words) < needed:
-            return None
-        tail = words[-needed:]
-        phrase = tail[:length]
-        if all(tail[i : i + length] == phrase for i in range(0, needed, length)):
-            return " ".join(phrase)
-    return None
-
-
-def _loop_cut_short(words: list[str]) -> str | None:
-    """Find a loop before the last word, if that word is how the next round would begin."""
-    phrase = _loop_at_end(words[:-1])
-    if phrase is None or not phrase.split()[0].startswith(words[-1]):
-        return None
-    return phrase
-
-
-def _loop_within(word: str) -> str | None:
-    for length in range(1, _LOOP_WORDS + 1):
-        rounds = max(_LOOP_REPEATS, -(-_LOOP_CHARACTERS // length))
-        phrase = word[-length:]
-        if len(word) >= length * rounds and word.endswith(phrase * rounds):
-            return phrase
+    bare = not any(character.isalnum() for character in _FORM.sub(" ", text))
+    if bare or _NOTHING.fullmatch(text):
+        return Verdict(Fault.EMPTY, "it is empty")
+    if loop_in(text) is not None:
+        return Verdict(Fault.LOOPING, "it repeats itself without end")
+    if refuses(text):
+        return Verdict(Fault.REFUSING, "the model declines to describe the image")
+    if finish == "length" and not limited_by_user:
+        return Verdict(Fault.CUT_OFF, "it was cut off by the model's usual limit of new tokens")
     return None

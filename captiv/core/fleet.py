@@ -9,9 +9,10 @@ How far a rented pod is, `captiv.core.startup` tells; which pods there are, `cap
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from difflib import SequenceMatcher
 from enum import Enum
 from typing import Final, Literal
 
@@ -37,6 +38,11 @@ and its caption, beside 17.5 GB. Quantised weights make neither smaller.
 _STOCK: Final[tuple[Stock, ...]] = ("high", "medium", "low", "unknown", "none")
 
 
+_ALIKE: Final = 0.7
+_NEAR: Final = 3
+"""So many names are shown beside a misspelt one, each so like it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """One GPU type in one cloud, as the catalog has it now."""
@@ -57,6 +63,8 @@ class Wish:
     """An id of the catalog, or words of one: `RTX 4090`."""
     cloud: Literal["any", "secure", "community"]
     max_price_usd_h: Decimal
+    named: bool = False
+    """Whether the type was named with the command: then one that nobody offers is a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +93,10 @@ class Ranking:
 class NoOffer:
     """That nothing may be rented: what was missing, and why in a sentence."""
 
-    missing: Literal["offers", "memory", "price"]
+    missing: Literal["offers", "memory", "price", "type"]
     reason: str
+    hint: str | None = None
+    """What the person should do, where there is more than the reason to say."""
 
 
 def needed_gb(variant: Variant, dtype: str, batch: int | None) -> float | None:
@@ -117,15 +127,18 @@ def candidates(offers: Iterable[Offer], demand: Demand, wish: Wish) -> Ranking |
 
     Each holds the model, is of an allowed cloud, and has a price of at most the wish's. The wished
     type comes first, whatever its stock; then the cheapest in stock; those out of stock come last,
-    for stock is a hint.
+    for stock is a hint. A type that was named with the command and that no cloud offers at all is
+    misspelt: nothing is offered in its place.
     """
     listed = list(offers)
+    wished = _wished(listed, wish.gpu_type)
+    if wish.named and wish.gpu_type is not None and listed and not wished:
+        return _unknown(wish.gpu_type, {offer.gpu_id for offer in listed})
     allowed = [offer for offer in listed if wish.cloud in ("any", offer.cloud)]
     fitting = [offer for offer in allowed if _fits(offer, demand.gb)]
     payable = [offer for offer in fitting if _payable(offer, wish)]
     if not payable:
         return _no_offer(allowed, fitting, demand, wish)
-    wished = _wished(listed, wish.gpu_type)
     payable.sort(
         key=lambda offer: (offer.gpu_id not in wished, offer.stock == "none", _dear(offer))
     )
@@ -146,6 +159,11 @@ def _precision(variant: Variant, dtype: str) -> str:
     if dtype not in variant.vram_gb and _HALVES.get(dtype) in variant.vram_gb:
         return _HALVES[dtype]
     return dtype
+
+
+def fits(vram_gb: float, demand: Demand) -> bool:
+    """Whether a GPU of so much memory holds the model, as far as that is known."""
+    return demand.gb is None or vram_gb >= demand.gb
 
 
 def _fits(offer: Offer, gb: float | None) -> bool:
@@ -193,8 +211,28 @@ def _unmet(wished: Sequence[Offer], first: Offer, demand: Demand, wish: Wish) ->
         return f"{cheapest.gpu_id} costs {rate(cheapest.price_usd_h)}, {above}: {taking}."
     largest = max(allowed, key=lambda offer: (offer.vram_gb, offer.gpu_id))
     advice = _advice([offer for offer in allowed if _payable(offer, wish)], demand)
-    has = f"{largest.gpu_id} has {largest.vram_gb:g} GB; {_needs(demand)}"
+    has = f"{largest.gpu_id} has {largest.vram_gb:g} GB; {needs(demand)}"
     return f"{has}: {taking}{f', or {advice}' if advice else ''}."
+
+
+def _unknown(gpu_type: str, ids: Collection[str]) -> NoOffer:
+    """Say that nobody offers such a type, and which have a name like it."""
+    said = gpu_type.strip().casefold()
+
+    def likeness(id_: str) -> float:
+        words = id_.casefold().split()  # people leave out the maker
+        tails = (" ".join(words[start:]) for start in range(len(words)))
+        return max(SequenceMatcher(None, said, tail).ratio() for tail in tails)
+
+    near = [
+        id_ for id_ in sorted(ids, key=lambda id_: (-likeness(id_), id_)) if likeness(id_) >= _ALIKE
+    ]
+    meant = f"Did you mean {', '.join(near[:_NEAR])}? " if near else ""
+    return NoOffer(
+        "type",
+        f"RunPod offers no GPU type {gpu_type!r}; nothing was rented.",
+        f"{meant}captiv runpod gpus lists them.",
+    )
 
 
 def _no_offer(
@@ -208,7 +246,7 @@ def _no_offer(
     if not fitting:
         largest = max(allowed, key=lambda offer: (offer.vram_gb, offer.gpu_id))
         has = f"the largest GPU on offer{where}, {largest.gpu_id}, has {largest.vram_gb:g} GB"
-        return NoOffer("memory", f"{_needs(demand)}; {has}{ending}")
+        return NoOffer("memory", f"{needs(demand)}; {has}{ending}")
     priced = [offer for offer in fitting if offer.price_usd_h > 0]
     if not priced:
         return NoOffer("price", f"No GPU that holds {demand.what} has a price{where}{ending}")
@@ -220,17 +258,17 @@ def _no_offer(
     )
 
 
-def _needs(demand: Demand) -> str:
+def needs(demand: Demand) -> str:
+    """Say what the model needs, for a person."""
     batches = f" for batches of {demand.batch}" if demand.batch > 1 else ""
     return f"{demand.what} needs {round(demand.gb or 0, 1):g} GB in {demand.dtype}{batches}"
 
 
 def _advice(offers: Sequence[Offer], demand: Demand) -> str:
-    """Name the largest precision that one of these offers holds, or nothing."""
-    for dtype, gb in demand.smaller:
-        if any(_fits(offer, gb) for offer in offers):
-            return f"ask for --torch-dtype {dtype} ({round(gb, 1):g} GB)"
-    return ""
+    """Name the precisions that one of these offers holds, one of each size; or nothing."""
+    held = {gb: dtype for dtype, gb in demand.smaller if any(_fits(o, gb) for o in offers)}
+    named = [f"{dtype} ({round(gb, 1):g} GB)" for gb, dtype in held.items()]
+    return f"ask for --torch-dtype {' or '.join(named)}" if named else ""
 
 
 # Renting
@@ -242,6 +280,11 @@ _MAX_WAITS: Final = 5
 _FIRST_WAIT_S: Final = 2.0
 _LONGEST_WAIT_S: Final = 300.0
 """The provider's limits are by minute, hour and day; falling back is better than a day of it."""
+
+
+_SETTLED_S: Final = 60.0
+"""A pod may be listed so late after it was made."""
+_ANSWERED_S: Final = 10.0
 
 
 class Move(Enum):
@@ -268,6 +311,25 @@ _MOVES: Final = {
     ProviderUnreachable.code: Move.WAIT,
     PodMayExist.code: Move.SETTLE,
 }
+
+
+def settling_s(*, answered: bool) -> float:
+    """Return how long a pod is looked for by its name, before another is asked for.
+
+    An answer that was lost says nothing: the pod is looked for as long as it may take to be listed.
+    Where the service itself said that it failed, the pod most likely is not there, and a minute of
+    waiting each time would be worse than the small chance that it is: its intent stays open, and it
+    is looked for again when the next pod is up, at the end of the run, and by every sweep.
+
+    Args:
+        answered: whether the service itself answered that it failed (`PodMayExist.answered`).
+    """
+    return _ANSWERED_S if answered else _SETTLED_S
+
+
+def never_made(asked_ms: int, now_ms: int) -> bool:
+    """Whether a pod that is not listed was never made, if it was asked for so long ago."""
+    return now_ms - asked_ms >= _SETTLED_S * 1000
 
 
 def next_after(

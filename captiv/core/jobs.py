@@ -60,11 +60,13 @@ class Job:
     path: str
     attempt: int
     tries: int
-    """Answers of the model for this image that were no caption."""
+    """How often a worker answered without a caption; it names the next try, and only grows."""
     crashes: int
     """Processes that died while this image was being worked on alone."""
     suspect: bool
     """To be tried alone: something died while it was in preparation or in the running batch."""
+    misses: int = 0
+    """Of `tries`: answers that were no caption. At the others the engine broke."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class Failure:
     reason: str
     text: str | None = None
     """The answer that was no caption, kept for a person to read."""
+    tried: bool = False
+    """Whether it came of an answer, so that the next try needs a name of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,9 @@ class JobRow:
     note: str | None
     tries: int
     crashes: int
+    misses: int = 0
+    text: str | None = None
+    """The answer that was no caption, of a failed one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,8 @@ class Counts:
     """Of `done`: sidecars that were not captiv's to replace."""
     skipped: int = 0
     """Images that had a sidecar already; they are no jobs."""
+    misses: int = 0
+    """Answers that were no caption; no jobs either."""
 
     @property
     def total(self) -> int:

@@ -17,6 +17,18 @@ class Keeping(Enum):
     RECORD_AND_REPLACE = "record the old text, then replace"
 
 
+def author(text_hash: str, known: Mapping[str, Source]) -> Source:
+    """Return who wrote the text that is there, by what captiv knows of that image (as `keeping`).
+
+    A text that captiv does not know was edited by hand if captiv ever wrote or was told one for
+    that image; else it was found there.
+    """
+    source = known.get(text_hash)
+    if source is not None:
+        return source
+    return "hand" if any(s != "import" for s in known.values()) else "import"
+
+
 def keeping(text_hash: str | None, known: Mapping[str, Source], overwrite: Overwrite) -> Keeping:
     """Return what may be done with a sidecar whose text hashes to `text_hash`.
 
@@ -33,12 +45,6 @@ def keeping(text_hash: str | None, known: Mapping[str, Source], overwrite: Overw
         return Keeping.REPLACE
     if overwrite == "no":
         return Keeping.KEEP
-    source = known.get(text_hash)
-    if source is None:
-        edited = any(s != "import" for s in known.values())
-        if edited and overwrite != "all":
-            return Keeping.KEEP
-        return Keeping.RECORD_AND_REPLACE
-    if source == "hand" and overwrite != "all":
+    if author(text_hash, known) == "hand" and overwrite != "all":
         return Keeping.KEEP
-    return Keeping.REPLACE
+    return Keeping.REPLACE if text_hash in known else Keeping.RECORD_AND_REPLACE

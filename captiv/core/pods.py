@@ -5,16 +5,24 @@ kept before the provider is asked, so that a pod whose answer never came is foun
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, Literal, NewType
 
+from captiv.core.bill import SETTLED_MS
+from captiv.core.cost import price_of
 from captiv.core.fleet import Cloud
 from captiv.core.jobs import RunId
 
 PodRowId = NewType("PodRowId", int)
 
-_NAME: Final = re.compile(r"captiv-([0-9a-z]+)-(?:r([1-9][0-9]*)|hand)-([0-9a-z]+)")
+_GUARD_TRIES_MS: Final = 90_000
+"""Within this time a guard whose hour has come has ended its pod; it tries once a minute."""
+
+_NAME: Final = re.compile(
+    r"captiv-([0-9a-z]+)-(?:r([1-9][0-9]*)-([0-9a-z]+)|hand-((?:[0-9a-z]+-)?[0-9a-z]+))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +33,7 @@ class PodName:
     run_id: RunId | None
     """The run that rented it; None of one that was made by hand."""
     token: str
-    """Random, so that a name is used once."""
+    """Random, so that a name is used once; of one made by hand, perhaps a word and `-` before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,15 @@ class PodRow:
     end_reason: str | None
     users: frozenset[RunId] = frozenset()
     """The runs that use it now, as far as the ledger knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """How long a pod lives by its guard when nobody speaks to it."""
+
+    idle_s: float
+    startup_s: float
+    """Before its worker is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +112,38 @@ def parse_pod_name(name: str) -> PodName | None:
     match = _NAME.fullmatch(name)
     if match is None:
         return None
-    installation, run, token = match.groups()
-    return PodName(installation, None if run is None else RunId(int(run)), token)
+    installation, run, token, own = match.groups()
+    return PodName(installation, None if run is None else RunId(int(run)), token or own)
+
+
+def unseen_end_ms(
+    row: PodRow, guarded: Guarded, heard_ms: int | None, billed: Decimal, now_ms: int
+) -> int:
+    """Return when a pod ended that was rented by a run and is gone, while nobody looked.
+
+    It did not bill until somebody came back: its guard ended it soon after it was last spoken to.
+    What the provider has billed for it says more: it is the least before its records are final,
+    and the truth after.
+
+    Args:
+        row: the pod.
+        guarded: how long it lived at most without a word.
+        heard_ms: when the dispatcher that had it was last alive; None if that is not known.
+        billed: dollars in the provider's records so far.
+        now_ms: the time.
+    """
+    if row.made_by == "hand" or row.created_ms is None or heard_ms is None:
+        return now_ms
+    spoken_ms = max(heard_ms, row.created_ms + round(guarded.startup_s * 1000))
+    due_ms = spoken_ms + round(guarded.idle_s * 1000)
+    if row.deadline_ms is not None:
+        due_ms = min(due_ms, row.deadline_ms)
+    latest_ms = min(now_ms, max(row.created_ms, due_ms + _GUARD_TRIES_MS))
+    if not billed or not row.price_micro:
+        return latest_ms
+    billed_ms = row.created_ms + int(billed * 3_600_000 / price_of(row.price_micro))
+    settled = now_ms - latest_ms >= SETTLED_MS
+    return min(now_ms, billed_ms if settled else max(latest_ms, billed_ms))
 
 
 def sweepable(
@@ -158,6 +205,49 @@ def _orphaned(
         return None
     since = _ago(row.created_ms, now_ms)
     return f"run {row.run_id} rented it {since} ago, and the command of that run is gone"
+
+
+def spared(
+    installation: str,
+    pod: Listed,
+    row: PodRow | None,
+    heard_ms: Mapping[RunId, int],
+    since_ms: int,
+    now_ms: int,
+) -> str | None:
+    """Say why a listed pod that is not swept is left; None of one that is not this installation's.
+
+    Args:
+        installation: whose pods.
+        pod: what is listed.
+        row: what the ledger has of it.
+        heard_ms: when somebody last waited for each run that counts as alive.
+        since_ms: what was heard before does not count.
+        now_ms: the time.
+    """
+    name = parse_pod_name(pod.name)
+    if row is None and (name is None or name.installation != installation):
+        return None
+    run_id = row.run_id if row is not None else name and name.run_id
+    if run_id is None:
+        return (
+            f"it was made by hand, and is left to its guard; captiv runpod terminate {pod.pod_id}"
+        )
+    alive = {run_id, *(row.users if row is not None else ())} & heard_ms.keys()
+    if not alive:
+        return f"run {run_id} has left it to its guard (runpod.auto_terminate is false)"
+    run = max(alive, key=heard_ms.__getitem__)
+    wait_s = max(0, heard_ms[run] - since_ms) // 1000 + 1
+    heard = f"the command of run {run} was heard {_ago(heard_ms[run], now_ms)} ago"
+    return f"{heard}; if it is gone, sweep again in {wait_s} s"
+
+
+def awaited(row: PodRow, settled_ms: int, now_ms: int) -> str:
+    """Say why an intent is left open: its pod may come until it is `settled_ms` old."""
+    asked_ms = max(0, now_ms - row.intended_ms)
+    wait_s = max(0, settled_ms - asked_ms) // 1000 + 1
+    asked = f"it was asked for {_ago(row.intended_ms, now_ms)} ago and is not answered"
+    return f"{asked}; if that command is gone, sweep again in {wait_s} s"
 
 
 def _ago(then_ms: int | None, now_ms: int) -> str:

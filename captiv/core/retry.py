@@ -2,11 +2,18 @@
 
 An image is charged only for what is plainly its own: an unreadable file fails at once; an engine
 that breaks on it, after the worker has bisected its batch, is tried once more; a process that dies
-of it, alone, twice, ends it. Whatever is the worker's fault costs the image nothing.
+of it, alone, twice, ends it. An answer that is no caption is tried again as often as the run says,
+sampled and from another seed, for the same settings would only give it again. Whatever is the
+worker's fault costs the image nothing.
+
+Charged tries are never forgotten: their number names the next one. A round of tries ends whenever
+as many were charged as it has, and `captiv queue retry` begins another round.
 """
 
+import hashlib
 from enum import Enum
 
+from captiv.core.jobs import Job
 from captiv.errors import (
     AnswerError,
     CaptivError,
@@ -14,9 +21,14 @@ from captiv.errors import (
     ImageError,
     WorkerError,
 )
+from captiv.wire import Generation
 
 MAX_TRIES = 2
 """How often an engine may break on one image before the image fails."""
+
+AGAIN_TEMPERATURE = 0.6
+AGAIN_TOP_P = 0.9
+"""JoyCaption's own; a lower temperature than this would often find the same loop again."""
 
 CRASH_LIMIT = 4
 """Sum of crash weights at which a suspect, tried alone, fails."""
@@ -53,10 +65,36 @@ class Death(Enum):
         return 2 if self is Death.CRASHED else 1
 
 
-def verdict(error: CaptivError, tries: int) -> Verdict:
-    """Return what becomes of a job after `error`, having been charged `tries` times before."""
-    if isinstance(error, ImageError | AnswerError):
+def verdict(error: CaptivError, job: Job, retries: int) -> Verdict:
+    """Return what becomes of a job after `error`; answers are tried again `retries` times."""
+    if isinstance(error, ImageError):
         return Verdict.FAIL
+    if isinstance(error, AnswerError):
+        return _round(job.misses, retries + 1)
     if isinstance(error, EngineFailed) or type(error) is WorkerError:
-        return Verdict.TRY_AGAIN if tries + 1 < MAX_TRIES else Verdict.FAIL
+        return _round(job.tries - job.misses, MAX_TRIES)
     return Verdict.RELEASE
+
+
+def _round(charged: int, tries: int) -> Verdict:
+    return Verdict.TRY_AGAIN if (charged + 1) % tries else Verdict.FAIL
+
+
+def asked_with(generation: Generation, job: Job) -> Generation:
+    """Return the settings of this job's next try, the same ones whenever it is asked for.
+
+    After an answer that was no caption they sample, from a seed that follows from the person's
+    seed or, without one, from the job.
+    """
+    if not job.misses:
+        return generation
+    origin = f"job {job.id}" if generation.seed is None else f"seed {generation.seed}"
+    digest = hashlib.sha256(f"{origin} try {job.tries}".encode()).digest()
+    return generation.model_copy(
+        update={
+            "temperature": max(generation.temperature or 0.0, AGAIN_TEMPERATURE),
+            "top_p": AGAIN_TOP_P if generation.top_p is None else generation.top_p,
+            "num_beams": 1,
+            "seed": int.from_bytes(digest[:8], "big") >> 1,
+        }
+    )

@@ -15,8 +15,16 @@ Naming = Literal["stem", "full"]
 """`stem`: a.jpg → a.txt; `full`: a.jpg → a.jpg.txt."""
 
 
+Protocol = Literal["captiv", "openai"]
+"""`openai`: any server that speaks OpenAI's chat protocol and sees images."""
+
 Fallback = Literal["local", "wait", "fail"]
 """`local`: go on on this machine; `wait`: keep asking; `fail`: end, the images stay pending."""
+
+
+RETRIES = 2
+"""At a glitch in 3 of 100 answers (JoyCaption's author has 1.5 to 3 %), three tries leave 3 images
+of 100,000 without a caption, and cost 3 % more; a model that never manages an image costs three."""
 
 
 class _Value(BaseModel):
@@ -45,6 +53,8 @@ class Captioning(_Value):
     variant: str
     source: str
     mode: str = "default"
+    length: str | None = None
+    """As the family writes it; already in `prompt`."""
     prompt: str | None = None
     """The finished prompt."""
     generation: Generation = Generation()
@@ -70,6 +80,8 @@ class Placement(_Value):
 
     kind: Literal["local", "url", "runpod"] = "local"
     url: str | None = None
+    protocol: Protocol = "captiv"
+    """What the worker at `url` speaks."""
     insecure: bool = False
     device: str = "auto"
     batch_size: int | None = None
@@ -78,8 +90,26 @@ class Placement(_Value):
     """The type of GPU that is tried first on RunPod."""
     max_cost_usd: str | None = None
     """What the run may cost on RunPod, as a decimal; None without a cap."""
+    pods: int = 1
+    """How many pods of RunPod are fed at the same time."""
+    terminate: bool = False
+    """Whether a pod that the run only used, for somebody else made it, is ended with the run."""
     fallback: Fallback = "local"
     """What to do when RunPod fails."""
+
+    @property
+    def workers(self) -> int:
+        """How many workers serve the run at the same time."""
+        return self.pods if self.kind == "runpod" else 1
+
+
+class Answers(_Value):
+    """What is done about answers that are no captions. Not part of the fingerprint."""
+
+    retries: int = RETRIES
+    """How often such an answer is tried again."""
+    limited_by_user: bool = False
+    """Whether a person set the limit of new tokens, so that a text it cuts is what was wanted."""
 
 
 class RunSpec(_Value):
@@ -89,6 +119,7 @@ class RunSpec(_Value):
     captioning: Captioning
     output: Output = Output()
     placement: Placement = Placement()
+    answers: Answers = Answers()
 
     def fingerprint(self) -> str:
         """Return the hash of what makes it the same run: selection, captioning and output."""

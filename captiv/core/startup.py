@@ -30,13 +30,19 @@ class Seen:
     """The provider's word for it, in capitals; None until it has an id; TERMINATED if it is gone.
     Of these only the ends are believed: RUNNING shows before anything runs."""
     started: bool = False
-    """Whether the provider reports something of the running container."""
+    """Whether the provider or the pod's log reports that the container runs."""
     health: Health | None = None
     """What the worker answered."""
+    pulling: bool = False
+    """Whether the pod's log says that the image is being fetched."""
     progress_s: float | None = None
     """When the pod's log last told of a pull or download that advanced."""
     restarts: int = 0
     """How often the container or the worker was started again."""
+    trouble: str | None = None
+    """Why it will never start, as its log tells."""
+    last_words: str = ""
+    """What its container wrote last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,8 @@ class Waiting:
     """A pod on its way to `ready`; each look returns the next state. Times in s, of one clock.
 
     It is waited for `timeout_s`, and up to twice that while a pull or download advances. A worker
-    that says `failed`, a pod that ended and a crash loop end the wait at once.
+    that says `failed`, a pod that ended, an image that cannot be pulled and a crash loop end the
+    wait at once.
     """
 
     began_s: float
@@ -95,9 +102,13 @@ def _phase(seen: Seen) -> str:
             return "loading the model"
         percent = min(100, 100 * (loading.done_bytes or 0) // loading.total_bytes)
         return f"loading the model ({percent} %)"
+    if seen.pulling:
+        return "pulling the image"
+    if seen.started:
+        return "starting"
     if seen.status is None or seen.status == "PROVISIONING":
         return "renting"
-    return "starting" if seen.started else "pulling the image"
+    return "pulling the image"
 
 
 def _broken(seen: Seen) -> str | None:
@@ -106,5 +117,6 @@ def _broken(seen: Seen) -> str | None:
     if seen.status in ("EXITED", "ERROR", "TERMINATED"):
         return f"the pod ended while it was starting ({seen.status})"
     if seen.restarts >= _CRASH_LOOP:
-        return f"it crashed {seen.restarts} times while starting"
-    return None
+        said = f" ({seen.last_words})" if seen.last_words else ""
+        return f"it crashed {seen.restarts} times while starting{said}"
+    return seen.trouble

@@ -2,7 +2,8 @@
 
 The window opens at what keeps the worker's next batch full, grows by one for each full round of
 answers without a refusal, and halves when the worker says 429: additive increase, multiplicative
-decrease, so that several users of one worker come to share it.
+decrease, so that several users of one worker come to share it. A worker finds out how large its
+batches may be, and says so with every answer: the window opens anew for larger ones.
 """
 
 from dataclasses import dataclass, replace
@@ -14,13 +15,15 @@ class Window:
 
     limit: int
     ceiling: int
+    max_batch: int = 1
     answers: int = 0
 
     @classmethod
     def opening(cls, max_batch: int, permits: int) -> "Window":
         """Return the window for a worker that batches `max_batch` and holds `permits` images."""
         ceiling = max(1, permits)
-        return cls(limit=min(ceiling, max(1, 2 * max_batch)), ceiling=ceiling)
+        limit = min(ceiling, max(1, 2 * max_batch))
+        return cls(limit=limit, ceiling=ceiling, max_batch=max_batch)
 
     def answered(self) -> "Window":
         """One image was answered without a refusal."""
@@ -29,6 +32,15 @@ class Window:
         if self.answers + 1 < self.limit:
             return replace(self, answers=self.answers + 1)
         return replace(self, limit=self.limit + 1, answers=0)
+
+    def told(self, max_batch: int, permits: int) -> "Window":
+        """The worker says how much it takes now."""
+        if (max_batch, permits) == (self.max_batch, self.ceiling):
+            return self
+        opened = Window.opening(max_batch, permits)
+        grown = max_batch > self.max_batch
+        limit = max(self.limit, opened.limit) if grown else self.limit
+        return replace(opened, limit=min(limit, opened.ceiling))
 
     def refused(self) -> "Window":
         """The worker had no permit free."""

@@ -7,7 +7,10 @@ meanwhile, and go on under their own command afterwards.
 """
 
 import logging
-from collections.abc import Callable
+import math
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
@@ -17,24 +20,30 @@ from captiv.core.plan import Assignment, Need, assign, need_of, need_of_spec
 from captiv.core.spec import RunSpec
 from captiv.dispatch.commit import commit
 from captiv.dispatch.completions import Completions
+from captiv.dispatch.crew import Crew
 from captiv.dispatch.events import Reporter
 from captiv.dispatch.lane import Lane
 from captiv.dispatch.preparation import Preparation
-from captiv.dispatch.supply import Supply
-from captiv.errors import BudgetSpent, CaptivError, Fault
+from captiv.dispatch.supply import AHEAD, Supply
+from captiv.errors import BudgetSpent, CaptivError, Fault, NoBalance, SidecarError, UsageError
 from captiv.store import Store, runs
 from captiv.workers import WorkerSource
 
 _log = logging.getLogger(__name__)
 
 _TICK_S = 0.2
-_AGAIN_S = 60.0
-"""How long `--fallback wait` waits before it asks RunPod again."""
+_AGAIN_S = 5.0
+_LONGEST_AGAIN_S = 60.0
+"""How long `--fallback wait` waits before it asks RunPod again: each time twice as long."""
+_FINAL = (BudgetSpent, SidecarError, UsageError)
+"""What no other worker mends."""
 WANTED_MS = 15_000
 """A run is served for so long after its command was last heard of."""
 
 Providers = Callable[[Run], tuple[WorkerSource, Supply]]
 """Makes the worker that a run needs, and what feeds it."""
+Incapable = Callable[[RunSpec], Awaitable[str | None]]
+"""Says why this machine plainly cannot do a run, or None."""
 
 
 class Dispatcher:
@@ -51,9 +60,15 @@ class Dispatcher:
         reporter: Reporter,
         specs: dict[RunId, RunSpec],
         now_ms: Callable[[], int],
+        incapable: Incapable,
         pod_lost_after_s: float = 60.0,
+        pod_request_timeout_s: float = math.inf,
     ) -> None:
-        """Args: `pod_lost_after_s` is how long a rented worker may be silent."""
+        """Prepare to serve.
+
+        Of the arguments, `pod_lost_after_s` is how long a rented worker may be silent, and
+        `pod_request_timeout_s` how long it may answer and give no caption.
+        """
         self._store = store
         self._session = session
         self._provide = provide
@@ -62,9 +77,12 @@ class Dispatcher:
         self._reporter = reporter
         self._specs = specs
         self._now_ms = now_ms
+        self._incapable = incapable
         self._pod_lost_after_s = pod_lost_after_s
-        self._lanes: dict[Need, tuple[Lane, Supply]] = {}
+        self._pod_request_timeout_s = pod_request_timeout_s
+        self._crews: dict[Need, Crew] = {}
         self._failed: dict[Need, CaptivError] = {}
+        self._waits: Counter[Need] = Counter()
         self._seen: set[RunId] = set()
         """Runs whose leftovers were written since somebody last began to want them."""
         self._draining = False
@@ -75,8 +93,8 @@ class Dispatcher:
         """Claim no more; `serve` returns when what is in flight has its outcome."""
         self._draining = True
         self._drained.set()
-        for lane, _ in self._lanes.values():
-            lane.drain()
+        for crew in self._crews.values():
+            crew.drain()
         self.stir()
 
     def stir(self) -> None:
@@ -125,25 +143,31 @@ class Dispatcher:
             if run.state is RunState.ACTIVE and need_of(run) not in self._failed
         ]
         assignments = {a.need: a for a in assign(able)}
-        for need, (_, supply) in self._lanes.items():
-            assignment = assignments.get(need)
-            supply.serve(assignment.runs if assignment else ())
+        for need, crew in self._crews.items():
+            crew.serve(assignments.get(need), by_id)
+            crew.tell()
         for need, assignment in assignments.items():
-            waiting = any(by_id[i].counts.pending for i in assignment.runs)
-            if waiting and need not in self._lanes and not self._taken(need):
-                await self._open(tg, assignment, by_id[assignment.runs[0]])
+            if self._taken(need):
+                continue
+            crew = self._crews.get(need, Crew(need, self._reporter))
+            for _ in range(assignment.lanes(crew.lanes, crew.given_up) - crew.lanes):
+                if need not in self._failed and not crew.closing:
+                    await self._open(tg, crew, assignment, by_id[assignment.runs[0]])
 
     def _taken(self, need: Need) -> bool:
         """Whether this machine's device is still another worker's, which is ending."""
-        return need.kind == "local" and any(other.kind == "local" for other in self._lanes)
+        others = (other for other in self._crews if other != need)
+        return need.kind == "local" and any(other.kind == "local" for other in others)
 
-    async def _open(self, tg: TaskGroup, assignment: Assignment, run: Run) -> None:
+    async def _open(self, tg: TaskGroup, crew: Crew, assignment: Assignment, run: Run) -> None:
         try:
             source, supply = self._provide(run)
         except CaptivError as error:
             await self._without(assignment.need, error)
             return
-        supply.serve(assignment.runs)
+        supply.serve(assignment.runs, ahead=0 if assignment.workers > 1 else AHEAD)
+        number = crew.join(supply)
+        rented = run.spec.placement.kind == "runpod"
         lane = Lane(
             source,
             supply,
@@ -153,50 +177,83 @@ class Dispatcher:
             reporter=self._reporter,
             specs=self._specs,
             now_ms=self._now_ms,
-            lost_after_s=self._pod_lost_after_s if run.spec.placement.kind == "runpod" else 60.0,
+            lost_after_s=self._pod_lost_after_s if rented else 60.0,
+            request_timeout_s=self._pod_request_timeout_s if rented else math.inf,
+            scout=crew.scout if rented else None,
+            on_phase=partial(crew.phase, number),
+            shared=lambda: crew.shared,
         )
-        self._lanes[assignment.need] = lane, supply
-        tg.start_soon(self._run_lane, assignment.need, lane)
+        crew.opened(number, lane)
+        self._crews[assignment.need] = crew
+        tg.start_soon(self._run_lane, crew, number, lane)
 
-    async def _run_lane(self, need: Need, lane: Lane) -> None:
+    async def _run_lane(self, crew: Crew, number: int, lane: Lane) -> None:
+        failed: CaptivError | None = None
         try:
             await lane.run()
         except CaptivError as error:
-            if not await self._waited(need, error):
-                await self._without(need, error)
+            if not await self._waited(crew.need, error):
+                failed = error
+        last = crew.leave(number)
+        try:
+            if failed is not None:
+                await self._lane_failed(crew, failed, last=last)
         finally:
-            del self._lanes[need]
+            if last:
+                del self._crews[crew.need]
             self.stir()
+
+    async def _lane_failed(self, crew: Crew, error: CaptivError, *, last: bool) -> None:
+        """The others go on; without any left, the need has no worker."""
+        crew.given_up += 1
+        if last:
+            await self._without(crew.need, error)
+        elif not self._draining and not isinstance(error, _FINAL):
+            others = "Another pod goes" if crew.lanes == 1 else f"{crew.lanes} other pods go"
+            self._reporter.warned(f"{_told(error)} {others} on.")
 
     async def _without(self, need: Need, error: CaptivError) -> None:
         """No worker is to be had for this need: its runs go on on this machine, or stay."""
         _log.warning(
             "worker given up model=%s code=%s reason=%s", need.model, error.code, error.message
         )
-        if need.kind == "runpod" and not isinstance(error, BudgetSpent) and not self._draining:
+        if need.kind == "runpod" and not isinstance(error, _FINAL) and not self._draining:
             await self._fall_back(need, error)
         self._failed[need] = error
         self.stir()
 
     async def _waited(self, need: Need, error: CaptivError) -> bool:
-        """Wait a while before RunPod is asked again, if that is what every run of it wants."""
+        """Wait a while before RunPod is asked again, if that is what every run of it wants.
+
+        Credit may be added meanwhile; what else only a person can mend is not waited for.
+        """
         specs = [spec for spec in self._specs.values() if need_of_spec(spec) == need]
-        patient = need.kind == "runpod" and error.fault is not Fault.PERSON
+        mended = error.fault is not Fault.PERSON or isinstance(error, NoBalance)
+        patient = need.kind == "runpod" and mended and not isinstance(error, SidecarError)
         if not patient or any(spec.placement.fallback != "wait" for spec in specs):
             return False
-        self._reporter.warned(f"RunPod: {error.message} Asking again in {_AGAIN_S:.0f} s.")
-        with anyio.move_on_after(_AGAIN_S):
+        wait_s = min(_LONGEST_AGAIN_S, _AGAIN_S * 2 ** min(self._waits[need], 10))
+        self._waits[need] += 1
+        hint = f" {error.hint}" if error.hint and self._waits[need] == 1 else ""
+        self._reporter.warned(f"{_told(error)}{hint} Asking again in {wait_s:.0f} s.")
+        with anyio.move_on_after(wait_s):
             await self._drained.wait()
         return True
 
     async def _fall_back(self, need: Need, error: CaptivError) -> None:
-        """Have this machine go on with the runs that want it to."""
+        """Have this machine go on with the runs that want it to, where it can."""
         for run_id, spec in list(self._specs.items()):
             placement = spec.placement
             if placement.fallback != "local" or need_of_spec(spec) != need:
                 continue
+            if (reason := await self._incapable(spec)) is not None:
+                self._reporter.warned(
+                    f"{_told(error)} {error.hint or ''}\nThis machine cannot go on: "
+                    f"{reason} The images stay for the next run."
+                )
+                continue
             self._reporter.warned(
-                f"RunPod: {error.message} {error.hint or ''}\nGoing on with {need.model} on this "
+                f"{_told(error)} {error.hint or ''}\nGoing on with {need.model} on this "
                 "machine. `captiv doctor` checks key and balance; `captiv runpod gpus` what is on "
                 "offer; --fallback fail keeps the images for later instead."
             )
@@ -207,7 +264,7 @@ class Dispatcher:
     def _ended(self, run: Run) -> bool:
         """Whether nothing more can be done for this run now."""
         if self._draining:
-            return not self._lanes
+            return not self._crews
         if need_of_spec(self._specs[run.id]) in self._failed:
             return True
         counts = run.counts
@@ -227,3 +284,8 @@ class Dispatcher:
         error = self._failed.get(need_of(run))
         if error is not None and (run.counts.pending or run.counts.running or not run.scanned):
             raise error
+
+
+def _told(error: CaptivError) -> str:
+    """Return why there is no pod, with the name of who did not give one."""
+    return error.message if "RunPod" in error.message else f"RunPod: {error.message}"

@@ -6,6 +6,8 @@ caption that it has; a new life does not know the key, and the image, still in m
 again.
 """
 
+import math
+
 import anyio
 
 from captiv.core.jobs import Job
@@ -38,14 +40,17 @@ class Suspected(Exception):
 
 
 class Drained(Exception):
-    """The lane is ending and nobody works on this image."""
+    """The lane is ending, or without a worker, and nobody works on this image."""
 
 
 class Errands:
     """Takes images to the worker of a life, as many at a time as its window allows."""
 
-    def __init__(self, life: Life) -> None:
+    def __init__(self, life: Life, request_timeout_s: float = math.inf) -> None:
+        """Args: `request_timeout_s` is how long a worker may give no caption at all."""
         self._life = life
+        self._request_timeout_s = request_timeout_s
+        self._answered_s = -math.inf
         self._gate = Gate(Window(1, 1))
         self._drained = anyio.Event()
 
@@ -69,27 +74,22 @@ class Errands:
 
         Raises:
             Suspected: the worker died over this image.
-            Drained: it was not sent, or the worker died, and the lane is ending.
+            Drained: it was not sent, or the worker died, and the lane is ending or others go on.
             CaptivError: what the worker says of the image, or of itself.
         """
-        sent, forgotten = False, 0
+        sent, forgotten, began_s = False, 0, anyio.current_time()
         while True:
             life = self._life.number
             try:
                 async with self._gate:
                     life = self._life.number
-                    if sent:
-                        reply = await self._life.client.result(key, wait_s=_WAIT_S)
-                    elif self._drained.is_set():
-                        raise Drained
-                    else:
-                        reply = await self._life.client.caption(
-                            prepared.data, prepared.media_type, request, key, wait_s=_WAIT_S
-                        )
+                    began_s = began_s if sent else anyio.current_time()
+                    reply = await self._asked(prepared, request, key, again=sent)
                 sent = True
                 if reply is not None:
-                    self._gate.answered()
+                    self._answered(reply)
                     return reply
+                await self._not_hung(job, key, life, began_s)
             except WorkerOverloaded as error:
                 self._gate.refused()
                 with anyio.move_on_after(error.retry_after_s):
@@ -109,13 +109,39 @@ class Errands:
                 sent = True
                 await self._recover(job, key, life)
 
-    async def _recover(self, job: Job, key: str, life: int) -> None:
+    async def _asked(
+        self, prepared: Prepared, request: CaptionRequest, key: str, *, again: bool
+    ) -> CaptionReply | None:
+        wait_s = min(_WAIT_S, self._request_timeout_s)
+        if again:
+            return await self._life.client.result(key, wait_s=wait_s)
+        if self._drained.is_set():
+            raise Drained
+        return await self._life.client.caption(
+            prepared.data, prepared.media_type, request, key, wait_s=wait_s
+        )
+
+    async def _not_hung(self, job: Job, key: str, life: int, began_s: float) -> None:
+        """Have another worker if this one says that it works, and gives no caption to anybody."""
+        quiet_s = anyio.current_time() - max(began_s, self._answered_s)
+        if quiet_s > self._request_timeout_s:
+            await self._recover(job, key, life, hung_s=quiet_s)
+
+    def _answered(self, reply: CaptionReply) -> None:
+        self._answered_s = anyio.current_time()
+        if reply.max_batch is not None and reply.permits is not None:
+            self._gate.told(reply.max_batch, reply.permits)
+        self._gate.answered()
+
+    async def _recover(self, job: Job, key: str, life: int, *, hung_s: float | None = None) -> None:
         """Have a worker again, or learn that this image may be why there is none."""
-        health = await self._life.recover(life, alone=key if job.suspect else None)
+        alone = key if job.suspect else None
+        health = await self._life.recover(life, alone=alone, hung_s=hung_s)
+        self._answered_s = anyio.current_time()  # it was not there to caption, or begins only now
         if health is not None:
             self.opened(health)
         loss = self._life.loss
         if loss is not None and loss.life == life and key in loss.ended.suspects:
             raise Suspected(loss.ended.death)
-        if self._life.over:
+        if self._life.over or self._life.vacant:
             raise Drained

@@ -1,8 +1,18 @@
 """What a run tells whoever watches it. Called on the event loop; must return at once."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 from captiv.core.jobs import Counts, Run
+
+
+class LaneView(NamedTuple):
+    """One of several workers that serve the same runs."""
+
+    number: int
+    phase: str
+    """What it waits for; empty while it captions."""
+    captioned: int
 
 
 class Reporter(Protocol):
@@ -13,6 +23,9 @@ class Reporter(Protocol):
 
     def phase(self, text: str) -> None:
         """What is being waited for, in a few words; empty when captions come."""
+
+    def lanes(self, views: Sequence[LaneView]) -> None:
+        """How far each worker is, where there are several."""
 
     def warned(self, message: str) -> None:
         """Something that a person should know now."""
@@ -38,6 +51,7 @@ class Silence:
 
     def opened(self, run: Run, *, resumed: bool) -> None: ...  # noqa: D102
     def phase(self, text: str) -> None: ...  # noqa: D102
+    def lanes(self, views: Sequence[LaneView]) -> None: ...  # noqa: D102
     def warned(self, message: str) -> None: ...  # noqa: D102
     def counted(self, run: Run) -> None: ...  # noqa: D102
     def captioned(self, path: str, text: str) -> None: ...  # noqa: D102

@@ -1,11 +1,12 @@
 """Puts received captions into their sidecars, on threads, and never over a person's own words."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from anyio import to_thread
 
 from captiv.core.jobs import JobId, RunId, Unwritten
-from captiv.core.keeping import Keeping, keeping
+from captiv.core.keeping import Keeping, Source, author, keeping
 from captiv.core.naming import sidecar_path
 from captiv.core.spec import RunSpec
 from captiv.core.texts import content_hash
@@ -14,6 +15,14 @@ from captiv.errors import SidecarError
 from captiv.output import sidecar
 from captiv.output.sidecar import Written
 from captiv.store import Connection, Store, captions
+
+
+class _Replaced(NamedTuple):
+    """A text that captiv did not know, and what takes its place."""
+
+    item: Unwritten
+    text: str
+    source: Source
 
 
 class Filing:
@@ -55,23 +64,24 @@ class Filing:
         if not there:
             return decided
         known = await self._store.aread(captions.sources, [item.path for item, _ in there])
-        record: list[tuple[str, str]] = []
+        record: list[_Replaced] = []
         for item, text in there:
             earlier = {
                 k.hash: k.source for k in known.get(item.path, ()) if k.job_id != item.job_id
             }
             overwrite = self._spec_of(item.run_id).selection.overwrite
-            decided[item.job_id] = keeping(_hash(text), earlier, overwrite)
-            if decided[item.job_id] is Keeping.RECORD_AND_REPLACE:
-                record.append((item.path, text))
+            digest = _hash(text)
+            decided[item.job_id] = keeping(digest, earlier, overwrite)
+            if digest is not None and decided[item.job_id] is Keeping.RECORD_AND_REPLACE:
+                record.append(_Replaced(item, text, author(digest, earlier)))
         if record:
             await commit(self._store, _record, record, self._now_ms())
         return decided
 
 
-def _record(conn: Connection, texts: Sequence[tuple[str, str]], now_ms: int) -> None:
-    for path, text in texts:
-        captions.record(conn, path, text, content_hash(text), "import", now_ms)
+def _record(conn: Connection, texts: Sequence[_Replaced], now_ms: int) -> None:
+    for item, text, source in texts:
+        captions.record_replaced(conn, item.path, text, source, item.job_id, now_ms)
 
 
 def _look(items: Sequence[tuple[Unwritten, str]]) -> list[tuple[Unwritten, str | None]]:

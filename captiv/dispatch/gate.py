@@ -26,6 +26,11 @@ class Gate:
         self._window = self._window.answered()
         self._admit()
 
+    def told(self, max_batch: int, permits: int) -> None:
+        """The worker said how much it takes now."""
+        self._window = self._window.told(max_batch, permits)
+        self._admit()
+
     def refused(self) -> None:
         """The worker had no permit free."""
         self._window = self._window.refused()

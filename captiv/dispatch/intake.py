@@ -151,7 +151,7 @@ def chunks(spec: RunSpec) -> Iterator[Chunk]:
     roots = [Path(root) for root in spec.selection.roots]
     for folder in find(roots, recursive=spec.selection.recursive):
         sorting = _Sorting(folder, spec)
-        chunk.refused += [(p.path, "folder_unreadable", f"It {p.reason}.") for p in folder.problems]
+        chunk.refused += [(p.path, p.code, f"It {p.reason}.") for p in folder.problems]
         for image in folder.images:
             sorting.put(image, chunk)
             if len(chunk) >= size:

@@ -6,7 +6,9 @@ batch. They go back, and are tried alone once nothing else is pending, so that o
 hold up its neighbours.
 """
 
-from collections.abc import Callable, Mapping
+import logging
+import math
+from collections.abc import Awaitable, Callable, Mapping
 
 import anyio
 
@@ -21,6 +23,7 @@ from captiv.dispatch.errand import Drained, Errands, Suspected
 from captiv.dispatch.events import Reporter
 from captiv.dispatch.life import Life
 from captiv.dispatch.preparation import Preparation
+from captiv.dispatch.scouting import Scout
 from captiv.dispatch.supply import Supply
 from captiv.errors import (
     AnswerError,
@@ -29,12 +32,15 @@ from captiv.errors import (
     EngineFailed,
     ImageCrashes,
     NoWorker,
+    WorkerError,
     WorkerRejected,
     leading,
 )
 from captiv.store import Store, jobs
-from captiv.wire import CaptionReply
+from captiv.wire import CaptionReply, Generation
 from captiv.workers import WorkerSource
+
+_log = logging.getLogger(__name__)
 
 _IDLE_S = 0.05
 """How soon a lane that found nothing to claim looks again."""
@@ -42,6 +48,9 @@ _LOST_AFTER_S = 60.0
 """How long a worker may be unreachable before it is given up."""
 
 _CRASHES = "The process that captions dies of this image, with nothing else in its batch."
+
+Scouting = Callable[[Callable[[], Awaitable[bool]]], Awaitable[bool]]
+"""Has an image looked at, unless that was done; tells whether there is one to caption."""
 
 
 class Lane:
@@ -59,7 +68,30 @@ class Lane:
         specs: Mapping[RunId, RunSpec],
         now_ms: Callable[[], int],
         lost_after_s: float = _LOST_AFTER_S,
+        request_timeout_s: float = math.inf,
+        scout: Scouting | None = None,
+        on_phase: Callable[[str], None] | None = None,
+        shared: Callable[[], bool] = lambda: False,
     ) -> None:
+        """Prepare to serve.
+
+        Args:
+            source: provides the worker.
+            supply: what it is fed with.
+            store: the job table.
+            preparation: threads for all lanes.
+            completions: takes the outcomes.
+            reporter: is told.
+            specs: the spec of every run.
+            now_ms: the time.
+            lost_after_s: how long the worker may be unreachable.
+            request_timeout_s: how long it may have an image.
+            scout: has an image looked at first, where the worker costs money.
+            on_phase: is told what is waited for.
+            shared: tells whether other lanes are fed from the same runs.
+        """
+        self.captioned = 0
+        """Captions that came back."""
         self._source = source
         self._supply = supply
         self._store = store
@@ -70,11 +102,14 @@ class Lane:
         self._now_ms = now_ms
         self._life = Life(
             source,
-            on_phase=reporter.phase,
+            on_phase=on_phase or reporter.phase,
             on_warning=reporter.warned,
             lost_after_s=lost_after_s,
+            shared=shared,
         )
-        self._errands = Errands(self._life)
+        self._errands = Errands(self._life, request_timeout_s)
+        self._scouting = scout
+        self._scout = Scout(supply, preparation, completions, specs, now_ms)
         self._in_flight = 0
         self._left = anyio.Event()
         self._draining = False
@@ -90,13 +125,21 @@ class Lane:
         self._errands.drain()
         self._left.set()
 
+    def dismiss(self) -> None:
+        """Wait for no worker that is still to come: there is nothing for it to do."""
+        if self._life.number == 0 or self._life.vacant:
+            self.drain()
+
     async def run(self) -> None:
         """Serve until nothing is left to serve.
 
         Raises:
             NoWorker: the worker cannot be had, or was given up. Its jobs went back uncharged.
+            SidecarError: no caption could be written; no worker was begun.
         """
         try:
+            if self._scouting is not None and not await self._scouting(self._scout.look):
+                return
             health = await self._life.begin()
             if health is not None:
                 self._errands.opened(health)
@@ -121,6 +164,8 @@ class Lane:
         async with anyio.create_task_group() as tg:
             while not self._draining and self._source.affordable():
                 self._left = anyio.Event()
+                if self._life.vacant and not await self._replaced():
+                    break
                 ahead = self._errands.limit + 2 * self._preparation.threads
                 room = ahead - self._in_flight
                 if room <= 0:
@@ -140,6 +185,13 @@ class Lane:
 
         if not self._draining:
             raise BudgetSpent("The run has cost what it may (--max-cost); the rest stays pending.")
+
+    async def _replaced(self) -> bool:
+        """Have a worker again after the last one was lost; False if the lane drains first."""
+        health = await self._life.begin()
+        if health is not None:
+            self._errands.opened(health)
+        return health is not None
 
     async def _try_suspect(self) -> bool:
         """Try one suspect with nothing else in flight; False if there is none."""
@@ -164,8 +216,7 @@ class Lane:
             else:
                 request, key = self._supply.request(job), self._supply.key(job)
                 reply = await self._errands.run(job, prepared, request, key)
-                answered = True
-                await self._take(job, reply)
+                answered = await self._take(job, reply, request.generation)
         except Drained:
             await self._supply.release(job, suspect=False)
         except Suspected as signal:
@@ -194,15 +245,17 @@ class Lane:
 
     # -- outcomes --------------------------------------------------------------------------------
 
-    async def _take(self, job: Job, reply: CaptionReply) -> None:
+    async def _take(self, job: Job, reply: CaptionReply, used: Generation) -> bool:
+        """Hand a caption on; False if it is none, and the image goes back to be tried again."""
+        self.captioned += 1
         self._life.crashes = self._barren = 0
         self._fruitful = self._life.number
-        fault = answers.fault_of(reply.caption)
-        if fault is not None:
-            error = AnswerError(f"The model's answer is no caption: {fault}.")
-            self._fail(job, error, reply.caption)
-            return
         spec = self._specs[job.run_id]
+        limited = spec.answers.limited_by_user
+        miss = answers.judge(reply.caption, reply.finish, limited_by_user=limited)
+        if miss is not None:
+            error = AnswerError(f"The model's answer is no caption: {miss.reason}.")
+            return await self._missed(job, error, reply.caption)
         self._supply.settled(job)
         await self._completions.received(
             Received(
@@ -211,11 +264,25 @@ class Lane:
                 prompt=reply.prompt,
                 model=reply.model,
                 variant=reply.variant,
-                settings=spec.captioning.generation.model_dump_json(exclude_none=True),
-                seed=spec.captioning.generation.seed,
+                settings=used.model_dump_json(exclude_none=True),
+                seed=used.seed,
                 tokens=reply.tokens,
             )
         )
+        return True
+
+    async def _missed(self, job: Job, error: AnswerError, text: str) -> bool:
+        """Try again or fail after an answer that is no caption; True if that ends the job."""
+        if self._verdict(error, job) is Verdict.FAIL:
+            self._fail(job, error, text)
+            return True
+        _log.info("answer missed job=%s try=%d reason=%s", job.id, job.tries, error.message)
+        await commit(self._store, jobs.charge_try, job, missed=True)
+        self._supply.settled(job)
+        return False
+
+    def _verdict(self, error: CaptivError, job: Job) -> Verdict:
+        return retry.verdict(error, job, self._specs[job.run_id].answers.retries)
 
     async def _settle(self, job: Job, error: CaptivError) -> None:
         """Decide what an error means for this job; what ends the lane is raised."""
@@ -227,9 +294,9 @@ class Lane:
         if isinstance(error, WorkerRejected) and self._fruitful == self._life.number:
             self._fail(job, error)
             return
-        match retry.verdict(error, job.tries):
+        match self._verdict(error, job):
             case Verdict.FAIL:
-                self._fail(job, error)
+                self._fail(job, error, tried=isinstance(error, WorkerError))
             case Verdict.TRY_AGAIN:
                 await commit(self._store, jobs.charge_try, job)
                 self._supply.settled(job)
@@ -241,13 +308,15 @@ class Lane:
 
         A second try tells nothing: images that are bad alone come back together.
         """
-        if not error.suspect and not job.tries:
+        if not error.suspect and job.tries == job.misses:
             self._barren += 1
         return self._barren >= retry.BARREN_FAILURES
 
-    def _fail(self, job: Job, error: CaptivError, text: str | None = None) -> None:
+    def _fail(
+        self, job: Job, error: CaptivError, text: str | None = None, *, tried: bool = False
+    ) -> None:
         self._supply.settled(job)
-        self._completions.failed(Failure(job, error.code, error.message, text))
+        self._completions.failed(Failure(job, error.code, error.message, text, tried))
 
     async def _suspected(self, job: Job, death: Death) -> None:
         """The worker died over this image: alone, it is charged; else it is tried alone next."""

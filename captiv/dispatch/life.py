@@ -15,7 +15,7 @@ from anyio import to_thread
 from captiv.core import retry
 from captiv.errors import NoWorker, WorkerNotReady, WorkerUnreachable
 from captiv.wire import Health
-from captiv.workers import Address, Ended, WorkerClient, WorkerSource
+from captiv.workers import Address, Client, Ended, WorkerSource
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,9 @@ class Life:
         on_phase: Callable[[str], None],
         on_warning: Callable[[str], None],
         lost_after_s: float,
+        shared: Callable[[], bool] = lambda: False,
     ) -> None:
+        """Args: `shared` tells whether other workers are fed from the same runs."""
         self.number = 0
         self.loss: Loss | None = None
         """The last death of a worker that was known to its source."""
@@ -51,18 +53,21 @@ class Life:
         """Deaths since the last caption."""
         self.over = False
         """Whether there is no worker any more, because the lane drains."""
+        self.vacant = False
+        """Whether the worker is gone, its images are for others, and `begin` has the next one."""
+        self._shared = shared
         self._source = source
         self._on_phase = on_phase
         self._on_warning = on_warning
         self._lost_after_s = lost_after_s
-        self._client: WorkerClient | None = None
+        self._client: Client | None = None
         self._boot_id = ""
         self._recovering = anyio.Lock()
         self._draining = False
         self._beginning = anyio.CancelScope()
 
     @property
-    def client(self) -> WorkerClient:
+    def client(self) -> Client:
         """The connection to the worker of this life."""
         assert self._client is not None
         return self._client
@@ -84,24 +89,28 @@ class Life:
         self.over = True
         return None
 
-    async def recover(self, life: int, *, alone: str | None = None) -> Health | None:
+    async def recover(
+        self, life: int, *, alone: str | None = None, hung_s: float | None = None
+    ) -> Health | None:
         """Find out what became of the worker of `life`, and have one again.
 
         Args:
             life: the life in which the caller lost it.
             alone: key of a suspect that was tried alone; then a death over it counts against the
                 image, not against the worker.
+            hung_s: the worker answers, and has given no caption for so long: it is ended.
 
         Returns its health if it is a new worker; None if the old one answers again, somebody else
-        has recovered already, or the lane drains (`over`).
+        has recovered already, or the lane drains (`over`). Where other workers could take its
+        images meanwhile, they do not wait for the next one: it is for `begin` to have (`vacant`).
 
         Raises:
             NoWorker: it is given up.
         """
         async with self._recovering:
-            if life != self.number or self.over:
+            if life != self.number or self.over or self.vacant:
                 return None
-            found = await self._found()
+            found = await self._found() if hung_s is None else await self._hung(hung_s)
             if isinstance(found, Health):
                 return await self._returned(found, alone=alone is not None)
             self.loss = Loss(life, found)
@@ -109,7 +118,8 @@ class Life:
                 self._crashed(found.reason)
             if not self._draining:
                 self._on_warning(f"The worker died ({found.reason}); starting another.")
-            return await self.begin()
+                self.vacant = self._shared()
+            return None if self.vacant else await self.begin()
 
     async def well(self) -> bool:
         """Whether the worker answers, and says that it is ready."""
@@ -130,6 +140,7 @@ class Life:
             health = await self._ready()
             if health is not None:
                 self.number += 1
+                self.vacant = False
                 self._boot_id = health.boot_id
                 self._on_phase("")
                 _log.info(
@@ -143,7 +154,7 @@ class Life:
     async def _connect(self, address: Address) -> None:
         """Speak to this worker from now on; what still waits for the last one learns of its end."""
         # On a thread: the HTTP client reads certificates, and the first one imports half of itself.
-        client = await to_thread.run_sync(WorkerClient, address.url, address.token)
+        client = await to_thread.run_sync(address.connect)
         last, self._client = self._client, client
         if last is not None:
             await last.aclose()
@@ -176,7 +187,8 @@ class Life:
                     self._crashed(ended.reason)
                     return None
                 if anyio.current_time() - silent_since > patience_s:
-                    raise NoWorker(error.message, hint="Is the worker running there?") from error
+                    hint = error.hint or "Is the worker running there?"
+                    raise NoWorker(error.message, hint=hint) from error
             else:
                 silent_since, patience_s = anyio.current_time(), self._lost_after_s
                 if health.status == "failed":
@@ -201,6 +213,13 @@ class Life:
                     if health.status != "failed":
                         return health
                 await anyio.sleep(_POLL_S)
+        return await self._lost()
+
+    async def _hung(self, for_s: float) -> Ended:
+        lost = await self._lost()
+        return Ended(lost.death, lost.suspects, f"no caption came for {for_s:.0f} s")
+
+    async def _lost(self) -> Ended:
         lost = await self._source.lost()
         if lost is None:
             raise NoWorker(

@@ -11,6 +11,8 @@ import os
 import stat
 import struct
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -52,6 +54,7 @@ class Preparation:
         self.threads = threads or min(_MAX_THREADS, os.cpu_count() or 1)
         self._trace = trace
         self._limiter = CapacityLimiter(self.threads)
+        self._aloneness = anyio.Lock()
         self._slots = deque(range(self.threads))
         self._map: mmap.mmap | None = None
 
@@ -75,10 +78,35 @@ class Preparation:
     ) -> Prepared | None:
         """Return what is sent for this image; None if by now there is text in the file `unless`.
 
+        A suspect is prepared with no other image in preparation, whichever lane it is for: should
+        captiv die of it, it alone is charged.
+
         Raises:
             ImageError: the file is no image that can be read.
         """
+        if not job.suspect:
+            return await self._on_thread(job, policy, unless)
+        async with self._aloneness, self._others_kept_out():
+            return await self._on_thread(job, policy, unless)
+
+    async def _on_thread(
+        self, job: Job, policy: ImagePolicy, unless: str | None
+    ) -> Prepared | None:
         return await to_thread.run_sync(self._traced, job, policy, unless, limiter=self._limiter)
+
+    @asynccontextmanager
+    async def _others_kept_out(self) -> AsyncIterator[None]:
+        """Take every thread but one."""
+        taken: list[object] = []
+        try:
+            for _ in range(self.threads - 1):
+                borrower = object()
+                await self._limiter.acquire_on_behalf_of(borrower)
+                taken.append(borrower)
+            yield
+        finally:
+            for borrower in taken:
+                self._limiter.release_on_behalf_of(borrower)
 
     def _traced(self, job: Job, policy: ImagePolicy, unless: str | None) -> Prepared | None:
         assert self._map is not None

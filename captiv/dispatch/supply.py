@@ -4,11 +4,15 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 
 from captiv.catalog import ImagePolicy
+from captiv.core import retry
 from captiv.core.jobs import Job, JobId, RunId, SessionId
 from captiv.core.spec import RunSpec
 from captiv.dispatch.commit import commit
 from captiv.store import Store, jobs
 from captiv.wire import CaptionRequest
+
+AHEAD = 32
+"""Images that are claimed together, so that one short statement feeds many."""
 
 
 class Supply:
@@ -30,6 +34,7 @@ class Supply:
         self._session = session
         self._installation = installation
         self._runs: tuple[RunId, ...] = ()
+        self._ahead = AHEAD
         self._claimed: deque[Job] = deque()
         self._out: dict[JobId, Job] = {}
 
@@ -38,17 +43,25 @@ class Supply:
         """Whether no run wants to be served from here any more."""
         return not self._runs and not self._claimed and not self._out
 
-    def serve(self, runs: Iterable[RunId]) -> None:
-        """Serve these runs from now on, first to last; `next` gives back what is of no other."""
-        self._runs = tuple(runs)
+    def holds(self, run_id: RunId) -> bool:
+        """Whether an image of this run is here, claimed or at the worker."""
+        return any(job.run_id == run_id for job in (*self._claimed, *self._out.values()))
+
+    def serve(self, runs: Iterable[RunId], *, ahead: int = AHEAD) -> None:
+        """Serve these runs from now on, first to last; `next` gives back what is of no other.
+
+        With `ahead` 0 no more is claimed than there is room for: other lanes are fed from the same
+        runs, and little is left.
+        """
+        self._runs, self._ahead = tuple(runs), ahead
 
     async def next(self, room: int, now_ms: int) -> list[Job]:
         """Return up to `room` claimed jobs; none if nothing is pending but suspects."""
-        await self._give_back_displaced()
+        await self._give_back_displaced(room)
         if not self._claimed:
             for run_id in self._runs:
                 got = await commit(
-                    self._store, jobs.claim, run_id, max(room, 32), self._session, now_ms
+                    self._store, jobs.claim, run_id, max(room, self._ahead), self._session, now_ms
                 )
                 self._claimed.extend(got)
                 if self._claimed:
@@ -89,13 +102,18 @@ class Supply:
         await commit(self._store, jobs.release, [job], suspects=suspects)
         self.settled(job)
 
-    async def _give_back_displaced(self) -> None:
-        """Return what was claimed ahead for runs that were cancelled, or have to wait."""
-        displaced = [job for job in self._claimed if job.run_id not in self._runs]
+    async def _give_back_displaced(self, room: int) -> None:
+        """Return what was claimed ahead for runs that were cancelled or have to wait, or for long.
+
+        At the end of what several lanes are fed from, another lane may have room at once.
+        """
+        kept = [job for job in self._claimed if job.run_id in self._runs]
+        if not self._ahead:
+            kept = kept[: max(room, 0)]
+        displaced = [job for job in self._claimed if job not in kept]
         if displaced:
             await commit(self._store, jobs.release, displaced)
-            gone = {job.id for job in displaced}
-            self._claimed = deque(job for job in self._claimed if job.id not in gone)
+            self._claimed = deque(kept)
 
     def request(self, job: Job) -> CaptionRequest:
         """Return what the worker is asked for this image."""
@@ -104,7 +122,7 @@ class Supply:
             model=captioning.model,
             variant=captioning.variant,
             prompt=captioning.prompt,
-            generation=captioning.generation,
+            generation=retry.asked_with(captioning.generation, job),
         )
 
     def key(self, job: Job) -> str:

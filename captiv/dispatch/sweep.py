@@ -13,31 +13,38 @@ Three kinds of rows come out of it right:
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import anyio
+from anyio import to_thread
 
-from captiv.core.pods import Listed, Orphan, PodRow
+from captiv.core.jobs import SessionId
+from captiv.core.pods import Guarded, Listed, Orphan, PodRow, awaited, spared
+from captiv.dispatch.unseen import GONE, close_if_gone
 from captiv.errors import ProviderError
 from captiv.runpod import RunpodApi
-from captiv.store import Connection, Store, pods, runs
+from captiv.store import Connection, Lease, Store, pods, runs
 
 _log = logging.getLogger(__name__)
 
 SETTLED_MS = 300_000
 """An intent so old is not under way any more: a create is answered, or given up, within 2 min."""
-_YOUNG_MS = 60_000
+YOUNG_MS = 60_000
 """RunPod's list and its other answers may not know a pod yet that is younger."""
 CONFIRM_S = 60.0
 _LOOK_S = 1.0
+_LONGEST_LOOK_S = 5.0
+"""RunPod counts calls by the minute: each time twice as long, and several pods may end at once."""
+_ANSWER_S = 2.0
+"""An order that is not answered in this time may have been carried out all the same."""
 
 NEVER_ANSWERED = "it was asked for, and the answer never came"
-GONE = "RunPod does not know it any more"
 
-Outcome = Literal["terminated", "still there", "gone", "never came"]
+Outcome = Literal["terminated", "still there", "gone", "never came", "left"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,8 @@ class Swept:
     name: str
     pod_id: str | None
     outcome: Outcome
-    """`gone`: RunPod did not know it any more; `never came`: it was asked for and never made."""
+    """`gone`: RunPod did not know it any more; `never came`: it was asked for and never made;
+    `left`: somebody may need it, and it may bill."""
     reason: str
 
 
@@ -57,6 +65,7 @@ class _Verdict:
     never_came: list[PodRow]
     missing: list[PodRow]
     """Live in the ledger and not in the list."""
+    left: list[Swept]
 
 
 async def sweep(
@@ -66,9 +75,15 @@ async def sweep(
     now_ms: Callable[[], int],
     *,
     wanted_since_ms: int,
+    guarded: Guarded,
+    session: SessionId | None = None,
+    lock: Path | None = None,
     confirm_s: float = CONFIRM_S,
 ) -> list[Swept]:
     """End the pods of this installation that nobody needs; return what was done.
+
+    A sweep by hand gives the `lock`. While the lease is free no captiv is at work, and the pods of
+    one that was killed a moment ago are nobody's at once. The pods that are left are returned, too.
 
     Args:
         api: the account.
@@ -76,6 +91,9 @@ async def sweep(
         installation: whose pods.
         now_ms: the time.
         wanted_since_ms: runs that somebody has waited for since then are alive.
+        guarded: how long pods live that nobody speaks to.
+        session: this process's own, if it dispatches.
+        lock: the file of the lease, which is held for a moment if it is free.
         confirm_s: how long each pod's end is asked for; one that is still there then is found
             again by the next sweep.
 
@@ -83,19 +101,27 @@ async def sweep(
         ProviderError: the list cannot be had; nothing was done.
     """
     listed = [Listed(pod.id, pod.name) for pod in await api.pods()]
-    verdict = await store.awrite(_judged, installation, listed, wanted_since_ms, now_ms())
+    async with _leaderless(lock) as leaderless:
+        verdict = await store.awrite(
+            _judged, installation, listed, wanted_since_ms, now_ms(), leaderless=leaderless
+        )
     names = {pod.pod_id: pod.name for pod in listed}
     swept = [Swept(row.name, None, "never came", NEVER_ANSWERED) for row in verdict.never_came]
+    swept += verdict.left if lock is not None else []
     async with anyio.create_task_group() as tg:
 
         async def terminate(orphan: Orphan) -> None:
             gone = await end(api, orphan.pod_id, within_s=confirm_s)
+            if gone and orphan.row_id is not None:
+                await store.awrite(pods.gone, orphan.row_id, now_ms())
             outcome: Outcome = "terminated" if gone else "still there"
             swept.append(Swept(names[orphan.pod_id], orphan.pod_id, outcome, orphan.reason))
 
         for orphan in verdict.orphans:
             tg.start_soon(terminate, orphan)
-    swept += await _closed(api, store, verdict.missing, now_ms)
+    for row in verdict.missing:
+        if await close_if_gone(api, store, row, guarded, session=session, now_ms=now_ms()):
+            swept.append(Swept(row.name, row.pod_id, "gone", GONE))
     for one in swept:
         _log.info("pod swept pod=%s outcome=%s reason=%s", one.pod_id, one.outcome, one.reason)
     return swept
@@ -107,14 +133,55 @@ async def end(api: RunpodApi, pod_id: str, *, within_s: float = CONFIRM_S) -> bo
     A cancellation waits for it: a pod whose end was begun is a pod that is known to be gone, or
     said not to be.
     """
+    pause_s = _LOOK_S
     with anyio.move_on_after(within_s, shield=True):
-        while True:
-            with suppress(ProviderError):
-                await api.terminate(pod_id)
-                if await api.pod(pod_id) is None:
-                    return True
-            await anyio.sleep(_LOOK_S)
+        while not await _ordered(api, pod_id):
+            await anyio.sleep(pause_s)
+            pause_s = min(_LONGEST_LOOK_S, 2 * pause_s)
+        return True
     return False
+
+
+async def _ordered(api: RunpodApi, pod_id: str) -> bool:
+    """Order a pod's end; tell whether it is gone.
+
+    While the answer to the order does not come, the pod is looked for: what passes until its end is
+    noticed is counted against the run, and waited for by a person.
+    """
+    answered = anyio.Event()
+
+    async def order() -> None:
+        with suppress(ProviderError):
+            await api.terminate(pod_id)
+        answered.set()
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(order)
+        gone = False
+        while not gone:
+            with anyio.move_on_after(_ANSWER_S):
+                await answered.wait()
+            last = answered.is_set()
+            with suppress(ProviderError):
+                gone = await api.pod(pod_id) is None
+            if last:
+                break
+        tg.cancel_scope.cancel()
+    return gone
+
+
+@asynccontextmanager
+async def _leaderless(lock: Path | None) -> AsyncIterator[bool]:
+    """Hold the lease if it is free, so that nobody takes it up meanwhile; tell whether it was."""
+    if lock is None:
+        yield False
+        return
+    lease = await to_thread.run_sync(Lease, lock)
+    try:
+        yield await to_thread.run_sync(lease.acquire)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(lease.release)
 
 
 def _judged(
@@ -123,14 +190,19 @@ def _judged(
     listed: Sequence[Listed],
     wanted_since_ms: int,
     now_ms: int,
+    *,
+    leaderless: bool,
 ) -> _Verdict:
     """Decide, and keep what was decided, in one transaction."""
-    orphans = pods.condemn(conn, installation, listed, wanted_since_ms, now_ms)
-    alive = {run.id for run in runs.wanted(conn, wanted_since_ms)}
+    orphans = pods.condemn(
+        conn, installation, listed, wanted_since_ms, now_ms, leaderless=leaderless
+    )
+    heard = runs.heard(conn, wanted_since_ms, leaderless=leaderless)
     by_name = {pod.name: pod for pod in listed}
-    never_came = []
+    never_came, unanswered = [], []
     for row in pods.unsettled(conn):
-        if row.run_id in alive or now_ms - row.intended_ms < SETTLED_MS:
+        if row.run_id in heard or now_ms - row.intended_ms < SETTLED_MS:
+            unanswered.append(row)
             continue
         pods.ended(conn, row.id, now_ms, NEVER_ANSWERED)
         if (pod := by_name.get(row.name)) is None:
@@ -142,24 +214,18 @@ def _judged(
         row
         for row in pods.live(conn)
         if row.pod_id not in ids
-        and now_ms - row.intended_ms >= _YOUNG_MS
-        and alive.isdisjoint({row.run_id, *row.users})  # theirs to notice
+        and now_ms - row.intended_ms >= YOUNG_MS
+        and heard.keys().isdisjoint({row.run_id, *row.users})  # theirs to notice
     ]
-    return _Verdict(orphans, never_came, missing)
-
-
-async def _closed(
-    api: RunpodApi, store: Store, missing: Sequence[PodRow], now_ms: Callable[[], int]
-) -> list[Swept]:
-    """End in the ledger those of the missing that RunPod, asked for each, does not know."""
-    closed = []
-    for row in missing:
-        try:
-            if await api.pod(row.pod_id or "") is not None:
-                continue
-        except ProviderError as error:
-            _log.warning("pod unknown pod=%s reason=%s", row.pod_id, error.message)
-            continue
-        if await store.awrite(pods.ended, row.id, now_ms(), GONE):
-            closed.append(Swept(row.name, row.pod_id, "gone", GONE))
-    return closed
+    left = [
+        Swept(row.name, None, "left", awaited(row, SETTLED_MS, now_ms))
+        for row in unanswered
+        if row.name not in by_name
+    ]
+    doomed = {orphan.pod_id for orphan in orphans}
+    for pod in listed:
+        row_of = pods.find(conn, pod.pod_id) or pods.find(conn, pod.name)
+        why = spared(installation, pod, row_of, heard, wanted_since_ms, now_ms)
+        if why is not None and pod.pod_id not in doomed:
+            left.append(Swept(pod.name, pod.pod_id, "left", why))
+    return _Verdict(orphans, never_came, missing, left)

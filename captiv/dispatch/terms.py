@@ -1,17 +1,23 @@
 """On what terms a run rents a pod, and how the pod is asked for."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 
 from captiv import __version__
 from captiv.catalog import Variant, family_named
+from captiv.catalog.model import QUANTISED
 from captiv.core.cost import money
+from captiv.core.cuda import cuda_of
 from captiv.core.fleet import Demand, Offer, Wish, demand
 from captiv.core.jobs import Run, RunId
+from captiv.core.pods import Guarded
 from captiv.core.spec import Captioning, Placement
+from captiv.dispatch import bootstrap
 from captiv.errors import ConfigurationError
-from captiv.runpod import Cloud, CreatePod, GpuRequest, GpuType
+from captiv.runpod import Cloud, CreatePod, GpuRequest, GpuType, Template
 from captiv.settings import Settings
 from captiv.wire import ModelChange
 
@@ -19,10 +25,6 @@ PORT = 8000
 STARTUP_GRACE_S = 300
 """What the guard allows beyond the time that captiv waits: captiv's own end comes first."""
 
-_BOOTSTRAP = (
-    "set -e; python -m pip install --quiet --no-cache-dir {package}; "
-    "exec python -m captiv_worker.guard {arguments}"
-)
 BOOTSTRAP_IMAGE = "runpod/pytorch:2.8.0-py3.11-cuda12.8.1-cudnn-devel-ubuntu22.04"
 """RunPod's own image with torch, for `runpod.bootstrap = pip`."""
 
@@ -42,7 +44,8 @@ class Terms:
     package: str | None
     """What a pod without captiv in its image installs; None where the image has it."""
     template_id: str | None
-    disk_gb: int
+    disk_gb: int | None
+    """None where the template says it."""
     startup_timeout_s: float
     guard_idle_s: float
     lost_after_s: float
@@ -53,6 +56,15 @@ class Terms:
     """Whether a pod may be rented where none can be used again."""
     lingers: bool = False
     """Whether the pod is left to its guard when the run ends."""
+    template: Template | None = None
+    """What RunPod says of `template_id`, once it was asked."""
+    terminate: bool = False
+    """Whether also a pod that the run only used is ended with it."""
+
+    @property
+    def guarded(self) -> Guarded:
+        """How long a pod lives by its guard when nobody speaks to it."""
+        return _guarded(self.guard_idle_s, self.startup_timeout_s)
 
     def url(self, pod_id: str) -> str:
         """Return the public address of the pod's worker."""
@@ -66,6 +78,7 @@ def terms_of(run: Run, settings: Settings, installation: str) -> Terms:
         ConfigurationError: there is nothing that a pod could run.
     """
     runpod, placement, captioning = settings.runpod, run.spec.placement, run.spec.captioning
+    templated = runpod.template_id is not None
     return Terms(
         installation=installation,
         run_id=run.id,
@@ -79,10 +92,10 @@ def terms_of(run: Run, settings: Settings, installation: str) -> Terms:
             max_batch=placement.batch_size,
         ),
         version=__version__,
-        image=runpod.image,
-        package=package_of(settings),
+        image=None if templated else runpod.image,
+        package=package_of(settings, captioning.dtype),
         template_id=runpod.template_id,
-        disk_gb=runpod.container_disk_size,
+        disk_gb=None if templated else runpod.container_disk_size,
         startup_timeout_s=runpod.startup_timeout,
         guard_idle_s=runpod.guard_idle,
         lost_after_s=runpod.lost_after,
@@ -90,8 +103,18 @@ def terms_of(run: Run, settings: Settings, installation: str) -> Terms:
         api_url=runpod.api_url,
         max_cost=None if placement.max_cost_usd is None else Decimal(placement.max_cost_usd),
         create=runpod.auto_create,
-        lingers=not runpod.auto_terminate,
+        lingers=not runpod.auto_terminate and not placement.terminate,
+        terminate=placement.terminate,
     )
+
+
+def guarded_by(settings: Settings) -> Guarded:
+    """Return how long pods made by these settings live when nobody speaks to them."""
+    return _guarded(settings.runpod.guard_idle, settings.runpod.startup_timeout)
+
+
+def _guarded(idle_s: float, startup_timeout_s: float) -> Guarded:
+    return Guarded(idle_s, 2 * startup_timeout_s + STARTUP_GRACE_S)
 
 
 def demand_of(captioning: Captioning, batch: int | None) -> Demand:
@@ -109,29 +132,45 @@ def demand_of(captioning: Captioning, batch: int | None) -> Demand:
 def wish_of(placement: Placement, settings: Settings) -> Wish:
     """Return what was asked for, on the command line or in the settings."""
     runpod = settings.runpod
+    named = placement.gpu_type is not None
+    gpu_type = placement.gpu_type if named else runpod.default_gpu_type
     return Wish(
-        gpu_type=placement.gpu_type or runpod.default_gpu_type,
+        gpu_type=gpu_type.strip() or None if gpu_type is not None else None,
         cloud=runpod.cloud,
         max_price_usd_h=money(runpod.max_price),
+        named=named,
     )
 
 
-def package_of(settings: Settings) -> str | None:
+def package_of(settings: Settings, dtype: str = "auto") -> str | None:
     """Return what a pod installs at its start; None where captiv is in its image.
 
     Raises:
         ConfigurationError: there is nothing that a pod could run.
     """
     runpod = settings.runpod
+    if runpod.bootstrap == "pip":
+        return requirement_of(runpod.package, "local,quant" if dtype in QUANTISED else "local")
     if runpod.image is not None or runpod.template_id is not None:
         return None
-    if runpod.bootstrap != "pip":
-        raise ConfigurationError(
-            "There is nothing that a pod could run.",
-            hint="Set runpod.image to a worker image, or runpod.bootstrap to pip: then "
-            "RunPod's own PyTorch image installs captiv when it starts.",
-        )
-    return runpod.package or f"captiv[local]=={__version__}"
+    raise ConfigurationError(
+        "There is nothing that a pod could run.",
+        hint="Set runpod.image to a worker image, or runpod.bootstrap to pip: then "
+        "RunPod's own PyTorch image installs captiv when it starts.",
+    )
+
+
+def requirement_of(package: str | None, extras: str = "local") -> str:
+    """Return what pip is asked for: this version of captiv, or where else it is, with its extras.
+
+    RunPod's image has torch, and nothing else that captioning needs.
+    """
+    if package is None:
+        return f"captiv[{extras}]=={__version__}"
+    if re.match(r"(git\+|https?://|file://)", package):
+        return f"captiv[{extras}] @ {package}"
+    path = package.endswith((".whl", ".tar.gz")) and "@" not in package
+    return f"{package}[{extras}]" if path else package
 
 
 def offers_of(types: Iterable[GpuType]) -> list[Offer]:
@@ -150,33 +189,39 @@ def offers_of(types: Iterable[GpuType]) -> list[Offer]:
 
 
 def create_request(
-    terms: Terms, offer: Offer, name: str, token_sha256: str, deadline_s: int
+    terms: Terms, offer: Offer, name: str, token_sha256: str, deadline_s: int | None
 ) -> CreatePod:
-    """Return what RunPod is asked for; the pod learns only the hash of its token."""
-    arguments = ("--host", "0.0.0.0", "--port", str(PORT), "--name", name, *_loading(terms.model))
-    image = terms.image or (None if terms.template_id else BOOTSTRAP_IMAGE)
+    """Return what RunPod is asked for; the pod learns only the hash of its token.
+
+    Without a deadline its guard ends it only when it is idle.
+    """
+    arguments = ["--host", "0.0.0.0", "--port", str(PORT), "--name", name, *_loading(terms.model)]
     entrypoint: tuple[str, ...] = ()
     if terms.package is not None:
-        script = _BOOTSTRAP.format(package=_quoted(terms.package), arguments=_joined(arguments))
-        entrypoint, arguments = ("bash", "-c", script), ()
-    return CreatePod(
+        entrypoint, arguments = installing(terms.package, arguments)
+    own = terms.image is None and terms.template_id is None
+    ports = terms.template.ports if terms.template is not None else ()
+    image = BOOTSTRAP_IMAGE if own else terms.image
+    request = CreatePod(
         name=name,
-        gpu=GpuRequest(id=offer.gpu_id),
+        gpu=GpuRequest(id=offer.gpu_id, min_cuda_version=cuda_of(image) if image else None),
         image=image,
         template_id=terms.template_id,
         env={
             "CAPTIV_WORKER_TOKEN_SHA256": token_sha256,
-            "CAPTIV_GUARD_IDLE_S": f"{terms.guard_idle_s:g}",
-            "CAPTIV_GUARD_STARTUP_S": f"{2 * terms.startup_timeout_s + STARTUP_GRACE_S:g}",
-            "CAPTIV_GUARD_DEADLINE": str(deadline_s),
+            "CAPTIV_GUARD_IDLE_S": f"{terms.guarded.idle_s:g}",
+            "CAPTIV_GUARD_STARTUP_S": f"{terms.guarded.startup_s:g}",
             "CAPTIV_RUNPOD_API_URL": terms.api_url,
-        },
-        ports=(f"{PORT}/http",),
+        }
+        | ({} if deadline_s is None else {"CAPTIV_GUARD_DEADLINE": str(deadline_s)}),
+        ports=tuple(dict.fromkeys((*ports, f"{PORT}/http"))),
         disk_gb=terms.disk_gb,
         cloud=Cloud(offer.cloud.upper()),
         entrypoint=entrypoint,
-        cmd=arguments,
+        cmd=tuple(arguments),
     )
+    # A start command of the template's own yields to one in the same form only.
+    return request.with_args() if terms.template is not None and terms.template.args else request
 
 
 def _loading(model: ModelChange) -> tuple[str, ...]:
@@ -191,11 +236,7 @@ def _loading(model: ModelChange) -> tuple[str, ...]:
     return tuple(str(part) for name, v in said.items() if v is not None for part in (name, v))
 
 
-def _joined(words: tuple[str, ...]) -> str:
-    return " ".join(_quoted(word) for word in words)
-
-
-def _quoted(word: str) -> str:
-    """Quote for the pod's shell, whatever system captiv runs on."""
-    plain = word.replace("-", "").replace("_", "").replace(".", "").replace("/", "")
-    return word if plain.isalnum() else "'" + word.replace("'", "'\"'\"'") + "'"
+def installing(requirement: str, arguments: list[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Return entrypoint and command of a container that installs captiv and becomes the guard."""
+    text = Path(bootstrap.__file__).read_text(encoding="utf-8")
+    return ("python", "-c", text), [requirement, *arguments]

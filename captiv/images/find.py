@@ -11,7 +11,7 @@ Linked folders come last, so that an image's path does not depend on where someb
 """
 
 # Paths are strings here and in the job table: a Path for each of a million files costs seconds.
-# ruff: noqa: PTH100, PTH118, PTH208
+# ruff: noqa: PTH100, PTH114, PTH118, PTH208
 
 import os
 import stat
@@ -20,12 +20,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from captiv.core.naming import IMAGE_EXTENSIONS, is_image_name
+from captiv.errors import ImageMissing, ImageUnreadable, UsageError
 
-__all__ = ["IMAGE_EXTENSIONS", "FindProblem", "Folder", "find", "is_image_name"]
+__all__ = [
+    "FOLDER_UNREADABLE",
+    "IMAGE_EXTENSIONS",
+    "FindProblem",
+    "Folder",
+    "find",
+    "is_image_name",
+    "require_folder",
+]
 
 
 _Identity = tuple[int, int] | str
 """Device and inode of a folder, or its real path where a file system numbers nothing."""
+
+
+FOLDER_UNREADABLE = "folder_unreadable"
+"""Code of a folder that was to be searched. A file has the code of its kind of `ImageError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,7 @@ class FindProblem:
     path: str
     reason: str
     """What follows the path in a sentence: "may not be read by this user"."""
+    code: str = FOLDER_UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +61,18 @@ class Folder:
     names: frozenset[str]
     """Every entry's name, so that existing sidecars are seen without a question to the disk."""
     problems: tuple[FindProblem, ...] = ()
+
+
+def require_folder(path: Path) -> None:
+    """Refuse what is no folder.
+
+    Raises: UsageError.
+    """
+    if path.is_dir():
+        return
+    if os.path.lexists(path):
+        raise UsageError(f"{path} is no folder.", hint="Give the folder that it lies in.")
+    raise UsageError(f"There is no folder {path}.")
 
 
 @dataclass(slots=True)
@@ -74,10 +100,10 @@ class _Listing:
                 if entry.is_file():
                     self.images.append(entry.path)
                 elif link and not os.path.exists(entry.path):
-                    self.problems.append(FindProblem(entry.path, "is a link to nothing"))
+                    self.problems.append(_missing(entry.path, "is a link to nothing"))
         except OSError as error:
             if is_image_name(entry.name):
-                self.problems.append(FindProblem(entry.path, _reason(error)))
+                self.problems.append(_missing(entry.path, _reason(error)))
 
     def folder(self, also: set[str]) -> Folder:
         """Return the finished folder, with the images `also` named as roots."""
@@ -129,14 +155,24 @@ def _place(
             folders.append(path)
             return None
         if not stat.S_ISREG(mode):
-            return FindProblem(path, "is neither a file nor a folder")
+            return _no_image(path, "is neither a file nor a folder")
         if not is_image_name(path):
-            return FindProblem(path, "is not an image captiv knows")
+            return _no_image(path, "is not an image captiv knows")
         parent, name = os.path.split(path)
         named.setdefault(_identity(parent), (parent, set()))[1].add(name)
     except (OSError, ValueError) as error:
-        return FindProblem(path, _reason(error))
+        if os.path.islink(path) and not os.path.exists(path):
+            return _missing(path, "is a link to nothing")
+        return (_missing if is_image_name(path) else FindProblem)(path, _reason(error))
     return None
+
+
+def _missing(path: str, reason: str) -> FindProblem:
+    return FindProblem(path, reason, ImageMissing.code)
+
+
+def _no_image(path: str, reason: str) -> FindProblem:
+    return FindProblem(path, reason, ImageUnreadable.code)
 
 
 def _listed(path: str, seen: set[_Identity]) -> _Listing | None:

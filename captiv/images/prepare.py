@@ -9,13 +9,14 @@ fifth of the time of a full decode, and 54 dB from it (docs/benchmarks.md). Orie
 to the few pixels that are left; the rules are symmetric, so it is as if it had been turned first.
 """
 
+import math
 import os
 import stat
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from PIL import ExifTags, Image, ImageFile, JpegImagePlugin
 
@@ -139,11 +140,22 @@ def read(path: Path | str) -> bytes:
 
 def fitted(size: tuple[int, int], policy: ImagePolicy) -> tuple[int, int]:
     """Return the size in pixels to which `policy` shrinks a picture; no edge ever grows."""
-    edge = min(size) if policy.rule == "short" else max(size)
+    edge = _measure(size, policy.rule)
     longest = LONGEST_EDGES * policy.size_px
     scale = min(1.0, policy.size_px / edge)
     width, height = (min(max(1, round(length * scale)), longest) for length in size)
     return width, height
+
+
+def _measure(size: tuple[int, int], rule: Literal["short", "long", "area"]) -> float:
+    """Return what of a picture's size, in pixels, a policy's `size_px` bounds."""
+    match rule:
+        case "short":
+            return min(size)
+        case "long":
+            return max(size)
+        case "area":
+            return math.sqrt(size[0] * size[1])
 
 
 def _picture(data: bytes, policy: ImagePolicy | None, max_pixels: int) -> _Picture:

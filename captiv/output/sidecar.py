@@ -43,6 +43,7 @@ _AND_THEN: Final = {
     "read": "then run the command again",
     "write": "then run `captiv queue retry`: until then captiv keeps the caption",
     "write in": "then run the command again",
+    "remove": "then run the command again",
 }
 
 
@@ -119,6 +120,19 @@ def write_many(sidecars: Iterable[Sidecar]) -> list[Written | SidecarError]:
             unsafe[folder] = _unsynced(folder)
         results[at] = unsafe[folder] or results[at]
     return results
+
+
+def remove(path: str | Path) -> bool:
+    """Remove a sidecar; return whether it was there. `sync_folder` makes it last.
+
+    Raises: SidecarError.
+    """
+    with _explained(os.fspath(path), "remove"):
+        try:
+            os.unlink(path)  # noqa: PTH108 - paths are strings here
+        except FileNotFoundError:
+            return False
+        return True
 
 
 def sync_folder(path: str | Path) -> None:

@@ -19,6 +19,7 @@ from captiv.runpod.values import (
     Port,
     Runtime,
     Stock,
+    Template,
     Use,
 )
 
@@ -41,5 +42,6 @@ __all__ = [
     "RunpodApi",
     "Runtime",
     "Stock",
+    "Template",
     "Use",
 ]

@@ -34,6 +34,7 @@ from captiv.runpod.values import (
     LogSource,
     Pod,
     Reply,
+    Template,
 )
 
 URL = "https://api.runpod.io"
@@ -177,14 +178,15 @@ class RunpodApi:
     def logs(
         self,
         pod_id: str,
-        source: LogSource = "container",
+        source: LogSource | None = "container",
         *,
         tail: int = 100,
         follow: bool = False,
     ) -> AsyncGenerator[LogLine]:
         """Yield a pod's last `tail` lines (5000 at most), then with `follow` until it is gone.
 
-        Leave it early only by closing it (`contextlib.aclosing`).
+        Without a source, those of the container and of its host. Leave it early only by closing it
+        (`contextlib.aclosing`).
 
         Raises:
             PodGone: there is no such pod.
@@ -204,6 +206,20 @@ class RunpodApi:
             pages = await self._pages(GpuPage, "/v2/catalog/gpus", params)
             answers[cloud] = [gpu for page in pages for gpu in page.gpus]
         return merge(answers)
+
+    async def template(self, template_id: str) -> Template:
+        """Return a template of the account, or a public one.
+
+        Raises:
+            ProviderRejected: RunPod knows none of this id.
+            AccessDenied: the key may not read templates.
+        """
+        path = f"/v2/templates/{quote(template_id, safe='')}"
+        response = await self._exchange.ask("GET", path)
+        refusal = None if response.is_success else self._exchange.refusal(response)
+        if refusal is not None and refusal.status == 404 and refusal.from_api:
+            raise refusals.no_template(template_id, refusal.words)
+        return _parse(Template, self._good(response))
 
     async def billing(self, pod_ids: Collection[str], start: datetime) -> list[BillingRecord]:
         """Return what RunPod has billed for these pods since the full hour before `start`.

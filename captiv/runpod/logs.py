@@ -31,7 +31,7 @@ class PodLog:
     """One reading of a pod's log, over as many connections as it takes."""
 
     def __init__(
-        self, exchange: Exchange, pod_id: str, *, source: LogSource, tail: int, follow: bool
+        self, exchange: Exchange, pod_id: str, *, source: LogSource | None, tail: int, follow: bool
     ) -> None:
         self._exchange = exchange
         self._patience = exchange.patience
@@ -76,7 +76,9 @@ class PodLog:
     async def _connection(self) -> AsyncGenerator[LogLine]:
         """Yield what one connection brings; leave no pause if no other is to follow."""
         path = f"/v2/pods/{quote(self._pod_id, safe='')}/logs"
-        params = {"source": self._source, "tail": str(self._tail)}
+        params = {"tail": str(self._tail)}
+        if self._source is not None:
+            params["source"] = self._source
         headers = {"Accept": "text/event-stream"}
         if self._last_id:
             headers["Last-Event-ID"] = self._last_id
@@ -141,8 +143,9 @@ class PodLog:
                 yield _line(self._exchange.scrub(event.data), self._source, event.id or None)
 
 
-def _line(data: str, source: LogSource, event_id: str | None) -> LogLine:
+def _line(data: str, asked: LogSource | None, event_id: str | None) -> LogLine:
     """Read one event; what is not of the documented shape is a line as it stands."""
+    source = asked or "container"
     try:
         value = json.loads(data)
         text, said = str(value["line"]), str(value.get("source", source))

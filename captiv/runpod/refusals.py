@@ -39,6 +39,11 @@ _CAPACITY = re.compile(
 """RunPod has no code for "no capacity"; these are its words for it, in every version seen."""
 
 
+_ITS_OWN = frozenset({500, 503})
+"""By these the service says that it failed. 408, 502, 504 and 52x come from whoever stands between
+and has lost the answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """An answer that is no success."""
@@ -136,16 +141,21 @@ def of_create(refusal: Refusal, *, name: str, wanted: str, template: str | None)
         case 400:
             return NoCapacity(f"RunPod cannot place {wanted}: {words}.", detail=words)
         case 404 if template is not None:
-            return ProviderRejected(
-                f"RunPod knows no template {template} of this account: {words}.",
-                detail=words,
-                hint="Check runpod.template_id.",
-            )
+            return no_template(template, words)
         case status if status >= 500 or status == 408:
             if refusal.no_capacity:
                 return NoCapacity(f"RunPod cannot place {wanted}: {words}.", detail=words)
-            return may_exist(name, words)
+            return may_exist(name, words, answered=refusal.from_api and status in _ITS_OWN)
     return meaning(refusal)
+
+
+def no_template(template: str, words: str) -> ProviderRejected:
+    """Return the error for a template that RunPod does not know."""
+    return ProviderRejected(
+        f"RunPod knows no template {template} of this account: {words}.",
+        detail=words,
+        hint="Check runpod.template_id.",
+    )
 
 
 def of_action(refusal: Refusal, *, pod: str) -> ProviderError:
@@ -159,11 +169,12 @@ def of_action(refusal: Refusal, *, pod: str) -> ProviderError:
     return meaning(refusal, pod=pod)
 
 
-def may_exist(name: str, why: str) -> PodMayExist:
-    """Return the error for a create whose outcome is unknown."""
+def may_exist(name: str, why: str, *, answered: bool = False) -> PodMayExist:
+    """Return the error for a create whose outcome is unknown, `answered` or not by the service."""
     return PodMayExist(
         f"RunPod gave no clear answer, and the pod {name} may exist: {why}.",
         name=name,
+        answered=answered,
         detail=why,
         hint="captiv looks for it by this name; `captiv runpod list` shows it if it is there.",
     )

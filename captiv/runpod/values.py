@@ -268,6 +268,18 @@ class Pod(Reply):
         return self.status is PodStatus.TERMINATED
 
 
+class Template(Reply):
+    """Settings of a container under a name, as far as captiv looks at them."""
+
+    id: str = Field(min_length=1)
+    name: str = ""
+    args: str = ""
+    """Its own start command, which captiv's replaces."""
+    ports: tuple[str, ...] = ()
+    serverless: bool = False
+    """Not for pods."""
+
+
 @dataclass(frozen=True, slots=True)
 class GpuOffer:
     """One GPU type in one cloud."""

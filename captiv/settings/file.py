@@ -17,6 +17,9 @@ from captiv.errors import ConfigurationError
 from captiv.settings.paths import private_folder
 from captiv.settings.sources import parse_file
 
+BINARY = getattr(os, "O_BINARY", 0)
+"""Windows writes a line's end twice into what is opened without it."""
+
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
 
@@ -134,7 +137,7 @@ def _put_in_place(real: Path, text: str) -> None:
     try:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()  # of an earlier process with this id that died here
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o600)
         with open(handle, "wb") as file:
             file.write(text.encode("utf-8"))
             file.flush()

@@ -31,6 +31,10 @@ class Key:
     """Empty where the values are not a short list."""
     takes: str
     """What it takes, to be read after "must be"."""
+    unused: str = ""
+    """Why it is kept and not used, of a key of earlier versions."""
+    empty: bool = False
+    """Whether an empty value says something, so that an empty variable is not none."""
 
     def __str__(self) -> str:
         return f"{self.section}.{self.name}"
@@ -114,7 +118,9 @@ def _keys_of(section: str, model: type[Section]) -> list[Key]:
             default=field.default,
             secret=shape.get("format") == "password",
             choices=tuple(shape.get("enum", ())),
-            takes=_takes(shape, field.description or ""),
+            takes=takes(shape, field.description or ""),
+            unused=shapes[name].get("unused", ""),
+            empty=shapes[name].get("empty", False),
         )
         for name, field in model.model_fields.items()
         for shape in [_without_null(shapes[name])]
@@ -126,7 +132,8 @@ def _without_null(shape: dict[str, Any]) -> dict[str, Any]:
     return dict(kinds[0])
 
 
-def _takes(shape: dict[str, Any], description: str) -> str:
+def takes(shape: dict[str, Any], description: str = "") -> str:
+    """Return what a value of this JSON schema must be, to be read after "must be"."""
     if "enum" in shape:
         return f"one of {', '.join(shape['enum'])}"
     kind = shape.get("type")

@@ -4,12 +4,16 @@ Sections are frozen and know no other keys. A secret is a `SecretStr`: it shows 
 is printed. None means that captiv, or the model's family, decides.
 """
 
-from typing import Annotated, Any, Literal
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, create_model
 
+from captiv.catalog.families import FAMILIES
+from captiv.catalog.model import DEVICE, DEVICES
 from captiv.core.naming import checked_extension
+from captiv.core.spec import RETRIES
 from captiv.errors import UsageError
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -52,16 +56,28 @@ def _proxy_address(text: str) -> str:
     return text.rstrip("/")
 
 
+def _package(text: str) -> str:
+    """Return what pods install: it stands in their start command and their log."""
+    if re.search(r"https?://[^/\s@]+@", text):
+        raise ValueError("a package's address carries no user or password: pods show it")
+    return text
+
+
 Text = Annotated[str, Field(min_length=1)]
+Package = Annotated[str, Field(min_length=1), AfterValidator(_package)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 SafeAddress = Annotated[str, AfterValidator(_safe_address)]
 ProxyAddress = Annotated[str, AfterValidator(_proxy_address)]
 Extension = Annotated[str, AfterValidator(_extension)]
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$")]
+Device = Annotated[str, Field(pattern=DEVICE)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 Gigabytes = Annotated[int, Field(ge=1, le=10_000)]
-Dtype = Literal["auto", "float32", "float16", "bfloat16"]
+MAX_BATCH = 1024
+"""The most images that may be asked to be captioned together."""
+
+Dtype = Literal["auto", "float32", "float16", "bfloat16", "8bit", "4bit"]
+DTYPES: tuple[str, ...] = get_args(Dtype)
 
 
 class Section(BaseModel):
@@ -72,26 +88,19 @@ class Section(BaseModel):
     )
 
 
-class ModelSettings(Section):
-    """Which model captions when the command names none."""
+_FIRST = ("blip", "blip2", "git", "joycaption", "kosmos", "vit-gpt2")
+"""Families that the first captiv had settings for: their keys stay, whatever the catalog has."""
 
+
+class _ModelSettings(Section):
     default_model: Text = Field(
         default="blip", description="Model family, hub id or local directory."
     )
     default_variant: Text | None = Field(default=None, description="Variant of the default model.")
     default_mode: Text | None = Field(default=None, description="Mode of the default model.")
-    blip_variant: Text | None = Field(default=None, description="Variant used for blip.")
-    blip_mode: Text | None = Field(default=None, description="Mode used for blip.")
-    blip2_variant: Text | None = Field(default=None, description="Variant used for blip2.")
-    blip2_mode: Text | None = Field(default=None, description="Mode used for blip2.")
-    joycaption_variant: Text | None = Field(
-        default=None, description="Variant used for joycaption."
+    default_length: Text | None = Field(
+        default=None, description="Length of captions of the default model, if it has lengths."
     )
-    joycaption_mode: Text | None = Field(default=None, description="Mode used for joycaption.")
-    kosmos_variant: Text | None = Field(default=None, description="Variant used for kosmos.")
-    kosmos_mode: Text | None = Field(default=None, description="Mode used for kosmos.")
-    vit_gpt2_variant: Text | None = Field(default=None, description="Variant used for vit-gpt2.")
-    vit_gpt2_mode: Text | None = Field(default=None, description="Mode used for vit-gpt2.")
 
     def variant_for(self, family: str) -> str | None:
         """Return the variant wanted for this family, or None for the family's own default."""
@@ -101,11 +110,44 @@ class ModelSettings(Section):
         """Return the mode wanted for this family, or None for the family's own default."""
         return self._for(family, "mode")
 
+    def length_for(self, family: str) -> str | None:
+        """Return the length wanted for this family, or None to leave it to the model."""
+        return self._for(family, "length")
+
     def _for(self, family: str, what: str) -> str | None:
-        own: str | None = getattr(self, f"{family.replace('-', '_')}_{what}", None)
+        own: str | None = getattr(self, f"{_stem(family)}_{what}", None)
         if own is None and family == self.default_model:
             own = getattr(self, f"default_{what}")
         return own
+
+
+def _stem(family: str) -> str:
+    return family.replace("-", "_")
+
+
+def _of_families() -> dict[str, Any]:
+    """Return a variant and a mode for each family, and a length where it has lengths."""
+    names = sorted({*_FIRST, *(family.name for family in FAMILIES)})
+    sized = {"joycaption", *(family.name for family in FAMILIES if family.lengths)}
+    return {
+        f"{_stem(name)}_{what}": (
+            Text | None,
+            Field(default=None, description=f"{what.title()} used for {name}."),
+        )
+        for name in names
+        for what in ("variant", "mode", *(["length"] if name in sized else []))
+    }
+
+
+if TYPE_CHECKING:
+    ModelSettings = _ModelSettings
+else:
+    ModelSettings = create_model(
+        "ModelSettings",
+        __base__=_ModelSettings,
+        __doc__="Which model captions when the command names none.",
+        **_of_families(),
+    )
 
 
 class GenerationSettings(Section):
@@ -136,7 +178,11 @@ class GenerationSettings(Section):
         default=None, description="Above 1 discourages repeating."
     )
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
-        default=None, description="Makes sampling repeatable."
+        default=None, description="Makes sampling repeatable, image by image; exact in float32."
+    )
+    retries: Annotated[int, Field(ge=0, le=20)] = Field(
+        default=RETRIES,
+        description="How often an answer that is no caption is tried again, sampled.",
     )
 
 
@@ -146,9 +192,7 @@ class SystemSettings(Section):
     default_torch_dtype: Dtype = Field(
         default="auto", description="Precision of the model's weights."
     )
-    device: Device = Field(
-        default="auto", description="auto, cpu, mps, cuda, cuda:N, xpu or xpu:N."
-    )
+    device: Device = Field(default="auto", description=f"{DEVICES}.")
 
 
 class OutputSettings(Section):
@@ -166,12 +210,19 @@ class WorkerSettings(Section):
     """A worker that runs elsewhere, and how much any worker captions at once."""
 
     url: WebAddress | None = Field(default=None, description="Address of a running worker.")
+    protocol: Literal["captiv", "openai"] = Field(
+        default="captiv",
+        description="What it speaks: openai is any chat server that sees images.",
+    )
     token: Secret | None = Field(default=None, description="The worker's token.")
+    request_timeout: Seconds = Field(
+        default=300, description="Seconds for one caption of a server that speaks openai."
+    )
     insecure: bool = Field(
         default=False, description="Send the token over http to another machine."
     )
-    batch_size: Annotated[int, Field(ge=1, le=1024)] | None = Field(
-        default=None, description="Images captioned together; unset, the worker chooses."
+    batch_size: Annotated[int, Field(ge=1, le=MAX_BATCH)] | None = Field(
+        default=None, description="Images captioned together; unset, the worker finds out."
     )
 
 
@@ -193,16 +244,27 @@ class RunpodSettings(Section):
     template_id: Text | None = Field(
         default=None, description="Template that gives image, environment and disk."
     )
-    default_gpu_type: Text = Field(default="NVIDIA RTX A4000", description="GPU type tried first.")
+    default_gpu_type: str = Field(
+        default="NVIDIA RTX A4000",
+        description="GPU type tried first, whatever it costs below max_price; empty: none, the "
+        "cheapest that fits is taken.",
+        json_schema_extra={"empty": True},
+    )
     auto_create: bool = Field(default=True, description="Rent a pod where none can be used again.")
     auto_terminate: bool = Field(default=True, description="End a run's pod when the run ends.")
     startup_timeout: Seconds = Field(default=600, description="Seconds until a pod must be ready.")
     container_disk_size: Gigabytes = Field(default=50, description="Container disk, in GB.")
     volume_disk_size: Gigabytes = Field(
-        default=50, description="Kept for older files; RunPod's v2 API has no such volume."
+        default=50,
+        description="Kept from earlier files and not used: RunPod's v2 API has no such volume.",
+        json_schema_extra={
+            "unused": "RunPod's API has no volume on the host worth paying for, and a pod keeps "
+            "nothing; its disk is runpod.container_disk_size"
+        },
     )
     request_timeout: Seconds = Field(
-        default=120, description="Seconds for one caption, waiting included."
+        default=120,
+        description="Seconds that a pod may answer and give no caption; then it is replaced.",
     )
     api_url: SafeAddress = Field(
         default="https://api.runpod.io", description="Address of RunPod's API."
@@ -210,13 +272,16 @@ class RunpodSettings(Section):
     proxy_url: ProxyAddress = Field(
         default="https://{pod}-{port}.proxy.runpod.net", description="How a pod is reached."
     )
-    image: Text | None = Field(default=None, description="Worker image.")
+    image: Text | None = Field(
+        default=None, description="Worker image; docs/worker-image.md makes one."
+    )
     bootstrap: Literal["image", "pip"] = Field(
         default="image",
         description="image: captiv is in the image; pip: the pod installs it at its start.",
     )
-    package: Text | None = Field(
-        default=None, description="What bootstrap = pip installs; unset, this version of captiv."
+    package: Package | None = Field(
+        default=None,
+        description="What bootstrap = pip installs, or its URL; unset, this version of captiv.",
     )
     cloud: Literal["any", "secure", "community"] = Field(
         default="any", description="Where pods are rented."
@@ -225,7 +290,9 @@ class RunpodSettings(Section):
         default=1.5, description="Most that a pod may cost, in dollars an hour."
     )
     guard_idle: Seconds = Field(
-        default=900, description="Seconds without work until a pod ends itself."
+        default=900,
+        description="Seconds without a request that brings a pod's token, as captiv's do, until "
+        "the pod ends itself.",
     )
     lost_after: Seconds = Field(
         default=60, description="Seconds without an answer until a pod is given up."

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from captiv.errors import ConfigurationError
-from captiv.settings.file import flush_folder
+from captiv.settings.file import BINARY, flush_folder
 from captiv.settings.paths import private_folder
 
 notice = logging.getLogger("captiv.notice")
 
 _PURPOSE = b"captiv worker token\0"
+_PAGE_PURPOSE = b"captiv page\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,18 @@ def worker_token(secret: Secret, worker_name: str) -> str:
     return hmac.new(secret.key, _PURPOSE + worker_name.encode(), hashlib.sha256).hexdigest()
 
 
+def page_key(secret: Secret, folder: str) -> bytes:
+    """Return the key that signs who may see this folder on this installation's page."""
+    what = _PAGE_PURPOSE + folder.encode("utf-8", "surrogatepass")
+    return hmac.new(secret.key, what, hashlib.sha256).digest()
+
+
 def _make(path: Path) -> None:
     """Write the file whole under another name, then link it in place: the first process wins."""
     folder = private_folder(path.parent)
     temporary = folder / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     content = {"id": secrets.token_hex(6), "key": secrets.token_hex(32)}
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o600)
     try:
         with open(handle, "w", encoding="ascii") as file:
             file.write(json.dumps(content) + "\n")

@@ -1,8 +1,8 @@
 """From the configuration file and the environment to typed settings, each with where it came from.
 
-The environment goes before the file, the file before the default; an empty variable is none. An
-unknown key or a bad value in the file is an error that names its line: a setting that is silently
-ignored costs more than one that is refused.
+The environment goes before the file, the file before the default; an empty variable is none, unless
+empty is a choice (`Key.empty`). An unknown key or a bad value in the file is an error that names
+its line: a setting that is silently ignored costs more than one that is refused.
 """
 
 import logging
@@ -189,7 +189,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[Key, Any, Or
     for key in all_keys():
         for variable in key.variables:
             text = environ.get(variable)
-            if not text:
+            if text is None or not (text or key.empty):
                 continue
             try:
                 yield key, key.parse(text), Origin("environment", variable)

@@ -2,8 +2,21 @@
 
 from sqlite3 import Connection
 
-from captiv.store import captions, ingest, jobs, lease, pods, runs
+from captiv.store import captions, edits, ingest, jobs, lease, pods, runs
+from captiv.store.clock import now_ms
 from captiv.store.connection import Store
 from captiv.store.lease import Lease
 
-__all__ = ["Connection", "Lease", "Store", "captions", "ingest", "jobs", "lease", "pods", "runs"]
+__all__ = [
+    "Connection",
+    "Lease",
+    "Store",
+    "captions",
+    "edits",
+    "ingest",
+    "jobs",
+    "lease",
+    "now_ms",
+    "pods",
+    "runs",
+]

@@ -49,6 +49,14 @@ class Known(NamedTuple):
     job_id: JobId | None
 
 
+class News(NamedTuple):
+    """That a text came into the store."""
+
+    id: int
+    path: str
+    hash: str
+
+
 def record(conn: Connection, path: str, text: str, hash: str, source: Source, now_ms: int) -> int:
     """Append a text that no job of captiv's made; return its id."""
     cursor = conn.execute(
@@ -57,6 +65,17 @@ def record(conn: Connection, path: str, text: str, hash: str, source: Source, no
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
+
+
+def record_replaced(
+    conn: Connection, path: str, text: str, source: Source, job_id: JobId, now_ms: int
+) -> None:
+    """Append a text whose place the answer of this job takes, and so stands before it."""
+    conn.execute(
+        "INSERT INTO captions (path, text, hash, source, before_id, created_ms)"
+        " VALUES (?, ?, ?, ?, (SELECT max(id) FROM captions WHERE job_id=?), ?)",
+        (encode_path(path), readable(text), content_hash(text), source, job_id, now_ms),
+    )
 
 
 def record_answer(conn: Connection, received: Received, now_ms: int) -> int:
@@ -85,11 +104,38 @@ def record_answer(conn: Connection, received: Received, now_ms: int) -> int:
 
 
 def history(conn: Connection, path: str) -> list[Caption]:
-    """Return every text of the image, the oldest first."""
+    """Return every text of the image, in the order in which its sidecar had them."""
     rows = conn.execute(
-        f"SELECT {_COLUMNS} FROM captions WHERE path=? ORDER BY id", (encode_path(path),)
+        f"SELECT {_COLUMNS} FROM captions WHERE path=?"
+        " ORDER BY ifnull(before_id, id), before_id IS NULL, id",
+        (encode_path(path),),
     )
     return [_caption(row) for row in rows]
+
+
+def of_run(conn: Connection, run_id: RunId, limit: int) -> list[tuple[str, str]]:
+    """Return path and text of the first captions that a run has brought, in its order."""
+    rows = conn.execute(
+        "SELECT jobs.path, captions.text FROM jobs JOIN captions ON captions.id=jobs.caption_id"
+        " WHERE jobs.run_id=? ORDER BY jobs.id LIMIT ?",
+        (run_id, limit),
+    )
+    return [(decode_path(path), readable(text)) for path, text in rows]
+
+
+def per_second(conn: Connection, run_id: RunId, last: int | None = None) -> list[tuple[int, int]]:
+    """Return the seconds in which captions of a run came, in milliseconds, and how many in each.
+
+    With `last`, of its last so many jobs: a run of a million is not read for its speed.
+    """
+    rows = conn.execute(
+        "SELECT captions.created_ms / 1000, count(*) FROM"
+        " (SELECT caption_id FROM jobs WHERE run_id=? AND caption_id IS NOT NULL"
+        "  ORDER BY id DESC LIMIT ?) AS ended"
+        " JOIN captions ON captions.id=ended.caption_id GROUP BY 1 ORDER BY 1",
+        (run_id, -1 if last is None else last),
+    )
+    return [(second * 1000, n) for second, n in rows]
 
 
 def latest(conn: Connection, path: str) -> Caption | None:
@@ -113,6 +159,39 @@ def knows(conn: Connection, path: str, hash: str) -> bool:
         "SELECT 1 FROM captions WHERE path=? AND hash=? LIMIT 1", (encode_path(path), hash)
     )
     return row.fetchone() is not None
+
+
+def id_of(conn: Connection, path: str, hash: str) -> int | None:
+    """Return the id of the last text of the image with this hash, or None."""
+    row = conn.execute(
+        "SELECT max(id) FROM captions WHERE path=? AND hash=?", (encode_path(path), hash)
+    ).fetchone()
+    return row[0]  # type: ignore[no-any-return]
+
+
+def record_found(conn: Connection, path: str, text: str, now_ms: int) -> None:
+    """Keep a text that is about to be replaced, unless it is known or blank.
+
+    One that captiv finds beside an image whose texts it knows is an edit by hand.
+    """
+    digest = content_hash(text)
+    if not text.strip() or knows(conn, path, digest):
+        return
+    record(conn, path, text, digest, "hand" if has_any(conn, path) else "import", now_ms)
+
+
+def last_id(conn: Connection) -> int:
+    """Return the id of the newest text of all, 0 if there is none."""
+    (newest,) = conn.execute("SELECT ifnull(max(id), 0) FROM captions").fetchone()
+    return int(newest)
+
+
+def since(conn: Connection, after_id: int, limit: int) -> list[News]:
+    """Return the texts that came after that id, the oldest first."""
+    rows = conn.execute(
+        "SELECT id, path, hash FROM captions WHERE id>? ORDER BY id LIMIT ?", (after_id, limit)
+    )
+    return [News(id_, decode_path(path), digest) for id_, path, digest in rows]
 
 
 def sources(conn: Connection, paths: Sequence[str]) -> dict[str, list[Known]]:

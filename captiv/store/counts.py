@@ -25,6 +25,12 @@ def add_kept(conn: Connection, run_id: RunId, n: int) -> None:
         conn.execute("UPDATE runs SET kept=kept+? WHERE id=?", (n, run_id))
 
 
+def add_misses(conn: Connection, run_id: RunId, n: int) -> None:
+    """Count `n` more answers of the run that were no caption."""
+    if n:
+        conn.execute("UPDATE runs SET misses=misses+? WHERE id=?", (n, run_id))
+
+
 def cancel(conn: Connection, run_id: RunId, n: int, now_ms: int) -> None:
     """End the run as cancelled, its last `n` pending jobs with it."""
     conn.execute(

@@ -31,7 +31,7 @@ _CLAIM = (
     "UPDATE jobs SET state='running', attempt=attempt+1, session_id=?1, claimed_ms=?2"
     " WHERE id IN (SELECT id FROM jobs INDEXED BY {index}"
     " WHERE run_id=?3 AND state='pending' AND suspect={suspect} ORDER BY id LIMIT ?4)"
-    " RETURNING id, run_id, path, attempt, tries, crashes, suspect"
+    " RETURNING id, run_id, path, attempt, tries, crashes, suspect, misses"
 )
 _CLAIM_USUAL = _CLAIM.format(index="jobs_pending", suspect=0)
 _CLAIM_SUSPECT = _CLAIM.format(index="jobs_suspect", suspect=1)
@@ -69,17 +69,19 @@ def release(conn: Connection, jobs: Iterable[Job], *, suspects: Collection[JobId
     return released
 
 
-def charge_try(conn: Connection, job: Job) -> bool:
-    """Give a job back that the engine broke on, one try dearer; return whether it was still held.
+def charge_try(conn: Connection, job: Job, *, missed: bool = False) -> bool:
+    """Give a job back for another try; return whether it was still held.
 
-    Something answered for it, so it is no suspect any more.
+    The engine broke on it, or its answer was `missed`: no caption. Something answered for it, so it
+    is no suspect any more.
     """
     target, ended_ms = _back(conn, job.run_id)
     n = conn.execute(
         f"UPDATE jobs SET state='{target}', finished_ms=?, session_id=NULL, tries=tries+1,"
-        " suspect=0 WHERE id=? AND attempt=? AND state='running'",
-        (ended_ms, job.id, job.attempt),
+        " misses=misses+?, suspect=0 WHERE id=? AND attempt=? AND state='running'",
+        (ended_ms, missed, job.id, job.attempt),
     ).rowcount
+    counts.add_misses(conn, job.run_id, n if missed else 0)
     counts.move(conn, job.run_id, n, JobState.RUNNING, target)
     return n == 1
 
@@ -171,16 +173,24 @@ def keep(conn: Connection, kept: Iterable[tuple[JobId, int]], now_ms: int) -> in
 def fail(conn: Connection, failures: Iterable[Failure], now_ms: int) -> int:
     """End claimed jobs with a reason; return how many were still held."""
     failed: Counter[RunId] = Counter()
+    missed: Counter[RunId] = Counter()
     for failure in failures:
         text = None if failure.text is None else readable(failure.text)
-        job = failure.job
-        failed[job.run_id] += conn.execute(
+        job, miss = failure.job, text is not None
+        n = conn.execute(
             "UPDATE jobs SET state='failed', finished_ms=?, session_id=NULL, error_code=?, error=?,"
-            " error_text=? WHERE id=? AND attempt=? AND state='running'",
-            (now_ms, failure.code, readable(failure.reason), text, job.id, job.attempt),
+            " error_text=?, tries=tries+?, misses=misses+?"
+            " WHERE id=? AND attempt=? AND state='running'",
+            (
+                *(now_ms, failure.code, readable(failure.reason), text),
+                *(failure.tried or miss, miss, job.id, job.attempt),
+            ),
         ).rowcount
+        failed[job.run_id] += n
+        missed[job.run_id] += n * miss
     for run_id, n in failed.items():
         counts.move(conn, run_id, n, JobState.RUNNING, JobState.FAILED)
+        counts.add_misses(conn, run_id, missed[run_id])
     return failed.total()
 
 
@@ -224,8 +234,9 @@ def cancel(conn: Connection, run_id: RunId, now_ms: int) -> int:
 
 
 def retry(conn: Connection, run_id: RunId, code: str | None = None) -> int:
-    """Make the failed and cancelled jobs of the run pending again, their charges forgotten.
+    """Make the failed and cancelled jobs of the run pending again, their crashes forgotten.
 
+    Their tries go on counting: the next one is another one, whatever a worker remembers.
     With `code`, only those that failed with it. The run is active again if anything is left to do.
     Jobs that crashed what touched them are still tried alone. Return how many go on.
 
@@ -234,7 +245,7 @@ def retry(conn: Connection, run_id: RunId, code: str | None = None) -> int:
     """
     _refuse_twin(conn, run_id)
     failed = conn.execute(
-        "UPDATE jobs SET state='pending', finished_ms=NULL, tries=0, crashes=0, error_code=NULL,"
+        "UPDATE jobs SET state='pending', finished_ms=NULL, crashes=0, error_code=NULL,"
         " error=NULL, error_text=NULL, suspect=iif(error_code=?3, suspect, 0)"
         " WHERE run_id=?1 AND state='failed' AND error_code=ifnull(?2, error_code)",
         (run_id, code, ImageCrashes.code),
@@ -242,7 +253,7 @@ def retry(conn: Connection, run_id: RunId, code: str | None = None) -> int:
     cancelled = 0
     if code is None:
         cancelled = conn.execute(
-            "UPDATE jobs SET state='pending', finished_ms=NULL, tries=0, crashes=0"
+            "UPDATE jobs SET state='pending', finished_ms=NULL, crashes=0"
             " WHERE run_id=? AND state='cancelled'",
             (run_id,),
         ).rowcount
@@ -288,7 +299,7 @@ def charge_alone(
     failed = 0
     for job_id in suspects:
         row = conn.execute(
-            "SELECT id, run_id, path, attempt, tries, crashes, suspect FROM jobs"
+            "SELECT id, run_id, path, attempt, tries, crashes, suspect, misses FROM jobs"
             " WHERE id=? AND state='running' AND session_id<>? AND suspect=1",
             (job_id, session_id),
         ).fetchone()
@@ -303,7 +314,8 @@ def page(
     """Return a page of the run's jobs, by id, those in `state` only if it is given."""
     only = f" AND state='{state}'" if state else ""
     rows = conn.execute(
-        "SELECT id, path, state, error_code, error, note, tries, crashes FROM jobs"
+        "SELECT id, path, state, error_code, error, note, tries, crashes, misses, error_text"
+        " FROM jobs"
         f" WHERE run_id=? AND id>?{only} ORDER BY id LIMIT ?",
         (run_id, after_id, limit),
     )
@@ -320,6 +332,19 @@ def failure_groups(conn: Connection, run_id: RunId, limit: int = 100) -> list[tu
     return [(code, reason, n) for code, reason, n in rows]
 
 
+def failures_standing(conn: Connection) -> list[tuple[str, str]]:
+    """Return path and reason of every failure after which no text of that image came.
+
+    A path that failed in several runs is there several times, the last failure last.
+    """
+    rows = conn.execute(
+        "SELECT path, error FROM jobs INDEXED BY jobs_failed WHERE state='failed'"
+        " AND NOT EXISTS (SELECT 1 FROM captions WHERE captions.path=jobs.path"
+        " AND captions.created_ms>=jobs.finished_ms) ORDER BY id"
+    )
+    return [(decode_path(path), error) for path, error in rows]
+
+
 def _claim(
     conn: Connection, sql: str, run_id: RunId, limit: int, session_id: SessionId, now_ms: int
 ) -> list[Job]:
@@ -329,9 +354,11 @@ def _claim(
     return [_job(row) for row in rows]
 
 
-def _job(row: tuple[int, int, str, int, int, int, int]) -> Job:
-    id_, run, path, attempt, tries, crashes, suspect = row
-    return Job(JobId(id_), RunId(run), decode_path(path), attempt, tries, crashes, bool(suspect))
+def _job(row: tuple[int, int, str, int, int, int, int, int]) -> Job:
+    id_, run, path, attempt, tries, crashes, suspect, misses = row
+    return Job(
+        JobId(id_), RunId(run), decode_path(path), attempt, tries, crashes, bool(suspect), misses
+    )
 
 
 def _held(conn: Connection, job_id: JobId, attempt: int) -> bool:

@@ -4,6 +4,7 @@ A session is one process at work on the queue. Its row stamps claims and says wh
 it is no lease itself: nobody has to guess from a time or a process id whether it is alive.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
@@ -25,7 +26,7 @@ class Lease:
         """Name the lock file; nothing is locked yet."""
         self.path = path
         # A soft lock would outlive its holder: without flock there is no lease.
-        self._lock = FileLock(path, thread_local=False, fallback_to_soft=False)
+        self._lock = FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
 
     @property
     def held(self) -> bool:
@@ -65,6 +66,13 @@ class Lease:
         trace: TracebackType | None,
     ) -> None:
         self.release()
+
+
+def is_free(path: Path) -> bool:
+    """Whether nobody dispatches just now; False also where the file cannot be locked."""
+    with suppress(StoreError), Lease(path) as lease:
+        return lease.acquire()
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from captiv.store.database import connect
 from captiv.store.faults import damaged, translated
 from captiv.store.lease import Lease
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every revision of the table, the oldest first."""
 
 HEAD = REVISIONS[-1]
@@ -68,7 +68,7 @@ def _make_folder(folder: Path) -> None:
 
 @contextmanager
 def _one_at_a_time(path: Path) -> Iterator[None]:
-    lock = FileLock(path.with_name(f"{path.name}.upgrade"), timeout=_LOCK_WAIT_S)
+    lock = FileLock(path.with_name(f"{path.name}.upgrade"), timeout=_LOCK_WAIT_S, mode=0o600)
     try:
         lock.acquire()
     except Timeout as error:

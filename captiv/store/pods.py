@@ -5,19 +5,23 @@ that at any crash a pod that bills is here: by its id, or by a name to look for 
 list. Rows are never deleted, and outlive their runs: they say what was paid.
 
 Every transition is fenced by the state, and returns whether the row is now as it was asked to be:
-said twice it changes nothing, and too late it is refused. A pod that was ended gets no id and no
-user any more; whoever is told so by `arrived` ends the pod itself.
+said twice it changes nothing, and too late it is refused; only `begin_use` says True to one caller
+alone. A pod that was ended gets no id and no user any more; whoever is told so by `arrived` ends
+the pod itself.
 """
 
 import json
 from collections.abc import Iterable
 from dataclasses import fields
+from decimal import Decimal
 from sqlite3 import Connection
 from typing import Any
 
-from captiv.core.cost import Share
+from captiv.core.bill import PodBill
+from captiv.core.budget import Budget, Running
+from captiv.core.cost import Share, total
 from captiv.core.fleet import Cloud
-from captiv.core.jobs import RunId
+from captiv.core.jobs import RunId, SessionId
 from captiv.core.pods import Listed, Orphan, PodRow, PodRowId, sweepable
 from captiv.errors import StoreError
 from captiv.store import runs
@@ -100,21 +104,79 @@ def ended(conn: Connection, row_id: PodRowId, now_ms: int, reason: str) -> bool:
     return cursor.rowcount == 1
 
 
-def begin_use(conn: Connection, row_id: PodRowId, run_id: RunId, from_ms: int) -> bool:
-    """Record that the run pays for the pod from then on; False if the pod is not live.
-
-    A pod must not be spoken to for a run before this said True: until then a sweep may end it.
-    """
+def gone(conn: Connection, row_id: PodRowId, now_ms: int) -> None:
+    """Record that a pod that was called ended is truly gone since just now: so long it was paid."""
+    (before_ms,) = conn.execute("SELECT ended_ms FROM pods WHERE id=?", (row_id,)).fetchone()
     conn.execute(
+        "UPDATE pods SET ended_ms=max(ended_ms, ?) WHERE id=? AND state='ended'", (now_ms, row_id)
+    )
+    conn.execute(
+        "UPDATE pod_uses SET to_ms=max(to_ms, ?) WHERE pod_row=? AND to_ms=?",
+        (now_ms, row_id, before_ms),
+    )
+
+
+def begin_use(conn: Connection, row_id: PodRowId, run_id: RunId, from_ms: int) -> bool:
+    """Record that the run has the pod from then on, and pays for it; True to one caller only.
+
+    False if the pod is not live, or somebody has it: another run, or another lane of this one. A
+    pod must not be spoken to for a run before this said True: until then a sweep may end it.
+    """
+    cursor = conn.execute(
         "INSERT INTO pod_uses (pod_row, run_id, from_ms)"
-        " SELECT id, ?, ? FROM pods WHERE id=? AND state='live'"
-        " ON CONFLICT (pod_row, run_id) WHERE to_ms IS NULL DO NOTHING",
+        " SELECT id, ?, ? FROM pods WHERE id=? AND state='live' AND NOT EXISTS"
+        " (SELECT 1 FROM pod_uses WHERE pod_row=pods.id AND to_ms IS NULL)",
         (run_id, from_ms, row_id),
     )
-    used = conn.execute(
-        "SELECT 1 FROM pod_uses WHERE pod_row=? AND run_id=? AND to_ms IS NULL", (row_id, run_id)
+    return cursor.rowcount == 1
+
+
+def resume_use(conn: Connection, row_id: PodRowId, run_id: RunId, from_ms: int) -> bool:
+    """Go on with the use that an earlier command of the run began, or else begin one.
+
+    False if the pod is not live, or another run has it. Which lane of the run has the pod is not
+    told apart here: only pods that are handed out once may be asked for (`dispatch.fleet`).
+    """
+    if begin_use(conn, row_id, run_id, from_ms):
+        return True
+    return any(run_id in row.users for row in _rows(conn, "id=?", (row_id,)))
+
+
+def release_uses(conn: Connection, session_id: SessionId) -> int:
+    """End the uses that a dispatcher which died has left open; return how many.
+
+    To be called by the next dispatcher, which holds the lease. A use ends when its dispatcher was
+    last heard of. Pods that a run rented and will end stay its own: it pays for them till then.
+    """
+    cursor = conn.execute(
+        "UPDATE pod_uses SET to_ms=max(from_ms, ifnull((SELECT max(seen_ms) FROM sessions"
+        " WHERE kind='dispatcher' AND id<>?), from_ms)) WHERE to_ms IS NULL"
+        " AND pod_row IN (SELECT id FROM pods WHERE made_by='hand' OR lingers)",
+        (session_id,),
     )
-    return used.fetchone() is not None
+    return cursor.rowcount
+
+
+def heard_ms(conn: Connection, row: PodRow, but: SessionId | None) -> int | None:
+    """Return when the last dispatcher that may have spoken to the pod was heard of; None of none.
+
+    One that began after the pod was asked for, and has not used it, is left out with `but`.
+    """
+    (seen_ms,) = conn.execute(
+        "SELECT max(seen_ms) FROM sessions"
+        " WHERE kind='dispatcher' AND (id IS NOT ? OR started_ms<=?)",
+        (but, row.intended_ms),
+    ).fetchone()
+    return None if seen_ms is None else int(seen_ms)
+
+
+def prolong(conn: Connection, row_id: PodRowId, deadline_ms: int) -> bool:
+    """Record that a live pod's guard is about to be told of a later deadline."""
+    cursor = conn.execute(
+        "UPDATE pods SET deadline_ms=? WHERE id=? AND state='live' AND deadline_ms<?",
+        (deadline_ms, row_id, deadline_ms),
+    )
+    return cursor.rowcount == 1
 
 
 def end_use(conn: Connection, row_id: PodRowId, run_id: RunId, now_ms: int) -> bool:
@@ -132,15 +194,17 @@ def condemn(
     listed: Iterable[Listed],
     wanted_since_ms: int,
     now_ms: int,
+    *,
+    leaderless: bool = False,
 ) -> list[Orphan]:
     """End in the ledger, and return, the listed pods that nobody needs; the caller ends them truly.
 
-    What is live is read in the same transaction, so that no run begins to use a pod in between:
-    see `sweepable`, and `begin_use`, which refuses them from now on. A pod that then cannot be
-    ended is found again by the next sweep, for it is ended here and still listed there.
+    What is live (`runs.heard`) is read in the same transaction, so that no run begins to use a pod
+    in between: see `sweepable`, and `begin_use`, which refuses them from now on. A pod that then
+    cannot be ended is found again by the next sweep, for it is ended here and still listed there.
     """
     found = list(listed)
-    live = {run.id for run in runs.wanted(conn, wanted_since_ms)}
+    live = runs.heard(conn, wanted_since_ms, leaderless=leaderless)
     rows = [row for pod in found for row in _matching(conn, pod)]
     orphans = sweepable(installation, found, rows, live, now_ms)
     for orphan in orphans:
@@ -186,12 +250,50 @@ def of_run(conn: Connection, run_id: RunId) -> list[PodRow]:
 
 def share(conn: Connection, run_id: RunId, now_ms: int) -> list[Share]:
     """Return the times that the run pays for, the oldest first; open ones last until now."""
+    return [use for _, use in _uses(conn, run_id, now_ms)]
+
+
+def budget(conn: Connection, run_id: RunId, cap: Decimal | None) -> Budget:
+    """Return what the run may still spend under this cap."""
     rows = conn.execute(
-        "SELECT price_micro, from_ms, max(from_ms, ifnull(to_ms, ?)) FROM pod_uses"
+        "SELECT price_micro, from_ms, to_ms, deadline_ms FROM pod_uses"
+        " JOIN pods ON pods.id=pod_row WHERE pod_uses.run_id=? ORDER BY pod_uses.id",
+        (run_id,),
+    ).fetchall()
+    return Budget(
+        cap,
+        over=total(Share(price, begun, end) for price, begun, end, _ in rows if end is not None),
+        running=tuple(
+            Running(price, begun, deadline) for price, begun, end, deadline in rows if end is None
+        ),
+    )
+
+
+def bill(conn: Connection, run_id: RunId, now_ms: int) -> list[PodBill]:
+    """Return what each pod of the run cost until now, the oldest first; not those never made."""
+    uses = _uses(conn, run_id, now_ms)
+    return [
+        PodBill(
+            pod_id=pod.pod_id,
+            gpu=pod.gpu,
+            price_micro=pod.price_micro,
+            share=total(use for row, use in uses if row == pod.id),
+            created_ms=pod.created_ms,
+            ended_ms=pod.ended_ms,
+            now_ms=now_ms,
+        )
+        for pod in of_run(conn, run_id)
+        if pod.pod_id is not None and pod.created_ms is not None
+    ]
+
+
+def _uses(conn: Connection, run_id: RunId, now_ms: int) -> list[tuple[PodRowId, Share]]:
+    rows = conn.execute(
+        "SELECT pod_row, price_micro, from_ms, max(from_ms, ifnull(to_ms, ?)) FROM pod_uses"
         " JOIN pods ON pods.id=pod_row WHERE pod_uses.run_id=? ORDER BY pod_uses.id",
         (now_ms, run_id),
     )
-    return [Share(*row) for row in rows]
+    return [(PodRowId(row), Share(*use)) for row, *use in rows]
 
 
 def _matching(conn: Connection, pod: Listed) -> list[PodRow]:

@@ -122,6 +122,20 @@ def wanted(conn: Connection, since_ms: int) -> list[Run]:
     return [_run(row) for row in rows]
 
 
+def heard(conn: Connection, since_ms: int, *, leaderless: bool = False) -> dict[RunId, int]:
+    """Return when each active run that was wanted since then was last asked for.
+
+    To whoever holds the lease and dispatches nothing the queue is `leaderless`: what a dispatcher
+    asked for is wanted no more, for it is dead, however lately it was heard.
+    """
+    rows = conn.execute(
+        "SELECT id, wanted_ms FROM runs WHERE state='active' AND wanted_ms>=?"
+        " AND NOT (? AND wanted_by IN (SELECT id FROM sessions WHERE kind='dispatcher'))",
+        (since_ms, leaderless),
+    )
+    return {RunId(run): at_ms for run, at_ms in rows}
+
+
 def finish_if_complete(conn: Connection, run_id: RunId, now_ms: int) -> bool:
     """Finish the run if it is scanned and nothing of it is open; return whether that was so."""
     cursor = conn.execute(
@@ -148,7 +162,11 @@ def actual_counts(conn: Connection, run_id: RunId) -> Counts:
     (kept,) = conn.execute(
         "SELECT count(*) FROM jobs WHERE run_id=? AND note='kept'", (run_id,)
     ).fetchone()
-    return Counts(**by_state, kept=kept, skipped=get(conn, run_id).counts.skipped)
+    (misses,) = conn.execute(
+        "SELECT ifnull(sum(misses), 0) FROM jobs WHERE run_id=?", (run_id,)
+    ).fetchone()
+    skipped = get(conn, run_id).counts.skipped
+    return Counts(**by_state, kept=kept, skipped=skipped, misses=misses)
 
 
 def check_counts(conn: Connection) -> list[tuple[Run, Counts]]:

@@ -73,6 +73,7 @@ class Run(SQLModel, table=True):
         CheckConstraint(
             "state <> 'cancelled' OR pending = 0", name="cancelled_has_nothing_pending"
         ),
+        CheckConstraint("misses >= 0", name="misses_is_a_count"),
         Index("runs_active", "fingerprint", unique=True, sqlite_where=text("state = 'active'")),
         {"sqlite_strict": True, "sqlite_autoincrement": True},
     )
@@ -101,6 +102,8 @@ class Run(SQLModel, table=True):
     """Of `done`."""
     skipped: int = Field(sa_column=_integer(default=0))
     """Images that are no jobs, for they had a sidecar."""
+    misses: int = Field(sa_column=_integer(default=0))
+    """Answers that were no caption."""
 
 
 class Caption(SQLModel, table=True):
@@ -132,6 +135,8 @@ class Caption(SQLModel, table=True):
     seed: int | None = Field(default=None, sa_column=Column(Integer))
     tokens: int | None = Field(default=None, sa_column=Column(Integer))
     created_ms: int = Field(sa_column=_integer())
+    before_id: int | None = Field(default=None, sa_column=Column(Integer))
+    """The caption that took its place, of a text that captiv found only then."""
 
 
 class Job(SQLModel, table=True):
@@ -146,6 +151,7 @@ class Job(SQLModel, table=True):
         ),
         CheckConstraint("suspect IN (0, 1)", name="suspect_is_a_flag"),
         CheckConstraint("min(attempt, tries, crashes) >= 0", name="charges_are_counts"),
+        CheckConstraint("misses >= 0", name="misses_is_a_count"),
         CheckConstraint(
             "(session_id IS NOT NULL) = (state = 'running')", name="session_of_the_running"
         ),
@@ -191,6 +197,7 @@ class Job(SQLModel, table=True):
     attempt: int = Field(sa_column=_integer(default=0))
     """How often it was claimed; with the state, the fence of every later transition."""
     tries: int = Field(sa_column=_integer(default=0))
+    """How often a worker answered without a caption; it names the next try, and only grows."""
     crashes: int = Field(sa_column=_integer(default=0))
     suspect: int = Field(sa_column=_integer(default=0))
     session_id: int | None = Field(
@@ -208,6 +215,8 @@ class Job(SQLModel, table=True):
     created_ms: int = Field(sa_column=_integer())
     claimed_ms: int | None = Field(default=None, sa_column=Column(Integer))
     finished_ms: int | None = Field(default=None, sa_column=Column(Integer))
+    misses: int = Field(sa_column=_integer(default=0))
+    """Of `tries`: answers that were no caption."""
 
 
 class Pod(SQLModel, table=True):
@@ -288,6 +297,36 @@ class PodUse(SQLModel, table=True):
     run_id: int = Field(sa_column=_integer())
     from_ms: int = Field(sa_column=_integer())
     to_ms: int | None = Field(default=None, sa_column=Column(Integer))
+
+
+class Edit(SQLModel, table=True):
+    """One change that a person made to many captions."""
+
+    __tablename__ = "edits"
+    __table_args__ = ({"sqlite_strict": True, "sqlite_autoincrement": True},)
+
+    id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
+    what: str = Field(sa_column=_text())
+    """In words, for a person."""
+    created_ms: int = Field(sa_column=_integer())
+    undone_ms: int | None = Field(default=None, sa_column=Column(Integer))
+
+
+class EditChange(SQLModel, table=True):
+    """One caption that an edit replaced; both texts are in the captions before the file changes."""
+
+    __tablename__ = "edit_changes"
+    __table_args__ = (
+        Index("edit_changes_edit", "edit_id", "id"),
+        {"sqlite_strict": True},
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
+    edit_id: int = Field(sa_column=Column(Integer, ForeignKey("edits.id"), nullable=False))
+    sidecar: str = Field(sa_column=_text())
+    """See `captiv.store.texts.encode_path`."""
+    old_id: int = Field(sa_column=Column(Integer, ForeignKey("captions.id"), nullable=False))
+    new_id: int = Field(sa_column=Column(Integer, ForeignKey("captions.id"), nullable=False))
 
 
 for _name, _change in (("not_changed", "UPDATE"), ("not_deleted", "DELETE")):

@@ -59,6 +59,17 @@ def scripted_caption(image: Image.Image, prompt: str | None = None) -> str:
     return text if prompt is None else f"{prompt} {text}"
 
 
+Degenerate = Literal["loop", "empty", "refusal", "cut"]
+
+_DEGENERATE: dict[Degenerate, str] = {
+    "loop": "a dog and " * 40,
+    "empty": "",
+    "refusal": "I'm sorry, but I can't help with this image.",
+    "cut": " ".join(f"thing{n} on thing{n * n + 5000}," for n in range(2000)),
+}
+"""Answers that are no captions; `cut` is cut wherever the limit of new tokens is."""
+
+
 @dataclass(slots=True)
 class ScriptedEngine:
     """Captions by looking at colours. Every option may be given as JSON on the command line.
@@ -68,12 +79,16 @@ class ScriptedEngine:
     """
 
     load_s: float = 0.0
+    hold_load: str | None = None
+    """While this file exists, loading does not end."""
     batch_s: float = 0.0
     """Seconds a batch takes, whatever its size."""
     per_image_s: float = 0.0
     """Seconds each image of a batch adds."""
     fail_load: str | None = None
     """Loading fails with this sentence."""
+    fail_while: str | None = None
+    """Loading fails while this file exists."""
     exit_on: Sequence[str] = ()
     """The process ends at once, as a crash of the driver would end it."""
     raise_on: Sequence[str] = ()
@@ -84,26 +99,48 @@ class ScriptedEngine:
     """The image alone comes back as engine_failed."""
     degenerate_on: Sequence[str] = ()
     """The answer is no caption: see `degenerate`."""
-    degenerate: Literal["loop", "empty"] = "loop"
+    degenerate: Degenerate = "loop"
+    glitches: float = 0.0
+    """Share of answers that are no captions, by picture and seed: the same ask, the same answer."""
+    glitches_greedy: bool = False
+    """Every answer that is not sampled is no caption."""
     broken: bool = False
     """Every batch after the warming fails with an exception."""
     die_on: Sequence[str] = ()
     """The engine's thread ends with an exception that no batch survives."""
     oom_above: int | None = None
     """A batch of more images than this runs out of memory."""
+    simulated_memory_tokens: int | None = None
+    """Simulates a device that holds so many image tokens: a batch of more runs out of memory. An
+    image takes one for each 16 by 16 pixels."""
+    largest_batch: int | None = None
+    """Batches may grow to so many images; they stay as they are if this is not given."""
     touch: str | None = None
     """File to create when a batch of real images begins, for tests that wait for one."""
     hold: str | None = None
     """While this file exists, a batch of real images does not end."""
+    hold_after: int = 0
+    """But the first so many of them do."""
     batches: int = 0
+    _real: int = 0
 
     _poll_s: ClassVar[float] = 0.005
+
+    def image_tokens(self, image: Image.Image) -> int:
+        """Return how much of the simulated memory this picture takes; 0 if there is none."""
+        if self.simulated_memory_tokens is None:
+            return 0
+        return max(1, (image.width // 16) * (image.height // 16))
 
     def load(self) -> None:
         """Take as long, or fail, as the script says."""
         time.sleep(self.load_s)
+        while self.hold_load is not None and Path(self.hold_load).exists():
+            time.sleep(self._poll_s)
         if self.fail_load is not None:
             raise ModelError(self.fail_load)
+        if self.fail_while is not None and Path(self.fail_while).exists():
+            raise ModelError("The model does not load (scripted).")
 
     def caption(
         self, images: Sequence[Image.Image], prompt: str | None, generation: Generation
@@ -127,9 +164,15 @@ class ScriptedEngine:
             raise RuntimeError("scripted failure of the batch")
         if self.oom_above is not None and len(images) > self.oom_above:
             raise MemoryError(f"scripted: {len(images)} images do not fit")
+        held = self.simulated_memory_tokens
+        if held is not None and sum(map(self.image_tokens, images)) > held:
+            raise MemoryError(f"simulated: {len(images)} images do not fit into {held} tokens")
 
     def _take_time(self, count: int) -> None:
         time.sleep(self.batch_s + count * self.per_image_s)
+        self._real += 1
+        if self._real <= self.hold_after:
+            return
         while self.hold is not None and Path(self.hold).exists():
             time.sleep(self._poll_s)
 
@@ -140,10 +183,17 @@ class ScriptedEngine:
             return ImageUnreadable("The engine cannot make anything of this image (scripted).")
         if _is_among(image, self.fail_on):
             return EngineFailed("The engine failed on this image (scripted).")
-        if _is_among(image, self.degenerate_on):
-            return "" if self.degenerate == "empty" else "a dog and " * 40
+        if _is_among(image, self.degenerate_on) or self._glitches(image, generation):
+            words = _DEGENERATE[self.degenerate].split()
+            return " ".join(words[: generation.max_new_tokens])
         words = scripted_caption(image, prompt).split()
         return " ".join(words[: generation.max_new_tokens])
+
+    def _glitches(self, image: Image.Image, generation: Generation) -> bool:
+        if self.glitches_greedy and not generation.temperature:
+            return True
+        drawn = hashlib.sha256(f"{picture_id(image)} {generation.seed}".encode()).digest()[0]
+        return drawn < 256 * self.glitches
 
 
 def _is_among(image: Image.Image, names: Sequence[str]) -> bool:

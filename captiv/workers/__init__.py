@@ -1,12 +1,15 @@
 """Where captions come from: a worker is a URL and a token, wherever it runs."""
 
-from captiv.workers.client import WorkerClient, check_transport
+from captiv.workers.client import WorkerClient
 from captiv.workers.local import LocalWorker
-from captiv.workers.source import Address, Ended, OnPhase, WorkerSource
+from captiv.workers.machine import machine
+from captiv.workers.source import Address, Client, Ended, OnPhase, WorkerSource
+from captiv.workers.transport import check_transport
 from captiv.workers.url import UrlWorker
 
 __all__ = [
     "Address",
+    "Client",
     "Ended",
     "LocalWorker",
     "OnPhase",
@@ -14,4 +17,5 @@ __all__ = [
     "WorkerClient",
     "WorkerSource",
     "check_transport",
+    "machine",
 ]

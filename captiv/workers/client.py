@@ -5,11 +5,10 @@ between (a proxy while a pod starts, or after it is gone) and counts as unreacha
 """
 
 import json
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx2
 from pydantic import ValidationError
@@ -43,6 +42,7 @@ from captiv.wire import (
     ModelsReply,
     Problem,
 )
+from captiv.workers.transport import checked_token, is_loopback, tls
 
 _CONNECT_S = 10.0
 _ANSWER_S = 15.0
@@ -50,50 +50,26 @@ _ANSWER_S = 15.0
 
 _Answer = TypeVar("_Answer", Health, ModelsReply, CaptionReply, Problem)
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-def check_transport(url: str, *, insecure: bool) -> None:
-    """Refuse to send a token in clear over a network.
-
-    Raises:
-        ConfigurationError: not an http(s) URL, or http to another machine without `insecure`.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(
-            f"{url!r} is not the URL of a worker.", hint="It looks like https://host:port."
-        )
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not insecure:
-        raise ConfigurationError(
-            f"{url} would carry the token and your images in clear.",
-            hint="Use https, or --insecure if the network between is your own.",
-        )
-
 
 class WorkerClient:
     """One worker, spoken to with its token."""
 
-    def __init__(self, url: str, token: str, *, connections: int = 128) -> None:
-        """Connect at the first call.
+    def __init__(self, url: str, token: str | None, *, connections: int = 128) -> None:
+        """Connect at the first call. Without a token only its health can be asked for.
 
         Raises:
             ConfigurationError: no header can carry the token.
         """
-        if not token or any(not "!" <= character <= "~" for character in token):
-            raise ConfigurationError(
-                "The worker's token is empty, or has a character that no HTTP header carries.",
-                hint="Set CAPTIV_WORKER_TOKEN to the token alone.",
-            )
         self.url = url.rstrip("/")
         limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+        known = {} if token is None else {"Authorization": f"Bearer {checked_token(token)}"}
         self._http = httpx2.AsyncClient(
             base_url=self.url,
-            headers={"Authorization": f"Bearer {token}", "User-Agent": f"captiv/{__version__}"},
+            headers={"User-Agent": f"captiv/{__version__}", **known},
             limits=limits,
             timeout=httpx2.Timeout(_ANSWER_S, connect=_CONNECT_S, pool=None),
-            verify=_tls(self.url),
-            trust_env=urlsplit(self.url).hostname not in _LOOPBACK,
+            verify=tls(self.url),
+            trust_env=not is_loopback(self.url),
         )
 
     async def aclose(self) -> None:
@@ -107,8 +83,22 @@ class WorkerClient:
             WorkerUnreachable: no answer of a captiv worker.
             WorkerMismatch: it speaks another protocol.
         """
+        return await self._said(self._http.build_request("GET", "/health"))
+
+    async def look(self) -> Health:
+        """Return the same without the token: to a pod's guard, who only looks is no life.
+
+        Raises:
+            WorkerUnreachable: no answer of a captiv worker.
+            WorkerMismatch: it speaks another protocol.
+        """
+        request = self._http.build_request("GET", "/health")
+        request.headers.pop("Authorization", None)
+        return await self._said(request)
+
+    async def _said(self, request: httpx2.Request) -> Health:
         async with _seam(self.url):
-            response = await self._http.get("/health")
+            response = await self._http.send(request)
         _require_worker(response, self.url)
         health = _parse(Health, response)
         if health.protocol != PROTOCOL:
@@ -176,7 +166,8 @@ class WorkerClient:
         """Have the worker load another model; it answers at once, and is ready when it says so.
 
         Raises:
-            WorkerRejected: captions are in flight there.
+            WorkerBusy: captions are in flight there, or another model is being loaded.
+            WorkerRejected: it knows no such model.
         """
         async with _seam(self.url):
             response = await self._http.put(
@@ -202,11 +193,6 @@ class WorkerClient:
 
     def _timeout(self, wait_s: float) -> httpx2.Timeout:
         return httpx2.Timeout(wait_s + _ANSWER_S, connect=_CONNECT_S, pool=None)
-
-
-def _tls(url: str) -> ssl.SSLContext | bool:
-    """Loading the system's roots takes 20 ms that a loopback worker does not need."""
-    return not url.startswith("http://")
 
 
 def _ascii(text: str) -> str:
@@ -243,7 +229,10 @@ async def _seam(url: str) -> AsyncIterator[None]:
 
 def _require_worker(response: httpx2.Response, url: str) -> None:
     if WORKER_HEADER not in response.headers:
-        raise WorkerUnreachable(f"No captiv worker answers at {url} (HTTP {response.status_code}).")
+        raise WorkerUnreachable(
+            f"No captiv worker answers at {url} (HTTP {response.status_code}).",
+            hint="Is it running there? A server of another kind may speak --protocol openai.",
+        )
 
 
 def _good(response: httpx2.Response, url: str) -> httpx2.Response:

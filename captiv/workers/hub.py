@@ -31,8 +31,35 @@ def read_config(source: str) -> dict[str, Any]:
             hint="`captiv model list` names the models; a local directory or a hub id (owner/name) "
             "of a known family works too.",
         )
-    cached = _cached(source)
-    return _parsed(cached.read_bytes() if cached else _fetched(source), source)
+    found = cached(source)
+    return _parsed(found.read_bytes() if found else _fetched(source), source)
+
+
+def require_weights(source: str) -> None:
+    """Refuse a local directory without weights, before a worker is started for it.
+
+    Raises:
+        UsageError: there are none.
+    """
+    folder = Path(source).expanduser()
+    kinds = ("*.safetensors", "pytorch_model*.bin")
+    if folder.is_dir() and not any(next(folder.glob(kind), None) for kind in kinds):
+        raise UsageError(
+            f"{folder} holds no weights: neither model.safetensors nor pytorch_model.bin.",
+            hint="Copy them beside config.json, or give the directory that has both.",
+        )
+
+
+def cache_folder() -> Path:
+    """Return where models of the hub are kept, whether it is there or not."""
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+
+
+def cached(source: str) -> Path | None:
+    """Return the config.json of a model that was downloaded before, or None."""
+    folder = cache_folder() / f"models--{source.replace('/', '--')}" / "snapshots"
+    return next(iter(sorted(folder.glob("*/config.json"), reverse=True)), None)
 
 
 def _local(folder: Path) -> bytes:
@@ -40,13 +67,6 @@ def _local(folder: Path) -> bytes:
     if not config.is_file():
         raise UsageError(f"{folder} holds no model: it has no config.json.")
     return config.read_bytes()
-
-
-def _cached(source: str) -> Path | None:
-    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
-    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-    folder = hub / f"models--{source.replace('/', '--')}" / "snapshots"
-    return next(iter(sorted(folder.glob("*/config.json"), reverse=True)), None)
 
 
 def _fetched(source: str) -> bytes:

@@ -6,14 +6,13 @@ own, so that Ctrl-C reaches captiv alone and what is in flight can be drained.
 """
 
 import json
+import os
 import secrets
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
@@ -22,8 +21,10 @@ from anyio.abc import Process
 
 from captiv.core.retry import Death
 from captiv.errors import ModelError, NoWorker
+from captiv.workers.machine import has_torch
 from captiv.workers.source import Address, Ended, OnPhase
 
+_SIGKILL = 9  # which Windows' module does not name
 _START_S = 60.0
 """How long the server may take to listen: it does so before it loads the model."""
 _STOP_S = 5.0
@@ -113,7 +114,7 @@ class LocalWorker:
         return Ended(Death.KILLED, await anyio.to_thread.run_sync(self._batch_keys), "it hung")
 
     async def _death(self, code: int) -> Ended:
-        death = Death.KILLED if code == -signal.SIGKILL else Death.CRASHED
+        death = Death.KILLED if code == -_SIGKILL else Death.CRASHED
         reason = f"signal {-code}" if code < 0 else f"exit code {code}"
         return Ended(death, await anyio.to_thread.run_sync(self._batch_keys), reason)
 
@@ -135,7 +136,8 @@ class LocalWorker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            start_new_session=True,
+            start_new_session=True,  # Ctrl-C is for captiv, which lets the worker finish
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
         )
 
     def _command(self) -> Sequence[str]:
@@ -170,7 +172,7 @@ class LocalWorker:
 
 def _require_torch() -> None:
     """Say what to install, without paying for the import of torch."""
-    if find_spec("torch") is None or find_spec("transformers") is None:
+    if not has_torch():
         raise ModelError(
             "Captioning on this machine needs torch, which is not installed.",
             hint="pip install 'captiv[local]', or rent a GPU with --runpod, or use --worker URL.",
@@ -178,11 +180,14 @@ def _require_torch() -> None:
 
 
 def _open_log(path: Path) -> IO[bytes]:
-    """Open the worker's log to append; one that has grown large becomes the previous one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Open the worker's log to append; one that has grown large becomes the previous one.
+
+    It names pictures, which are nobody else's business on this machine.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if path.exists() and path.stat().st_size > _LOG_BYTES:
         path.replace(path.with_suffix(".log.1"))
-    return path.open("ab")
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
 
 async def _end(process: Process) -> None:

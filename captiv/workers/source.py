@@ -5,9 +5,37 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from captiv.core.retry import Death
+from captiv.wire import CaptionReply, CaptionRequest, Health, ModelsReply
+from captiv.workers.client import WorkerClient
 
 OnPhase = Callable[[str], None]
 """Is told, in a few words, what a starting worker is doing."""
+
+
+class Client(Protocol):
+    """A connection to one worker, whatever it speaks. All of it may raise `WorkerError`."""
+
+    async def health(self) -> Health:
+        """Return what the worker says of itself, whatever its status."""
+        ...
+
+    async def models(self) -> ModelsReply:
+        """Return what it serves: the first call that proves the token."""
+        ...
+
+    async def caption(
+        self, image: bytes, media_type: str, request: CaptionRequest, key: str, *, wait_s: float
+    ) -> CaptionReply | None:
+        """Send one image and return its caption, or None if it has to be asked for again."""
+        ...
+
+    async def result(self, key: str, *, wait_s: float) -> CaptionReply | None:
+        """Ask again for the work under `key`; raises `UnknownKey` if it has to be sent again."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +44,10 @@ class Address:
 
     url: str
     token: str
+
+    def connect(self) -> Client:
+        """Return a connection in captiv's own protocol."""
+        return WorkerClient(self.url, self.token)
 
 
 @dataclass(frozen=True, slots=True)

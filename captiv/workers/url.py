@@ -1,7 +1,7 @@
 """A worker that somebody else runs: `--worker URL`."""
 
-from captiv.workers.client import check_transport
 from captiv.workers.source import Address, Ended, OnPhase
+from captiv.workers.transport import check_transport
 
 
 class UrlWorker:

@@ -7,6 +7,9 @@ where the worker writes a line for each caption once its batch is done:
 - busy: the share of the time from the first batch's beginning to the last one's end in which a
   batch was computed; a batch takes `engine_s` and ends when its captions are written down;
 - seconds billed before the first batch began, and after the last one ended.
+
+Of several pods (`--pods`), which share one line, the least busy one counts, the longest time billed
+for nothing, and the images of all.
 """
 
 import argparse
@@ -23,6 +26,7 @@ from typing import NamedTuple
 
 from captiv.testing.cloud import Cloud, running
 from captiv.testing.cloud.podlog import Line
+from captiv.testing.cloud.pods import Pod
 from captiv.testing.scenes import write_scenes
 
 SCRIPTED = "captiv.testing.engine:ScriptedEngine"
@@ -61,9 +65,11 @@ def main() -> None:
                 print(f"turn {number + 1}: {_told(turn)}")
     median = Turn(*(statistics.median(values) for values in zip(*turns, strict=True)))
     engine = f"{1000 * options.device_s:.0f} ms a batch of {options.batch}"
-    full = options.batch / options.device_s
+    full = options.pods * options.batch / options.device_s
     line = f"{1000 * options.rtt_s:.0f} ms round trip, {options.up_mbit:g} Mbit/s up"
-    print(f"{options.images} pictures, {engine} ({full:.1f} images/s), {line}: {_told(median)}")
+    pods = f"{options.pods} pod{'s' if options.pods > 1 else ''}"
+    said = f"{options.images} pictures, {pods}, {engine} ({full:.1f} images/s), {line}"
+    print(f"{said}: {_told(median)}")
 
 
 def _turn(home: Path, pictures: Path, options: argparse.Namespace) -> Turn:
@@ -79,25 +85,36 @@ def _turn(home: Path, pictures: Path, options: argparse.Namespace) -> Turn:
         env = os.environ | dict(cloud.environment)
         env |= {"CAPTIV_HOME": str(home), "CAPTIV_RUNPOD_IMAGE": "captiv/worker:bench"}
         command = [sys.executable, "-m", "captiv", "caption", "generate", "--runpod", "--quiet"]
-        command += ["--model", "shapes", "--fallback", "fail"]
+        command += ["--model", "shapes", "--fallback", "fail", "--pods", str(options.pods)]
         command += ["--batch-size", str(options.batch), str(pictures)]
         subprocess.run(command, env=env, check=True)
         return _read(cloud)
 
 
 def _read(cloud: Cloud) -> Turn:
-    """Return what the log of the only pod tells, beside its bill."""
-    (pod,) = cloud.pods()
-    batches = _batches(pod.log.lines("container"))
+    """Return what the logs of the pods tell, beside their bills."""
+    found = [(pod, _batches(pod.log.lines("container"))) for pod in cloud.pods()]
+    turns = [_of_pod(pod, batches, cloud.seconds(pod.id)) for pod, batches in found]
+    batches = [batch for _, each in found for batch in each]
+    took_s = max(batch.ended for batch in batches) - min(batch.began for batch in batches)
+    return Turn(
+        busy=min(turn.busy for turn in turns),
+        images_per_s=sum(batch.size for batch in batches) / took_s,
+        size=statistics.mean(batch.size for batch in batches),
+        before_s=max(turn.before_s for turn in turns),
+        after_s=max(turn.after_s for turn in turns),
+    )
+
+
+def _of_pod(pod: Pod, batches: list[Batch], billed_s: int) -> Turn:
     first, last = batches[0].began, batches[-1].ended
-    billed_until = pod.created_at + cloud.seconds(pod.id)
     images = sum(batch.size for batch in batches)
     return Turn(
         busy=sum(batch.ended - batch.began for batch in batches) / (last - first),
         images_per_s=images / (last - first),
         size=images / len(batches),
         before_s=first - pod.created_at,
-        after_s=billed_until - last,
+        after_s=pod.created_at + billed_s - last,
     )
 
 
@@ -128,6 +145,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=600)
     parser.add_argument("--turns", type=int, default=1)
+    parser.add_argument("--pods", type=int, default=1)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--device-s", type=float, default=0.4, help="seconds a batch takes")
     parser.add_argument("--rtt-s", type=float, default=0.15, help="round trip to the pod")

@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from captiv.cli.request import Options, request
 from captiv.core.jobs import Received, RunId, SessionId
+from captiv.request import Options, request
 from captiv.settings import Settings
 from captiv.store import Store, ingest, jobs, lease, runs
 from captiv.testing.scenes import write_scenes

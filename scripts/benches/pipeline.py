@@ -18,10 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import captiv_worker
 from captiv_worker.engines import EngineItem, EngineSpec, build_engine
+from captiv_worker.loader import spec_of
 
 from captiv.catalog import ImagePolicy, choose
 from captiv.images.prepare import decode, prepare
@@ -60,7 +62,7 @@ def _bare(pictures: Path, options: argparse.Namespace) -> float:
     paths = sorted(pictures.glob(f"*.{options.format}"))
     images = [decode(prepare(path, policy).data) for path in paths]
     if options.device_s is None:
-        spec = EngineSpec("prefix", "shapes", "shapes", path=str(WEIGHTS), device="cpu")
+        spec = replace(spec_of(choice, WEIGHTS), device="cpu")
     else:
         spec = EngineSpec(SCRIPTED, "shapes", "shapes", options={"batch_s": options.device_s})
     engine = build_engine(spec)

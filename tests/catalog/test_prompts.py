@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captiv.catalog import FAMILIES, Family, Mode, Option, build_prompt, family_named
+from captiv.catalog import (
+    FAMILIES,
+    Family,
+    Mode,
+    Option,
+    build_prompt,
+    family_named,
+    idle_variables,
+)
 from captiv.errors import UsageError
 
 BLIP = family_named("blip")
@@ -31,10 +39,10 @@ def test_braces_that_are_no_variable_stay(values: dict[str, str]) -> None:
 
 
 @given(st.lists(st.sampled_from(["short"]), max_size=3))
-def test_options_follow_the_prompt_by_one_blank(options: list[str]) -> None:
+def test_options_follow_the_prompt_by_one_blank_and_once(options: list[str]) -> None:
     asked = build_prompt(TALKER, options=options)
 
-    assert asked == " ".join(["Describe it.", *["Be short."] * len(options)])
+    assert asked == " ".join(["Describe it.", *["Be short."] * bool(options)])
 
 
 def test_a_variable_is_filled_in_and_its_absence_refused() -> None:
@@ -44,6 +52,18 @@ def test_a_variable_is_filled_in_and_its_absence_refused() -> None:
     )
     with pytest.raises(UsageError, match="needs a name"):
         build_prompt(TALKER, options=["named"])
+
+
+def test_a_variable_that_fills_nothing_is_named() -> None:
+    given = {"name": "Ada", "nome": "Bob"}
+
+    assert idle_variables(TALKER, given, mode="default") == [
+        f"The variable {name} fills nothing: there is no {{{name}}} in the prompt."
+        for name in given
+    ]
+    assert idle_variables(TALKER, {"name": "Ada"}, mode="default", options=["named"]) == []
+    assert idle_variables(TALKER, {"named": "Ada"}, mode="default", options=["named"]) == []
+    assert idle_variables(TALKER, {"nome": "Ada"}, mode="", prompt="Of {nome}.") == []
 
 
 def test_a_mode_without_a_text_asks_without_one() -> None:
@@ -62,9 +82,11 @@ def test_what_the_family_does_not_have_is_refused_with_what_it_has(asked: dict[s
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
 def test_every_mode_of_the_catalog_can_be_asked(family: Family) -> None:
-    assert family.mode("default") is not None
-    for mode in family.modes:
-        assert build_prompt(family, mode=mode.name) == mode.prompt
+    for variant in family.variants:
+        own = family.of(variant)
+        assert own.mode("default") is not None
+        for mode in own.modes:
+            assert build_prompt(own, mode=mode.name) == mode.prompt
 
 
 @pytest.mark.parametrize(

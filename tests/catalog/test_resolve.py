@@ -1,6 +1,14 @@
 import pytest
 
-from captiv.catalog import FAMILIES, Family, choose, choose_source, default_family, describe
+from captiv.catalog import (
+    FAMILIES,
+    Family,
+    choose,
+    choose_source,
+    default_family,
+    describe,
+    family_named,
+)
 from captiv.errors import UsageError
 from captiv.wire import ModelInfo
 
@@ -33,6 +41,34 @@ def test_what_the_catalog_does_not_name_is_left_to_its_config() -> None:
         choose_source("somebody/llm", {"model_type": "llama"})
     with pytest.raises(UsageError, match="not given"):
         choose_source("somebody/nothing", {})
+
+
+def test_a_checkpoint_is_told_by_its_language_model_where_its_type_does_not() -> None:
+    for text_type, side in (("opt", "left"), ("t5", "right")):
+        config = {"model_type": "blip-2", "text_config": {"model_type": text_type}}
+
+        family = choose_source("somebody/fine-tuned", config).family
+
+        assert (family.name, family.architecture.padding_side) == ("blip2", side)
+    with pytest.raises(UsageError, match="no family"):
+        choose_source("x/y", {"model_type": "blip-2", "text_config": {"model_type": "bloom"}})
+
+
+def test_a_variant_may_have_modes_pictures_and_settings_of_its_own() -> None:
+    two, document = choose("kosmos-2"), choose("kosmos", "kosmos-2.5")
+    assert two is not None
+    assert document is not None
+    assert choose("kosmos") == two
+
+    assert two.family.mode("grounding") is not None
+    assert document.family.mode("grounding") is None
+    assert {m.prompt for m in document.family.modes} == {"<md>", "<ocr>"}
+    assert two.family.image.size_px < document.family.image.size_px
+    assert (two.family.takes_prompt, document.family.takes_prompt) == (True, False)
+    kosmos = family_named("kosmos")
+    assert kosmos is not None
+    assert kosmos.image_of("kosmos-2") == two.family.image
+    assert kosmos.image_of("/some/directory") == document.family.image
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)

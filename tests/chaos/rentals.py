@@ -6,15 +6,16 @@ bill, and every place where a secret could have been left.
 
 import hashlib
 import json
+import math
 import random
 import re
 import stat
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -29,9 +30,9 @@ from tests.support import SCRIPTED, Ended, Home, alive, finish, until
 
 PICTURES = 24
 BATCH_S = 0.3
-_SEEN_LATE_S = 0.25
-"""A caption's line is seen a little after it was written, but less than a batch takes."""
 _FINAL = frozenset({0, 1, 4, 130})
+_BEFORE_THE_ANSWER = ("the command began", "RunPod was asked", "the pod was asked for")
+_CAPTIONED = re.compile(r"^ts=(\S+) .* caption key=[^-\s]+-(\d+)-.* engine_s=([\d.]+)")
 
 
 @dataclass
@@ -43,6 +44,8 @@ class Rental:
     said: list[Ended] = field(default_factory=list)
     lines: set[bytes] = field(default_factory=set)
     """Every command line that was seen on this machine meanwhile."""
+    stalled_s: float = 0.0
+    """How long in all this machine let somebody wait who had something to do."""
     options: tuple[str, ...] = ("--runpod", "--fallback", "fail", "--batch-size", "4")
 
     def insist(self, times: int = 5) -> Ended:
@@ -57,12 +60,18 @@ class Rental:
 
     def killed(self, chance: random.Random) -> str:
         """Give the command and kill it at a moment of the rental; return which that was."""
-        process = self.home.start_generate(*self.options)
         name, reached, within_s = chance.choice(self._moments())
-        until(lambda: reached() or process.poll() is not None, name)
-        time.sleep(chance.uniform(0, within_s))
-        process.kill()
-        self.said.append(finish(process))
+        if chance.random() < 0.3:
+            # An answer that never comes is waited for, for longer than the later moments are.
+            early = name in _BEFORE_THE_ANSWER
+            self.cloud.mischief.arm("created_then_timed_out", status=None if early else 504)
+        process = self.home.start_generate(*self.options)
+        try:
+            until(lambda: reached() or process.poll() is not None, name)
+            time.sleep(chance.uniform(0, within_s))
+        finally:
+            process.kill()
+            self.said.append(finish(process))
         return name
 
     def _moments(self) -> list[tuple[str, Callable[[], bool], float]]:
@@ -80,6 +89,11 @@ class Rental:
     def _asked(self, *operations: str) -> bool:
         return any(call.operation in operations for call in list(self.cloud.history))
 
+    def refused_the_guard(self) -> bool:
+        """Whether a guard has asked for its pod's end, and been refused."""
+        pods = {pod.id for pod in self.cloud.pods()}
+        return any(call.caller in pods and call.status == 403 for call in list(self.cloud.history))
+
     # -- what came of it -------------------------------------------------------------------------
 
     def gone(self) -> None:
@@ -89,25 +103,33 @@ class Rental:
         assert not self.home.workers()
 
     def computed_again(self) -> list[int]:
-        """Return the jobs that a worker captioned after their caption had been received."""
-        seen: dict[int, list[float]] = defaultdict(list)
-        for pod in self.cloud.pods():
-            for line in list(pod.log._lines):
-                if found := re.search(r" caption key=[^-\s]+-(\d+)-", line.text):
-                    seen[int(found[1])].append(line.at)
+        """Return the jobs that a worker began to caption when their caption had been received.
+
+        The last lines of a worker that was killed may be lost: those of its first time, at most.
+        """
         received = self._read(_received)
+        lines = [line.text for pod in self.cloud.pods() for line in pod.log.lines("container")]
+        found = [match for line in lines if (match := _CAPTIONED.match(line))]
+        assert found or not received, "the worker's lines are not understood"
         return [
-            job
-            for job, times in seen.items()
-            if job in received and len(times) > 1 and max(times) > received[job] + _SEEN_LATE_S
+            int(match[2])
+            for match in found
+            if datetime.fromisoformat(match[1]).timestamp() - float(match[3])
+            > received[int(match[2])]
         ]
 
     def off_the_bill(self) -> Decimal:
         """Return by how much the ledger differs from the bill, in dollars."""
         return abs(total(self._read(_shares)) - self.cloud.bill())
 
-    def leeway(self, seconds: int) -> Decimal:
-        """Return what all pods together cost in so many seconds each."""
+    def unknown(self) -> list[str]:
+        """Return the pods that the ledger has never heard of: nobody would miss them."""
+        known = {row.name for row in self._read(_rows)}
+        return [pod.name for pod in self.cloud.pods() if pod.name not in known]
+
+    def leeway(self, blind_s: int) -> Decimal:
+        """Return what all pods together cost in so many seconds each, on a machine that is free."""
+        seconds = blind_s + math.ceil(self.stalled_s)
         rows = {row.pod_id: price_of(row.price_micro) for row in self._read(_rows)}
         return sum(
             (rows[pod.id] * seconds / 3600 for pod in self.cloud.pods() if pod.id in rows),
@@ -145,7 +167,7 @@ class Rental:
                 yield str(path.relative_to(self.home.folder)), path.read_bytes()
         for ended in self.said:
             yield "what the command said", (ended.out + ended.err).encode()
-        for line in self.lines:
+        for line in self.lines.copy():  # somebody looks on still
             yield f"a command line ({line[:60]!r})", line
         for call in list(self.cloud.history):
             yield f"{call.method} {call.path}", call.body + call.query.encode()
@@ -179,21 +201,21 @@ def rental(home: Home, **env: str) -> Iterator[Rental]:
     with running(worker_args=arguments) as cloud:
         home.env |= dict(cloud.environment) | {
             "CAPTIV_RUNPOD_IMAGE": "captiv/worker:test",
-            "CAPTIV_RUNPOD_LOST_AFTER": "3",
+            "CAPTIV_RUNPOD_LOST_AFTER": "10",
             "CAPTIV_RUNPOD_STARTUP_TIMEOUT": "30",
             "CAPTIV_RUNPOD_GUARD_IDLE": "60",
         }
         home.env |= env
         observed = Rental(home, cloud)
-        with _Onlooker(observed.lines):
+        with _Onlooker(observed):
             yield observed
 
 
 class _Onlooker:
-    """Notes the command line of every process, a few times a second."""
+    """Notes the command line of every process, a few times a second, and how late that is."""
 
-    def __init__(self, lines: set[bytes]) -> None:
-        self._lines = lines
+    def __init__(self, rental: Rental) -> None:
+        self._rental = rental
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
@@ -211,12 +233,17 @@ class _Onlooker:
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._over.wait(0.2):
-            for file in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    self._lines.add(file.read_bytes())
-                except OSError:
-                    continue
+        while not self._waits():
+            for entry in Path("/proc").iterdir():
+                with suppress(OSError):  # it may have ended meanwhile
+                    if entry.name.isdecimal():
+                        self._rental.lines.add((entry / "cmdline").read_bytes())
+
+    def _waits(self) -> bool:
+        due_s = time.monotonic() + 0.2
+        over = self._over.wait(0.2)
+        self._rental.stalled_s += max(0.0, time.monotonic() - due_s)
+        return over
 
 
 def _files(folder: Path) -> Iterator[Path]:

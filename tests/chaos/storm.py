@@ -12,9 +12,11 @@ from subprocess import Popen
 from typing import Literal
 
 from captiv.store import Connection, Store
-from tests.support import DEADLINE_S, Home, finish, kill
+from tests.support import Home, finish, kill
 
 Victim = Literal["captiv", "worker"]
+DEADLINE_S = 180.0
+"""Within it a command, a worker and torch have been started, on whatever machine."""
 
 
 @dataclass

@@ -1,18 +1,27 @@
 """No image lost, none paid for twice, no pod forgotten, no secret told, whatever RunPod does."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
+from captiv.testing.cloud.mischief import RECIPES, Armed, Mischief
 from tests.chaos.rentals import PICTURES, Rental, rental
 from tests.support import Home, finish, until
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.allow_blocking]
 
 CENT = Decimal("0.01")
+BLIND_S = 5
+"""By so much captiv may be late to know that a pod began or ended."""
 STORMS = [1, 2, 9, 12]
+SILENCES: list[tuple[str, dict[str, Any]]] = [
+    ("created_then_timed_out", {}),
+    ("terminated_then_timed_out", {}),
+]
+"""Waited for until a time-out; in a storm RunPod's proxy says so, which is sooner."""
 KILLS = [1, 2, 3, 4]
 
 
@@ -26,18 +35,19 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
     yield calm.captions()
 
 
-def weathered(home: Home, seed: int, expected: dict[str, str]) -> None:
-    """Rent through a storm, and look that it cost time and nothing else."""
+def weathered(home: Home, expected: dict[str, str], arm: Callable[[Mischief], list[Armed]]) -> None:
+    """Rent while that goes wrong, and see that it costs time and nothing else."""
     home.scenes(PICTURES)
     with rental(home) as rented:
-        storm = [armed.describe() for armed in rented.cloud.mischief.storm(seed, count=3)]
+        armed = arm(rented.cloud.mischief)
+        storm = [each.describe() for each in armed]
         last = rented.insist()
 
         assert last.code == 0, (storm, rented.said)
         assert home.captions() == expected, storm
         rented.gone()
         assert rented.computed_again() == [], storm
-        assert rented.off_the_bill() <= min(CENT / 2, rented.leeway(5)), storm
+        assert rented.off_the_bill() <= min(CENT / 2, rented.leeway(BLIND_S)), storm
         kept_secret(rented)
 
 
@@ -47,8 +57,6 @@ def survived(home: Home, seed: int, expected: dict[str, str]) -> None:
     comes_back = chance.random() < 0.5
     home.scenes(PICTURES)
     with rental(home, CAPTIV_RUNPOD_GUARD_IDLE="60" if comes_back else "2") as rented:
-        if chance.random() < 0.3:
-            rented.cloud.mischief.arm("created_then_timed_out", call="create_pod")
         moment = rented.killed(chance)
         if comes_back:
             last = rented.insist()
@@ -56,6 +64,8 @@ def survived(home: Home, seed: int, expected: dict[str, str]) -> None:
             assert home.captions() == expected, moment
             assert rented.cloud.pods_alive() == [], moment
             assert rented.computed_again() == [], moment
+            assert rented.unknown() == [], moment
+            assert rented.off_the_bill() <= min(CENT / 2, rented.leeway(BLIND_S)), moment
         rented.gone()
         kept_secret(rented)
 
@@ -72,7 +82,7 @@ def kept_secret(rented: Rental) -> None:
 def test_a_sample_of_the_storms_over_a_rental(
     home: Home, seed: int, expected: dict[str, str]
 ) -> None:
-    weathered(home, seed, expected)
+    weathered(home, expected, lambda mischief: mischief.storm(seed))
 
 
 @pytest.mark.slow
@@ -98,10 +108,49 @@ def test_a_signal_while_the_answer_to_create_is_unknown_leaves_no_pod(home: Home
         assert rented.cloud.pods_alive() == []
 
 
+@pytest.mark.slow
+def test_a_guard_that_may_not_end_its_pod_leaves_it_to_the_next_start(
+    home: Home, expected: dict[str, str]
+) -> None:
+    home.scenes(PICTURES)
+    with rental(home, CAPTIV_RUNPOD_GUARD_IDLE="6") as rented:
+        rented.cloud.mischief.arm("injected_key_refused")
+        process = home.start_generate(*rented.options)
+        until(lambda: bool(home.captions()), "a caption")
+        process.kill()
+        rented.said.append(finish(process))
+        until(rented.refused_the_guard, "the guard asked and was refused")
+        assert len(rented.cloud.pods_alive()) == 1
+
+        last = rented.insist()
+
+        assert last.code == 0, rented.said
+        assert home.captions() == expected
+        rented.gone()
+        assert rented.computed_again() == []
+        kept_secret(rented)
+
+
 @pytest.mark.chaos
 @pytest.mark.parametrize("seed", range(100))
 def test_every_storm_over_a_rental(home: Home, seed: int, expected: dict[str, str]) -> None:
-    weathered(home, seed, expected)
+    weathered(home, expected, lambda mischief: mischief.storm(seed))
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize(("name", "options"), [*RECIPES, *SILENCES])
+def test_each_misbehaviour_in_turn(
+    home: Home, name: str, options: dict[str, Any], expected: dict[str, str]
+) -> None:
+    met: list[Armed] = []
+
+    def arm(mischief: Mischief) -> list[Armed]:
+        met.append(mischief.arm(name, **options))
+        return met
+
+    weathered(home, expected, arm)
+
+    assert met[0].used
 
 
 @pytest.mark.chaos

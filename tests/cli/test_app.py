@@ -60,7 +60,7 @@ def test_help_names_every_group_and_fits(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setenv("TERMINAL_WIDTH", str(columns))
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", columns)
 
     shown = cli("--help")
 
@@ -134,7 +134,7 @@ def ending_with(error: BaseException, monkeypatch: pytest.MonkeyPatch, *flags: s
 
         return run
 
-    monkeypatch.setattr(app, "_command", broken)
+    monkeypatch.setattr(app, "command", broken)
     return app.main(["x"])
 
 
@@ -191,16 +191,17 @@ def test_an_unexpected_error_is_70_with_its_traceback_in_the_log_only(
 
 @pytest.mark.parametrize("args", [["--help"], ["config", "list"], ["--version"]])
 def test_a_reader_that_leaves_ends_it_quietly(args: list[str]) -> None:
-    with subprocess.Popen(
-        command(*args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
-    ) as child:
-        assert child.stdout is not None
-        assert child.stderr is not None
-        child.stdout.close()
-        err = child.stderr.read()
+    ours, theirs = os.pipe()
+    os.close(ours)  # before it begins, for it may be quick
+    try:
+        done = subprocess.run(
+            command(*args), stdout=theirs, stderr=subprocess.PIPE, cwd=ROOT, check=False
+        )
+    finally:
+        os.close(theirs)
 
-    assert err == b""
-    assert child.returncode == 141
+    assert done.stderr == b""
+    assert done.returncode == 141
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux's")

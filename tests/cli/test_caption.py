@@ -212,6 +212,25 @@ def test_a_folder_that_is_not_there_is_refused(cli: Cli, pictures: Path) -> None
     assert cli("caption", "list", "nix").code == 2
     assert cli("caption", "clear", "a.jpg", "--yes").code == 2
     assert (pictures / "a.txt").exists()
+    assert "a.jpg is no folder" in cli("caption", "list", "a.jpg").err
+
+
+@pytest.mark.parametrize("command", [("list",), ("generate", "--dry-run")])
+def test_a_folder_without_images_is_named_and_r_where_it_could_find_some(
+    cli: Cli, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    bare, nested = tmp_path / "bare", tmp_path / "nested"
+    (nested / "below").mkdir(parents=True)
+    bare.mkdir()
+
+    alone = cli("caption", *command, bare)
+    above = cli("caption", *command, nested)
+    deep = cli("caption", *command, nested, "-r")
+
+    assert (alone.code, above.code, deep.code) == (0, 0, 0)
+    assert f"no image in {bare}." in alone.err
+    assert f"no image in {nested}; -r looks" in above.err
+    assert f"no image in or below {nested}." in deep.err
 
 
 def test_what_captiv_keeps_is_closed_to_others(cli: Cli, pictures: Path, captiv_home: Path) -> None:

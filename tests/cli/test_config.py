@@ -157,6 +157,7 @@ def test_get_without_a_value_ends_with_1(cli: Cli) -> None:
         (["set", "model.default_model", "blipp"], "The models: blip"),
         (["set", "model.blip_variant", "blip-huge"], "blip-base"),
         (["set", "model.blip_mode", "poem"], "Its modes: default"),
+        (["set", "model.joycaption_length", "medium"], "medium-length"),
         (["unset", "gui.nix"], "[gui] has"),
         (["list", "guis"], "Did you mean gui?"),
         (["clear", "gooey", "--yes"], "The sections"),
@@ -251,3 +252,13 @@ def test_a_named_file_is_made_by_set_and_has_to_be_there_otherwise(
     assert cli("config", "list", "-c", file).code == 3
     assert cli("config", "set", "gui.port", "5", "-c", file).code == 0
     assert cli("config", "get", "gui.port", "-c", file).out == "5\n"
+
+
+def test_a_setting_that_is_kept_and_not_used_says_so_where_it_is_set(cli: Cli) -> None:
+    ended = cli("config", "set", "runpod.volume_disk_size", "60")
+
+    assert ended.code == 0
+    assert "runpod.volume_disk_size is kept, and not used" in ended.err
+    assert "container_disk_size" in ended.err
+    assert cli("config", "get", "runpod.volume_disk_size").out == "60\n"
+    assert "not used" not in cli("config", "set", "runpod.container_disk_size", "60").err

@@ -129,18 +129,18 @@ def test_cached_models_are_named(cli: Cli, tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("child", "trouble"),
+    ("child", "within_s", "trouble"),
     [
-        ("import nix_is_not_there", "No module named 'nix_is_not_there'"),
-        ('import time; print(\'{"sqlite": "3.0.0"}\', flush=True); time.sleep(9)', "within"),
-        ("import os; os.abort()", "cannot be imported"),
+        ("import nix_is_not_there", 50, "No module named 'nix_is_not_there'"),
+        ('import time; print(\'{"sqlite": "3.0.0"}\', flush=True); time.sleep(99)', 1, "within"),
+        ("import os; os.abort()", 50, "cannot be imported"),
     ],
 )
 def test_a_torch_that_breaks_or_hangs_is_a_finding(
-    monkeypatch: pytest.MonkeyPatch, child: str, trouble: str
+    monkeypatch: pytest.MonkeyPatch, child: str, within_s: float, trouble: str
 ) -> None:
     monkeypatch.setattr(probe, "_CHILD", child)
-    monkeypatch.setattr(probe, "_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(probe, "_TIMEOUT_S", within_s)
     monkeypatch.setattr(probe, "_version", lambda _: "2.6")
 
     assert trouble in probe.probe().trouble

@@ -52,10 +52,12 @@ def test_secrets_are_stars_even_in_a_traceback(file: Path) -> None:
         int("hunter2")
     except ValueError:
         logging.getLogger("captiv").exception("key rpa_ABCDEFGH123 Bearer abc.def hunter2")
+    logging.getLogger("captiv").warning("RunPod refuses the key: invalid bearer token.")
 
     text = file.read_text()
     assert "********" in text
     assert "ValueError" in text
+    assert "invalid bearer token." in text, "a word is no secret"
     for secret in ("hunter2", "rpa_ABCDEFGH123", "abc.def"):
         assert secret not in text
 

@@ -38,6 +38,51 @@ def test_show_takes_a_variant_and_the_family_alone_will_do(cli: Cli) -> None:
     assert cli("model", "blip").out == page
 
 
+def test_every_family_and_variant_is_a_command_of_its_own(cli: Cli) -> None:
+    for family in FAMILIES:
+        page = cli("model", "show", family.name)
+        assert page.code == 0
+        assert cli("model", family.name).out == page.out
+        for mode in family.modes:
+            assert f"  {mode.name}" in page.out
+            assert mode.prompt is None or f'"{mode.prompt}"' in page.out
+        for variant in family.variants:
+            assert variant.source in page.out
+            alone = cli("model", variant.name)
+            assert alone.code == 0
+            assert cli("model", "show", variant.name).out == alone.out
+
+
+def test_a_variant_shows_its_own_modes_and_settings_only(cli: Cli) -> None:
+    whole = cli("model", "show", "kosmos").out
+    alone = cli("model", "show", "kosmos-2.5").out
+
+    assert "grounding [kosmos-2]" in whole
+    assert "Settings of kosmos-2.5" in whole
+    assert "grounding [" not in alone
+    assert "max_new_tokens = 1024" in alone
+    assert "Own prompt: no" in alone
+
+
+def test_joycaption_shows_all_that_it_was_trained_on_and_what_it_was_not(cli: Cli) -> None:
+    page = cli("model", "show", "joycaption").out
+    trained, free = page.split("Modes that the model was not trained on")
+
+    assert "  descriptive (unless another is given):" in trained
+    assert '  danbooru: "Generate only comma-separated Danbooru tags' in trained
+    assert '  poetic: "Write a poetic description' in free
+    assert '  default: "Describe this image."' in free
+    assert "Lengths: any, very short, short, medium-length, long, very long, or a number" in page
+    assert "  exclude_immutable: Do NOT include" in page
+    assert 'System prompt: "You are a helpful assistant' in page
+    assert "bfloat16 17.5 GB" in page
+    assert "temperature = 0.6" in page
+    shown = json.loads(cli("model", "show", "joycaption", "--json").out)
+    assert sum(mode["trained"] for mode in shown["modes"]) == len(shown["modes"]) / 2 == 12
+    assert len(shown["options"]) == 27
+    assert "{word_count} words or less" in shown["modes"][0]["by_count"]
+
+
 def test_show_as_json_has_the_prompts(cli: Cli) -> None:
     shown = json.loads(cli("model", "show", "blip", "--json").out)
 
@@ -66,8 +111,12 @@ def test_a_directory_that_holds_none_is_refused(
     assert cli("model", "show", tmp_path).code == 2
 
 
+def test_a_command_that_is_mistyped_is_not_taken_for_a_model(cli: Cli) -> None:
+    assert "Did you mean 'list'?" in cli("model", "lst").err
+
+
 def test_an_unknown_name_is_refused_with_the_list(cli: Cli) -> None:
-    for args in (["show", "nix"], ["list", "nix"]):
+    for args in (["show", "nix"], ["list", "nix"], ["nix"]):
         ended = cli("model", *args)
         assert ended.code == 2
         assert "The models: blip" in ended.err

@@ -3,12 +3,16 @@
 import io
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
+import pytest
 from rich.console import Console
 
+from captiv.cli import progress
 from captiv.cli.progress import Display, Verbosity, printable
 from captiv.core.jobs import Counts, Run, RunId, RunState
 from captiv.core.spec import Captioning, RunSpec, Selection
+from captiv.dispatch.events import LaneView
 
 SPEC = RunSpec(
     selection=Selection(roots=("/x",)), captioning=Captioning(model="m", variant="v", source="s")
@@ -113,3 +117,42 @@ def test_a_name_cannot_write_on_the_terminal() -> None:
 
     assert "\x1b" not in screen.err.getvalue()
     assert printable("é🦊\u202e\udce9") == "é🦊\\u202e\\udce9"
+
+
+def test_each_of_several_workers_is_shown() -> None:
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=200)
+
+    with Display(err=console, out=io.StringIO()) as display:
+        display.lanes([LaneView(1, "", 120), LaneView(2, "loading the model (40 %)", 0)])
+        display.phase("")
+        display.counted(RUN)
+
+    assert "pod 1: 120 captioned, pod 2: loading the model (40 %)" in shown.getvalue()
+
+
+def test_a_download_is_told_once_with_its_size() -> None:
+    screen, quiet = Screen(), Screen("quiet")
+    for display in (screen.display, quiet.display):
+        display.phase("importing")
+        display.phase("downloading (0 % of 14.9 GB)")
+        display.phase("downloading (1 % of 14.9 GB)")
+
+    assert screen.err.getvalue().count("14.9 GB") == 1
+    assert quiet.err.getvalue() == ""
+
+
+def test_a_rate_is_left_out_until_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    screen = Screen()
+    for now_s, done in ((111.0, 0), (122.0, 10), (133.0, 10), (144.0, 12)):
+        now[0] = now_s
+        screen.display.counted(replace(RUN, counts=Counts(done=done, pending=12 - done)))
+
+    assert screen.err.getvalue().splitlines() == [
+        "0 of 12 images",
+        "10 of 12 images",
+        "10 of 12 images",
+        "12 of 12 images, 0.1 images/s",
+    ]

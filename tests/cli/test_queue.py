@@ -1,6 +1,6 @@
 import json
+import re
 import sqlite3
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,11 +8,13 @@ import pytest
 
 from captiv.core.jobs import Failure, Received, RunId
 from captiv.core.spec import Captioning, RunSpec, Selection
-from captiv.store import Lease, Store, ingest, jobs, lease, runs
+from captiv.store import Lease, Store, ingest, jobs, lease, now_ms, runs
 
 from .conftest import Cli, ready_database
 
 NOW = 1_700_000_000_000
+AN_HOUR_MS = 3_600_000
+"""Who is wanted until then, is wanted however slow the test is."""
 
 
 def make_run(
@@ -75,6 +77,24 @@ def test_a_run_that_is_not_there_is_refused(cli: Cli, captiv_home: Path, name: s
 def test_json_without_runs_is_empty(cli: Cli) -> None:
     assert json.loads(cli("queue", "status", "--json").out) == []
     assert cli("queue", "list", "--json").out == ""
+
+
+@pytest.mark.parametrize("columns", [60, 80, 160])
+def test_a_run_has_one_line_however_narrow_the_terminal_is(
+    cli: Cli, captiv_home: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    make_run(captiv_home, root="/home/somebody/pictures/of/the/last/summer/at/sea", pending=2)
+    make_run(captiv_home, root="/home/somebody/pictures", pending=1)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("captiv.cli.show.sys.stdout.isatty", lambda: True)
+
+    shown = re.sub(r"\x1b\[\d*m", "", cli("queue", "status").out).splitlines()
+
+    assert len(shown) == 4, shown
+    assert max(map(len, shown)) <= columns
+    assert "pictures" in shown[2]
+    assert "at/sea" in shown[3]
+    assert ("Began" in shown[0]) == (columns > 60)
 
 
 def test_status_lists_the_runs_with_their_counts(cli: Cli, captiv_home: Path) -> None:
@@ -216,6 +236,16 @@ def test_a_run_that_was_set_aside_is_taken_up_again_only_by_its_number(
     assert "nothing is to be tried again" in cli("queue", "retry").err
 
 
+def test_retry_takes_up_no_run_that_only_is_unfinished(cli: Cli, captiv_home: Path) -> None:
+    make_run(captiv_home, pending=2)
+
+    ended = cli("queue", "retry")
+
+    assert ended.code == 0
+    assert "nothing is to be tried again" in ended.err
+    assert "run 1 is unfinished, 2 images: captiv queue retry 1" in ended.err
+
+
 def test_watch_ends_with_the_run(cli: Cli, captiv_home: Path) -> None:
     run = make_run(captiv_home, failed=BAD)
 
@@ -250,7 +280,7 @@ def test_watch_waits_for_files_to_be_written_while_somebody_is_at_work(
 
     with Store.open(captiv_home / "data" / "captiv.db") as store:
         session = store.write(lease.begin_session, 1, "here", "dispatcher", NOW)
-        store.write(runs.want, run, session, time.time_ns() // 1_000_000)
+        store.write(runs.want, run, session, now_ms() + AN_HOUR_MS)
 
     assert cli("queue", "watch").code == 130
 

@@ -7,12 +7,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+from captiv.account.measured import images_per_s
+from captiv.account.quote import quoted
 from captiv.catalog import choose
-from captiv.cli.quote import quoted
-from captiv.cli.request import Options, request
+from captiv.core.jobs import Received, RunId
+from captiv.core.pods import pod_name
+from captiv.core.spec import RunSpec
+from captiv.request import Options, request
 from captiv.settings import Settings
+from captiv.store import Store, ingest, jobs, lease, pods, runs
 from captiv.testing.cloud import Cloud, running
 from captiv.testing.scenes import write_scenes
 
@@ -20,7 +26,30 @@ from .conftest import Cli, Ended
 
 pytestmark = pytest.mark.allow_blocking  # a command alone on its loop waits for nobody else
 
-A5000 = "NVIDIA RTX A5000"
+A4000, A5000 = "NVIDIA RTX A4000", "NVIDIA RTX A5000"
+
+
+def _went(store: Store, spec: RunSpec, gpu: str, *, every_ms: int) -> RunId:
+    """Put a finished run of 40 images on a GPU into the job table; return its id."""
+    selection = spec.selection.model_copy(update={"roots": (f"/once/{every_ms}",)})
+    run, _ = store.write(runs.open_run, spec.model_copy(update={"selection": selection}), 1)
+    store.write(ingest.add_jobs, run.id, [f"/once/{every_ms}/{i}.png" for i in range(40)], 1)
+    store.write(ingest.mark_scanned, run.id)
+    session = store.write(lease.begin_session, 1, "here", "dispatcher", 1)
+    for at, job in enumerate(store.write(jobs.claim, run.id, 40, session, 1)):
+        got = Received(job, "a dog", None, "shapes", "shapes", "{}", None, 3)
+        (to_write,) = store.write(jobs.receive, [got], at * every_ms)
+        store.write(jobs.finish, [(to_write.job_id, to_write.attempt)], at * every_ms)
+    name = pod_name("0123456789ab", run.id, "t")
+    about: dict[str, Any] = {
+        "gpu": gpu,
+        "cloud": "community",
+        "price_micro": 170_000,
+        "version": "1",
+    }
+    store.write(pods.intend, name, run_id=run.id, deadline_ms=None, now_ms=1, **about)
+    store.write(pods.arrived, name, f"pod-{every_ms}", 170_000, 1, "https://pod.example")
+    return run.id
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +114,51 @@ def test_a_person_reads_it_in_lines(cloud: Cloud, dry: Any) -> None:
     assert "at most 24 h 0 min and $3.84 a pod, for want of --max-cost" in said
 
 
-def test_a_wish_that_is_not_met_is_answered(cloud: Cloud, dry: Any) -> None:
-    found = rental(dry("--gpu-type", "RTX 9999", "--json"))
+def test_several_pods_share_the_cap_and_the_work(cloud: Cloud, dry: Any) -> None:
+    given = ("--gpu-type", A5000, "--pods", "2", "--max-cost", "0.08")
+
+    said, found = dry(*given).out, rental(dry(*given, "--json"))
+
+    assert f"2 pods, each {A5000} (24 GB), community cloud, $0.16/h (together $0.32/h)" in said
+    assert found["pods"] == 2
+    assert found["at_most"] == {"seconds": 900, "dollars": "0.0800"}
+    assert rental(dry("--pods", "9", "--json"))["pods"] == 3, "there are three images"
+    without = dry("--gpu-type", A5000, "--pods", "2").out
+    assert "at most 24 h 0 min and $7.68 for 2 pods, for want of --max-cost" in without
+
+
+def test_a_wish_of_the_settings_that_is_not_met_is_answered(
+    cloud: Cloud, dry: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAPTIV_RUNPOD_DEFAULT_GPU_TYPE", "RTX 9999")
+    found = rental(dry("--json"))
 
     assert found["notes"][0].startswith("There is no GPU type 'RTX 9999' on offer: taking")
+
+
+def test_a_wish_of_the_settings_comes_before_the_cheapest_and_may_be_none(
+    cloud: Cloud, cli: Cli, dry: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wished = rental(dry("--json"))
+    cli("config", "set", "runpod.default_gpu_type", "")
+    unwished = rental(dry("--json"))
+    monkeypatch.setenv("CAPTIV_RUNPOD_DEFAULT_GPU_TYPE", "A4000")
+    again = rental(dry("--json"))
+    monkeypatch.setenv("CAPTIV_RUNPOD_DEFAULT_GPU_TYPE", "")
+    never = rental(dry("--json"))
+
+    assert (wished["gpu"], wished["price_usd_h"]) == ("NVIDIA RTX A4000", 0.17)
+    assert (unwished["gpu"], unwished["price_usd_h"]) == (A5000, 0.16)
+    assert again["gpu"] == wished["gpu"]
+    assert never["gpu"] == A5000
+
+
+def test_a_misspelt_type_is_answered_with_those_like_it(cloud: Cloud, dry: Any) -> None:
+    found = rental(dry("--gpu-type", "A50000", "--json"))
+
+    assert found["gpu"] is None
+    assert f"Did you mean {A5000}" in found["problem"]
+    assert "captiv runpod gpus" in found["problem"]
 
 
 def test_a_measured_rate_gives_time_and_cost(cloud: Cloud, pictures: Path) -> None:
@@ -107,13 +177,44 @@ def test_a_measured_rate_gives_time_and_cost(cloud: Cloud, pictures: Path) -> No
     choice = choose("shapes")
     assert choice is not None
 
-    found = quoted(spec, replace(choice.variant, images_per_s=10), settings, 12_000)
+    found = anyio.run(quoted, spec, replace(choice.variant, images_per_s=10), settings, 12_000)
 
     assert found.expected is not None
     assert found.expected.seconds == 600 + 1200  # the start may take all of startup_timeout
     assert found.expected.dollars == Decimal("0.08")
     assert "about 30 min and $0.0800, its start included" in found.lines()
     assert "what --max-cost does not pay for stays pending" in found.lines()
+
+
+def test_a_run_of_ones_own_tells_how_long_it_takes(
+    cloud: Cloud, cli: Cli, pictures: Path, captiv_home: Path
+) -> None:
+    arguments = ("caption", "generate", "--runpod", "--model", "shapes", "--max-cost", "2")
+    asked = Options(paths=[pictures], model="shapes", runpod=True)
+    spec, _ = request(asked, Settings())
+    with Store.open(captiv_home / "data" / "captiv.db") as store:
+        _went(store, spec, A4000, every_ms=2_000)
+        run = _went(store, spec, A4000, every_ms=500)
+        _went(store, spec, A5000, every_ms=100)
+
+    found = rental(cli(*arguments, "--dry-run", "--gpu-type", A4000, "--json", pictures))
+
+    assert found["gpu"] == A4000
+    assert found["as_run"] == run
+    assert found["images_per_s"] == pytest.approx(2, rel=0.1)
+    assert found["expected"]["seconds"] == pytest.approx(600 + 3 / 2, abs=1)
+    told = cli(*arguments, "--dry-run", "--gpu-type", A4000, pictures).out
+    assert f"its start included, at 2 images/s a pod as in run {run}" in told
+
+
+def test_of_pauses_and_few_captions_no_rate_is_made() -> None:
+    steady = [(at_ms, 3) for at_ms in range(0, 20_000, 1_000)]
+    later = [(at_ms + 3_600_000, n) for at_ms, n in steady]
+
+    assert images_per_s(steady) == 3
+    assert images_per_s([*steady, *later]) == 3
+    assert images_per_s(steady[:7]) is None
+    assert images_per_s([]) is None
 
 
 def test_without_a_key_it_says_so(

@@ -1,6 +1,7 @@
 """`captiv runpod` over the simulated cloud, where pods are real guards and workers."""
 
 import json
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -11,19 +12,21 @@ from typing import Any
 import anyio
 import pytest
 
-from captiv.cli.runs import now_ms
 from captiv.core.jobs import RunId, SessionId
 from captiv.core.pods import PodRow, pod_name
 from captiv.runpod import CreatePod, GpuRequest, RunpodApi
 from captiv.settings import Paths, installation_secret
-from captiv.store import Store, pods, runs
+from captiv.store import Lease, Store, now_ms, pods, runs
 from captiv.testing.cloud import Cloud, running
 from tests.support import SCRIPTED, until
 
 from .conftest import Cli, Ended, command, ready_database
-from .test_queue import NOW, make_run
+from .test_queue import AN_HOUR_MS, NOW, make_run
 
-pytestmark = pytest.mark.allow_blocking  # a command alone on its loop waits for nobody else
+pytestmark = [
+    pytest.mark.timeout(180),
+    pytest.mark.allow_blocking,  # a command alone on its loop waits for nobody else
+]
 
 A5000 = "NVIDIA RTX A5000"
 
@@ -31,9 +34,21 @@ A5000 = "NVIDIA RTX A5000"
 @pytest.fixture(scope="module")
 def box() -> Iterator[Cloud]:
     arguments = ("--engine", SCRIPTED)
-    times: dict[str, Any] = {"provisioning_s": 0, "pulling_s": 0, "stop_grace_s": 0.2}
+    times: dict[str, Any] = {
+        "provisioning_s": 0,
+        "pulling_s": 0,
+        "stop_grace_s": 0.2,
+        "billing_lag_s": 0,
+    }
     with running(worker_args=arguments, **times) as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker or an account that answers late is no silent one."""
+    monkeypatch.setattr("captiv.account.views._HEALTH_S", 60.0)
+    monkeypatch.setattr("captiv.cli.accountcheck.LIMIT_S", 60.0)
 
 
 @pytest.fixture
@@ -84,6 +99,10 @@ class Account:
 
         return anyio.run(made)
 
+    def creates(self) -> int:
+        """Return how often a pod was asked for."""
+        return sum(call.operation == "create_pod" for call in list(self.cloud.history))
+
     def orphan(self) -> str:
         """Make a pod of a run that is not there any more."""
         return self.make(pod_name(self.installation, RunId(77), "t"))
@@ -113,9 +132,9 @@ def test_the_life_of_a_pod_made_by_hand(process: Cli, cli: Cli, account: Account
     pod = made.out.strip()
     assert made.code == 0, made.err
     assert cloud.pods_alive() == [pod]
-    assert "guard ends it after 15 min without work" in made.err
+    assert "guard ends it after 15 min without a request that brings its token" in made.err
     assert "ready" in made.err
-    assert account.row(pod).name.startswith(f"captiv-{account.installation}-hand-mine")
+    assert account.row(pod).name.startswith(f"captiv-{account.installation}-hand-mine-")
     assert "CAPTIV_GUARD_DEADLINE" not in cloud.pod(pod).recipe().env
 
     line = cli("runpod", "list").out.split("\t")
@@ -128,6 +147,7 @@ def test_the_life_of_a_pod_made_by_hand(process: Cli, cli: Cli, account: Account
     assert cli("runpod", "stop", pod).code == 0
     stopped = cli("runpod", "list", "--json")
     assert [p["phase"] for p in json.loads(stopped.out)] == ["stopped"]
+    assert "disk only\t\t" in cli("runpod", "list").out
     started = cli("runpod", "start", pod)
     assert "is started; its guard ends it" in started.err
 
@@ -138,7 +158,9 @@ def test_the_life_of_a_pod_made_by_hand(process: Cli, cli: Cli, account: Account
     assert "is gone; it cost $0.00" in gone.err
     assert cloud.pods_alive() == []
     assert account.row(pod).end_reason == "terminated by hand"
-    assert "RunPod does not know it" in cli("runpod", "status", pod).out
+    after = cli("runpod", "status", pod).out
+    assert "RunPod does not know it" in after
+    assert re.search(r"^Billed \$0\.\d+ by RunPod's own records$", after, re.MULTILINE), after
 
 
 def test_a_started_pod_has_new_limits(
@@ -146,12 +168,25 @@ def test_a_started_pod_has_new_limits(
 ) -> None:
     pod = cli("runpod", "create", "--model", "shapes").out.strip()
     cli("runpod", "stop", pod)
-    monkeypatch.setenv("CAPTIV_RUNPOD_GUARD_IDLE", "0.5")
+    monkeypatch.setenv("CAPTIV_RUNPOD_GUARD_IDLE", "2")
 
     started = cli("runpod", "start", pod)
 
     assert started.code == 0, started.err
     until(lambda: account.cloud.pods_alive() == [], "the guard's end of the pod")
+
+
+def test_a_pod_that_is_only_looked_at_is_idle(
+    cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAPTIV_RUNPOD_GUARD_IDLE", "4")
+    pod = cli("runpod", "create", "--model", "shapes").out.strip()
+
+    def gone() -> bool:
+        cli("runpod", "status", pod)
+        return account.cloud.pods_alive() == []
+
+    until(gone, "the guard's end of the pod")
 
 
 def test_a_pod_that_does_not_come_up_is_ended_and_says_why(
@@ -178,6 +213,29 @@ def test_an_answer_that_never_came_is_settled_by_the_name(cli: Cli, account: Acc
     assert cli("runpod", "terminate", made["name"], "--yes").code == 0
 
 
+@pytest.mark.slow
+def test_a_pod_that_shows_up_when_no_other_could_be_had_is_ended(account: Account) -> None:
+    mischief = account.cloud.mischief
+    before = account.creates()
+    mischief.arm("created_then_timed_out", status=503)
+    mischief.arm("vanished_from_list", times=None)
+    creating = subprocess.Popen(
+        command("runpod", "create", "--model", "shapes"), stdout=-1, stderr=-1, text=True
+    )
+    until(lambda: account.cloud.pods_alive() != [])
+    mischief.arm("rate_limited", call="create_pod", times=None, retry_after_s=4)
+    until(lambda: account.creates() - before >= 2, "another was asked for")
+    mischief.disarm("vanished_from_list")
+    mischief.arm("no_balance")
+    mischief.disarm("rate_limited")
+
+    _, err = creating.communicate(timeout=60)
+
+    assert creating.returncode == 4, err
+    assert "was there; ending it" in err
+    assert account.cloud.pods_alive() == []
+
+
 def test_without_anything_to_run_nothing_is_rented(
     cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,7 +256,7 @@ def test_ctrl_c_leaves_a_pod_that_is_known_and_guarded(account: Account) -> None
     (pod,) = account.cloud.pods_alive()
     creating.send_signal(signal.SIGINT)
 
-    _, err = creating.communicate(timeout=30)
+    _, err = creating.communicate(timeout=60)
 
     assert creating.returncode == 130, err
     assert account.row(pod).state == "live"
@@ -227,6 +285,7 @@ def test_nothing_is_rented_without_money(cli: Cli, account: Account) -> None:
     [
         (("--name", "No Word"), 2, "small letters and digits"),
         (("--model", "nix-ist-da"), 2, "nix-ist-da"),
+        (("--gpu-type", "A50000"), 2, "Did you mean NVIDIA RTX A5000"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_asked(
@@ -251,13 +310,36 @@ def test_the_queue_behind_a_pod_is_shown(cli: Cli, account: Account) -> None:
         row = store.write(pods.intend, name, **values)
         store.write(pods.arrived, name, pod, 260_000, NOW, "")
         assert store.write(pods.begin_use, row, run, NOW)
-        store.write(runs.want, run, SessionId(1), now_ms())
+        store.write(runs.want, run, SessionId(1), now_ms() + AN_HOUR_MS)
 
-    (shown,) = json.loads(cli("runpod", "list", "--json").out)
+    with Lease(Paths.find().lock_file) as held:
+        assert held.acquire()
+        (shown,) = json.loads(cli("runpod", "list", "--json").out)
+    (killed,) = json.loads(cli("runpod", "list", "--json").out)
     anyio.run(end, account.cloud, pod)
 
+    assert "the command of that run is gone" in killed["orphan"]
     assert (shown["run"], shown["users"], shown["orphan"]) == (run, [run], None)
     assert (shown["done"], shown["waiting"], shown["images_per_s"]) == (0, 3, 0.0)
+
+
+def test_what_runpod_has_billed_stands_beside_what_a_pod_cost(cli: Cli, account: Account) -> None:
+    pod = cli("runpod", "create", "--model", "shapes", "--no-wait").out.strip()
+
+    listed = cli("runpod", "list").out
+    (shown,) = json.loads(cli("runpod", "list", "--json").out)
+    status = cli("runpod", "status", pod).out
+    account.cloud.mischief.arm("forbidden", call="pod_billing", times=None)
+    unknown = json.loads(cli("runpod", "status", pod, "--json").out)
+    assert cli("runpod", "terminate", pod, "--yes").code == 0
+    without = cli("runpod", "status", pod)
+
+    assert re.search(r"\t\$0\.\d+ \(\$0\.\d+ billed\)\t", listed), listed
+    assert 0 < shown["billed_by_runpod_usd"] <= shown["spent_usd"] + 1e-4
+    assert "so far by RunPod's own records, which come later" in status
+    assert unknown["billed_by_runpod_usd"] is None
+    assert without.code == 0
+    assert "nothing yet in RunPod's own records" in without.out
 
 
 def test_orphans_are_marked_and_swept(process: Cli, cli: Cli, account: Account) -> None:
@@ -273,7 +355,10 @@ def test_orphans_are_marked_and_swept(process: Cli, cli: Cli, account: Account) 
     assert [(s["pod_id"], s["outcome"]) for s in swept] == [(orphan, "terminated")]
     assert account.cloud.pods_alive() == [foreign]
     assert cli("runpod", "sweep").out == "Nothing to sweep.\n"
-    anyio.run(end, account.cloud, foreign)
+    hand = account.make(pod_name(account.installation, None, "t"))
+    assert f"left: {hand}: it was made by hand" in cli("runpod", "sweep").out
+    for pod in (foreign, hand):
+        anyio.run(end, account.cloud, pod)
 
 
 def test_a_list_that_cannot_be_had_is_no_empty_one(cli: Cli, cloud: Cloud) -> None:
@@ -298,8 +383,27 @@ def test_gpus_say_what_they_hold_and_cost(cli: Cli, cloud: Cloud) -> None:
         "secure": 0.26,
         "community": 0.16,
     }
-    assert "blip-large" in gpus[A5000]["holds"]
+    assert {"blip-large", "joycaption-beta-one"} <= set(gpus[A5000]["holds"])
+    assert "joycaption-beta-one in 8bit" in gpus["NVIDIA RTX A4000"]["holds"]
     assert cli("runpod", "gpus").out.startswith(f"{A5000}\t24 GB\t$0.26/h\thigh\t$0.16/h\thigh\t")
+
+
+def test_a_terminal_has_a_line_or_two_a_gpu(
+    cli: Cli, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("captiv.cli.show.sys.stdout.isatty", lambda: True)
+
+    shown = cli("runpod", "gpus").out.splitlines()
+    asked = cli("runpod", "gpus", "--model", "joycaption").out.splitlines()
+    unknown = cli("runpod", "gpus", "--model", "nix-ist-da")
+
+    gpus = json.loads(cli("runpod", "gpus", "--json").out)
+    assert max(len(shown), len(asked)) <= 1.2 * len(gpus) + 2, "only the longest names wrap"
+    assert max(len(re.sub(r"\x1b\[\d*m", "", line)) for line in shown) <= 80
+    assert [line.split()[-1] for line in asked if "A5000" in line] == ["yes"]
+    assert [line.split()[-2:] for line in asked if "A4000 " in line] == [["in", "8bit"]]
+    assert unknown.code == 2
 
 
 @pytest.mark.parametrize("verb", ["status", "logs", "stop", "start", "terminate"])

@@ -102,6 +102,12 @@ class Contract:
                 f"{response.status_code} to {request} breaks {self.name}: {_reason(error)}"
             ) from error
 
+    def check_answer(
+        self, method: str, path: str, status: int, headers: Mapping[str, str], body: Body = None
+    ) -> None:
+        """Hold the answer to `method` and `path`, given as plain values, against this document."""
+        self.check_response(_Request(method, path, (), {}, None), _Response(status, headers, body))
+
 
 def check_request(
     method: str, path: str, query: Query = (), headers: Mapping[str, str] = {}, body: Body = None

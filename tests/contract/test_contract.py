@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from captiv.runpod import Pod
+from captiv.runpod import Pod, Template
 from captiv.runpod.pages import BillingPage, GpuPage, PodPage
 from tests.contract.contract import (
     OWN,
@@ -86,6 +86,7 @@ def test_a_wrong_call_is_seen(
         ),
         ("GET", "/v2/pods", 429, TOLD | {"Content-Type": "application/problem+json"}, PROBLEM),
         ("DELETE", "/v2/pods/a", 204, TOLD, {}),
+        ("GET", "/v2/templates/a", 200, TOLD, {"id": "a"}),
         ("GET", "/v2/pods", 403, TOLD | {"Content-Type": "text/html"}, "error code: 1010"),
         (
             "GET",
@@ -133,6 +134,7 @@ def test_what_captiv_uses_stands_in_the_published_contract(path: str) -> None:
         ("/v2/pods/{id}", "get", "200", Pod),
         ("/v2/catalog/gpus", "get", "200", GpuPage),
         ("/v2/billing/pods", "get", "200", BillingPage),
+        ("/v2/templates/{id}", "get", "200", Template),
     ],
 )
 def test_the_published_examples_are_read_and_right(

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captiv import errors
+from captiv.catalog import choose
 from captiv.catalog.model import Variant
 from captiv.core import fleet
 from captiv.core.fleet import Demand, Move, NoOffer, Offer, Ranking, Step, Wish, candidates
@@ -140,7 +141,7 @@ def test_a_type_too_small_is_answered_with_what_is_taken_and_what_would_fit() ->
 
     assert note == (
         "NVIDIA RTX A4000 has 16 GB; joycaption beta-one needs 17.5 GB in bfloat16: taking NVIDIA"
-        " RTX A5000 (24 GB, $0.16/h), or ask for --torch-dtype int8 (10 GB)."
+        " RTX A5000 (24 GB, $0.16/h), or ask for --torch-dtype int8 (10 GB) or int4 (7 GB)."
     )
 
 
@@ -164,6 +165,21 @@ def test_why_a_wish_is_not_taken_is_said(asked: Wish, said: str) -> None:
     assert note.startswith(said)
 
 
+def test_a_type_that_the_command_names_and_nobody_offers_is_a_mistake() -> None:
+    asked = Wish("rtx a400", "any", D("1.50"), named=True)
+    found = refused(MARKET, JOY, asked)
+
+    assert (found.missing, "'rtx a400'" in found.reason) == ("type", True)
+    assert (found.hint or "").startswith("Did you mean NVIDIA RTX A4000")
+    assert not (refused(MARKET, JOY, replace(asked, gpu_type="Foo")).hint or "").count("mean")
+    assert ranked(MARKET, JOY, replace(asked, named=False)).notes
+
+
+@pytest.mark.parametrize("said", ["NVIDIA H200", "4090", "a4000"])
+def test_a_type_that_is_offered_somewhere_may_be_named_even_if_it_will_not_do(said: str) -> None:
+    assert ranked(MARKET, JOY, Wish(said, "community", D("1.50"), named=True)).offers
+
+
 @pytest.mark.parametrize(
     ("offers", "asked", "missing", "said"),
     [
@@ -175,7 +191,7 @@ def test_why_a_wish_is_not_taken_is_said(asked: Wish, said: str) -> None:
             "memory",
             (
                 "joycaption beta-one needs 17.5 GB in bfloat16; the largest GPU on offer, NVIDIA"
-                " RTX A4000, has 16 GB; ask for --torch-dtype int8 (10 GB)."
+                " RTX A4000, has 16 GB; ask for --torch-dtype int8 (10 GB) or int4 (7 GB)."
             ),
         ),
         (
@@ -293,3 +309,19 @@ def test_renting_comes_to_an_end(code: str) -> None:
         pytest.fail("it never ended")
     assert tried <= fleet.MAX_TRIES
     assert total_s <= 120
+
+
+def test_joycaption_does_not_fit_16_gb_but_in_8_or_4_bit() -> None:
+    choice = choose("joycaption")
+    assert choice is not None
+
+    def ranking(dtype: str) -> fleet.Ranking | fleet.NoOffer:
+        demand = fleet.demand("joycaption", choice.variant, dtype, None)
+        return fleet.candidates([A4000], demand, wish(None))
+
+    assert ranking("auto") == fleet.NoOffer(
+        "memory",
+        "joycaption needs 17.5 GB in bfloat16; the largest GPU on offer, NVIDIA RTX A4000, has "
+        "16 GB; ask for --torch-dtype 8bit (11 GB) or 4bit (8 GB).",
+    )
+    assert ranking("8bit") == ranking("4bit") == fleet.Ranking((A4000,), ())

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,6 +76,44 @@ def test_the_first_local_need_has_the_device() -> None:
     runs = [run(1, model="shapes"), run(2), run(3, model="shapes")]
 
     assert [a.runs for a in assign(runs)] == [(1, 3)]
+
+
+def rented(number: int, pods: int, **more: Any) -> Run:
+    one = run(number, **more)
+    placement = Placement(kind="runpod", pods=pods)
+    return replace(one, spec=one.spec.model_copy(update={"placement": placement}))
+
+
+def lanes(*runs: Run, opened: int = 0, given_up: int = 0) -> int:
+    (assignment,) = assign(runs)
+    return assignment.lanes(opened, given_up)
+
+
+def test_as_many_lanes_open_as_pods_were_asked_for() -> None:
+    assert lanes(rented(1, 3, pending=500)) == 3
+    assert lanes(rented(1, 2), rented(2, 3, pending=500)) == 3
+    assert lanes(run(1, pending=500)) == 1, "this machine has one device"
+
+
+def test_no_lane_opens_without_an_image_for_it() -> None:
+    assert lanes(rented(1, 3, pending=2)) == 2
+    assert lanes(rented(1, 3, pending=0, running=5), opened=1) == 1
+    assert lanes(rented(1, 3, pending=1, scanned=False)) == 3, "more are being found"
+
+
+def test_a_lane_opens_beside_others_only_for_much_work() -> None:
+    assert lanes(rented(1, 3, pending=150), opened=1) == 1
+    assert lanes(rented(1, 3, pending=250), opened=1) == 2
+    assert lanes(rented(1, 3, pending=9000), opened=1) == 3
+
+
+def test_a_lane_that_was_given_up_is_not_opened_again() -> None:
+    assert lanes(rented(1, 3, pending=9000), opened=1, given_up=1) == 2
+    assert lanes(rented(1, 3, pending=9000), opened=1, given_up=2) == 1
+
+
+def test_pods_and_their_end_are_no_part_of_the_need() -> None:
+    assert need_of(rented(1, 1)) == need_of(rented(1, 5))
 
 
 def test_a_run_that_has_ended_frees_the_device_for_the_next() -> None:

@@ -1,11 +1,14 @@
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from captiv.core.bill import SETTLED_MS
 from captiv.core.jobs import RunId
 from captiv.core.pods import (
+    Guarded,
     Listed,
     PodName,
     PodRow,
@@ -13,6 +16,7 @@ from captiv.core.pods import (
     parse_pod_name,
     pod_name,
     sweepable,
+    unseen_end_ms,
 )
 
 HERE = "0123456789ab"
@@ -35,6 +39,9 @@ def test_a_name_is_read_back(installation: str, run_id: RunId | None, token: str
 def test_names_say_who_made_the_pod() -> None:
     assert pod_name(HERE, RunId(12), "x1") == f"captiv-{HERE}-r12-x1"
     assert pod_name(HERE, None, "x1") == f"captiv-{HERE}-hand-x1"
+    assert parse_pod_name(f"captiv-{HERE}-hand-mine-6d44971e") == PodName(
+        HERE, None, "mine-6d44971e"
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,3 +195,39 @@ def test_a_second_pod_of_one_name_is_swept_alone() -> None:
     (orphan,) = sweepable(HERE, [listed(row), twin], [row], set(), NOW)
 
     assert (orphan.pod_id, orphan.row_id) == ("p9", None)
+
+
+HOUR = 3_600_000
+GUARDED = Guarded(idle_s=900, startup_s=1500)
+MADE = NOW - 8 * HOUR
+DOLLAR_AN_HOUR = 1_000_000
+
+
+def unseen(now_ms: int = NOW, billed: str = "0", heard_ms: int | None = NOW, **more: Any) -> int:
+    row = pod_row(intended_ms=MADE - 9, created_ms=MADE, price_micro=DOLLAR_AN_HOUR, **more)
+    return unseen_end_ms(row, GUARDED, heard_ms, Decimal(billed), now_ms)
+
+
+def test_a_pod_that_nobody_saw_end_was_ended_by_its_guard() -> None:
+    heard = MADE + HOUR
+
+    assert unseen(heard_ms=heard) == heard + 990_000, "its idle limit, and a minute to try again"
+    assert unseen(heard_ms=MADE + 1) == MADE + 1_500_000 + 990_000, "it may not have been ready yet"
+    assert unseen(heard_ms=heard, now_ms=heard + 7) == heard + 7
+    assert unseen(heard_ms=heard, deadline_ms=heard + 5000) == heard + 95_000
+
+
+def test_of_a_pod_that_others_may_have_spoken_to_nothing_better_is_known() -> None:
+    assert unseen(heard_ms=MADE + HOUR, run_id=None) == NOW
+    assert unseen(heard_ms=None) == NOW
+
+
+def test_what_the_provider_has_billed_is_the_least_and_in_the_end_the_truth() -> None:
+    heard, due = MADE + HOUR, MADE + HOUR + 990_000
+    early, late = due + HOUR, due + SETTLED_MS
+
+    assert unseen(early, "0.5", heard) == due, "its records lag behind"
+    assert unseen(early, "1.5", heard) == MADE + HOUR * 3 // 2, "the guard was refused"
+    assert unseen(late, "0.5", heard) == MADE + HOUR // 2, "it was ended by hand before"
+    assert unseen(late, "0", heard) == due, "nobody has billed it: the records say nothing"
+    assert unseen(late, "99", heard) == late

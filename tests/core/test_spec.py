@@ -3,7 +3,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captiv.core.spec import Captioning, Output, Placement, RunSpec, Selection
+from captiv.core.spec import Answers, Captioning, Output, Placement, RunSpec, Selection
 from captiv.core.texts import content_hash
 from captiv.wire import Generation
 
@@ -31,9 +31,19 @@ SPECS = st.builds(
 
 @given(SPECS, st.sampled_from(["local", "url"]))
 def test_where_it_runs_is_no_part_of_what_is_asked_for(spec: RunSpec, kind: str) -> None:
-    elsewhere = spec.model_copy(update={"placement": Placement(kind=kind, device="cpu")})  # type: ignore[arg-type]
+    placement = Placement(kind=kind, device="cpu", pods=4, terminate=True)  # type: ignore[arg-type]
+    elsewhere = spec.model_copy(update={"placement": placement})
 
     assert elsewhere.fingerprint() == spec.fingerprint()
+
+
+@given(SPECS, st.integers(0, 9), st.booleans())
+def test_how_often_an_answer_is_tried_again_is_no_part_of_what_is_asked_for(
+    spec: RunSpec, retries: int, limited: bool
+) -> None:
+    answers = Answers(retries=retries, limited_by_user=limited)
+
+    assert spec.model_copy(update={"answers": answers}).fingerprint() == spec.fingerprint()
 
 
 @given(SPECS, SPECS)
@@ -59,7 +69,12 @@ def test_whatever_is_asked_for_differently_is_another_request() -> None:
     )
     parts: dict[str, list[dict[str, object]]] = {
         "selection": [{"roots": ("/b",)}, {"recursive": True}, {"overwrite": "yes"}, {"limit": 1}],
-        "captioning": [{"variant": "w"}, {"prompt": "p"}, {"generation": Generation(seed=1)}],
+        "captioning": [
+            {"variant": "w"},
+            {"length": "short"},
+            {"prompt": "p"},
+            {"generation": Generation(seed=1)},
+        ],
         "output": [{"prefix": "p"}, {"suffix": "s"}, {"extension": ".c"}, {"naming": "full"}],
     }
     others = [

@@ -19,6 +19,7 @@ SEEN = st.builds(
     st.sampled_from([None, "PROVISIONING", "STARTING", "RUNNING", "UNKNOWN"]),
     st.booleans(),
     st.none() | st.builds(worker, done=st.integers(0, 100), total=st.sampled_from([0, 100])),
+    st.booleans(),
     st.none() | st.floats(0, 3000),
     st.integers(0, 2),
 )
@@ -32,6 +33,9 @@ SEEN = st.builds(
         (Seen("RUNNING"), "pulling the image"),
         (Seen("STARTING"), "pulling the image"),
         (Seen("RUNNING", started=True), "starting"),
+        (Seen("RUNNING", pulling=True), "pulling the image"),
+        (Seen(pulling=True), "pulling the image"),
+        (Seen(started=True), "starting"),
         (Seen("RUNNING", started=True, health=worker()), "loading the model"),
         (Seen("RUNNING", True, worker(done=430, total=1000)), "loading the model (43 %)"),
         (Seen("RUNNING", True, worker(done=1200, total=1000)), "loading the model (100 %)"),
@@ -53,6 +57,11 @@ def test_only_the_workers_own_word_makes_it_ready() -> None:
     ("seen", "said"),
     [
         (Seen("RUNNING", True, restarts=3), "crashed 3 times"),
+        (
+            Seen("RUNNING", True, restarts=3, last_words="ImportError: no captiv"),
+            "crashed 3 times while starting (ImportError: no captiv)",
+        ),
+        (Seen("RUNNING", pulling=True, trouble="its image is not there"), "its image is not there"),
         (Seen("EXITED"), "EXITED"),
         (Seen("TERMINATED"), "TERMINATED"),
         (Seen("ERROR"), "ERROR"),

@@ -39,3 +39,29 @@ def test_it_grows_by_one_for_each_full_round_of_answers() -> None:
     assert after(window, [True] * 4).limit == 5
     assert after(window, [True] * 9).limit == 6
     assert after(window, [True] * 50).limit == 6
+
+
+def test_larger_batches_open_it_anew() -> None:
+    window = Window.opening(8, 24)
+
+    assert window.told(16, 48).limit == 32
+    assert window.told(16, 48).ceiling == 48
+    assert window.told(16, 20).limit == 20
+
+
+def test_smaller_batches_close_it_no_further_than_the_permits() -> None:
+    window = after(Window.opening(32, 96), [True] * 5000)
+
+    assert window.limit == 96
+    assert window.told(16, 48).limit == 48
+
+
+@given(WINDOWS, EVENTS, st.integers(1, 300), st.integers(1, 1000))
+def test_what_is_told_twice_changes_nothing(
+    window: Window, events: list[bool], max_batch: int, permits: int
+) -> None:
+    told = after(window, events).told(max_batch, permits)
+
+    assert 1 <= told.limit <= told.ceiling == permits
+    refused = told.refused()
+    assert refused.told(max_batch, permits) == refused

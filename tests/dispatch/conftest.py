@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,13 +21,16 @@ from captiv.dispatch.dispatcher import Dispatcher, Providers
 from captiv.dispatch.events import Silence
 from captiv.dispatch.preparation import Preparation
 from captiv.dispatch.supply import Supply
-from captiv.service import now_ms
-from captiv.store import Store, ingest, jobs, lease, migrate, runs
-from captiv.workers import LocalWorker, WorkerSource
+from captiv.errors import UnknownKey
+from captiv.runpod import RunpodApi
+from captiv.runpod.exchange import Patience
+from captiv.store import Store, ingest, jobs, lease, migrate, now_ms, runs
+from captiv.testing.cloud import Cloud, running
+from captiv.wire import CaptionReply, CaptionRequest
+from captiv.workers import Address, LocalWorker, WorkerClient, WorkerSource
 from captiv.workers.local import LocalSettings
-from tests.support import SCRIPTED
-
-DEADLINE_S = 30.0
+from captiv.workers.source import OnPhase
+from tests.support import DEADLINE_S, SCRIPTED
 
 
 class Told(Silence):
@@ -40,12 +43,16 @@ class Told(Silence):
         self.unwritable: dict[str, str] = {}
         self.warnings: list[str] = []
         self.phases: list[str] = []
+        self.counts: list[Run] = []
 
     def phase(self, text: str) -> None:
         self.phases.append(text)
 
     def warned(self, message: str) -> None:
         self.warnings.append(message)
+
+    def counted(self, run: Run) -> None:
+        self.counts.append(run)
 
     def captioned(self, path: str, text: str) -> None:
         assert path not in self.captions, "told twice"
@@ -76,6 +83,66 @@ async def read(path: Path | str) -> str | None:
     """Return the text of a file, or None if there is none."""
     file = anyio.Path(path)
     return await file.read_text() if await file.exists() else None
+
+
+class Watched(WorkerClient):
+    """Knows which images are at the worker."""
+
+    def __init__(self, url: str, token: str) -> None:
+        super().__init__(url, token)
+        self.there: set[str] = set()
+        self._arrived: set[str] = set()
+        self.max_batch = 8
+
+    async def caption(
+        self, image: bytes, media_type: str, request: CaptionRequest, key: str, *, wait_s: float
+    ) -> CaptionReply | None:
+        self.there.add(key)
+        reply = await super().caption(image, media_type, request, key, wait_s=wait_s)
+        self.there.discard(key)
+        if reply is not None and reply.max_batch is not None:
+            self.max_batch = reply.max_batch
+        return reply
+
+    async def has(self, count: int) -> bool:
+        """Whether so many images have arrived at the worker and are not captioned yet."""
+        if len(self.there) < count:
+            return False
+        try:
+            for key in self.there - self._arrived:
+                await self.result(key, wait_s=0)
+                self._arrived.add(key)
+        except UnknownKey:
+            return False
+        return True
+
+
+class WatchedWorker(LocalWorker):
+    """A worker that is spoken to under the eyes of a test."""
+
+    client: Watched | None = None
+
+    async def start(self, on_phase: OnPhase) -> Address:
+        address = await super().start(on_phase)
+        return _WatchedAddress(address.url, address.token, self)
+
+    async def has(self, count: int) -> bool:
+        """Whether so many images have arrived at the worker and are not captioned yet."""
+        return self.client is not None and await self.client.has(count)
+
+    @property
+    def max_batch(self) -> int:
+        """How large its batches may be, as it last said."""
+        return self.client.max_batch if self.client is not None else 8
+
+
+@dataclass(frozen=True)
+class _WatchedAddress(Address):
+    worker: WatchedWorker
+
+    def connect(self) -> Watched:
+        self.worker.client = Watched(self.url, self.token)
+        return self.worker.client
 
 
 @dataclass
@@ -116,8 +183,12 @@ class World:
     async def open(self, spec: RunSpec | None = None) -> Run:
         run, _ = await self.store.awrite(runs.open_run, spec or self.spec(), now_ms())
         self.specs[run.id] = run.spec
-        await self.store.awrite(runs.want, run.id, self.session, now_ms())
+        await self.want(run)
         return run
+
+    async def want(self, run: Run) -> None:
+        """Have a command wait for the run that is still heard of when a test takes its time."""
+        await self.store.awrite(runs.want, run.id, self.session, now_ms() + 3_600_000)
 
     async def enqueue(self, *paths: str, spec: RunSpec | None = None) -> Run:
         run = await self.open(spec)
@@ -133,7 +204,9 @@ class World:
         found = await self.store.aread(jobs.page, run.id, None, JobId(0), 10_000)
         return {Path(row.path).name: row for row in found}
 
-    def local(self, name: str = "worker", batch_size: int = 4, **script: Any) -> LocalWorker:
+    def local(
+        self, name: str = "worker", batch_size: int | None = 4, **script: Any
+    ) -> WatchedWorker:
         """Make a local worker with the torch-free engine."""
         settings = LocalSettings(
             model="shapes",
@@ -143,7 +216,13 @@ class World:
             engine=SCRIPTED,
             engine_options=json.dumps(script),
         )
-        return LocalWorker(settings, folder=self.folder, log=self.folder / f"{name}.log")
+        return WatchedWorker(settings, folder=self.folder, log=self.folder / f"{name}.log")
+
+    async def held(self) -> anyio.Path:
+        """Make a file that holds the batches of a worker that is given it."""
+        file = anyio.Path(self.folder / "held")
+        await file.touch()
+        return file
 
     def supply(self) -> Supply:
         return Supply(
@@ -179,6 +258,7 @@ class World:
                 reporter=self.told,
                 specs=self.specs,
                 now_ms=now_ms,
+                incapable=_able,
             )
             tg.cancel_scope.cancel()
 
@@ -187,6 +267,29 @@ class World:
         async with self.dispatching(source) as dispatcher:
             await dispatcher.serve(run.id)
         return await self.counts(run)
+
+
+async def _able(_spec: RunSpec) -> None:
+    """Say that this machine can do any run."""
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    """A simulated cloud whose pods run and do nothing."""
+    with running(entrypoint=("sleep", "1000"), provisioning_s=0, pulling_s=0) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def api(cloud: Cloud) -> AsyncIterator[RunpodApi]:
+    """The account; no pod of it is left."""
+    quick = Patience(tries=2, backoff_s=0.01)
+    async with RunpodApi(cloud.account_key, url=cloud.api_url, patience=quick) as opened:
+        yield opened
+        cloud.mischief.disarm()
+        for pod in await opened.pods():
+            await opened.terminate(pod.id)
+        assert cloud.pods_alive() == []
 
 
 @pytest.fixture(scope="session")

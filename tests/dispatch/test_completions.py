@@ -12,9 +12,9 @@ from captiv.core.jobs import Failure, Job, Received, Run
 from captiv.core.spec import Output
 from captiv.dispatch.completions import Completions
 from captiv.errors import CaptivError, StoreFull, leading
-from captiv.service import now_ms
-from captiv.store import Connection, captions, jobs, lease, runs
+from captiv.store import Connection, captions, jobs, lease, now_ms, runs
 from tests.dispatch.conftest import World, read, until
+from tests.support import DEADLINE_S
 
 
 def answer(job: Job, text: str = "a red square") -> Received:
@@ -42,7 +42,7 @@ async def one(world: World, **selection: Any) -> tuple[Run, Job, Path]:
 
 
 async def done(completions: Completions) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(DEADLINE_S):
         await completions.settled()
 
 

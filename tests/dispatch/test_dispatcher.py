@@ -6,11 +6,11 @@ from anyio import to_thread
 from captiv.core.jobs import Run
 from captiv.core.spec import Output, Placement
 from captiv.dispatch.supply import Supply
-from captiv.service import now_ms
-from captiv.store import jobs, runs
+from captiv.store import jobs
 from captiv.workers import Address, LocalWorker, WorkerSource
 from captiv.workers.source import OnPhase
 from tests.dispatch.conftest import World, until
+from tests.support import DEADLINE_S
 
 
 async def serve(
@@ -41,7 +41,7 @@ async def serve(
         return Logged(name, worker), world.supply()
 
     async with world.dispatching_with(provide) as dispatcher:
-        with anyio.fail_after(30):
+        with anyio.fail_after(DEADLINE_S):
             await dispatcher.serve(own.id)
 
 
@@ -85,7 +85,7 @@ async def test_a_command_ends_with_its_own_run_while_another_goes_on(world: Worl
     own = await world.enqueue(*await world.pictures(6, prefix="q"), spec=world.spec(recursive=True))
     device: list[str] = []
 
-    await serve(world, own, device, batch_s=0.02)
+    await serve(world, own, device, batch_s=0.2)
 
     assert (await world.counts(own)).done == 6
     counts = await world.counts(long)
@@ -118,18 +118,25 @@ async def test_a_retry_by_another_command_is_served_while_the_holder_goes_on(
     bad = str(world.folder / "bad.png")
     await anyio.Path(bad).write_bytes(b"")
     other = await world.enqueue(bad, spec=world.spec(recursive=True))
-    own = await world.enqueue(*await world.pictures(40))
+    own = await world.enqueue(*await world.pictures(6))
+    held = await world.held()
+
+    async def claimed() -> bool:
+        return (await world.counts(other)).running == 1
 
     async def mend() -> None:
         await until(lambda: bad in world.told.failures)
         await world.picture("bad.png")
         await world.store.awrite(jobs.retry, other.id)
-        await world.store.awrite(runs.want, other.id, world.session, now_ms())
+        await world.want(other)
+        await until(claimed)
+        assert (await world.counts(own)).open > 0
+        await held.unlink()
 
     async with anyio.create_task_group() as tg:
         tg.start_soon(mend)
-        await serve(world, own, [], batch_s=0.1)
+        await serve(world, own, [], hold=str(held))
 
     assert (await world.counts(other)).done == 1
-    assert (await world.counts(own)).done == 40
+    assert (await world.counts(own)).done == 6
     assert await to_thread.run_sync(lambda: (world.folder / "bad.txt").exists())

@@ -2,8 +2,7 @@ from anyio import Path as Disk
 
 from captiv.core.jobs import Failure, Run
 from captiv.dispatch.following import Following
-from captiv.service import now_ms
-from captiv.store import jobs
+from captiv.store import jobs, now_ms
 from tests.dispatch.conftest import World
 from tests.dispatch.test_completions import answer, claimed, taking
 

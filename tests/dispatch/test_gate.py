@@ -86,7 +86,7 @@ async def test_a_wider_window_admits_who_waits() -> None:
 ACTIONS = st.lists(st.tuples(st.sampled_from(["leave", "cancel"]), st.integers(0, 11)), max_size=30)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(limit=st.integers(1, 4), actions=ACTIONS)
 def test_no_place_is_lost_or_given_twice_whoever_is_cancelled(
     limit: int, actions: list[tuple[str, int]]
@@ -117,3 +117,18 @@ def test_no_place_is_lost_or_given_twice_whoever_is_cancelled(
                 pass
 
     anyio.run(trial)
+
+
+async def test_a_worker_that_takes_more_lets_in_who_waits() -> None:
+    crowd = Crowd(2)
+    async with anyio.create_task_group() as tasks:
+        for number in range(8):
+            tasks.start_soon(crowd.visit, number)
+        await settle()
+        assert crowd.inside == 2
+
+        crowd.gate.told(3, 9)
+        await settle()
+        assert crowd.inside == 6
+
+        tasks.cancel_scope.cancel()

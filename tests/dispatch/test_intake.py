@@ -7,8 +7,7 @@ from captiv.core.jobs import Run
 from captiv.core.spec import Output
 from captiv.core.texts import content_hash
 from captiv.dispatch.intake import Intake
-from captiv.service import now_ms
-from captiv.store import captions, runs
+from captiv.store import captions, now_ms, runs
 from tests.dispatch.conftest import World
 
 
@@ -100,7 +99,7 @@ async def test_what_cannot_be_searched_is_a_failure_with_its_reason(world: World
 
     assert world.told.failures == {
         gone: "folder_unreadable",
-        str(world.folder / "link.png"): "folder_unreadable",
+        str(world.folder / "link.png"): "image_missing",
     }
     assert run.counts.failed == 2
 

@@ -19,6 +19,7 @@ from captiv.wire import PROTOCOL, WORKER_HEADER
 from captiv.workers import Address, Ended, LocalWorker, UrlWorker, WorkerSource
 from captiv.workers.source import OnPhase
 from tests.dispatch.conftest import World, until
+from tests.support import DEADLINE_S
 from tests.workers.conftest import answering, problem, reply
 
 
@@ -219,7 +220,7 @@ async def test_a_child_that_hangs_is_replaced(world: World) -> None:
     async with living(source, world, lost_after_s=0.5) as life:
         await life.begin()
         os.kill(source.pid, signal.SIGSTOP)
-        with anyio.fail_after(20):
+        with anyio.fail_after(DEADLINE_S):
             health = await life.recover(1)
 
     assert health is not None
@@ -242,14 +243,14 @@ async def test_a_child_that_dies_alone_over_nothing_counts_against_the_worker(
 
 
 async def test_a_drain_does_not_wait_for_a_model_that_loads(world: World) -> None:
-    source = Relay(world.local(load_s=60))
+    source = Relay(world.local(load_s=1000))
     async with living(source, world) as life:
         found: list[object] = []
 
         async def begin() -> None:
             found.append(await life.begin())
 
-        with anyio.fail_after(20):
+        with anyio.fail_after(DEADLINE_S):
             async with anyio.create_task_group() as tg:
                 tg.start_soon(begin)
                 await until(lambda: "loading" in " ".join(world.told.phases))
@@ -260,7 +261,7 @@ async def test_a_drain_does_not_wait_for_a_model_that_loads(world: World) -> Non
 
 
 async def test_a_drain_does_not_wait_for_another_worker_after_a_death(world: World) -> None:
-    source = Relay(world.local("one"), world.local("two", load_s=60))
+    source = Relay(world.local("one"), world.local("two", load_s=1000))
     async with living(source, world) as life:
         await life.begin()
         os.kill(source.pid, signal.SIGKILL)
@@ -269,7 +270,7 @@ async def test_a_drain_does_not_wait_for_another_worker_after_a_death(world: Wor
         async def recover() -> None:
             found.append(await life.recover(1))
 
-        with anyio.fail_after(20):
+        with anyio.fail_after(DEADLINE_S):
             async with anyio.create_task_group() as tg:
                 tg.start_soon(recover)
                 tg.start_soon(recover)

@@ -1,8 +1,13 @@
+import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
 from anyio import to_thread
 from PIL import Image
@@ -11,6 +16,7 @@ from captiv.catalog import ImagePolicy
 from captiv.core.jobs import Job, JobId, RunId
 from captiv.dispatch.preparation import Preparation, leftover
 from captiv.errors import ImageUnreadable
+from captiv.images.prepare import Prepared, prepare
 from tests.support import until
 
 POLICY = ImagePolicy(32)
@@ -55,6 +61,7 @@ def test_a_kill_leaves_behind_what_was_in_preparation_and_nothing_else(tmp_path:
 
     def stopped_in_the_middle() -> bool:
         child.send_signal(signal.SIGSTOP)
+        os.waitpid(child.pid, os.WUNTRACED)  # it stops when the last of its threads has stopped
         if leftover(trace) == {7}:
             return True
         child.send_signal(signal.SIGCONT)
@@ -62,7 +69,7 @@ def test_a_kill_leaves_behind_what_was_in_preparation_and_nothing_else(tmp_path:
 
     until(stopped_in_the_middle, "a preparation was caught", every_s=0.001)
     child.kill()
-    child.wait(20)
+    child.wait(60)
     child.stdout.close()
 
     assert leftover(trace) == {7}
@@ -103,3 +110,40 @@ def test_a_trace_cut_short_is_read_as_far_as_it_goes(tmp_path: Path, content: by
     trace.write_bytes(content)
 
     assert leftover(trace) == ({7} if len(content) > 8 else frozenset())
+
+
+async def test_a_suspect_is_prepared_with_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace, suspect = tmp_path / "preparing", 99
+    numbers = [1, 2, 3, suspect, 4, 5, 6]
+    await to_thread.run_sync(_pictures, tmp_path, numbers)
+    beside: dict[int, list[frozenset[JobId]]] = {}
+    two_at_once = threading.Barrier(2)
+
+    def watched(path: str, policy: ImagePolicy) -> Prepared:
+        """The real work, which looks at the trace on either side of it, and lets others begin."""
+        number = int(Path(path).stem)
+        if number in numbers[:2]:
+            two_at_once.wait(60)
+        looks = beside.setdefault(number, [])
+        looks.append(leftover(trace))
+        time.sleep(0.1 * (1 + len(beside) % 3))
+        made = prepare(path, policy)
+        looks.append(leftover(trace))
+        return made
+
+    monkeypatch.setattr("captiv.dispatch.preparation.prepare", watched)
+    async with Preparation(trace, threads=4) as preparation, anyio.create_task_group() as work:
+        for number in numbers:
+            one = replace(job(number, tmp_path / f"{number}.png"), suspect=number == suspect)
+            work.start_soon(preparation.prepare, one, POLICY)
+
+    assert beside.keys() == set(numbers)
+    assert beside.pop(suspect) == [{suspect}, {suspect}]
+    assert any(len(together) > 1 for looks in beside.values() for together in looks)
+
+
+def _pictures(folder: Path, numbers: list[int]) -> None:
+    for number in numbers:
+        Image.new("RGB", (40, 40), (number, 0, 0)).save(folder / f"{number}.png")

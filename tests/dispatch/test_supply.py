@@ -1,6 +1,5 @@
 from captiv.core.jobs import JobId
-from captiv.service import now_ms
-from captiv.store import jobs, runs
+from captiv.store import jobs, now_ms, runs
 from tests.dispatch.conftest import World
 
 
@@ -79,3 +78,21 @@ async def test_a_key_names_the_work_and_never_the_attempt(world: World) -> None:
         JobId(again[0].id), run.id, again[0].path, 2, tries=1, crashes=0, suspect=False
     )
     assert supply.key(charged) != keys[0]
+
+
+async def test_near_the_end_nothing_is_kept_from_other_lanes(world: World) -> None:
+    run = await world.enqueue(*await world.pictures(40))
+    one, two = world.supply(), world.supply()
+    one.serve([run.id])
+    two.serve([run.id])
+    await one.next(2, now_ms())
+    assert (await world.counts(run)).pending == 8
+
+    one.serve([run.id], ahead=0)
+    await one.next(3, now_ms())
+
+    counts = await world.counts(run)
+    assert (counts.running, counts.pending) == (5, 35)
+    assert one.holds(run.id)
+    assert not two.holds(run.id)
+    assert len(await two.next(20, now_ms())) == 20

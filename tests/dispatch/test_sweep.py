@@ -1,42 +1,26 @@
 """The sweep ends what nobody needs, leaves what somebody does, and never guesses."""
 
-from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio import to_thread
 
 from captiv.core.jobs import RunId
-from captiv.core.pods import PodRow, pod_name
-from captiv.dispatch.sweep import GONE, NEVER_ANSWERED, SETTLED_MS, Swept, sweep
+from captiv.core.pods import Guarded, PodRow, pod_name
+from captiv.dispatch.sweep import NEVER_ANSWERED, SETTLED_MS, Swept, sweep
+from captiv.dispatch.unseen import GONE
 from captiv.errors import ProviderUnreachable
 from captiv.runpod import CreatePod, GpuRequest, RunpodApi
-from captiv.runpod.exchange import Patience
-from captiv.service import now_ms
-from captiv.store import pods
-from captiv.testing.cloud import Cloud, running
+from captiv.store import Lease, lease, now_ms, pods, runs
+from captiv.testing.cloud import Cloud
 
 from .conftest import World
 
 HERE = "0123456789ab"
 A5000 = "NVIDIA RTX A5000"
 DEAD = RunId(77)
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[Cloud]:
-    with running(entrypoint=("sleep", "1000"), provisioning_s=0, pulling_s=0) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def api(cloud: Cloud) -> AsyncIterator[RunpodApi]:
-    quick = Patience(tries=2, backoff_s=0.01)
-    async with RunpodApi(cloud.account_key, url=cloud.api_url, patience=quick) as opened:
-        yield opened
-        cloud.mischief.disarm()
-        for pod in await opened.pods():
-            await opened.terminate(pod.id)
-        assert cloud.pods_alive() == []
+GUARDED = Guarded(idle_s=900, startup_s=1500)
 
 
 class Fleet:
@@ -85,6 +69,7 @@ class Fleet:
             HERE,
             lambda: now_ms() + later_ms,
             wanted_since_ms=since,
+            guarded=GUARDED,
             **more,
         )
 
@@ -179,6 +164,23 @@ async def test_a_pod_that_is_gone_is_closed_in_the_ledger(fleet: Fleet) -> None:
     assert (await fleet.row(pod)).end_reason == GONE
 
 
+async def test_a_pod_that_nobody_saw_end_is_paid_until_its_guard_had_ended_it(
+    fleet: Fleet, world: World
+) -> None:
+    pod = await fleet.rent()
+    row = await fleet.row(pod)
+    await world.store.awrite(pods.begin_use, row.id, DEAD, row.created_ms or 0)
+    await fleet.api.terminate(pod)
+
+    await fleet.sweep(later_ms=8 * 3_600_000)
+
+    (share,) = await world.store.aread(pods.share, DEAD, 2**53)
+    lived_s = (share.to_ms - share.from_ms) / 1000
+    assert GUARDED.idle_s < lived_s <= GUARDED.startup_s + GUARDED.idle_s + 90, (
+        "not the whole night"
+    )
+
+
 async def test_a_living_run_finds_out_itself_that_its_pod_is_gone(
     fleet: Fleet, world: World
 ) -> None:
@@ -218,3 +220,72 @@ async def test_a_pod_that_cannot_be_ended_is_found_by_the_next_sweep(
 
     assert (swept.pod_id, swept.outcome) == (pod, "terminated")
     assert "and is still there" in swept.reason
+
+
+async def test_an_end_whose_answer_never_comes_is_known_by_asking(
+    fleet: Fleet, cloud: Cloud
+) -> None:
+    pod = await fleet.rent()
+    cloud.mischief.arm("terminated_then_timed_out")
+
+    assert [(s.pod_id, s.outcome) for s in await fleet.sweep()] == [(pod, "terminated")]
+
+    orders = [call for call in cloud.history if call.operation == "delete_pod" and pod in call.path]
+    assert len(orders) == 1, "the first was waited for until it timed out"
+
+
+async def test_by_hand_a_dispatcher_that_was_killed_is_known_to_be_dead_at_once(
+    fleet: Fleet, world: World, tmp_path: Path
+) -> None:
+    pod = await fleet.rent((await world.open()).id)
+
+    assert await fleet.sweep() == [], "for all that is known without the lease, it lives"
+    (swept,) = await fleet.sweep(lock=tmp_path / "captiv.lock")
+
+    assert (swept.pod_id, swept.outcome) == (pod, "terminated")
+    assert await to_thread.run_sync(lease.is_free, tmp_path / "captiv.lock"), "it is given back"
+
+
+async def test_by_hand_a_pod_is_left_while_somebody_has_the_lease_and_it_is_said(
+    fleet: Fleet, world: World, cloud: Cloud, tmp_path: Path
+) -> None:
+    run = await world.open()
+    pod = await fleet.rent(run.id)
+    theirs = await to_thread.run_sync(Lease, tmp_path / "captiv.lock")
+    assert await to_thread.run_sync(theirs.acquire)
+    (left,) = await fleet.sweep(lock=tmp_path / "captiv.lock")
+    await to_thread.run_sync(theirs.release)
+
+    assert (left.pod_id, left.outcome) == (pod, "left")
+    assert f"the command of run {run.id} was heard" in left.reason
+    assert "sweep again in" in left.reason
+    assert cloud.pods_alive() == [pod]
+
+
+async def test_by_hand_the_pod_of_a_follower_that_takes_over_is_left(
+    fleet: Fleet, world: World, tmp_path: Path
+) -> None:
+    run = await world.open()
+    pod = await fleet.rent(run.id)
+    follower = await world.store.awrite(lease.begin_session, 2, "here", "follower", now_ms())
+    await world.store.awrite(runs.want, run.id, follower, now_ms())
+
+    (left,) = await fleet.sweep(lock=tmp_path / "captiv.lock")
+
+    assert (left.pod_id, left.outcome) == (pod, "left")
+
+
+async def test_by_hand_every_pod_that_is_left_has_a_reason(fleet: Fleet, tmp_path: Path) -> None:
+    by_hand = await fleet.rent(None)
+    lingering = await fleet.rent(lingers=True)
+    asked = await fleet.intend()
+    await fleet.make("somebody-elses")
+
+    swept = await fleet.sweep(lock=tmp_path / "captiv.lock")
+
+    assert {one.outcome for one in swept} == {"left"}
+    reasons = {one.pod_id or one.name: one.reason for one in swept}
+    assert "made by hand" in reasons.pop(by_hand)
+    assert "auto_terminate" in reasons.pop(lingering)
+    assert "sweep again in" in reasons.pop(asked)
+    assert reasons == {}

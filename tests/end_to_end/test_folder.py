@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from captiv.store import Store, jobs, runs
-from tests.support import Home, finish, until
+from tests.support import DRAINING, Home, finish, told, until
+
+pytestmark = pytest.mark.timeout(300)
 
 
 def txt(picture: str) -> str:
@@ -66,6 +68,28 @@ def test_a_hand_edit_is_kept_and_named_until_all_is_asked_for(home: Home) -> Non
     assert edited.read_text() == original
 
 
+@pytest.mark.parametrize("captioned_before", [True, False])
+def test_undo_brings_back_what_overwriting_replaced(home: Home, captioned_before: bool) -> None:
+    home.scripted().scenes(1, nested=False)
+    picture = next(home.pictures.glob("*.png"))
+    sidecar = picture.with_suffix(".txt")
+    if captioned_before:
+        home.generate()
+    sidecar.write_text("my own words")
+    home.generate("--overwrite=all", "--prefix", "q ")
+    assert sidecar.read_text().startswith("q ")
+
+    undone = home.run("caption", "undo", str(picture))
+    text = sidecar.read_text()
+    again = home.run("caption", "undo", str(picture))
+
+    assert (undone.code, text) == (0, "my own words"), undone
+    assert again.code == (0 if captioned_before else 2), again
+    assert home.run("caption", "history", str(picture), "--json").lines[-2]["source"] == (
+        "hand" if captioned_before else "import"
+    )
+
+
 def test_a_text_that_captiv_never_wrote_is_recorded_before_it_is_replaced(home: Home) -> None:
     home.scripted().scenes(1, nested=False)
     picture = next(home.pictures.glob("*.png"))
@@ -83,14 +107,16 @@ def test_a_text_that_captiv_never_wrote_is_recorded_before_it_is_replaced(home: 
 
 
 def test_an_interrupted_overwrite_finishes_its_own_set(home: Home) -> None:
-    home.scripted(batch_s=0.0).scenes(40)
+    home.scripted().scenes(40)
     home.generate()
     before = len(home.worker_keys())
+    hold = home.held()
 
-    process = home.start_generate("--overwrite", CAPTIV_ENGINE_OPTIONS='{"batch_s": 0.3}')
+    process = home.scripted(hold=str(hold), hold_after=1).start_generate("--overwrite")
     until(lambda: len(home.worker_keys()) > before)
     process.kill()
     finish(process)
+    hold.unlink()
     late = home.pictures / "late.png"
     late.write_bytes(next(home.pictures.rglob("*.png")).read_bytes())
     again = home.generate("--overwrite")
@@ -114,14 +140,17 @@ def test_an_interrupted_overwrite_finishes_its_own_set(home: Home) -> None:
     ],
 )
 def test_a_signal_drains_and_the_same_command_goes_on(home: Home, number: int) -> None:
-    home.scripted(batch_s=0.3).scenes(60)
+    hold = home.held()
+    home.scripted(hold=str(hold), hold_after=1).scenes(60)
     process = home.start_generate("--batch-size", "4")
     until(lambda: len(home.worker_keys()) > 0)
 
     process.send_signal(number)
+    told(process, DRAINING)
+    hold.unlink()
     stopped = finish(process)
     written = home.captions()
-    again = home.generate(CAPTIV_ENGINE_OPTIONS="{}")
+    again = home.generate()
 
     assert stopped.code == 130, stopped
     assert "To go on: " in stopped.err
@@ -133,14 +162,14 @@ def test_a_signal_drains_and_the_same_command_goes_on(home: Home, number: int) -
 
 
 def test_a_second_signal_stops_at_once_and_loses_nothing_received(home: Home) -> None:
-    home.scripted(batch_s=8).scenes(8)
+    began = home.folder / "began"
+    home.scripted(hold=str(home.held()), touch=str(began)).scenes(8)
     process = home.start_generate()
-    until(lambda: bool(home.workers()))
-    until(lambda: (home.data / "data" / "worker-batch.json").exists())
+    until(began.exists, "a batch")
 
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
-    stopped = finish(process, timeout=7)
+    stopped = finish(process)  # the batch does not end by itself
 
     assert stopped.code == 130, stopped
     until(lambda: not home.workers(), "the worker ended")
@@ -215,6 +244,7 @@ def test_images_that_would_share_a_sidecar_are_named_and_settled_by_full_names(h
     assert {"a.png.txt", "a.jpg.txt"} <= set(home.captions())
 
 
+@pytest.mark.slow
 def test_exit_codes_tell_usage_configuration_and_no_worker_apart(home: Home) -> None:
     home.scenes(1, nested=False)
 

@@ -90,7 +90,7 @@ def test_half_a_picture_is_never_shown(kind: str) -> None:
 
 @given(st.data())
 @settings(
-    max_examples=250, deadline=2000, database=None, derandomize=True,
+    max_examples=250, database=None, derandomize=True,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 def test_flipped_bytes_are_refused_or_shown(data: st.DataObject) -> None:
@@ -111,6 +111,6 @@ def test_damaged_headers_are_refused_or_shown(kind: str) -> None:
 
 
 @given(st.binary(max_size=400), st.sampled_from(list(KINDS)))
-@settings(max_examples=300, deadline=2000, database=None, derandomize=True)
+@settings(max_examples=300, database=None, derandomize=True)
 def test_noise_behind_a_true_beginning_is_refused_or_shown(noise: bytes, kind: str) -> None:
     whole_or_error(sample(kind)[:16] + noise)

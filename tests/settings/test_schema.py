@@ -3,7 +3,7 @@ import json
 import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from captiv.catalog import default_family
+from captiv.catalog import FAMILIES, default_family
 from captiv.settings import Settings
 from captiv.settings.keys import all_keys, find_key, suggestion
 from captiv.settings.schema import GenerationSettings, ModelSettings, RunpodSettings
@@ -34,6 +34,7 @@ def test_generation_settings_are_those_that_travel_with_the_same_bounds() -> Non
         return {
             name: [{k: v for k, v in kind.items() if k in keep} for kind in field["anyOf"]]
             for name, field in model.model_json_schema()["properties"].items()
+            if name != "retries"  # it stays with captiv
         }
 
     assert shape(GenerationSettings) == shape(Generation)
@@ -44,14 +45,34 @@ def test_the_default_model_is_the_default_of_the_catalog() -> None:
 
 
 def test_a_family_of_its_own_setting_goes_before_the_default_of_the_default_model() -> None:
-    model = ModelSettings(
-        default_model="blip", default_variant="blip-base", vit_gpt2_mode="m", default_mode="photo"
+    model = ModelSettings.model_validate(
+        {
+            "default_model": "blip",
+            "default_variant": "blip-base",
+            "vit_gpt2_mode": "m",
+            "default_mode": "photo",
+            "joycaption_length": "short",
+        }
     )
 
     assert model.variant_for("blip") == "blip-base"
     assert model.variant_for("joycaption") is None
     assert model.mode_for("vit-gpt2") == "m"
-    assert ModelSettings(blip_variant="a", default_variant="b").variant_for("blip") == "a"
+    assert model.length_for("joycaption") == "short"
+    assert model.length_for("blip") is None
+    own = ModelSettings.model_validate({"blip_variant": "a", "default_variant": "b"})
+    assert own.variant_for("blip") == "a"
+
+
+def test_every_family_and_every_one_of_the_first_captiv_has_settings_of_its_own() -> None:
+    names = {f.name for f in FAMILIES} | {"blip2", "git", "joycaption", "kosmos", "vit-gpt2"}
+
+    for name in names:
+        for what in ("variant", "mode"):
+            assert f"{name.replace('-', '_')}_{what}" in ModelSettings.model_fields
+    for family in FAMILIES:
+        key = f"{family.name.replace('-', '_')}_length"
+        assert (key in ModelSettings.model_fields) == bool(family.lengths)
 
 
 def test_secrets_are_masked_in_every_form() -> None:
@@ -116,6 +137,7 @@ def test_text_is_read_as_the_type_of_the_setting(
         ("runpod", "proxy_url", "https://example.org", "{pod}"),
         ("worker", "url", "ftp://x", "https://"),
         ("worker", "url", "https://u:p@x", "no user or password"),
+        ("runpod", "package", "git+https://t0ken@x/c.git", "no user or password"),
         ("worker", "insecure", "perhaps", "true or false"),
         ("system", "device", "gpu", "cuda:N"),
         ("runpod", "startup_timeout", "inf", "a number above 0"),

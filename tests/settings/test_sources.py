@@ -63,6 +63,14 @@ def test_an_empty_variable_is_none(paths: Paths) -> None:
     assert load(paths, {"CAPTIV_GUI_PORT": "", "RUNPOD_API_KEY": ""}).runpod.api_key is None
 
 
+def test_an_empty_variable_may_say_that_no_gpu_type_is_wished_for(paths: Paths) -> None:
+    paths.config_file.parent.mkdir(parents=True, exist_ok=True)
+    paths.config_file.write_text('[runpod]\ndefault_gpu_type = "NVIDIA L4"\n')
+
+    assert load(paths, {"CAPTIV_RUNPOD_DEFAULT_GPU_TYPE": ""}).runpod.default_gpu_type == ""
+    assert load(paths, {}).runpod.default_gpu_type == "NVIDIA L4"
+
+
 def test_a_bad_variable_is_named(paths: Paths) -> None:
     with pytest.raises(ConfigurationError, match=r"CAPTIV_GUI_PORT must be .* not 'x'"):
         load(paths, {"CAPTIV_GUI_PORT": "x"})

@@ -6,7 +6,7 @@ from captiv.core.jobs import SessionId
 from captiv.core.keeping import Source
 from captiv.core.texts import content_hash
 from captiv.errors import StoreError
-from captiv.store import Store, captions
+from captiv.store import Store, captions, jobs
 
 from . import scene
 
@@ -27,6 +27,21 @@ def test_every_text_of_an_image_is_remembered_in_order(store: Store) -> None:
     assert [caption.text for caption in texts] == ["first", "second", "first"]
     assert store.read(captions.latest, PATH) == texts[-1]
     assert texts[0].path == PATH
+
+
+def test_a_text_found_when_it_was_replaced_stands_before_what_replaced_it(
+    store: Store, session: SessionId
+) -> None:
+    """Whatever the clock says, which may have been set back."""
+    (job,) = scene.claim(store, scene.enqueue(store, 1), session)
+    _record(store, "by hand", "hand", job.path)
+    store.write(jobs.receive, [scene.answer(job, "by the model")], scene.NOW - 90_000)
+    store.write(captions.record_replaced, job.path, "found", "hand", job.id, scene.NOW - 80_000)
+    _record(store, "last", "hand", job.path)
+
+    texts = [caption.text for caption in store.read(captions.history, job.path)]
+
+    assert texts == ["by hand", "found", "by the model", "last"]
 
 
 def test_an_image_without_a_text_has_none(store: Store) -> None:
@@ -61,6 +76,17 @@ def test_many_images_are_looked_up_at_once(store: Store, session: SessionId) -> 
     }
     assert store.read(captions.hashes, [PATH, other.path]) == {PATH: {content_hash("an old text")}}
     assert store.read(captions.sources, []) == {}
+
+
+def test_the_captions_of_a_run_are_counted_by_second(store: Store, session: SessionId) -> None:
+    run, other = scene.enqueue(store, 3), scene.enqueue(store, 1, scene.request("/other"))
+    one, two, three = scene.claim(store, run, session)
+    for job, at_ms in ((one, 1_200), (two, 1_900), (three, 4_000)):
+        store.write(jobs.receive, [scene.answer(job)], at_ms)
+    scene.receive(store, scene.claim(store, other, session))
+
+    assert store.read(captions.per_second, run.id) == [(1_000, 2), (4_000, 1)]
+    assert store.read(captions.per_second, run.id, 2) == [(1_000, 1), (4_000, 1)]
 
 
 @pytest.mark.parametrize("change", ["UPDATE captions SET text='x'", "DELETE FROM captions"])

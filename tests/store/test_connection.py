@@ -69,7 +69,7 @@ def test_reads_do_not_wait_for_a_write(store: Store) -> None:
         seen: list[int] = []
         reader = threading.Thread(target=lambda: seen.append(store.read(_sessions)))
         reader.start()
-        reader.join(timeout=10)
+        reader.join(timeout=60)
         return seen[0]
 
     assert store.write(reading_meanwhile) == 0
@@ -97,7 +97,7 @@ async def test_a_write_that_was_begun_is_finished_when_cancelled(store: Store) -
 
     def slow(conn: Connection) -> str:
         begun.set()
-        assert may_end.wait(10)
+        assert may_end.wait(60)
         _insert(conn)
         return "committed"
 
@@ -119,7 +119,7 @@ async def test_a_write_that_waits_its_turn_is_done_when_cancelled(store: Store) 
 
     def slow(conn: Connection) -> None:
         begun.set()
-        assert may_end.wait(10)
+        assert may_end.wait(60)
 
     async with anyio.create_task_group() as tg:
         tg.start_soon(store.awrite, slow)

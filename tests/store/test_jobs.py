@@ -136,7 +136,9 @@ def test_a_failure_has_its_reason_and_its_answer(store: Store, session: SessionI
 
     (row,) = scene.rows(store, run)
     assert (row.state, row.error_code, row.error) == ("failed", "degenerate", "Because.")
-    assert scene.counts(store, run.id).failed == 1
+    assert (row.text, row.tries, row.misses) == ("dog dog dog", 1, 1)
+    assert (scene.counts(store, run.id).failed, scene.counts(store, run.id).misses) == (1, 1)
+    assert store.read(captions.history, job.path) == [], "it is no caption"
 
 
 @pytest.mark.parametrize("captioned", [False, True])
@@ -385,7 +387,7 @@ def test_failed_and_cancelled_jobs_are_tried_again_from_scratch(
 
     assert store.write(jobs.retry, run.id) == 3
 
-    assert _row(store, job.id) == ("pending", 0, 0, 0, None, None)
+    assert _row(store, job.id) == ("pending", 2, 0, 0, None, None), "the next try is the third"
     assert store.read(runs.get, run.id).state == "active"
     assert scene.counts(store, run.id).pending == 3
 

@@ -43,6 +43,7 @@ class Row:
     session: int | None = None
     code: str | None = None
     note: str | None = None
+    misses: int = 0
 
 
 @dataclass
@@ -149,7 +150,9 @@ class StoreMachine(RuleBasedStateMachine):
             failed = row.state == "failed" and code in (None, row.code)
             if failed or (row.state == "cancelled" and code is None):
                 suspect = row.suspect and row.code in (None, "image_crashes")
+                tries, misses = row.tries, row.misses
                 row.__init__(attempt=row.attempt, suspect=suspect)  # type: ignore[misc]
+                row.tries, row.misses = tries, misses
                 n += 1
         if run.many("pending", "running", "captioned"):
             run.state = "active"
@@ -210,12 +213,17 @@ class StoreMachine(RuleBasedStateMachine):
                 n -= 1
         assert n == 0
 
-    @rule(some=st.lists(held, max_size=3), code=CODES)
-    def fail(self, some: list[Job], code: str) -> None:
-        n = self.store.write(jobs.fail, [Failure(job, code, "Because.") for job in some], scene.NOW)
+    @rule(some=st.lists(held, max_size=3), code=CODES, tried=st.booleans())
+    def fail(self, some: list[Job], code: str, tried: bool) -> None:
+        text = "dog dog" if code == "degenerate" else None
+        failures = [Failure(job, code, "Because.", text, tried) for job in some]
+        n = self.store.write(jobs.fail, failures, scene.NOW)
         for job in some:
             if self._holds(job):
-                self._end(job, "failed").code = code
+                row = self._end(job, "failed")
+                row.code = code
+                row.tries += tried or text is not None
+                row.misses += text is not None
                 n -= 1
         assert n == 0
 
@@ -229,12 +237,13 @@ class StoreMachine(RuleBasedStateMachine):
                 n -= 1
         assert n == 0
 
-    @rule(job=held)
-    def charge_try(self, job: Job) -> None:
-        assert self.store.write(jobs.charge_try, job) == self._holds(job)
+    @rule(job=held, missed=st.booleans())
+    def charge_try(self, job: Job, missed: bool) -> None:
+        assert self.store.write(jobs.charge_try, job, missed=missed) == self._holds(job)
         if self._holds(job):
             row = self._back(job)
             row.tries += 1
+            row.misses += missed
             row.suspect = False
 
     @rule(job=held, weight=st.integers(1, 2))
@@ -312,6 +321,7 @@ class StoreMachine(RuleBasedStateMachine):
                 extra[row.id][2],
                 row.error_code,
                 row.note,
+                row.misses,
             )
             for row in self._rows(run_id)
         }
@@ -325,6 +335,7 @@ class StoreMachine(RuleBasedStateMachine):
             row.state, row.session = "running", self.sessions[-1]
             row.attempt += 1
             assert (job.attempt, job.tries, job.crashes) == (row.attempt, row.tries, row.crashes)
+            assert job.misses == row.misses
         return multiple(*got)
 
     def _holds(self, job: Job, *states: str) -> bool:

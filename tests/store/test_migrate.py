@@ -17,7 +17,7 @@ from sqlmodel import SQLModel
 from captiv import __version__
 from captiv.core.jobs import Failure
 from captiv.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
-from captiv.store import Lease, Store, ingest, jobs, lease, migrate, pods, runs, tables
+from captiv.store import Lease, Store, jobs, lease, migrate, pods, runs, tables
 
 from . import scene
 
@@ -97,7 +97,16 @@ def test_the_migrations_lead_to_the_declared_tables(template: Path, tmp_path: Pa
     assert all(schema[name]["kind"][1] for name in _NAMES)  # type: ignore[index]
 
 
-_MODELS = (tables.Session, tables.Run, tables.Caption, tables.Job, tables.Pod, tables.PodUse)
+_MODELS = (
+    tables.Session,
+    tables.Run,
+    tables.Caption,
+    tables.Job,
+    tables.Pod,
+    tables.PodUse,
+    tables.Edit,
+    tables.EditChange,
+)
 _NAMES = [model.__tablename__ for model in _MODELS]
 
 
@@ -212,24 +221,48 @@ def _database_of(revision: str, path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path)
 
 
-def _everything(conn: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
-    names = ("sessions", "runs", "captions", "jobs")
-    return {name: conn.execute(f"SELECT * FROM {name} ORDER BY id").fetchall() for name in names}
+_FIRST_TABLES = ("sessions", "runs", "captions", "jobs")
+
+
+def _everything(conn: sqlite3.Connection, columns: dict[str, str]) -> dict[str, object]:
+    return {
+        name: conn.execute(f"SELECT {columns[name]} FROM {name} ORDER BY id").fetchall()
+        for name in _FIRST_TABLES
+    }
+
+
+def _columns(conn: sqlite3.Connection) -> dict[str, str]:
+    """The columns of the first tables, as SQL."""
+    return {
+        name: ", ".join(row[1] for row in conn.execute(f"PRAGMA table_info({name})"))
+        for name in _FIRST_TABLES
+    }
+
+
+def _filled(path: Path) -> None:
+    """Fill a table of today: jobs in every state that a first captiv could leave."""
+    with Store.open(path, holder=True) as store:
+        run = scene.enqueue(store, 5)
+        session = store.write(lease.begin_session, 1, "here", "dispatcher", scene.NOW)
+        claimed = scene.claim(store, run, session, 3)
+        scene.receive(store, claimed[:1])
+        store.write(jobs.fail, [Failure(claimed[1], "image", "it is torn")], scene.NOW)
 
 
 def test_a_table_without_pods_gets_them_and_keeps_its_rows(tmp_path: Path, template: Path) -> None:
-    path = tmp_path / "captiv.db"
-    with closing(_database_of("0001", path)) as conn, conn:
-        run, _ = runs.open_run(conn, scene.request(), scene.NOW)
-        ingest.add_jobs(conn, run.id, scene.paths(5), scene.NOW)
-        session = lease.begin_session(conn, 1, "here", "dispatcher", scene.NOW)
-        claimed = jobs.claim(conn, run.id, 3, session, scene.NOW)
-        jobs.receive(conn, [scene.answer(claimed[0])], scene.NOW)
-        jobs.fail(conn, [Failure(claimed[1], "image", "it is torn")], scene.NOW)
-        before = _everything(conn)
+    path, today = tmp_path / "captiv.db", tmp_path / "today.db"
+    shutil.copy(template, today)
+    _filled(today)
+    with closing(_database_of("0001", path)) as conn:
+        columns = _columns(conn)
+        conn.execute("ATTACH ? AS today", (str(today),))
+        with conn:
+            for name, some in columns.items():
+                conn.execute(f"INSERT INTO {name} ({some}) SELECT {some} FROM today.{name}")
+        before = _everything(conn, columns)
 
     with Store.open(path) as store:
-        assert store.read(_everything) == before
+        assert store.read(_everything, columns) == before
         assert store.read(runs.check_counts) == []
         assert store.read(pods.live) == []
         assert scene.integrity(store) == "ok"
@@ -237,7 +270,7 @@ def test_a_table_without_pods_gets_them_and_keeps_its_rows(tmp_path: Path, templ
     with _opened(path) as upgraded, _opened(template) as fresh:
         assert _schema(upgraded) == _schema(fresh)
     with _opened(path.with_name("captiv.db.bak-0001")) as copy:
-        assert _everything(copy) == before
+        assert _everything(copy, columns) == before
 
 
 _NEXT = f"{int(migrate.HEAD) + 1:04d}"

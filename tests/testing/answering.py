@@ -19,7 +19,7 @@ class Handler(BaseHTTPRequestHandler):
         if url.path == "/env":
             self._answer("\n".join(f"{k}={v}" for k, v in os.environ.items()))
         elif url.path == "/drip":
-            self._drip(float(query["every_s"]), int(query["count"]))
+            self._drip(float(query["every_s"]), int(query["count"]), stops="stops" in query)
         else:
             self._answer(self.path)
 
@@ -34,13 +34,15 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text.encode())
 
-    def _drip(self, every_s: float, count: int) -> None:
+    def _drip(self, every_s: float, count: int, *, stops: bool) -> None:
+        """Send a byte now and then, and all of them, or stop before the last."""
         self.send_response(200)
-        self.send_header("Content-Length", str(count))
+        self.send_header("Content-Length", str(count + stops))
         self.end_headers()
         for _ in range(count):
             time.sleep(every_s)
             self.wfile.write(b".")
+        time.sleep(1000 if stops else 0)
 
     def log_message(self, *_: object) -> None:
         return

@@ -34,8 +34,8 @@ class Account:
         self.cloud = cloud
         headers = {"Authorization": f"Bearer {key or cloud.account_key}"}
         headers["User-Agent"] = "captiv/test"
-        self.api = httpx2.Client(base_url=cloud.api_url, headers=headers, timeout=20, verify=False)
-        self.web = httpx2.Client(timeout=20, verify=False)
+        self.api = httpx2.Client(base_url=cloud.api_url, headers=headers, timeout=60, verify=False)
+        self.web = httpx2.Client(timeout=60, verify=False)
 
     def close(self) -> None:
         self.api.close()

@@ -1,7 +1,6 @@
 """The simulated cloud's API answers as RunPod's contract says, and checks what it is asked."""
 
 import json
-import threading
 from typing import Any
 
 import httpx2
@@ -42,17 +41,25 @@ def test_a_created_pod_runs_at_once_and_has_no_runtime_yet(account: Account) -> 
 
 
 def test_statuses_can_pass_as_the_contract_says() -> None:
-    seen = []
-    with switched_on(running_at_once=False, provisioning_s=0.2, pulling_s=0.2) as account:
-        pod = account.pod()
+    def seen_until(account: Account, status: str) -> list[str]:
+        pod, seen = account.pod(), [""]
 
-        def running() -> bool:
+        def reached() -> bool:
             seen.append(str(account.get(pod)["status"]))
-            return seen[-1] == "RUNNING"
+            return seen[-1] == status
 
-        until(running)
+        until(reached, status)
+        return list(dict.fromkeys(seen[1:]))
 
-    assert list(dict.fromkeys(seen)) == ["PROVISIONING", "STARTING", "RUNNING"]
+    order = ["PROVISIONING", "STARTING", "RUNNING"]
+    with switched_on(running_at_once=False, provisioning_s=1000) as account:
+        assert seen_until(account, "PROVISIONING") == order[:1]
+    with switched_on(running_at_once=False, provisioning_s=0.2, pulling_s=0.2) as account:
+        account.cloud.mischief.arm("slow_start", seconds=1000)
+        begun, whole = seen_until(account, "STARTING"), seen_until(account, "RUNNING")
+
+    assert begun == [status for status in order[:2] if status in begun]
+    assert whole == [status for status in order if status in whole]
 
 
 @pytest.mark.parametrize(
@@ -99,10 +106,22 @@ def test_a_template_gives_what_the_body_does_not() -> None:
     with switched_on(templates={"t1": template}) as account:
         body = {"name": "n", "templateId": "t1", "gpu": {"id": A5000}, "env": {"B": "3"}}
         created = account.api.post("/v2/pods", json=body).json()
+        shown = account.api.get("/v2/templates/t1").json()
+        unknown = account.api.get("/v2/templates/t2")
 
     assert (created["image"], created["disk"]) == ("their/worker:1", 77)
     assert created["env"] == {"A": "1", "B": "3"}
     assert created["template"] is None
+    assert (shown["image"], shown["disk"], shown["env"]) == ("their/worker:1", 77, template["env"])
+    assert unknown.status_code == 404
+
+
+def test_a_serverless_template_makes_no_pod() -> None:
+    with switched_on(templates={"t1": {"image": "a", "serverless": True}}) as account:
+        body = {"name": "n", "templateId": "t1", "gpu": {"id": A5000}}
+        refused = account.api.post("/v2/pods", json=body)
+
+    assert refused.status_code == 422
 
 
 @pytest.mark.parametrize("key", [None, "rpa_wrong"])
@@ -229,9 +248,9 @@ def test_the_log_is_streamed_and_taken_up_again(account: Account) -> None:
 
 def test_the_log_ends_with_the_pod(account: Account) -> None:
     pod = account.serving()
-    threading.Timer(0.1, lambda: account.act(pod, "terminate")).start()
 
     with account.api.stream("GET", f"/v2/pods/{pod}/logs", params={"source": "system"}) as stream:
+        account.act(pod, "terminate")
         text = "".join(stream.iter_text())
 
     assert f"create container {IMAGE}" in text

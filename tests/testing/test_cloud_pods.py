@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -31,16 +32,18 @@ pytestmark = pytest.mark.allow_blocking
 
 WORKER: dict[str, Any] = {
     "entrypoint": GUARDED,
-    "worker_args": ("--engine", SCRIPTED, "--engine-options", '{"batch_s": 0.3}'),
+    "worker_args": ("--engine", SCRIPTED),
 }
 
 
-def test_a_guarded_worker_captions_in_a_pod() -> None:
+def test_a_guarded_worker_captions_in_a_pod(tmp_path: Path) -> None:
+    hold = tmp_path / "hold"
+    options = ("--engine-options", json.dumps({"hold": str(hold)}))
     digest = hashlib.sha256(b"a token of the tests").hexdigest()
     red = Image.new("RGB", (40, 30), (250, 4, 4))
     picture = io.BytesIO()
     red.save(picture, "PNG")
-    with switched_on(**WORKER) as account:
+    with switched_on(**WORKER | {"worker_args": (*WORKER["worker_args"], *options)}) as account:
         env = {"CAPTIV_WORKER_TOKEN_SHA256": digest}
         pod = account.serving(env=env, args="--model shapes")
         url = account.cloud.url(pod) + "/api/caption"
@@ -53,6 +56,7 @@ def test_a_guarded_worker_captions_in_a_pod() -> None:
         assert refused.status_code == 401
         assert answer.json()["caption"] == scripted_caption(red)
 
+        hold.touch()
         account.cloud.mischief.arm("killed_mid_batch", pod=pod)
         broken = account.web.post(url, content=picture.getvalue(), headers=token)
 
@@ -163,15 +167,20 @@ def test_the_proxy_tells_what_it_cannot_reach(account: Account) -> None:
 
 
 def test_the_proxy_ends_what_takes_too_long_but_not_what_goes_on() -> None:
-    with switched_on(proxy_limit_s=0.3) as account:
+    with switched_on(proxy_limit_s=1) as account:
         pod = account.serving()
 
-        assert account.reach(pod, "/slow?wait_s=2").status_code == 524
-        drip = account.reach(pod, "/drip?every_s=0.1&count=5")
-        with pytest.raises(httpx2.HTTPError):
-            account.reach(pod, "/drip?every_s=2&count=2")
+        def drip(query: str) -> str:
+            """Return the bytes that came one at a time; or that the answer was cut."""
+            try:
+                return account.reach(pod, f"/drip?every_s=0.1&{query}").text
+            except httpx2.RemoteProtocolError:
+                return "cut"
 
-    assert drip.text == "....."
+        assert account.reach(pod, "/slow?wait_s=1000").status_code == 524
+        # If this machine stalls, what goes on may be cut, and what stops may never have begun.
+        until(lambda: drip("count=2&stops=1") == "cut", "what stops is cut")
+        until(lambda: drip("count=15") == 15 * ".", "what goes on comes whole")
 
 
 def test_the_proxy_carries_both_ways_unchanged(account: Account, cloud: Cloud) -> None:
@@ -190,22 +199,34 @@ def test_the_line_can_be_long_and_thin(account: Account, cloud: Cloud) -> None:
     pod = account.serving()
     cloud.link.rtt_s, cloud.link.up.mbit = 0.2, 4.0
     try:
-        begun = time.monotonic()
-        account.reach(pod)
-        round_trip = time.monotonic() - begun
-        begun = time.monotonic()
-        account.web.post(cloud.url(pod), content=bytes(100_000))
-        upload = time.monotonic() - begun
+        round_trip = shortest_s(lambda: account.reach(pod), below=1)
+        upload = shortest_s(
+            lambda: account.web.post(cloud.url(pod), content=bytes(100_000)), below=1.5
+        )
     finally:
         cloud.link.rtt_s, cloud.link.up.mbit = 0.0, None
 
-    assert 0.2 <= round_trip < 1
-    assert 0.4 <= upload < 1.5
+    assert round_trip >= 0.2
+    assert upload >= 0.4
+
+
+def shortest_s(call: Callable[[], object], *, below: float) -> float:
+    """Return how long a call takes at least, called until nothing but the line held it up."""
+    took_s: list[float] = []
+
+    def is_below() -> bool:
+        begun = time.monotonic()
+        call()
+        took_s.append(time.monotonic() - begun)
+        return took_s[-1] < below
+
+    until(is_below, f"a call of less than {below} s")
+    return min(took_s)
 
 
 def test_every_begun_second_is_billed_until_a_pod_ends() -> None:
     now = [1_800_000_000.0]
-    with switched_on(clock=lambda: now[0]) as account:
+    with switched_on(clock=lambda: now[0], billing_lag_s=0) as account:
         cloud = account.cloud
         pod, other = account.pod(), account.pod(gpu={"id": A5000, "count": 2})
         now[0] += 99.2
@@ -221,6 +242,21 @@ def test_every_begun_second_is_billed_until_a_pod_ends() -> None:
         assert cloud.balance() == 100 - cloud.bill()
         assert billed == pytest.approx(float(cloud.bill(pod)), abs=1e-8)
         assert rows["metadata"]["totals"]["totalAmount"] == pytest.approx(float(cloud.bill()))
+
+
+def test_records_come_late_also_of_a_pod_that_has_ended() -> None:
+    now = [1_800_000_000.0]
+    with switched_on(clock=lambda: now[0]) as account:
+        pod, query = account.pod(), {"bucketSize": "hour"}
+        now[0] += 100
+        account.act(pod, "terminate")
+        at_once = account.api.get("/v2/billing/pods", params=query).json()["records"]
+        now[0] += 300
+        later = account.api.get("/v2/billing/pods", params=query).json()["records"]
+
+    assert at_once == []
+    assert [row["podId"] for row in later] == [pod]
+    assert later[0]["totalAmount"] == pytest.approx(0.26 * 100 / 3600)
 
 
 def test_a_bill_is_divided_into_buckets_without_loss() -> None:
@@ -317,7 +353,7 @@ def test_no_pod_outlives_the_cloud_however_it_dies(number: signal.Signals) -> No
         headers = {"Authorization": f"Bearer {said['account_key']}", "User-Agent": "captiv/test"}
         body = {"name": "n", "image": "i", "gpu": {"id": A5000}}
         body |= {"entrypoint": ["sh", "-c"], "cmd": ["setsid sleep 1000 & sleep 1000"]}
-        with httpx2.Client(base_url=said["api_url"], headers=headers) as api:
+        with httpx2.Client(base_url=said["api_url"], headers=headers, timeout=60) as api:
             api.post("/v2/pods", json=body).raise_for_status()
 
             def state() -> dict[str, object]:
@@ -328,7 +364,7 @@ def test_no_pod_outlives_the_cloud_however_it_dies(number: signal.Signals) -> No
             until(lambda: len(descendants(holder)) == 3)
             pids = [holder, *descendants(holder)]
         os.kill(process.pid, number)
-        process.wait(20)
+        process.wait(60)
 
     assert said["environment"]["RUNPOD_API_KEY"] == said["account_key"]
     until(lambda: not any(alive(pid) for pid in pids))

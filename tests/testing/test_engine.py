@@ -1,6 +1,8 @@
 """The torch-free engine says what it sees, the same alone and in company."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from PIL import Image
 from captiv.errors import EngineFailed, ImageUnreadable, ModelError
 from captiv.testing.engine import ScriptedEngine, mean_colour, picture_id, scripted_caption
 from captiv.wire import Generation
+from tests.support import until
 
 RED = Image.new("RGB", (30, 20), (250, 4, 4))
 BLUE = Image.new("RGB", (30, 20), (4, 4, 250))
@@ -50,6 +53,17 @@ def test_pictures_are_named_by_colour_or_by_id() -> None:
     assert isinstance(bad, EngineFailed)
 
 
+def test_a_load_does_not_end_while_a_file_is_there(tmp_path: Path) -> None:
+    (tmp_path / "hold").touch()
+    with ThreadPoolExecutor(1) as thread:
+        loading = thread.submit(ScriptedEngine(hold_load=str(tmp_path / "hold")).load)
+
+        with pytest.raises(TimeoutError):
+            loading.result(0.1)
+        (tmp_path / "hold").unlink()
+        loading.result()
+
+
 def test_a_batch_can_break_or_run_out_of_memory() -> None:
     with pytest.raises(RuntimeError):
         ScriptedEngine(raise_on=["red"]).caption([BLUE, RED], None, PLAIN)
@@ -63,3 +77,25 @@ def test_a_batch_tells_when_it_begins(tmp_path: Path) -> None:
     ScriptedEngine(touch=str(tmp_path / "began")).caption([RED], None, PLAIN)
 
     assert (tmp_path / "began").exists()
+
+
+def test_a_batch_is_held_while_a_file_is_there_but_the_first_ones(tmp_path: Path) -> None:
+    hold = tmp_path / "hold"
+    hold.touch()
+    engine = ScriptedEngine(hold=str(hold), hold_after=2)
+    ended: list[int] = []
+
+    def caption_three() -> None:
+        for number in range(3):
+            engine.caption([RED], None, PLAIN)
+            ended.append(number)
+
+    at_work = threading.Thread(target=caption_three)
+    at_work.start()
+    until(lambda: engine.batches == 3)
+    before = ended[:]
+    hold.unlink()
+    at_work.join()
+
+    assert before == [0, 1]
+    assert ended == [0, 1, 2]

@@ -25,10 +25,16 @@ from PIL import Image
 
 import captiv
 
+from .checkpoints import CHECKPOINTS, PathOf
+from .described import hold_if_described
+
 TOKEN = "a-token-of-the-tests"
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
 SCRIPTED = "captiv.testing.engine:ScriptedEngine"
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0
+"""Longer than a worker lets an answer be awaited; what takes so long never comes."""
+HELD = {"response": [hold_if_described]}
+"""Whatever a worker answers stands in docs/openapi.json."""
 
 ROOTS = os.pathsep.join(
     str(Path(str(package.__file__)).parent.parent) for package in (captiv, captiv_worker)
@@ -103,7 +109,9 @@ def serving(settings: Settings, clock: Callable[[], float], *, ready: bool) -> I
         until(lambda: server.started)
         port = server.servers[0].sockets[0].getsockname()[1]
         url = f"http://127.0.0.1:{port}"
-        with httpx2.Client(base_url=url, headers=AUTH, timeout=DEADLINE_S) as client:
+        with httpx2.Client(
+            base_url=url, headers=AUTH, timeout=DEADLINE_S, event_hooks=HELD
+        ) as client:
             if ready:
                 until(lambda: worker.status.health.status != "loading")
             yield Served(worker, server, url, client, deaths)
@@ -141,7 +149,7 @@ def serve() -> Iterator[Serve]:
 
 @dataclass
 class Hold:
-    """Keeps a scripted engine inside its batch."""
+    """Keeps a scripted engine inside its batch, or from being loaded."""
 
     started: Path
     held: Path
@@ -150,8 +158,15 @@ class Hold:
     def script(self) -> dict[str, str]:
         return {"touch": str(self.started), "hold": str(self.held)}
 
+    @property
+    def load(self) -> dict[str, str]:
+        return {"hold_load": str(self.held)}
+
     def wait(self) -> None:
         until(self.started.exists)
+
+    def again(self) -> None:
+        self.held.touch()
 
     def release(self) -> None:
         self.held.unlink(missing_ok=True)
@@ -160,7 +175,7 @@ class Hold:
 @pytest.fixture
 def hold(tmp_path: Path) -> Iterator[Hold]:
     held = Hold(tmp_path / "started", tmp_path / "held")
-    held.held.touch()
+    held.again()
     yield held
     held.release()
 
@@ -196,15 +211,15 @@ def spawn(tmp_path: Path) -> Iterator[Spawn]:
             script: dict[str, Any] | None = None,
             env: dict[str, str] | None = None,
             engine: bool = True,
-            no_large_files: bool = False,
+            no_files: bool = False,
         ) -> Child:
             log = tmp_path / f"log-{time.monotonic_ns()}"
             line = [sys.executable, "-m", "captiv_worker", "--stdin-token", *arguments]
             if engine:
                 line += ["--engine", SCRIPTED, "--engine-options", json.dumps(script or {})]
-            if no_large_files:
-                line = ["sh", "-c", 'ulimit -f 100; exec "$@"', "sh", *line]
-            with log.open("w") as errors:
+            if no_files:  # pipes and devices are none
+                line = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *line]
+            with Path(os.devnull if no_files else log).open("w") as errors:
                 process = subprocess.Popen(
                     line,
                     stdin=subprocess.PIPE,
@@ -220,7 +235,12 @@ def spawn(tmp_path: Path) -> Iterator[Spawn]:
             process.stdin.flush()
             listening = json.loads(process.stdout.readline())
             client = stack.enter_context(
-                httpx2.Client(base_url=listening["url"], headers=AUTH, timeout=DEADLINE_S)
+                httpx2.Client(
+                    base_url=listening["url"],
+                    headers=AUTH,
+                    timeout=DEADLINE_S,
+                    event_hooks=HELD,
+                )
             )
             return Child(process, listening, log, client)
 
@@ -235,50 +255,7 @@ def _end(process: subprocess.Popen[str]) -> None:
             pipe.close()
 
 
-_WORDS = ("a", "photography", "of", "dog", "cat", "red", "blue", "green", "on", "under", "the")
-
-
 @pytest.fixture(scope="session")
-def tiny_blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_blip(checkpoint_path: PathOf) -> Path:
     """Return a BLIP checkpoint of random weights; what it says depends on the picture."""
-    import torch
-    from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipProcessor
-    from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
-
-    home = tmp_path_factory.mktemp("tiny_blip")
-    path = home / "tiny"
-    vocabulary = home / "vocab.txt"
-    vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[SEP]", "[CLS]", "[MASK]", *_WORDS]) + "\n")
-    tokenizer = BertTokenizer(str(vocabulary))
-    tokenizer.add_special_tokens({"bos_token": "[DEC]"})
-    size = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4}
-    config = BlipConfig(
-        text_config={
-            **size,
-            "vocab_size": len(tokenizer),
-            "num_hidden_layers": 2,
-            "max_position_embeddings": 32,
-            "bos_token_id": tokenizer.bos_token_id,
-            "eos_token_id": tokenizer.sep_token_id,
-            "sep_token_id": tokenizer.sep_token_id,
-            "pad_token_id": tokenizer.pad_token_id,
-        },
-        vision_config={
-            **size,
-            "num_hidden_layers": 2,
-            "image_size": 32,
-            "patch_size": 8,
-            "initializer_range": 0.02,
-        },
-    )
-    torch.set_num_threads(1)
-    torch.manual_seed(11)
-    model = BlipForConditionalGeneration(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                parameter.copy_(torch.randn_like(parameter) * 0.25)
-    model.save_pretrained(path)
-    pixels = BlipImageProcessorPil(size={"height": 32, "width": 32})
-    BlipProcessor(pixels, tokenizer).save_pretrained(path)
-    return path
+    return checkpoint_path(CHECKPOINTS[0])

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 from captiv_worker.batcher import Batch, Batcher, Permits, default_permits
+from captiv_worker.sizes import Sizes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +10,7 @@ Arrivals = st.lists(st.sampled_from("abc"), max_size=40)
 
 
 def filled(arrivals: list[str], max_batch: int) -> Batcher[str, int]:
-    batcher: Batcher[str, int] = Batcher(max_batch)
+    batcher: Batcher[str, int] = Batcher(Sizes(max_batch))
     for number, asking in enumerate(arrivals):
         batcher.add(asking, number)
     return batcher
@@ -56,36 +57,26 @@ def test_the_oldest_item_is_always_in_the_next_batch(
         waiting -= set(batch.items)
 
 
-@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 40)), max_size=20))
-def test_a_ceiling_only_falls_and_never_below_one(failures: list[tuple[str, int]]) -> None:
-    batcher: Batcher[str, int] = Batcher(16)
-    for asking, size in failures:
-        before = batcher.ceiling(asking)
-        batcher.lower(asking, size)
-        assert 1 <= batcher.ceiling(asking) <= before
-        assert batcher.ceiling(asking) <= max(1, size // 2)
-
-
-def test_out_of_memory_lowers_the_ceiling_of_that_asking_only() -> None:
+def test_out_of_memory_makes_batches_of_that_asking_smaller_and_no_others() -> None:
     batcher = filled(["a"] * 8 + ["b"] * 8, max_batch=8)
 
-    batcher.lower("a", 8)
+    batcher.ran_out("a", 8)
 
     assert [len(batch.items) for batch in closed(batcher)] == [4, 4, 8]
 
 
-def test_ceilings_are_forgotten_before_they_fill_the_memory() -> None:
-    batcher: Batcher[int, int] = Batcher(8)
+def test_askings_of_one_kind_share_what_was_found() -> None:
+    batcher: Batcher[str, int] = Batcher(Sizes(4, 64), kind=len)
+    for number in range(16):
+        batcher.add("ab", number)
 
-    for asking in range(1000):
-        batcher.lower(asking, 8)
+    batcher.went_well("xy", 4)
 
-    assert batcher.ceiling(999) == 4
-    assert batcher.ceiling(0) == 8
+    assert [len(batch.items) for batch in closed(batcher)] == [8, 8]
 
 
 def test_an_empty_batcher_has_no_batch() -> None:
-    assert Batcher[str, int](4).close() is None
+    assert Batcher[str, int](Sizes(4)).close() is None
 
 
 @given(st.integers(1, 20), st.lists(st.booleans(), max_size=60))

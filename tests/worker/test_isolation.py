@@ -29,6 +29,9 @@ class Engine:
     def load(self, progress: Progress) -> Loaded:
         raise NotImplementedError
 
+    def kin(self, item: EngineItem) -> None:
+        raise NotImplementedError
+
     def caption(self, items: Sequence[EngineItem]) -> list[Outcome]:
         names = [str(item.prompt) for item in items]
         self.runs.append(names)
@@ -43,10 +46,15 @@ def items(count: int) -> list[EngineItem]:
     return [EngineItem(IMAGE, str(number), Generation()) for number in range(count)]
 
 
-def watch(too_large: list[int] | None = None, started: list[list[int]] | None = None) -> Watch:
+def watch(
+    ran_out: list[int] | None = None,
+    started: list[list[int]] | None = None,
+    went_well: list[int] | None = None,
+) -> Watch:
     return Watch(
         started=lambda span: None if started is None else started.append(list(span)),
-        too_large=lambda size: None if too_large is None else too_large.append(size),
+        went_well=lambda count: None if went_well is None else went_well.append(count),
+        ran_out=lambda count: None if ran_out is None else ran_out.append(count),
     )
 
 
@@ -86,18 +94,20 @@ def test_if_all_fail_the_engine_is_to_blame_and_nobody_is_suspect() -> None:
     ] * 3
 
 
-def test_out_of_memory_halves_and_tells_the_size_that_was_too_large() -> None:
+def test_out_of_memory_halves_and_tells_what_was_too_large_and_what_went_well() -> None:
     def rule(names: list[str]) -> None:
         if len(names) > 2:
             raise OutOfMemory("too many")
 
-    too_large: list[int] = []
+    ran_out: list[int] = []
+    went_well: list[int] = []
     engine = Engine(rule)
-    ran = caption_batch(engine, items(8), watch(too_large))
+    ran = caption_batch(engine, items(8), watch(ran_out, went_well=went_well))
 
     assert [r.outcome for r in ran] == [Answer(str(i)) for i in range(8)]
     assert {r.batch for r in ran} == {2}
-    assert too_large == [8, 4, 4]
+    assert ran_out == [8, 4, 4]
+    assert went_well == [2, 2, 2, 2]
 
 
 def test_one_image_that_does_not_fit_alone_fails_alone() -> None:

@@ -1,12 +1,12 @@
 """Work is named by its key: joined, kept, asked for again, and never computed twice."""
 
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 
-import httpx2
 import pytest
 from captiv_worker.work import KEEP_S
 
-from .conftest import Clock, Hold, Serve, picture, until
+from .conftest import AUTH, DEADLINE_S, Clock, Hold, Serve, picture, until
 
 
 def captions(caplog: pytest.LogCaptureFixture, key: str) -> int:
@@ -83,12 +83,12 @@ def test_asking_again_does_not_wait_unless_told_to(serve: Serve, hold: Hold) -> 
 
 def test_keyed_work_survives_its_client(serve: Serve, hold: Hold) -> None:
     served = serve(script=hold.script)
+    host, port = served.url.removeprefix("http://").split(":")
 
-    with (
-        httpx2.Client(base_url=served.url, headers=served.client.headers, timeout=0.5) as impatient,
-        pytest.raises(httpx2.ReadTimeout),
-    ):
-        impatient.post("/api/caption", content=picture(), headers={"Idempotency-Key": "k1"})
+    impatient = HTTPConnection(host, int(port), timeout=DEADLINE_S)
+    impatient.request("POST", "/api/caption", picture(), {**AUTH, "Idempotency-Key": "k1"})
+    hold.wait()
+    impatient.close()
     hold.release()
 
     assert served.again("k1").status_code == 200

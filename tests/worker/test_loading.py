@@ -26,14 +26,17 @@ def settled(served: Served) -> dict[str, Any]:
     return dict(served.client.get("/health").json())
 
 
-def test_another_model_is_loaded_and_captions(serve: Serve) -> None:
-    served = serve(script={"load_s": 0.2})
+def test_another_model_is_loaded_and_captions(serve: Serve, hold: Hold) -> None:
+    hold.release()
+    served = serve(script=hold.load)
+    hold.again()
 
     answer = load(served, "blip", variant="blip-base", max_batch=3)
 
     assert answer.status_code == 202
     assert answer.json()["status"] == "loading"
     assert served.caption(picture()).json()["code"] == "not_ready"
+    hold.release()
     health = settled(served)
     assert (health["status"], health["variant"]) == ("ready", "blip-base")
     assert (health["max_batch"], health["permits"]) == (3, 9)
@@ -61,12 +64,17 @@ def test_the_model_that_is_loaded_is_not_loaded_again(serve: Serve, change: dict
     assert served.worker.permits.total == permits
 
 
-def test_while_one_is_loading_it_is_joined_and_another_has_to_wait(serve: Serve) -> None:
-    served = serve(script={"load_s": 0.5})
+def test_while_one_is_loading_it_is_joined_and_another_has_to_wait(
+    serve: Serve, hold: Hold
+) -> None:
+    hold.release()
+    served = serve(script=hold.load)
+    hold.again()
     first = load(served, "blip-base")
 
     same = load(served, "blip-base")
     other = load(served, "blip-large")
+    hold.release()
 
     assert (first.status_code, same.status_code, other.status_code) == (202, 202, 409)
     assert other.json()["code"] == "worker_busy"
@@ -178,6 +186,33 @@ def test_the_old_engine_is_gone_before_the_new_one_is_built(
                 assert served.caption(picture()).json()["caption"] == "one of 1"
     finally:
         gc.enable()
+
+
+class Heavy(Picky):
+    """An engine for which there is no memory, when it is loaded or when it first captions."""
+
+    alive: ClassVar["weakref.WeakSet[Picky]"] = weakref.WeakSet()
+    at_caption: ClassVar[bool] = False
+
+    def load(self) -> None:
+        if not self.at_caption:
+            raise MemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
+
+    def caption(self, *_: object) -> list[str]:
+        raise MemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
+
+
+@pytest.mark.parametrize("at_caption", [False, True])
+def test_a_model_for_which_there_is_no_memory_says_so_with_what_to_do(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, at_caption: bool
+) -> None:
+    monkeypatch.setattr(Heavy, "at_caption", at_caption)
+
+    health = settled(serve(engine=f"{__name__}:Heavy", ready=False))
+
+    assert health["status"] == "failed"
+    assert "does not run on this device: CUDA out of memory" in health["reason"]
+    assert "8bit" in health["reason"]
 
 
 def test_real_weights_are_replaced_and_a_failed_load_can_be_mended(

@@ -23,10 +23,28 @@ def test_a_directory_is_known_by_its_config(tmp_path: Path) -> None:
 
 
 def test_a_source_replaces_the_weights_and_keeps_the_names(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "blip"}')
+
     resolved = resolve("blip", "blip-base", str(tmp_path), silent)
 
     assert resolved.choice.variant.name == "blip-base"
     assert resolved.path == tmp_path
+
+
+def test_a_variant_named_as_its_source_is_called_by_its_directory(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "kosmos-2.5"}')
+
+    resolved = resolve("kosmos", str(tmp_path), str(tmp_path), silent)
+
+    assert resolved.choice.variant.name == tmp_path.name
+    assert resolved.choice.family.architecture.engine == "kosmos25"
+
+
+def test_a_source_of_another_family_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "parrot"}')
+
+    with pytest.raises(ModelError, match="not of the family blip"):
+        resolve("blip", None, str(tmp_path), silent)
 
 
 @pytest.mark.parametrize(

@@ -4,25 +4,42 @@ import io
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from captiv_worker.engines import Answer, Engine, EngineItem, EngineSpec, build_engine
+from captiv_worker.engines import (
+    Answer,
+    Engine,
+    EngineItem,
+    EngineSpec,
+    OutOfMemory,
+    build_engine,
+)
+from captiv_worker.engines.checkpoint import read_part
 from captiv_worker.hub import is_whole
+from captiv_worker.loader import spec_of
 from PIL import Image
 
+from captiv.catalog import choose_source
 from captiv.errors import ModelError
 from captiv.testing.scenes import scenes
 from captiv.wire import Generation
 
+from .checkpoints import PathOf, named
 from .conftest import Serve
 
 GREEDY = Generation(max_new_tokens=8, num_beams=1, temperature=0.0)
 COLOURS = ("red", "blue", "yellow", "black", "white", "cyan", "green")
 
 
+def spec(path: Path) -> EngineSpec:
+    choice = choose_source(str(path), json.loads((path / "config.json").read_text()))
+    return replace(spec_of(choice, path), device="cpu")
+
+
 def loaded(path: Path) -> Engine:
-    engine = build_engine(EngineSpec("prefix", "blip", "tiny", str(path), device="cpu"))
+    engine = build_engine(spec(path))
     engine.load(lambda _phase: None)
     return engine
 
@@ -90,6 +107,19 @@ def test_a_prompt_that_fills_the_model_is_refused_in_words(engine: Engine) -> No
     assert "tokens" in outcome.message
 
 
+def test_a_long_prompt_takes_nothing_from_its_neighbours(checkpoint_path: PathOf) -> None:
+    """GIT mixes prompts, and reads 64 tokens here, the caption's included."""
+    engine = loaded(checkpoint_path(named("git-large")))
+    texts = ["a photo of", "dog " * 60, "dog " * 80, "a cat"]
+    asked = [replace(item, prompt=text) for item, text in zip(items(), texts, strict=False)]
+
+    together = engine.caption(asked)
+
+    assert together == [engine.caption([item])[0] for item in asked]
+    assert [isinstance(outcome, Answer) for outcome in together] == [True, True, False, True]
+    assert [o.tokens for o in together if isinstance(o, Answer)] == [8, 3, 8]
+
+
 def test_a_local_directory_is_served_under_its_own_name(tiny_blip: Path, serve: Serve) -> None:
     served = serve(engine=None, model=str(tiny_blip))
     out = io.BytesIO()
@@ -99,7 +129,7 @@ def test_a_local_directory_is_served_under_its_own_name(tiny_blip: Path, serve: 
 
     assert answer.status_code == 200, answer.text
     reply = answer.json()
-    assert (reply["model"], reply["variant"]) == ("blip", "tiny")
+    assert (reply["model"], reply["variant"]) == ("blip", "blip-large")
     assert reply["caption"].startswith("a photography of")
     health = served.client.get("/health").json()
     assert (health["device"], health["dtype"], health["max_batch"]) == ("cpu", "float32", 16)
@@ -158,15 +188,45 @@ def test_truncated_weights_do_not_load(tiny_blip: Path, tmp_path: Path) -> None:
         loaded(path)
 
 
-def test_a_device_that_is_not_there_is_said(tiny_blip: Path) -> None:
+def test_weights_that_the_memory_does_not_hold_are_not_called_damaged(tmp_path: Path) -> None:
+    def read() -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    with pytest.raises(OutOfMemory, match="Tried to allocate"):
+        read_part("weights", tmp_path, read)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (
+            OSError("There is no file. If you were trying to load it from"),
+            "read: There is no file.",
+        ),
+        (OSError("It is not in .. anywhere. Try"), "read: It is not in .. anywhere."),
+        (KeyError("size"), "read: KeyError 'size'."),
+        (ValueError(), "read: ValueError."),
+        (ValueError("word " * 60), "read: word .* word …."),
+    ],
+)
+def test_what_a_library_says_is_cut_to_its_first_sentence(
+    tmp_path: Path, error: Exception, says: str
+) -> None:
+    def read() -> None:
+        raise error
+
+    with pytest.raises(ModelError, match=rf"{says}$"):
+        read_part("weights", tmp_path, read)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "xpu"])
+def test_a_device_that_is_not_there_is_said(tiny_blip: Path, device: str) -> None:
     import torch
 
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() or torch.xpu.is_available():
         pytest.skip("this machine has one")
-    spec = EngineSpec("prefix", "blip", "tiny", str(tiny_blip), device="cuda")
-
-    with pytest.raises(ModelError, match="no cuda device"):
-        build_engine(spec).load(lambda _phase: None)
+    with pytest.raises(ModelError, match=f"no {device} device"):
+        build_engine(replace(spec(tiny_blip), device=device)).load(lambda _phase: None)
 
 
 def test_a_saved_checkpoint_is_whole_until_a_file_is_missing(

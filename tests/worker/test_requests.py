@@ -19,7 +19,7 @@ from starlette.datastructures import Headers
 from captiv.testing.engine import scripted_caption
 from captiv.wire import MAX_IMAGE_BYTES, MAX_WAIT_S, PROBLEM_TYPE
 
-from .conftest import AUTH, Serve, Served, picture, until
+from .conftest import AUTH, DEADLINE_S, Serve, Served, picture, until
 
 RED = picture("red")
 OF_RED = scripted_caption(Image.open(io.BytesIO(RED)))
@@ -68,6 +68,24 @@ def test_a_form_is_captioned_with_its_settings(served: Served) -> None:
     assert reply["finish"] == "length"
 
 
+def test_a_worker_builds_the_prompt_with_its_length_as_captiv_does(serve: Serve) -> None:
+    served = serve(model="joycaption")
+    options = {"prompt_options": "character_name", "prompt_variables": "name=Ada"}
+
+    reply = form(served, mode="midjourney", length="30", **options).json()
+
+    assert reply["prompt"] == (
+        "Write a MidJourney prompt for this image within 30 words. If there is a person/character "
+        "in the image you must refer to them as Ada."
+    )
+    assert form(served, length="short").json()["prompt"] == (
+        "Write a short detailed description for this image."
+    )
+    assert "no lengths" in problem(
+        form(served, mode="poetic", length="short"), 422, "invalid_request"
+    )
+
+
 def test_a_finished_prompt_is_used_as_it_is(served: Served) -> None:
     answer = served.caption(RED, prompt="  two  spaces ")
 
@@ -82,6 +100,7 @@ def test_a_finished_prompt_is_used_as_it_is(served: Served) -> None:
         ({"max_new_tokens": "many"}, "max_new_tokens"),
         ({"num_beams": "0"}, "num_beams"),
         ({"prompt_options": "no-such"}, "no-such"),
+        ({"length": "short"}, "blip has no lengths"),
         ({"prompt_variables": "name"}, "name=value"),
         ({"prompt_variables": '{"name": 3}'}, "prompt_variables.name"),
     ],
@@ -175,11 +194,13 @@ def test_a_key_with_spaces_is_refused(served: Served) -> None:
 
 def connection(served: Served) -> http.client.HTTPConnection:
     host, _, port = served.url.removeprefix("http://").partition(":")
-    return http.client.HTTPConnection(host, int(port), timeout=30)
+    return http.client.HTTPConnection(host, int(port), timeout=DEADLINE_S)
 
 
 def test_a_body_that_says_it_is_too_long_is_refused_unread(served: Served) -> None:
-    with socket.create_connection(("127.0.0.1", int(served.url.rpartition(":")[2])), 30) as line:
+    with socket.create_connection(
+        ("127.0.0.1", int(served.url.rpartition(":")[2])), DEADLINE_S
+    ) as line:
         line.sendall(
             b"POST /api/caption HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
             + f"Authorization: {AUTH['Authorization']}\r\n".encode()
@@ -215,7 +236,9 @@ def test_a_chunked_body_is_refused_as_soon_as_it_is_too_long(served: Served) -> 
 def test_a_client_that_leaves_in_the_middle_of_its_body_gives_its_permit_back(
     served: Served,
 ) -> None:
-    with socket.create_connection(("127.0.0.1", int(served.url.rpartition(":")[2])), 30) as line:
+    with socket.create_connection(
+        ("127.0.0.1", int(served.url.rpartition(":")[2])), DEADLINE_S
+    ) as line:
         line.sendall(
             b"POST /api/caption HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
             + f"Authorization: {AUTH['Authorization']}\r\n".encode()

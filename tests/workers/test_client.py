@@ -64,6 +64,23 @@ async def test_an_answer_without_the_workers_name_came_from_something_in_between
                 await call
 
 
+@pytest.mark.parametrize("token", ["token", None])
+async def test_who_only_looks_brings_no_token(token: str | None) -> None:
+    brought: list[str | None] = []
+
+    def answer(request: Request) -> Response:
+        brought.append(request.headers.get("authorization"))
+        return reply(status="ready", worker="w", boot_id="b", protocol=PROTOCOL)
+
+    with answering(answer) as url:
+        client = WorkerClient(url, token)
+        await client.look()
+        await client.health()
+        await client.aclose()
+
+    assert brought == [None, token and f"Bearer {token}"]
+
+
 @pytest.mark.parametrize("first", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf", b"?"])
 async def test_a_dropped_connection_is_unreachable(talk: Talk, first: bytes) -> None:
     with dropping(first) as url, pytest.raises(errors.WorkerUnreachable, match="does not answer"):
@@ -186,7 +203,11 @@ def test_a_token_that_no_header_carries_is_refused_without_being_shown(token: st
         ("http://far.example", True, True),
         ("ftp://far.example", True, False),
         ("far.example:80", True, False),
+        ("https://[far.example", False, False),
+        ("https://far.example:99999", False, False),
         ("http://127.0.0.1.far.example", False, False),
+        ("https://me:s3same@far.example", False, False),
+        ("https://s3same@far.example", True, False),
     ],
 )
 def test_a_token_travels_in_clear_only_on_this_machine(
@@ -195,5 +216,6 @@ def test_a_token_travels_in_clear_only_on_this_machine(
     if fine:
         check_transport(url, insecure=insecure)
     else:
-        with pytest.raises(errors.ConfigurationError):
+        with pytest.raises(errors.ConfigurationError) as refused:
             check_transport(url, insecure=insecure)
+        assert "s3same" not in str(refused.value)

@@ -13,7 +13,7 @@ from captiv import errors
 from captiv.core.retry import Death
 from captiv.wire import CaptionRequest
 from captiv.workers import Ended, LocalWorker, WorkerClient
-from tests.support import alive
+from tests.support import DEADLINE_S, alive, until
 
 Local = Callable[..., LocalWorker]
 
@@ -30,13 +30,13 @@ def pid_of(worker: LocalWorker) -> int:
 
 
 async def gone(pid: int) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(DEADLINE_S):
         while await anyio.to_thread.run_sync(alive, pid):
             await anyio.sleep(0.01)
 
 
 async def death(worker: LocalWorker) -> Ended:
-    with anyio.fail_after(20):
+    with anyio.fail_after(DEADLINE_S):
         while (ended := await worker.ended()) is None:
             await anyio.sleep(0.01)
     return ended
@@ -58,7 +58,7 @@ async def test_it_serves_on_loopback_with_a_token_that_nobody_else_sees(local: L
         )
         client = WorkerClient(address.url, address.token)
         stranger = WorkerClient(address.url, "guess")
-        with anyio.fail_after(20):
+        with anyio.fail_after(DEADLINE_S):
             while (await client.health()).status != "ready":
                 await anyio.sleep(0.01)
         models = await client.models()
@@ -139,12 +139,12 @@ async def test_a_death_in_a_batch_names_its_images(local: Local, tmp_path: Path)
     try:
         address = await worker.start(quiet)
         client = WorkerClient(address.url, address.token)
-        with anyio.fail_after(20):
+        with anyio.fail_after(DEADLINE_S):
             while (await client.health()).status != "ready":
                 await anyio.sleep(0.01)
         image = await anyio.to_thread.run_sync(cyan, tmp_path / "killer.png")
         with pytest.raises(errors.WorkerUnreachable):
-            await client.caption(image, "image/png", CaptionRequest(), "the-key", wait_s=20)
+            await client.caption(image, "image/png", CaptionRequest(), "the-key", wait_s=60)
         ended = await death(worker)
         await client.aclose()
     finally:
@@ -161,7 +161,7 @@ async def test_a_child_that_hangs_is_ended(local: Local) -> None:
         pid = pid_of(worker)
         os.kill(pid, signal.SIGSTOP)
         assert await worker.ended() is None
-        with anyio.fail_after(20):
+        with anyio.fail_after(DEADLINE_S):
             lost = await worker.lost()
     finally:
         await worker.stop()
@@ -211,10 +211,8 @@ def test_it_ends_with_whoever_started_it(tmp_path: Path) -> None:
     pid = int(starter.stdout.readline())
 
     starter.kill()
-    starter.wait(20)
+    starter.wait(DEADLINE_S)
     starter.stdout.close()
-
-    from tests.support import until
 
     until(lambda: not alive(pid), "the worker ended")
 

@@ -103,7 +103,8 @@ def configure(worker: Worker) -> uvicorn.Config:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sys.platform != "win32":  # where it would let another program take the port, too
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
     listener.listen(2048)
     return listener
@@ -139,7 +140,7 @@ def _log_to_stderr(level: str) -> None:
     logging.basicConfig(
         stream=sys.stderr,
         level=level.upper(),
-        format="ts=%(asctime)s level=%(levelname)s %(message)s",
+        format="ts=%(asctime)s.%(msecs)03d level=%(levelname)s %(message)s",
         datefmt="%Y-%m-%dT%H:%M:%S",
     )
     for noisy in (

@@ -15,16 +15,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from captiv.catalog import FAMILIES, describe, family_named
+from captiv.catalog import FAMILIES, choose, describe, describe_modes, family_named
 from captiv.errors import CaptivError, WorkerOverloaded
 from captiv.wire import (
     MAX_WAIT_S,
     CaptionReply,
     GuardLimits,
-    ModeInfo,
     ModelChange,
     ModelsReply,
-    ModesReply,
 )
 from captiv_worker import problems
 from captiv_worker.auth import Auth, Signed
@@ -116,19 +114,17 @@ class _Routes:
         )
 
     async def modes(self, request: Request) -> Response:
-        """Tell the modes and prompt options of one family."""
+        """Tell the modes, lengths and prompt options of one family, or of one variant."""
         name = str(request.path_params["model"])
         family = family_named(name)
+        if family is None and (choice := choose(name)) is not None:
+            family = choice.family
         if family is None:
             known = ", ".join(f.name for f in FAMILIES)
             raise problems.reject(
                 404, f"There is no model {name!r}. Known: {known}.", code="not_found"
             )
-        modes = [
-            ModeInfo(name=m.name, prompt=m.prompt, description=m.description) for m in family.modes
-        ]
-        options = {option.key: option.text for option in family.options}
-        return _json(ModesReply(model=family.name, modes=modes, options=options))
+        return _json(describe_modes(family))
 
     async def load(self, request: Request) -> Response:
         """Load another model, and tell how the worker is now."""

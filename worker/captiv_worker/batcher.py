@@ -1,24 +1,24 @@
 """Decides which images form the next batch, and how many the worker holds. Pure.
 
-Images wait in groups: one group an asking (prompt text and generation settings), because only
-such a batch is invariant. Whoever runs the device asks for a batch when the device is free, so an
+Images wait in groups: one group an asking (generation settings, and what the engine says that a
+batch must share: the prompt text, the number of image tokens), because only such a batch is
+invariant. Whoever runs the device asks for a batch when the device is free, so an
 idle device waits for nothing and a busy one finds its next batch filled. The group whose head is
 oldest goes first, so the oldest image of all is always in the next batch and none starves.
 
-Out of memory lowers the ceiling of that asking, for good: more beams need more memory, and one
-hungry asking must not slow the others down.
+How large a batch may be is found by trying (`sizes`), for each kind of batch apart: more beams or
+more image tokens need more memory, and one hungry kind must not slow the others down.
 """
 
-from collections import OrderedDict, deque
-from collections.abc import Hashable
+from collections import deque
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from captiv_worker.sizes import Sizes
+
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
-
-_MAX_CEILINGS = 256
-"""Askings whose ceiling is remembered; the one used longest ago is forgotten first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,13 @@ class Batch(Generic[K, T]):
 
 
 class Batcher(Generic[K, T]):
-    """Groups items by asking and hands out batches of at most `max_batch`."""
+    """Groups items by asking and hands out batches as large as `sizes` has them."""
 
-    def __init__(self, max_batch: int) -> None:
-        self.max_batch = max_batch
+    def __init__(self, sizes: Sizes, kind: Callable[[K], Hashable] = lambda asking: asking) -> None:
+        """Args: `kind` is what of an asking decides how much memory a batch takes."""
+        self.sizes = sizes
+        self._kind = kind
         self._groups: dict[K, deque[tuple[int, T]]] = {}
-        self._ceilings: OrderedDict[K, int] = OrderedDict()
         self._arrived = 0
 
     def __len__(self) -> int:
@@ -47,34 +48,24 @@ class Batcher(Generic[K, T]):
         self._arrived += 1
 
     def close(self) -> Batch[K, T] | None:
-        """Take the next batch: the group with the oldest head, up to its ceiling."""
+        """Take the next batch: the group with the oldest head, up to its size."""
         if not self._groups:
             return None
         asking = min(self._groups, key=lambda key: self._groups[key][0][0])
         group = self._groups[asking]
-        count = min(len(group), self.ceiling(asking))
+        count = min(len(group), self.sizes.of(self._kind(asking)))
         items = tuple(group.popleft()[1] for _ in range(count))
         if not group:
             del self._groups[asking]
         return Batch(asking, items)
 
-    def ceiling(self, asking: K) -> int:
-        """Return the largest batch of this asking that has not run out of memory."""
-        if asking in self._ceilings:
-            self._ceilings.move_to_end(asking)
-        return min(self.max_batch, self._ceilings.get(asking, self.max_batch))
+    def went_well(self, asking: K, count: int) -> None:
+        """Remember that `count` images of this asking were captioned together."""
+        self.sizes.went_well(self._kind(asking), count)
 
-    def lower(self, asking: K, size: int) -> None:
-        """Remember that `size` images were too many: the ceiling is half of it, at least 1."""
-        self._ceilings[asking] = max(1, min(self.ceiling(asking), size // 2))
-        self._ceilings.move_to_end(asking)
-        while len(self._ceilings) > _MAX_CEILINGS:
-            self._ceilings.popitem(last=False)
-
-    def reset(self, max_batch: int) -> None:
-        """Start over with another engine, whose ceilings are not known yet."""
-        self.max_batch = max_batch
-        self._ceilings.clear()
+    def ran_out(self, asking: K, count: int) -> None:
+        """Remember that the device had no memory for `count` images of this asking."""
+        self.sizes.ran_out(self._kind(asking), count)
 
     def drain(self) -> list[T]:
         """Take everything that waits, in order of arrival."""

@@ -7,19 +7,27 @@ The thread turns in one circle: it waits until a load is wanted, loads, serves t
 another load is wanted, drops it, and waits again. A load is wanted only while nothing is queued.
 """
 
+import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from captiv.wire import Generation
 from captiv_worker.batch_file import BatchFile
 from captiv_worker.batcher import Batch, Batcher
-from captiv_worker.engines.spec import Engine, EngineItem
+from captiv_worker.engines.spec import Engine, EngineItem, Kin
 from captiv_worker.isolation import Ran, Watch, caption_batch
+from captiv_worker.sizes import Sizes
 from captiv_worker.work import Work
 
-Asking = tuple[str | None, Generation]
-"""What a batch shares: the prompt text and the generation settings."""
+_log = logging.getLogger(__name__)
+
+Asking = tuple[Hashable, Generation]
+"""What a batch shares: what the engine says of its items, and the generation settings."""
+
+_PROMPT_STEP = 256
+"""Characters, some 60 tokens: less beside an image's makes no difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +45,17 @@ Deliver = Callable[[Sequence[tuple[Work, Ran]]], None]
 class Device:
     """Batches wait here, and `serve` runs them one after the other."""
 
-    def __init__(self, batch_file: BatchFile, deliver: Deliver) -> None:
+    def __init__(
+        self, batch_file: BatchFile, deliver: Deliver, resized: Callable[[int], None]
+    ) -> None:
+        """Args: `resized` is told, on the device's thread, how large batches are from now on."""
         self._batch_file = batch_file
         self._deliver = deliver
-        self._batcher: Batcher[Asking, Ready] = Batcher(max_batch=1)
+        self._resized = resized
+        self._batcher: Batcher[Asking, Ready] = Batcher(Sizes(1), kind_of)
+        self._arrived: deque[Ready] = deque()
+        self.max_batch = 1
+        """How many images a batch may have now."""
         self._changed = threading.Condition()
         self._load_wanted = False
         self._stopping = False
@@ -48,13 +63,13 @@ class Device:
     def offer(self, ready: Ready) -> None:
         """Put a decoded image in the queue. Bounded by the worker's permits."""
         with self._changed:
-            self._batcher.add((ready.item.prompt, ready.item.generation), ready)
+            self._arrived.append(ready)
             self._changed.notify()
 
     def waiting(self) -> int:
         """Return how many decoded images wait for a batch."""
         with self._changed:
-            return len(self._batcher)
+            return len(self._batcher) + len(self._arrived)
 
     def want_load(self) -> None:
         """Let `serve` return, and `await_load` go on. Only while no image is queued."""
@@ -75,32 +90,70 @@ class Device:
             self._load_wanted = False
             return not self._stopping
 
-    def serve(self, engine: Engine, max_batch: int) -> None:
+    def serve(self, engine: Engine, sizes: Sizes) -> None:
         """Run batches until stopped or until another engine is wanted.
+
+        Args: `sizes` is what is known of this engine's batches, and what is found out is put there.
 
         Raises:
             DeviceLost: the process has to end; the batch file keeps naming the batch.
         """
         with self._changed:
-            self._batcher.reset(max_batch)
-        while (batch := self._take()) is not None:
+            self._batcher.sizes = sizes
+            self.max_batch = sizes.now
+        while (batch := self._take(engine)) is not None:
             self._caption(engine, batch)
 
-    def _take(self) -> Batch[Asking, Ready] | None:
+    def _take(self, engine: Engine) -> Batch[Asking, Ready] | None:
         with self._changed:
             while not (self._stopping or self._load_wanted):
+                self._sort(engine)
                 batch = self._batcher.close()
                 if batch is not None:
                     return batch
                 self._changed.wait()
         return None
 
+    def _sort(self, engine: Engine) -> None:
+        """Group what has arrived; here, because only this thread may ask the engine."""
+        while self._arrived:
+            ready = self._arrived.popleft()
+            self._batcher.add((_kin(engine, ready), ready.item.generation), ready)
+
     def _caption(self, engine: Engine, batch: Batch[Asking, Ready]) -> None:
         keys = [ready.work.key for ready in batch.items]
         watch = Watch(
             started=lambda span: self._batch_file.write([keys[i] for i in span]),
-            too_large=lambda size: self._batcher.lower(batch.asking, size),
+            went_well=lambda count: self._batcher.went_well(batch.asking, count),
+            ran_out=lambda count: self._batcher.ran_out(batch.asking, count),
         )
         ran = caption_batch(engine, [ready.item for ready in batch.items], watch)
         self._batch_file.clear()
+        self._tell_size()
         self._deliver([(r.work, result) for r, result in zip(batch.items, ran, strict=True)])
+
+    def _tell_size(self) -> None:
+        now = self._batcher.sizes.now
+        if now != self.max_batch:
+            self.max_batch = now
+            self._resized(now)
+
+
+def kind_of(asking: Asking) -> Hashable:
+    """Return what of an asking decides how much memory a batch takes.
+
+    Not the words of a prompt but how long it is, so that what was found out holds for the next one.
+    """
+    kin, generation = asking
+    prompt, image_tokens = kin if isinstance(kin, Kin) else (kin, 0)
+    length = len(prompt) // _PROMPT_STEP if isinstance(prompt, str) else 0
+    return length, image_tokens, generation.num_beams, generation.max_new_tokens
+
+
+def _kin(engine: Engine, ready: Ready) -> Hashable:
+    """Return what the engine says; an item on which it breaks is captioned, and fails, alone."""
+    try:
+        return engine.kin(ready.item)
+    except Exception:
+        _log.exception("kin_failed key=%s", ready.work.key)
+        return ready.work.key

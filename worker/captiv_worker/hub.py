@@ -11,15 +11,17 @@ import logging
 import re
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from captiv.errors import CaptivError, ModelError
-from captiv_worker.models import Report
 
 _log = logging.getLogger(__name__)
+
+Report = Callable[[str, int | None, int | None], None]
+"""Told the phase, and the bytes done and to do where they are known."""
 
 _ASK_S = 20.0
 _TICK_S = 0.5

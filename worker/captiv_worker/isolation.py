@@ -37,10 +37,11 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Who is told what happens: before each run with which items, and which size was too large."""
+    """Who is told: before a run with which items, after it how many went well or did not fit."""
 
     started: Callable[[range], None]
-    too_large: Callable[[int], None]
+    went_well: Callable[[int], None]
+    ran_out: Callable[[int], None]
 
 
 def caption_batch(engine: Engine, items: Sequence[EngineItem], watch: Watch) -> list[Ran]:
@@ -64,15 +65,16 @@ def _run(engine: Engine, items: Sequence[EngineItem], span: range, watch: Watch)
         raise
     except OutOfMemory:
         _log.warning("out_of_memory batch=%d", len(span))
+        watch.ran_out(len(span))
         if len(span) == 1:
             return [_failed("One image alone does not fit into the memory of the device.")]
-        watch.too_large(len(span))
     except Exception as error:
         _log.exception("batch_failed batch=%d", len(span))
         if len(span) == 1:
             return [_failed(f"The engine failed on this image alone ({type(error).__name__}).")]
     else:
         engine_s = time.perf_counter() - start_s
+        watch.went_well(len(span))
         return [Ran(outcome, len(span), engine_s) for outcome in outcomes]
     middle = len(span) // 2
     return _run(engine, items, span[:middle], watch) + _run(engine, items, span[middle:], watch)

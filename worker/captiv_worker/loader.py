@@ -2,10 +2,12 @@
 
 import logging
 import time
+from dataclasses import replace
+from pathlib import Path
 
 from PIL import Image
 
-from captiv.catalog import Family, Variant, default_family
+from captiv.catalog import Family, ModelChoice, Variant, build_prompt, default_family
 from captiv.errors import CaptivError, ModelError
 from captiv.wire import ModelChange
 from captiv_worker.engines import (
@@ -73,6 +75,8 @@ class Loader:
         if choice is None:
             return (change.source or change.model) == self.source
         source = change.source or choice.variant.source
+        if change.variant is not None and change.variant == change.source:
+            return (self.family.name, self.source) == (choice.family.name, source)
         return (*names, self.source) == (choice.family.name, choice.variant.name, source)
 
     def load(self) -> tuple[Engine, Loaded] | None:
@@ -87,6 +91,10 @@ class Loader:
             _log.error("load_failed code=%s reason=%r", error.code, error.message)
             self._status.fail(error)
             return None
+        except (OutOfMemory, DeviceLost, MemoryError) as error:
+            _log.exception("load_failed")
+            self._status.fail(_too_large(error))
+            return None
         except Exception as error:
             _log.exception("load_failed")
             kind = type(error).__name__
@@ -97,25 +105,18 @@ class Loader:
 
     def _spec(self) -> EngineSpec:
         settings, wanted = self._settings, self.wanted
-        kind, path = settings.engine, ""
-        if kind is None:
+        dtype = wanted.dtype or "auto"
+        if settings.engine is None:
             self._status.phase("resolving")
             resolved = resolve(wanted.model, wanted.variant, wanted.source, self._status.phase)
             self._serves(resolved.choice.family, resolved.choice.variant, resolved.source)
-            kind, path = resolved.choice.family.engine, str(resolved.path)
+            spec = spec_of(resolved.choice, resolved.path)
         else:
-            self._serves(*custom(wanted.model, wanted.variant), kind)
-        health = self._status.health
-        return EngineSpec(
-            kind=kind,
-            model=health.model or "",
-            variant=health.variant or "",
-            path=path,
-            device=settings.device,
-            dtype=wanted.dtype or "auto",
-            max_batch=wanted.max_batch,
-            options=settings.engine_options,
-        )
+            family, variant = custom(wanted.model, wanted.variant)
+            self._serves(family, variant, settings.engine)
+            options = settings.engine_options
+            spec = EngineSpec(settings.engine, family.name, variant.name, options=options)
+        return replace(spec, device=settings.device, dtype=dtype, max_batch=wanted.max_batch)
 
     def _serves(self, family: Family, variant: Variant, source: str) -> None:
         self.family, self.variant, self.source = family, variant, source
@@ -126,16 +127,40 @@ class Loader:
         assert self.family is not None, "the family is known before its engine"
         size = (self.family.image.size_px,) * 2
         generation = self.family.generation.model_copy(update={"max_new_tokens": 4})
-        item = EngineItem(Image.new("RGB", size, (128, 128, 128)), None, generation)
-        try:
-            outcome = engine.caption([item])[0]
-        except (OutOfMemory, DeviceLost) as error:
-            raise ModelError(
-                f"The model does not run on this device: {error}.",
-                hint="Use a smaller variant, another --dtype, or --device cpu.",
-            ) from error
+        prompt = build_prompt(self.family)
+        item = EngineItem(Image.new("RGB", size, (128, 128, 128)), prompt, generation)
+        outcome = engine.caption([item])[0]
         if isinstance(outcome, Failure):
             raise ModelError(f"The engine failed on a plain grey image: {outcome.message}")
+
+
+def _too_large(error: Exception) -> ModelError:
+    said = str(error).rstrip(".") or "it has no memory for the model"
+    return ModelError(
+        f"The model does not run on this device: {said}.",
+        hint="Use a smaller variant, 8bit or 4bit where the model has it, or another device.",
+    )
+
+
+def spec_of(choice: ModelChoice, path: Path) -> EngineSpec:
+    """Return what the engine of this checkpoint is built from, on whatever device there is."""
+    architecture = choice.family.architecture
+    return EngineSpec(
+        kind=architecture.engine,
+        model=choice.family.name,
+        variant=choice.variant.name,
+        path=str(path),
+        architecture=architecture,
+        prompts=_probes(choice.family),
+        system=choice.family.system,
+    )
+
+
+def _probes(family: Family) -> tuple[str | None, ...]:
+    """Return prompts on which an engine checks itself: the default one, and the longest."""
+    default = build_prompt(family)
+    longest = max((mode.prompt or "" for mode in family.modes), key=len) or None
+    return (default,) if default == longest else (default, longest)
 
 
 def _of(settings: Settings) -> ModelChange:

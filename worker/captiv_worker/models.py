@@ -1,18 +1,24 @@
 """From what the command line names to weights in a local directory, and their family."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from captiv.catalog import Family, ModelChoice, Variant, choose, choose_source, default_family
+from captiv.catalog import (
+    Family,
+    ModelChoice,
+    Variant,
+    choose,
+    choose_like,
+    choose_source,
+    default_family,
+    family_named,
+)
 from captiv.catalog.model import BUILTIN
 from captiv.errors import ModelError
-
-Report = Callable[[str, int | None, int | None], None]
-"""Told the phase, and the bytes done and to do where they are known."""
+from captiv_worker.hub import Report, fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +33,12 @@ class Resolved:
 def named(model: str | None, variant: str | None, source: str | None) -> ModelChoice | None:
     """Return what the catalog has under these names; None if only the weights can tell the family.
 
+    A variant that is named as its source is none of the catalog: captiv says so of a directory.
+
     Raises:
         UsageError: the names contradict each other.
     """
-    choice = choose(model, variant)
+    choice = choose(model, None if source is not None and variant == source else variant)
     if choice is None and source is not None and model is not None:
         raise ModelError(
             f"captiv knows no model {model!r}.",
@@ -50,14 +58,37 @@ def resolve(model: str | None, variant: str | None, source: str | None, report: 
     path = _locate(wanted, report)
     if choice is None:
         choice = _recognised(wanted, path)
+    elif wanted != choice.variant.source:
+        name = _name(wanted, path) if variant == wanted else choice.variant.name
+        choice = _as_named(choice.family.name, name, wanted, path)
     return Resolved(choice, wanted, path)
 
 
 def _recognised(source: str, path: Path) -> ModelChoice:
-    """Return the family by config.json; a directory is told by its name, not by where it lies."""
-    family = choose_source(source, read_config(path)).family
-    name = path.resolve().name if Path(source).expanduser().is_dir() else source
-    return ModelChoice(family, Variant(name, source))
+    """Return the family by config.json."""
+    choice = choose_source(source, read_config(path))
+    return replace(choice, variant=replace(choice.variant, name=_name(source, path)))
+
+
+def _name(source: str, path: Path) -> str:
+    """Return what a checkpoint is called; a directory by its name, not by where it lies."""
+    return path.resolve().name if Path(source).expanduser().is_dir() else source
+
+
+def _as_named(family_name: str, variant_name: str, source: str, path: Path) -> ModelChoice:
+    """Return the named family as the weights of another source are.
+
+    Raises:
+        ModelError: they are not of this family.
+    """
+    family = family_named(family_name)
+    found = choose_like(family, source, read_config(path)) if family is not None else None
+    if found is None:
+        raise ModelError(
+            f"The weights in {source} are not of the family {family_name}.",
+            hint="Leave --model out, and the family is told by the weights.",
+        )
+    return replace(found, variant=replace(found.variant, name=variant_name))
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -87,8 +118,6 @@ def _locate(source: str, report: Report) -> Path:
             f"There is no model {source!r}: it is no directory and no hub id.",
             hint="captiv model list names what captiv knows.",
         )
-    from captiv_worker.hub import fetch
-
     return fetch(source, report)
 
 

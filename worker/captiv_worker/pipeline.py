@@ -3,7 +3,8 @@
 Work that is accepted belongs to the pipeline, not to the connection that brought it: a client that
 leaves loses nothing. Its permit is given back when it ends, whichever way. If the device's thread
 dies, all that waits is failed at once, and `died` is called: the process has to end. `captioned` is
-called, on the device's thread, after every batch that gave a caption.
+called, on the device's thread, after every batch that gave a caption, `resized` when batches become
+larger or smaller.
 """
 
 import asyncio
@@ -29,12 +30,13 @@ from captiv_worker.engines import release_memory
 from captiv_worker.engines.spec import Answer, DeviceLost, Engine, EngineItem, Failure
 from captiv_worker.isolation import Ran
 from captiv_worker.problems import problem, problem_of
+from captiv_worker.sizes import Sizes
 from captiv_worker.work import Ending, Work, WorkStore
 
 _log = logging.getLogger(__name__)
 
-Load = Callable[[], tuple[Engine, int] | None]
-"""Returns the warm engine and its largest batch, or None if it failed and has said so."""
+Load = Callable[[], tuple[Engine, Sizes] | None]
+"""Returns the warm engine and how large its batches are; None if it failed and has said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Pipeline:
         *,
         boot_id: str,
         captioned: Callable[[], None],
+        resized: Callable[[int], None],
         died: Callable[[], None],
     ) -> None:
         self.permits = Permits(0)
@@ -66,7 +69,7 @@ class Pipeline:
         self._captioned = captioned
         self._died = died
         self._asks: dict[str, Ask] = {}
-        self._device = Device(batch_file, self._deliver)
+        self._device = Device(batch_file, self._deliver, resized)
         self._decoders = anyio.CapacityLimiter(os.cpu_count() or 1)
         self._tasks: TaskGroup | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -172,6 +175,8 @@ class Pipeline:
             tokens=outcome.tokens,
             batch=ran.batch,
             engine_s=ran.engine_s,
+            max_batch=self._device.max_batch,
+            permits=self.permits.total,
             key=work.key,
             boot_id=self._boot_id,
         )

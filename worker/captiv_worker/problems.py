@@ -18,13 +18,14 @@ from captiv.errors import (
     ModelError,
     UnknownKey,
     UsageError,
+    WorkerBusy,
     WorkerMismatch,
     WorkerNotReady,
     WorkerOverloaded,
     WorkerRefused,
     WorkerRejected,
 )
-from captiv.wire import PROBLEM_TYPE, WORKER_BUSY, Problem
+from captiv.wire import PROBLEM_TYPE, Problem
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ def reject(status: int, detail: str, *, code: str = INVALID) -> Rejection:
 def busy(detail: str) -> Rejection:
     """Return the rejection of another model, for now."""
     headers = {"Retry-After": str(BUSY_RETRY_S)}
-    return Rejection(problem(409, WORKER_BUSY, detail), headers)
+    return Rejection(problem(409, WorkerBusy.code, detail), headers)
 
 
 def unknown_key(*, suspect: bool, killed: bool) -> Rejection:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from captiv import __version__
+from captiv.catalog.model import DEVICE, DEVICES, QUANTISED
 
 TOKEN = "CAPTIV_WORKER_TOKEN"
 TOKEN_SHA256 = "CAPTIV_WORKER_TOKEN_SHA256"
 
-DTYPES = ("auto", "float32", "float16", "bfloat16")
+DTYPES = ("auto", "float32", "float16", "bfloat16", *QUANTISED)
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
@@ -80,7 +81,13 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument("--model", help="family, variant, local directory or hub id")
     model.add_argument("--variant", help="variant of the family")
     model.add_argument("--source", help="take the weights from this directory or hub id instead")
-    model.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    model.add_argument(
+        "--device",
+        type=_device,
+        default="auto",
+        metavar="NAME",
+        help=DEVICES,
+    )
     model.add_argument("--dtype", choices=DTYPES, default="auto")
     model.add_argument("--max-batch", type=_count, default=None, metavar="N|auto")
     model.add_argument("--permits", type=_count, default=None, metavar="N|auto")
@@ -110,6 +117,12 @@ def _parser() -> argparse.ArgumentParser:
     guard.add_argument("--killed", action="store_true", help="the last life ended by SIGKILL")
     guard.add_argument("--unloaded", action="store_true", help="load no model: the pod has to end")
     return parser
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(DEVICE, text):
+        raise argparse.ArgumentTypeError(DEVICES)
+    return text
 
 
 def _count(text: str) -> int | None:

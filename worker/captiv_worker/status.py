@@ -53,16 +53,20 @@ class Status:
         """Say what is being loaded."""
         self._update(model=model, variant=variant)
 
-    def ready(self, loaded: Loaded, permits: int) -> None:
-        """Say that captions can be had."""
+    def ready(self, loaded: Loaded, max_batch: int, permits: int) -> None:
+        """Say that captions can be had, and how many at once."""
         self._update(
             status="ready",
             loading=None,
             device=loaded.device,
             dtype=loaded.dtype,
-            max_batch=loaded.max_batch,
+            max_batch=max_batch,
             permits=permits,
         )
+
+    def resized(self, max_batch: int, permits: int) -> None:
+        """Say that batches are larger or smaller from now on."""
+        self._update(max_batch=max_batch, permits=permits)
 
     def captioned(self) -> None:
         """Say that this life has got somewhere."""

@@ -3,7 +3,7 @@
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 
 from pydantic import ValidationError
@@ -13,12 +13,13 @@ from captiv.errors import EngineFailed, UsageError, WorkerMismatch, WorkerNotRea
 from captiv.wire import CaptionRequest, GuardLimits, ModelChange
 from captiv_worker.batch_file import BatchFile
 from captiv_worker.batcher import Permits, default_permits
-from captiv_worker.engines import Engine
+from captiv_worker.engines import Engine, Loaded
 from captiv_worker.guard.folder import GuardFolder, Sign
 from captiv_worker.loader import Loader
 from captiv_worker.pipeline import Ask, Pipeline
 from captiv_worker.problems import busy, reject
 from captiv_worker.settings import Settings, Wrong
+from captiv_worker.sizes import Sizes
 from captiv_worker.status import Status
 from captiv_worker.work import WorkStore
 
@@ -46,10 +47,12 @@ class Worker:
             self.batch_file,
             boot_id=self.boot_id,
             captioned=self._captioned,
+            resized=self._resized,
             died=self._lost,
         )
         self._died = died
         self._gone = False
+        self._sizes: dict[tuple[Hashable, ...], Sizes] = {}
         self._folder = GuardFolder(settings.guard_folder) if settings.guard_folder else None
         self._loader = Loader(settings, self.status, _kept(self._folder))
 
@@ -146,16 +149,16 @@ class Worker:
                 hint="Load that model (PUT /api/model), or leave model and variant out.",
             )
 
-    def _load(self) -> tuple[Engine, int] | None:
+    def _load(self) -> tuple[Engine, Sizes] | None:
         """Load the model that is wanted, and let captions be asked for; on the device's thread."""
         self._keep()
         found = self._loader.load()
         if found is None:
             return None
         engine, loaded = found
-        permits = self.settings.permits or default_permits(loaded.max_batch)
-        self.permits.total = permits
-        self.status.ready(loaded, permits)
+        sizes = self._sizes_of(loaded)
+        permits = self.permits.total = self._permits(sizes.now)
+        self.status.ready(loaded, sizes.now, permits)
         if self._folder is not None:
             self._folder.give(Sign.READY)
         _log.info(
@@ -164,10 +167,25 @@ class Worker:
             self.status.health.variant,
             loaded.device,
             loaded.dtype,
-            loaded.max_batch,
+            sizes.now,
             permits,
         )
-        return engine, loaded.max_batch
+        return engine, sizes
+
+    def _sizes_of(self, loaded: Loaded) -> Sizes:
+        """Return what is known of this model's batches: it may have been loaded before."""
+        health = self.status.health
+        key = (health.model, health.variant, self.source, loaded)
+        return self._sizes.setdefault(key, Sizes(loaded.max_batch, loaded.largest_batch))
+
+    def _permits(self, max_batch: int) -> int:
+        return self.settings.permits or default_permits(max_batch)
+
+    def _resized(self, max_batch: int) -> None:
+        """Hold as many images as batches of this size need."""
+        self.permits.total = self._permits(max_batch)
+        self.status.resized(max_batch, self.permits.total)
+        _log.info("batch_resized max_batch=%d permits=%d", max_batch, self.permits.total)
 
     def _keep(self) -> None:
         """Have the next life of this worker load the same model."""
@@ -200,11 +218,12 @@ def _kept(folder: GuardFolder | None) -> ModelChange | None:
 
 
 def _prompt(family: Family, request: CaptionRequest) -> str | None:
-    built = request.mode or request.prompt_options or request.prompt_variables
+    built = request.mode or request.length or request.prompt_options or request.prompt_variables
     if built or not request.prompt:
         return build_prompt(
             family,
             mode=request.mode,
+            length=request.length,
             prompt=request.prompt or None,
             options=request.prompt_options,
             variables=request.prompt_variables,

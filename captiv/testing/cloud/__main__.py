@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--up-mbit", type=float, help="to the pods, for all of them together")
     parser.add_argument("--down-mbit", type=float, help="from the pods")
     parser.add_argument("--page-size", type=int, help="list pods in pages")
+    parser.add_argument("--billing-lag-s", type=float, help="how late billing records are")
     parser.add_argument("--seed", type=int, help="of chances")
     parser.add_argument(
         "--worker-args",

@@ -1,5 +1,6 @@
 """What the API answers: pods as JSON, problems, Cloudflare's page."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -107,6 +108,27 @@ def pod_json(pod: Pod, now: float) -> dict[str, Any]:
     if asked.cpu is not None:
         found["cpu"] = {**asked.cpu.model_dump(), "memory": 4 * asked.cpu.vcpuCount}
     return found
+
+
+def template_json(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a template as the contract has it."""
+    return {
+        "id": name,
+        "name": f"template {name}",
+        "image": "",
+        "args": "",
+        "disk": 50,
+        "mounts": {},
+        "ports": [],
+        "env": {},
+        "registry": None,
+        "serverless": False,
+        "public": False,
+        "category": "NVIDIA",
+        "startSsh": False,
+        "startJupyter": False,
+        "allowedCudaVersions": [],
+    } | dict(settings)
 
 
 def _runtime(pod: Pod, now: float) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ from captiv.testing.cloud.answers import (
     Refusal,
     pod_json,
     problem,
+    template_json,
 )
 from captiv.testing.cloud.bodies import CreatePod, PodAction, UpdatePod, Violation, create, parse
 from captiv.testing.cloud.catalog import CLOUDS, CUDA_VERSIONS
@@ -58,6 +59,8 @@ def create_app(parts: Parts, control: list[BaseRoute]) -> ASGIApp:
             route("/v2/pods/{id}", "DELETE", api.delete_pod),
             route("/v2/pods/{id}/action", "POST", api.act_on_pod),
             route("/v2/pods/{id}/logs", "GET", api.pod_logs),
+            route("/v2/templates", "GET", api.list_templates),
+            route("/v2/templates/{id}", "GET", api.get_template),
             route("/v2/catalog/gpus", "GET", api.list_gpus),
             route("/v2/catalog/datacenters", "GET", api.list_data_centers),
             route("/v2/billing/pods", "GET", api.pod_billing),
@@ -164,6 +167,18 @@ class _Api:
         pod, source = self._pod(request), _source(request)
         after = _log_start(pod, request, source)
         return LogStream(pod.log, after, source, self._parts.closing)
+
+    async def list_templates(self, _request: Request) -> Response:
+        """`GET /v2/templates`."""
+        templates = self._parts.conditions.templates.items()
+        return JSONResponse({"templates": [template_json(*each) for each in templates]})
+
+    async def get_template(self, request: Request) -> Response:
+        """`GET /v2/templates/{id}`."""
+        asked, templates = request.path_params["id"], self._parts.conditions.templates
+        if asked not in templates:
+            raise Refusal(404, "resource not found")
+        return JSONResponse(template_json(asked, templates[asked]))
 
     async def list_gpus(self, request: Request) -> Response:
         """`GET /v2/catalog/gpus`."""

@@ -24,8 +24,9 @@ class Span:
     end: float | None = None
 
     def seconds(self, now: float) -> int:
-        """Return the seconds begun by now."""
-        return max(0, math.ceil(round((self.end or now) - self.start, 6)))
+        """Return the seconds begun by then."""
+        until = now if self.end is None else min(self.end, now)
+        return max(0, math.ceil(round(until - self.start, 6)))
 
     def seconds_within(self, first: float, last: float, now: float) -> float:
         """Return how many of the billed seconds lie in this window."""

@@ -163,6 +163,8 @@ def create(
         if template not in templates:
             raise Violation(404, "template not found")
         settings = dict(templates[template])
+        if settings.pop("serverless", False):
+            raise _invalid(["$.templateId: must not be a serverless template"])
         env = {**settings.get("env", {}), **found.get("env", {})}
         found = settings | found | {"env": env}
     asked = CreatePod.model_validate_json(json.dumps(found))

@@ -37,7 +37,9 @@ class Conditions:
     """Create takes `entrypoint`, `cmd` and `gpu.min…`, as it did soon after the published contract;
     otherwise they are unknown fields."""
     page_size: int | None = None
-    billing_lag_s: float = 0.0
+    billing_lag_s: float = 300.0
+    """How late the records of `/v2/billing/pods` are: RunPod documents that it bills every five
+    minutes; the balance knows at once."""
     quota_per_minute: int | None = None
     """Calls a minute, then 429; None counts and never refuses."""
     proxy_limit_s: float = 100.0
@@ -53,5 +55,5 @@ class Conditions:
     env: Mapping[str, str] = field(default_factory=dict)
     """What every image sets."""
     templates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Settings of create by template id."""
+    """Settings of create by template id; `serverless` makes one that is not for pods."""
     seed: int = 0

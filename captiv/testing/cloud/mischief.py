@@ -48,7 +48,11 @@ KNOWN: Mapping[str, _Known] = {
     "running_with_null_runtime": _Known("trait", "RUNNING for ever, and nothing ever starts"),
     "image_missing": _Known("trait", "the image cannot be pulled"),
     "crash_loop": _Known("trait", "the container exits at once, again and again"),
-    "slow_start": _Known("trait", "the pull takes long", {"seconds": 30.0, "silent": False}),
+    "slow_start": _Known(
+        "trait",
+        "the pull takes long; how long may be changed meanwhile",
+        {"seconds": 30.0, "silent": False},
+    ),
     "late_in_list": _Known("trait", "not listed until so old", {"seconds": 2.0}),
     "injected_key_refused": _Known("trait", "the key in the pod may do nothing"),
     "killed_mid_batch": _Known(
@@ -62,17 +66,24 @@ KNOWN: Mapping[str, _Known] = {
 }
 
 _FOREVER = {"times": None}
-_RECIPES: tuple[tuple[str, Mapping[str, Any]], ...] = (
+RECIPES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("no_capacity", {"times": 2}),
+    ("no_balance", {}),
+    ("forbidden", {"call": "create_pod"}),
+    ("cloudflare_1010", {}),
+    ("unprocessable", {"call": "create_pod"}),
     ("rate_limited", {"times": 2}),
     ("server_error", {"times": 2}),
     ("server_error", {"status": 503, "call": "create_pod"}),
     ("created_then_timed_out", {"status": 504}),
+    ("created_then_timed_out", {"status": 503}),
     ("terminated_then_timed_out", {"status": 504}),
     ("terminate_fails", {"times": 2}),
     ("paging", _FOREVER),
     ("vanished_from_list", {"times": 3}),
     ("late_in_list", {"seconds": 1.0}),
+    ("running_with_null_runtime", {}),
+    ("image_missing", {}),
     ("crash_loop", {}),
     ("slow_start", {"seconds": 1.5}),
     ("injected_key_refused", {}),
@@ -83,7 +94,7 @@ _RECIPES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("proxy_down", {"times": 3, "status": 0}),
     ("proxy_slow", {"times": 10, "delay_s": 0.3}),
 )
-"""What a storm draws from: all of it can be survived without a person."""
+"""What a storm draws from, all that is known: the same command, given again, survives it."""
 
 
 @dataclass(slots=True)
@@ -159,7 +170,7 @@ class Mischief:
 
     def storm(self, seed: int, count: int = 3) -> list[Armed]:
         """Arm a random combination, the same for the same seed; return what it is."""
-        drawn = random.Random(seed).sample(_RECIPES, count)
+        drawn = random.Random(seed).sample(RECIPES, count)
         return [self.arm(name, **options) for name, options in drawn]
 
     def disarm(self, name: str | None = None) -> None:

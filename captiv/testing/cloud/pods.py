@@ -6,10 +6,8 @@ stopped or ended. While it is RUNNING its container is a real process; one that 
 again after a moment, and nothing in the pod's status tells.
 """
 
-import random
 import secrets
 import shutil
-import socket
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -34,11 +32,15 @@ from captiv.testing.cloud.image import (
 from captiv.testing.cloud.mischief import KNOWN, Armed, Mischief
 from captiv.testing.cloud.podlog import PodLog
 from captiv.testing.cloud.runner import Container
+from captiv.testing.ports import Port
 
 Status = Literal["PROVISIONING", "STARTING", "RUNNING", "EXITED", "ERROR", "TERMINATED"]
 
 _BEATS = 20
 """In how many steps a pull tells how far it is."""
+
+_LOOK_S = 0.05
+"""How soon a pull learns that whoever made it slow has changed how long it takes."""
 
 _CRASH = ("sh", "-c", "echo 'ImportError: this container ends at once (scripted)' >&2; exit 1")
 
@@ -65,7 +67,8 @@ class Pod:
     container_since: float | None = None
     lives: int = 0
     """How many containers it has had."""
-    ports: dict[int, int] = field(default_factory=dict)
+    held: dict[int, Port] = field(default_factory=dict)
+    """Which port here stands for which of its own, until it is terminated."""
     life: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     living: anyio.Lock = field(default_factory=anyio.Lock)
     grace_s: float = 0.0
@@ -79,6 +82,11 @@ class Pod:
     def declared(self) -> list[str]:
         """The ports it exposes, as create named them."""
         return self.asked.ports or []
+
+    @property
+    def ports(self) -> dict[int, int]:
+        """The number of the port here that stands for each of its own."""
+        return {private: port.number for private, port in self.held.copy().items()}
 
     @property
     def terminated(self) -> bool:
@@ -184,6 +192,8 @@ class Pods:
         """End a pod for good."""
         self._interrupt(pod, "TERMINATED", 0.0)
         pod.log.close()
+        for port in pod.held.values():
+            port.close()
 
     def strike(self, pod: Pod, armed: Armed) -> None:
         """Let a misfortune befall a pod now."""
@@ -266,10 +276,11 @@ class Pods:
                 pod.log.system(f"error pulling image: manifest for {image} not found")
                 await anyio.sleep(1.0)
         slow = pod.traits.get("slow_start")
-        pull_s = slow.options["seconds"] if slow else conditions.pulling_s
+        pull = slow.options if slow else {"seconds": conditions.pulling_s}
         pod.log.system(f"{image} Pulling from registry")
+        begun_s = anyio.current_time()
         for beat in range(1, _BEATS + 1):
-            await anyio.sleep(pull_s / _BEATS)
+            await _passed(begun_s, beat / _BEATS, pull)
             if not (slow and slow.options["silent"]):
                 pod.log.system(f"a3ed95caeb02 Downloading {beat * 115}MB/{_BEATS * 115}MB")
         pod.log.system(f"Status: Downloaded newer image for {image}")
@@ -296,14 +307,11 @@ class Pods:
 
     def _argv(self, pod: Pod) -> list[str]:
         def port_for(private: int) -> int:
-            if private not in pod.ports:
-                pod.ports[private] = _free_port(self._taken_ports())
-            return pod.ports[private]
+            if private not in pod.held:
+                pod.held[private] = Port()
+            return pod.held[private].number
 
         return on_this_machine(command(pod.recipe(), self._conditions), port_for)
-
-    def _taken_ports(self) -> set[int]:
-        return {port for pod in self._pods.values() for port in pod.ports.values()}
 
     def _environment(self, pod: Pod) -> Mapping[str, str]:
         own = environment(pod.disk, pod.recipe(), self._conditions)
@@ -320,24 +328,19 @@ class Pods:
         return {"CAPTIV_RUNPOD_API_URL": self.api_url} | own | injected
 
 
+async def _passed(begun_s: float, share: float, pull: Mapping[str, Any]) -> None:
+    """Return when this share of a pull is over; how many seconds it takes may change meanwhile."""
+    await anyio.lowlevel.checkpoint()
+    while (  # noqa: ASYNC110 - nothing tells of a change
+        left_s := begun_s + share * pull["seconds"] - anyio.current_time()
+    ) > 0:
+        await anyio.sleep(min(left_s, _LOOK_S))
+
+
 def _advance(pod: Pod, status: Status) -> None:
     """Let a pod that is coming up come further; one that was stopped or ended stays so."""
     if pod.status in ("PROVISIONING", "STARTING"):
         pod.status = status
-
-
-def _free_port(taken: set[int]) -> int:
-    """Return a port below those that the system itself hands out, so that nobody takes it."""
-    while True:
-        port = random.SystemRandom().randrange(20_000, 32_000)
-        if port in taken:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def _wipe(folder: Path) -> None:

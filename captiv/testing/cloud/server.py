@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import Context, copy_context
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -110,9 +111,8 @@ class Cloud:
 
     def processes(self, pod_id: str | None = None) -> list[int]:
         """Return the process ids of one pod, or of all, that exist now; blocks a moment."""
-        holders = [
-            pod.container.pid for pod in self.pods() if pod_id in (None, pod.id) and pod.container
-        ]
+        running = [pod.container for pod in self.pods() if pod_id in (None, pod.id)]
+        holders = [container.pid for container in running if container]
         return holders + [pid for holder in holders for pid in descendants(holder)]
 
 
@@ -130,8 +130,8 @@ async def serve(
     parts = _parts(conditions, folder, clock)
     cloud = Cloud(parts, _address(api_socket), _address(proxy_socket) + "/{pod}/{port}")
     parts.pods.api_url = cloud.api_url
-    loop = asyncio.get_running_loop()
-    parts.mischief.on_armed = lambda armed: _soon(loop, parts.pods.befall, armed)
+    loop, within = asyncio.get_running_loop(), copy_context()
+    parts.mischief.on_armed = lambda armed: _soon(loop, within, parts.pods.befall, armed)
     failed: Exception | None = None
     try:
         async with proxying(parts) as proxy, anyio.create_task_group() as tasks:
@@ -239,15 +239,23 @@ def _config(app: ASGIApp, *, with_date: bool) -> uvicorn.Config:
     )
 
 
-def _soon(loop: asyncio.AbstractEventLoop, function: Callable[[Any], None], argument: Any) -> None:
-    """Call a function in the cloud's own thread: at once if this is it."""
+def _soon(
+    loop: asyncio.AbstractEventLoop,
+    within: Context,
+    function: Callable[[Any], None],
+    argument: Any,
+) -> None:
+    """Call a function in the cloud's own thread and context: at once if this is it.
+
+    Without its context anyio may not know its event loop there: sniffio keeps it in a variable.
+    """
     try:
         if asyncio.get_running_loop() is loop:
             function(argument)
             return
     except RuntimeError:
         pass
-    loop.call_soon_threadsafe(function, argument)
+    loop.call_soon_threadsafe(function, argument, context=within)
 
 
 def _listen(port: int) -> socket.socket:

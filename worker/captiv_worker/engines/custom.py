@@ -2,12 +2,13 @@
 
 The attribute is called with the engine options as keyword arguments. What it returns needs
 `caption(images, prompt, generation)`, which returns one `str` or one `CaptivError` an image, in
-their order, and may have `load()`. It raises MemoryError where a smaller batch may fit. It needs
-to import nothing of the worker.
+their order, and may have `load()`, `image_tokens(image)` (a batch shares one number of them) and
+`largest_batch` (what batches may grow to). It raises MemoryError where a smaller batch may fit. It
+needs to import nothing of the worker.
 """
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
 from PIL import Image
@@ -19,6 +20,7 @@ from captiv_worker.engines.spec import (
     EngineItem,
     EngineSpec,
     Failure,
+    Kin,
     Loaded,
     Outcome,
     OutOfMemory,
@@ -48,7 +50,17 @@ class CustomEngine:
         if hasattr(own, "load"):
             own.load()
         self._own = own
-        return Loaded(device="cpu", dtype="none", max_batch=self._spec.max_batch or _MAX_BATCH)
+        return Loaded(
+            device="cpu",
+            dtype="none",
+            max_batch=self._spec.max_batch or _MAX_BATCH,
+            largest_batch=None if self._spec.max_batch else getattr(own, "largest_batch", None),
+        )
+
+    def kin(self, item: EngineItem) -> Hashable:
+        """Return the prompt, with which a batch is captioned, and the tokens of the image."""
+        count = getattr(self._own, "image_tokens", None)
+        return Kin(item.prompt, count(item.image) if count else 0)
 
     def caption(self, items: Sequence[EngineItem]) -> list[Outcome]:
         """Caption with the engine's own words, one outcome an item."""

@@ -1,250 +1,169 @@
-"""Drives models whose caption continues a beginning (BLIP).
+"""Drives models whose caption continues a beginning, or needs none: one small class a family.
 
-The beginning, if there is one, is part of the caption, as a person expects: asked with "a
-photography of", the answer is "a photography of a dog".
-
-Invariance: BLIP's positions ignore padding, so a batch is right only without any; all items of a
-batch have the same prompt text, hence the same length (tests/worker/test_prefix.py holds it).
-Greedy and beam search then give each image what it gets alone. Sampling with a seed is done image
-by image, each from that seed, because a batch draws its random numbers in turn.
+The beginning, if there is one, is part of the caption of BLIP and GIT, as a person expects: asked
+with "a photography of", the answer is "a photography of a dog". BLIP-2 answers a text instead, and
+the text is no part of its answer.
 """
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
-from captiv.errors import ModelError, WorkerRejected
-from captiv.wire import Generation
-from captiv_worker.engines.spec import (
-    Answer,
-    DeviceLost,
-    EngineItem,
-    EngineSpec,
-    Failure,
-    Loaded,
-    Outcome,
-    OutOfMemory,
-    Progress,
-)
+from PIL import Image
 
-_GPU_BATCH = 32
-_CPU_BATCH = 16
-"""Of a small model: a batch saves the per-token overhead of Python, which is most of its time."""
-
-_CPU_BATCH_LARGE = 4
-_LARGE_BYTES = 200_000_000
-"""From here a CPU is busy with the weights themselves, and a batch only adds waiting."""
-
-_NO_MEMORY = ("out of memory", "DefaultCPUAllocator", "can't allocate memory")
-_LOST = ("CUDA error", "device-side assert", "an illegal memory access")
+from captiv.errors import ModelError
+from captiv_worker.engines.checkpoint import read_processor
+from captiv_worker.engines.transformer import Asked, Places, TransformerEngine
 
 
-class PrefixEngine:
-    """BLIP, by transformers."""
+class BlipEngine(TransformerEngine):
+    """BLIP. Its positions ignore padding, so a batch is right only without any: one prompt text."""
 
-    def __init__(self, spec: EngineSpec) -> None:
-        self._spec = spec
-        self._torch: Any = None
-        self._model: Any = None
-        self._processor: Any = None
+    model_class = "BlipForConditionalGeneration"
+    keeps_prompt = True
 
-    def load(self, progress: Progress) -> Loaded:
-        """Read the weights onto the device.
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens the text decoder knows."""
+        return int(self.model.config.text_config.vocab_size)
 
-        Raises:
-            ModelError: packages are missing, or the checkpoint is not what it should be.
-        """
-        progress("importing")
-        self._torch, transformers = _import()
-        device = _device(self._torch, self._spec.device)
-        dtype = _dtype(self._torch, self._spec.dtype, device)
-        if device == "cpu":
-            self._torch.set_num_threads(max(1, _cores() - 1))
-        progress("reading")
-        path = Path(self._spec.path)
-        self._processor = _read_processor(transformers, path)
-        self._model = _read_model(transformers, path, getattr(self._torch, dtype))
-        _check_ids(self._model.config.text_config, self._processor.tokenizer, path)
-        progress("moving")
-        with self._guarded():
-            self._model.to(device).eval()
-        size = self._spec.max_batch or _batch(device, self._model.get_memory_footprint())
-        return Loaded(device=device, dtype=dtype, max_batch=size)
+    @property
+    def ends(self) -> list[int]:
+        """Its generate() stops at [SEP], whatever the generation config says."""
+        return [self.model.config.text_config.sep_token_id]
 
-    def caption(self, items: Sequence[EngineItem]) -> list[Outcome]:
-        """Return one outcome an item, in their order."""
-        first = items[0]
-        seeded = bool(first.generation.temperature) and first.generation.seed is not None
-        with self._guarded(), self._torch.inference_mode():
-            if seeded:
-                return [outcome for item in items for outcome in self._seeded(item)]
-            return self._generate(items)
+    @property
+    def begin_token(self) -> int:
+        """Of the beginning; without one generate() puts it there itself."""
+        return int(self.model.config.text_config.bos_token_id)
 
-    def _seeded(self, item: EngineItem) -> list[Outcome]:
-        devices = [self._model.device] if self._model.device.type == "cuda" else []
-        with self._torch.random.fork_rng(devices=devices):
-            self._torch.manual_seed(item.generation.seed)
-            return self._generate([item])
+    def ask(self, images: list[Image.Image], prompts: Sequence[str | None]) -> Asked:
+        """Return the pictures and the one beginning; generate() drops its last column, a [SEP]."""
+        prompt = prompts[0]
+        texts = [prompt] * len(images) if prompt else None
+        inputs = self.processor(images=images, text=texts, return_tensors="pt")
+        config = self.model.config.text_config
+        given = 1
+        if prompt:
+            inputs["input_ids"][:, 0] = config.bos_token_id  # as generate() does, in place of [CLS]
+            given = inputs["input_ids"].shape[1] - 1
+        return Asked(inputs, echoed=given, room=config.max_position_embeddings - given)
 
-    def _generate(self, items: Sequence[EngineItem]) -> list[Outcome]:
-        prompt, generation = items[0].prompt, items[0].generation
-        images = [item.image for item in items]
-        texts = [prompt] * len(items) if prompt else None
-        inputs = self._processor(images=images, text=texts, return_tensors="pt")
-        given = inputs["input_ids"].shape[1] - 1 if prompt else 1
-        room = self._model.config.text_config.max_position_embeddings - given
-        if room < 1:
-            message = f"The prompt has {given} tokens; the model reads {given + room - 1}."
-            return [Failure(WorkerRejected.code, message)] * len(items)
-        count = min(generation.max_new_tokens or 64, room)
-        inputs = inputs.to(self._model.device, self._model.dtype)
-        rows = self._model.generate(**inputs, **_settings(generation, count)).tolist()
-        return [self._outcome(row, given) for row in rows]
-
-    def _outcome(self, row: list[int], given: int) -> Answer:
-        """Return the answer in a row of token ids, `given` of them the start and the prompt."""
-        new, finish = row[given:], "length"
-        end = self._model.config.text_config.sep_token_id
-        if end in new:
-            new, finish = new[: new.index(end)], "stop"
-        text = self._processor.tokenizer.decode(row[:given] + new, skip_special_tokens=True)
-        how: Literal["stop", "length"] = "stop" if finish == "stop" else "length"
-        return Answer(text.strip(), tokens=len(new), finish=how)
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Translate what torch raises where the device has no memory, or is gone."""
-        try:
-            yield
-        except (RuntimeError, MemoryError) as error:
-            text = str(error)
-            if isinstance(error, MemoryError) or any(mark in text for mark in _NO_MEMORY):
-                if self._torch.cuda.is_available():
-                    self._torch.cuda.empty_cache()
-                raise OutOfMemory(text.partition("\n")[0][:200]) from error
-            if any(mark in text for mark in _LOST):
-                raise DeviceLost(text.partition("\n")[0][:200]) from error
-            raise
-
-
-def _import() -> tuple[Any, Any]:
-    try:
-        import torch
-        import transformers
-    except ImportError as error:
-        from captiv_worker.hub import missing_packages
-
-        raise missing_packages() from error
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    return torch, transformers
-
-
-def _device(torch: Any, asked: str) -> str:
-    has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if asked == "auto":
-        return next(name for name, there in has.items() if there)
-    if not has[asked]:
-        raise ModelError(
-            f"This machine has no {asked} device that torch can use.",
-            hint="Use --device auto, or install the build of torch for this GPU.",
-        )
-    return asked
-
-
-def _dtype(torch: Any, asked: str, device: str) -> str:
-    """Half precision on a GPU: bfloat16 from compute capability 8, float16 below."""
-    if asked != "auto":
-        return asked
-    if device != "cuda":
-        return "float32"
-    return "bfloat16" if torch.cuda.get_device_capability()[0] >= 8 else "float16"
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _batch(device: str, weight_bytes: int) -> int:
-    if device != "cpu":
-        return _GPU_BATCH
-    return _CPU_BATCH if weight_bytes < _LARGE_BYTES else _CPU_BATCH_LARGE
-
-
-def _read_processor(transformers: Any, path: Path) -> Any:
-    try:
-        return transformers.AutoProcessor.from_pretrained(path, local_files_only=True)
-    except Exception as error:  # transformers raises OSError, ValueError, KeyError, ...
-        raise _unreadable(path, "processor", error) from error
-
-
-def _read_model(transformers: Any, path: Path, dtype: Any) -> Any:
-    try:
-        model, report = transformers.BlipForConditionalGeneration.from_pretrained(
-            path, dtype=dtype, local_files_only=True, output_loading_info=True
-        )
-    except (MemoryError, OutOfMemory):
-        raise
-    except Exception as error:
-        raise _unreadable(path, "weights", error) from error
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise ModelError(
-            f"The weights in {path} lack {len(missing)} tensors, first {missing[0]}.",
-            hint="The copy is damaged or of another model: fetch it again.",
-        )
-    if model.dtype != dtype:
-        raise ModelError(f"The weights in {path} were read as {model.dtype}, not {dtype}.")
-    return model
-
-
-def _unreadable(path: Path, part: str, error: Exception) -> ModelError:
-    said = " ".join(str(error).split())[:200]
-    return ModelError(
-        f"The {part} in {path} cannot be read: {said or type(error).__name__}.",
-        hint="The copy is damaged or of another model: fetch it again.",
-    )
-
-
-def _check_ids(config: Any, tokenizer: Any, path: Path) -> None:
-    """Refuse a tokenizer that does not have the tokens on which generation starts and stops."""
-    for name in ("bos_token_id", "sep_token_id", "pad_token_id"):
-        wanted = getattr(config, name, None)
-        if wanted is None or not 0 <= wanted < config.vocab_size:
+    def check(self) -> None:
+        """Refuse, besides, a tokenizer that starts, ends or fills up a text with other tokens."""
+        config = self.model.config.text_config
+        for name in ("bos_token_id", "sep_token_id", "pad_token_id"):
+            wanted = getattr(config, name, None)
+            if wanted is None or not 0 <= wanted < config.vocab_size:
+                raise ModelError(
+                    f"The configuration in {self.path} has {name} {wanted}; its vocabulary has "
+                    f"{config.vocab_size} tokens."
+                )
+        if self.tokenizer.sep_token_id != config.sep_token_id:
             raise ModelError(
-                f"The configuration in {path} has {name} {wanted}; its vocabulary has "
-                f"{config.vocab_size} tokens."
+                f"In {self.path} the tokenizer ends a text with token "
+                f"{self.tokenizer.sep_token_id}, the model with {config.sep_token_id}.",
+                hint="They are of different models: fetch the model again.",
             )
-    if len(tokenizer) > config.vocab_size:
-        raise ModelError(
-            f"The tokenizer in {path} has {len(tokenizer)} tokens, the model {config.vocab_size}.",
-            hint="They are of different models: fetch the model again.",
-        )
-    if tokenizer.sep_token_id != config.sep_token_id:
-        raise ModelError(
-            f"In {path} the tokenizer ends a text with token {tokenizer.sep_token_id}, the model "
-            f"with {config.sep_token_id}.",
-            hint="They are of different models: fetch the model again.",
-        )
+        super().check()
 
 
-def _settings(generation: Generation, max_new_tokens: int) -> dict[str, Any]:
-    """Return what generate() is called with. Greedy unless there is a temperature or more beams."""
-    settings: dict[str, Any] = {
-        "max_new_tokens": max_new_tokens,
-        "num_beams": generation.num_beams or 1,
-        "do_sample": bool(generation.temperature),
-    }
-    if generation.min_new_tokens:
-        settings["min_new_tokens"] = min(generation.min_new_tokens, max_new_tokens)
-    if generation.repetition_penalty not in (None, 1.0):
-        settings["repetition_penalty"] = generation.repetition_penalty
-    if generation.temperature:
-        settings["temperature"] = generation.temperature
-        settings["top_k"] = generation.top_k if generation.top_k is not None else 0
-        settings["top_p"] = generation.top_p if generation.top_p is not None else 1.0
-    return settings
+class GitEngine(TransformerEngine):
+    """GIT. A beginning stands behind [CLS], without the [SEP] that would end the caption there."""
+
+    model_class = "GitForCausalLM"
+    keeps_prompt = True
+
+    @property
+    def begin_token(self) -> int:
+        """[CLS], with which a caption begins even without a beginning of its own."""
+        return int(self.tokenizer.cls_token_id)
+
+    def ask(self, images: list[Image.Image], prompts: Sequence[str | None]) -> Asked:
+        """Return the pictures and their beginnings, filled up on the left."""
+        inputs = self.processor(images=images, return_tensors="pt")
+        rows = [
+            [self.begin_token, *self.tokenizer(prompt or "", add_special_tokens=False).input_ids]
+            for prompt in prompts
+        ]
+        inputs.update(self.tokenizer.pad({"input_ids": rows}, return_tensors="pt"))
+        given = inputs["input_ids"].shape[1]
+        return Asked(inputs, given, self.model.config.max_position_embeddings - given)
+
+
+class VitGpt2Engine(TransformerEngine):
+    """ViT-GPT2: a picture in, a caption out. It has no processor, only the two halves of one."""
+
+    model_class = "VisionEncoderDecoderModel"
+    unused = (r"encoder\.pooler\.",)
+
+    def read_processor(self) -> Any:
+        """Return the image processor; the tokenizer is beside it."""
+        transformers = self.runtime.transformers
+        self._tokenizer = read_processor(transformers.AutoTokenizer, self.path)
+        return read_processor(transformers.AutoImageProcessor, self.path)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of the decoder."""
+        return self._tokenizer
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens the decoder knows."""
+        return int(self.model.config.decoder.vocab_size)
+
+    def ask(self, images: list[Image.Image], prompts: Sequence[str | None]) -> Asked:
+        """Return the pictures; generate() starts each caption with one token."""
+        inputs = self.processor(images=images, return_tensors="pt")
+        return Asked(inputs, 1, self.model.config.decoder.max_position_embeddings - 1)
+
+
+class Blip2Engine(TransformerEngine):
+    """BLIP-2, with either language model. The places of the image stand in front of the text.
+
+    OPT repeats the whole prompt, those places included; T5, an encoder-decoder, starts a new text.
+    A text is always given, an empty one for none, so that both may share a batch.
+    """
+
+    model_class = "Blip2ForConditionalGeneration"
+    ends_with_word = True
+
+    @property
+    def _starts_anew(self) -> bool:
+        return bool(self.model.config.text_config.is_encoder_decoder)
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens the language model knows."""
+        return int(self.model.config.text_config.vocab_size)
+
+    @property
+    def ends(self) -> list[int]:
+        """The language model generates, by its own configuration: OPT ends at a line break."""
+        found = self.model.language_model.generation_config.eos_token_id
+        return [found] if isinstance(found, int) else list(found or ())
+
+    @property
+    def begin_token(self) -> int | None:
+        """OPT's; T5 has none."""
+        return None if self._starts_anew else self.tokenizer.bos_token_id
+
+    def prepare(self) -> None:
+        """Make the processor put as many places in front as the model fills: saved ones do not."""
+        super().prepare()
+        self.processor.num_query_tokens = self.model.config.num_query_tokens
+
+    def ask(self, images: list[Image.Image], prompts: Sequence[str | None]) -> Asked:
+        """Return the pictures and their texts."""
+        texts = [prompt or "" for prompt in prompts]
+        inputs = self.processor(images=images, text=texts, padding=True, return_tensors="pt")
+        if self._starts_anew:
+            return Asked(inputs, echoed=1)
+        given = inputs["input_ids"].shape[1]
+        return Asked(inputs, given, self.model.config.text_config.max_position_embeddings - given)
+
+    def image_places(self, inputs: Any) -> Places:
+        """Return one place for each of the queries through which the model looks."""
+        token, wanted = self.model.config.image_token_id, self.model.config.num_query_tokens
+        rows = inputs["input_ids"].tolist()
+        return Places([row.count(token) for row in rows], [wanted] * len(rows))

@@ -1,15 +1,17 @@
 """What an engine is: values in, values out; it knows no queue, file or event loop.
 
-A batch shares one prompt text and one set of generation settings, which makes every family
-batch-invariant: the caption of an image does not depend on its neighbours.
+A batch shares one set of generation settings and what `kin` says: its prompt text where the family
+cannot mix them, the number of image tokens where that differs. So the caption of an image does not
+depend on its neighbours.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from PIL import Image
 
+from captiv.catalog import Architecture
 from captiv.wire import Generation
 
 Progress = Callable[[str], None]
@@ -29,7 +31,7 @@ class EngineSpec:
     """Everything an engine is built from; picklable, so that it can be built elsewhere."""
 
     kind: str
-    """`prefix`, or `module:attribute` of an engine of one's own."""
+    """The engine that the architecture names, or `module:attribute` of one of one's own."""
     model: str
     variant: str
     path: str = ""
@@ -38,6 +40,12 @@ class EngineSpec:
     dtype: str = "auto"
     max_batch: int | None = None
     """None leaves it to the engine."""
+    architecture: Architecture | None = None
+    """How the model is driven; None with an engine of one's own."""
+    prompts: tuple[str | None, ...] = (None,)
+    """Prompts of the family's modes, with which the engine checks itself when it loads."""
+    system: str = ""
+    """What a chat model is told before each prompt; empty for nothing."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Arguments for an engine of one's own."""
 
@@ -50,6 +58,13 @@ class EngineItem:
     """RGB."""
     prompt: str | None
     generation: Generation
+
+
+class Kin(NamedTuple):
+    """What the images of a batch share: their prompt, and how many tokens each of them takes."""
+
+    prompt: str | None
+    image_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +96,9 @@ class Loaded:
     device: str
     dtype: str
     max_batch: int
+    """How many images a batch has at first."""
+    largest_batch: int | None = None
+    """What batches may grow to while they go well; None if they stay as they are."""
 
 
 class Engine(Protocol):
@@ -88,6 +106,9 @@ class Engine(Protocol):
 
     def load(self, progress: Progress) -> Loaded:
         """Read the weights onto the device; raise ModelError if that cannot be."""
+
+    def kin(self, item: EngineItem) -> Hashable:
+        """Return what the items of a batch must have in common with this one, besides settings."""
 
     def caption(self, items: Sequence[EngineItem]) -> list[Outcome]:
         """Return one outcome an item, in their order.

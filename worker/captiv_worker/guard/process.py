@@ -153,6 +153,6 @@ def log_to_stderr() -> None:
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.INFO,
-        format="ts=%(asctime)s level=%(levelname)s %(message)s",
+        format="ts=%(asctime)s.%(msecs)03d level=%(levelname)s %(message)s",
         datefmt="%Y-%m-%dT%H:%M:%S",
     )

@@ -1,0 +1,79 @@
+"""Qwen-VL: general models that see, in many sizes."""
+
+from captiv.catalog.model import Architecture, Family, ImagePolicy, Mode, Variant
+from captiv.wire import Generation
+
+_LEFT_ALONE = ("model.visual", "lm_head")
+_QWEN3 = Architecture("qwen3_vl", "chat", left_alone=_LEFT_ALONE)
+_QWEN25 = Architecture("qwen2_5_vl", "chat", left_alone=_LEFT_ALONE)
+
+_QWEN3_DECODING = Generation(
+    max_new_tokens=512,
+    min_new_tokens=0,
+    num_beams=1,
+    temperature=0.7,
+    top_p=0.8,
+    top_k=20,
+    repetition_penalty=1.0,
+)
+_QWEN25_DECODING = Generation(
+    max_new_tokens=512, min_new_tokens=0, num_beams=1, temperature=0.0, repetition_penalty=1.05
+)
+"""Its files say a temperature of a millionth, which is greedy."""
+
+QWEN_VL = Family(
+    name="qwen-vl",
+    title="Qwen3-VL and Qwen2.5-VL (Alibaba)",
+    architecture=_QWEN3,
+    variants=(
+        Variant(
+            "qwen3-vl-2b",
+            "Qwen/Qwen3-VL-2B-Instruct",
+            download_bytes=4_260_000_000,
+            vram_gb={"float32": 9.8, "bfloat16": 5.4, "float16": 5.4, "8bit": 4.0, "4bit": 3.4},
+        ),
+        Variant(
+            "qwen2.5-vl-3b",
+            "Qwen/Qwen2.5-VL-3B-Instruct",
+            download_bytes=7_510_000_000,
+            vram_gb={"float32": 16.5, "bfloat16": 9.0, "float16": 9.0, "8bit": 6.0, "4bit": 4.6},
+            architecture=_QWEN25,
+            generation=_QWEN25_DECODING,
+            note="Licensed for research only (Qwen Research License).",
+        ),
+        Variant(
+            "qwen3-vl-4b",
+            "Qwen/Qwen3-VL-4B-Instruct",
+            download_bytes=8_880_000_000,
+            vram_gb={"float32": 19.2, "bfloat16": 10.2, "float16": 10.2, "8bit": 6.5, "4bit": 4.8},
+        ),
+        Variant(
+            "qwen2.5-vl-7b",
+            "Qwen/Qwen2.5-VL-7B-Instruct",
+            download_bytes=16_580_000_000,
+            vram_gb={"float32": 35.0, "bfloat16": 18.0, "float16": 18.0, "8bit": 11.4, "4bit": 8.2},
+            architecture=_QWEN25,
+            generation=_QWEN25_DECODING,
+        ),
+        Variant(
+            "qwen3-vl-8b",
+            "Qwen/Qwen3-VL-8B-Instruct",
+            download_bytes=17_530_000_000,
+            vram_gb={"float32": 37.0, "bfloat16": 19.0, "float16": 19.0, "8bit": 12.0, "4bit": 8.6},
+        ),
+    ),
+    default_variant="qwen3-vl-2b",
+    modes=(
+        Mode("default", "Describe this image.", "As its authors ask"),
+        Mode("short", "Describe this image in one sentence.", "One sentence"),
+        Mode("detailed", "Describe this image in detail.", "Paragraphs"),
+        Mode("tags", "List what is in this image as comma-separated tags.", "Tags"),
+        Mode("text", "Read all the text in the image.", "The text in the picture"),
+    ),
+    image=ImagePolicy(1152, "area"),
+    generation=_QWEN3_DECODING,
+    takes_prompt=True,
+    licence="Apache-2.0",
+    note="Sees an image in its own shape, with at most 1,280 tokens. Memory by arithmetic, not "
+    "measured.",
+)

@@ -1,0 +1,88 @@
+"""One model family on paper: what `captiv model show` prints."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from captiv.cli import show
+
+if TYPE_CHECKING:
+    from captiv.catalog import Family, Mode
+    from captiv.wire import Generation
+
+
+def tell(family: "Family") -> None:
+    """Print everything that the catalog knows of this family."""
+    show.line(f"{family.name}: {family.title}")
+    if family.note:
+        show.line(family.note)
+    show.line(f"Licence: {family.licence or 'not known'}")
+    show.line(f"Own prompt: {'yes' if family.takes_prompt else 'no'}")
+    if family.system:
+        show.line(f'System prompt: "{family.system}"')
+    _variants(family)
+    _modes(family)
+    _lengths(family)
+    if family.options:
+        show.line("\nPrompt options")
+        for option in family.options:
+            show.line(f"  {option.key}: {option.text}")
+    _settings("Settings, unless others are given", family.generation)
+    for variant in family.variants:
+        if family.of(variant).generation != family.generation:
+            _settings(f"Settings of {variant.name}", family.of(variant).generation)
+
+
+def memory(vram_gb: Mapping[str, float]) -> str:
+    """Return how much memory each precision needs."""
+    return ", ".join(f"{precision} {gigabytes:g} GB" for precision, gigabytes in vram_gb.items())
+
+
+def _variants(family: "Family") -> None:
+    show.line("\nVariants")
+    for variant in family.variants:
+        mark = " (default)" if variant.name == family.default_variant else ""
+        size = show.size(variant.download_bytes)
+        show.line(f"  {variant.name}{mark}: {variant.source}; download {size}")
+        if family.of(variant).takes_prompt != family.takes_prompt:
+            takes = "takes one" if family.of(variant).takes_prompt else "takes none"
+            show.line(f"    own prompt: {takes}")
+        if variant.vram_gb:
+            show.line(f"    memory: {memory(variant.vram_gb)}")
+        if variant.note:
+            show.line(f"    {variant.note}")
+
+
+def _modes(family: "Family") -> None:
+    show.line("\nModes")
+    for mode in family.modes:
+        if mode.trained:
+            _mode(family, mode)
+    free = [mode for mode in family.modes if not mode.trained]
+    if free:
+        show.line("\nModes that the model was not trained on: they may do, or may not")
+        for mode in free:
+            _mode(family, mode)
+
+
+def _mode(family: "Family", mode: "Mode") -> None:
+    prompt = f' "{mode.prompt}"' if mode.prompt else ""
+    default = " (unless another is given)" if mode.name == family.default_mode else ""
+    only = f" [{', '.join(mode.variants)}]" if mode.variants else ""
+    show.line(f"  {mode.name}{default}{only}:{prompt} {mode.description}".rstrip())
+
+
+def _lengths(family: "Family") -> None:
+    from captiv.catalog import lengths_in_words
+
+    if not family.lengths:
+        return
+    without = [mode.name for mode in family.modes if not mode.has_lengths]
+    show.line(f"\nLengths: {lengths_in_words(family)}")
+    if without:
+        show.line(f"  Without lengths: {', '.join(without)}")
+
+
+def _settings(title: str, generation: "Generation") -> None:
+    show.line(f"\n{title}")
+    for name, value in generation.model_dump(exclude_none=True).items():
+        show.line(f"  {name} = {value:g}")

@@ -1,0 +1,237 @@
+"""`captiv caption replace | history | undo`: change many captions at once, and go back."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from captiv.cli import show
+from captiv.cli.caption import (
+    Extension,
+    Folder,
+    Recursive,
+    SidecarName,
+    image_file,
+    places_in,
+    short,
+    sidecars_of,
+    tell,
+)
+from captiv.cli.invocation import current
+from captiv.core.edits import BulkEdit
+from captiv.editing import Change, Kept, Place
+
+if TYPE_CHECKING:
+    from captiv.editing.history import Past
+    from captiv.store.edits import Edit
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def replace(
+    folder: Folder = Path(),
+    find: Annotated[str | None, typer.Option(metavar="TEXT", help="What to look for.")] = None,
+    with_: Annotated[
+        str,
+        typer.Option("--with", metavar="TEXT", help="What stands there then; nothing if left out."),
+    ] = "",
+    regex: Annotated[bool, typer.Option("--regex", help="TEXT is a regular expression.")] = False,
+    ignore_case: Annotated[bool, typer.Option("--ignore-case", "-i", help="A is a.")] = False,
+    whole_words: Annotated[
+        bool, typer.Option("--whole-words", "-w", help="No parts of words.")
+    ] = False,
+    prefix: Annotated[str, typer.Option(help="Put in front where it is missing.")] = "",
+    suffix: Annotated[str, typer.Option(help="Put behind where it is missing.")] = "",
+    trigger_word: Annotated[
+        str, typer.Option(metavar="WORD", help="Put first, with a comma, where it is missing.")
+    ] = "",
+    recursive: Recursive = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the changes.")] = False,
+    yes: Yes = False,
+    json: Json = False,
+    extension: Extension = None,
+    sidecar_name: SidecarName = None,
+) -> None:
+    """Change many captions at once; every change is shown first, and `undo` takes all back.
+
+    Captions that are changed so count as edited by hand: no run replaces them unless told to.
+    """
+    from captiv.editing import bulk
+
+    edit = BulkEdit(
+        find, with_, regex, ignore_case, whole_words, prefix, suffix, trigger_word
+    ).checked()
+    troubles: list[str] = []
+    places = _captioned(folder, recursive, extension, sidecar_name, troubles)
+    changes = list(_told(bulk.preview(edit, places), troubles))
+    for change in changes:
+        _show(change, json=json)
+    if not changes:
+        show.note("there is nothing to change.")
+    elif not dry_run:
+        if not show.confirm(f"Change {show.plural(len(changes), 'caption')}?", yes=yes):
+            raise typer.Exit(1)
+        with current().store() as store:
+            made = sum(1 for _ in _told(bulk.apply(store, edit.in_words(), changes), troubles))
+        back = "; captiv caption undo takes it back" if made else ""
+        show.note(f"{show.plural(made, 'caption')} changed{back}.")
+    tell(troubles)
+
+
+def history(
+    image: Annotated[
+        Path | None, typer.Argument(metavar="[IMAGE]", help="All edits of many captions if none.")
+    ] = None,
+    json: Json = False,
+    extension: Extension = None,
+    sidecar_name: SidecarName = None,
+) -> None:
+    """Show what an image's caption was before, and by whom; without one, the edits of many."""
+    if image is None:
+        _show_edits(json=json)
+        return
+    from captiv.editing.history import past
+
+    path = image_file(image)
+    place = path, sidecars_of(extension, sidecar_name).of(path)
+    with current().store() as store:
+        found = past(store, place)
+    if json:
+        for index, text in enumerate(found.texts):
+            show.json_line(_as_json(found, index, text.text))
+        return
+    if not found.texts:
+        show.note(f"captiv knows no earlier caption of {show.visible(image)}.")
+    rows = [
+        (
+            "*" if index == found.current else "",
+            text.id,
+            show.when(text.created_ms),
+            _who(found, index),
+            text.prompt or "",
+            text.text.strip(),
+        )
+        for index, text in enumerate(found.texts)
+    ]
+    show.table(("", "Text", "When", "By", "Prompt", "Caption"), rows, right=(1,))
+
+
+def undo(
+    image: Annotated[
+        Path | None, typer.Argument(metavar="[IMAGE]", help="The last edit of many if none.")
+    ] = None,
+    to: Annotated[
+        int | None, typer.Option(metavar="TEXT", help="Number of a text in the image's history.")
+    ] = None,
+    edit: Annotated[
+        int | None, typer.Option(metavar="EDIT", help="Number of an edit of many captions.")
+    ] = None,
+    yes: Yes = False,
+    extension: Extension = None,
+    sidecar_name: SidecarName = None,
+) -> None:
+    """Go back to the caption before, or take back a whole edit; asks before the latter."""
+    from captiv.editing.history import undo as go_back
+    from captiv.errors import UsageError
+
+    if image is None:
+        if to is not None:
+            raise UsageError(
+                "--to is a text of one image.", hint="captiv caption undo IMAGE --to N"
+            )
+        _undo_edit(edit, yes=yes)
+        return
+    if edit is not None:
+        raise UsageError("An edit is undone as a whole.", hint="captiv caption undo --edit N")
+    path = image_file(image)
+    place = path, sidecars_of(extension, sidecar_name).of(path)
+    with current().store() as store:
+        show.note(f"{show.visible(image)}: {show.visible(go_back(store, place, to).strip())}")
+
+
+def _undo_edit(number: int | None, *, yes: bool) -> None:
+    from captiv.editing import bulk
+
+    troubles: list[str] = []
+
+    def agreed(edit: "Edit") -> bool:
+        changed = show.plural(edit.changes, "caption")
+        return show.confirm(f"Undo edit {edit.id} ({edit.what}; {changed})?", yes=yes)
+
+    with current().store() as store:
+        back = sum(1 for _ in _told(bulk.undo(store, number, agreed), troubles))
+    show.note(f"{show.plural(back, 'caption')} put back.")
+    tell(troubles)
+
+
+def _show_edits(*, json: bool) -> None:
+    from captiv.store import edits
+
+    with current().queue() as store:
+        if store is None:
+            return
+        found = store.read(edits.recent)
+    if json:
+        for edit in found:
+            show.json_line(
+                {"edit": edit.id, "what": edit.what, "captions": edit.changes}
+                | {"created_ms": edit.created_ms, "undone_ms": edit.undone_ms}
+            )
+        return
+    rows = [
+        (e.id, show.when(e.created_ms), e.changes, e.what, "undone" if e.undone_ms else "")
+        for e in found
+    ]
+    show.table(("Edit", "When", "Captions", "What", ""), rows, right=(0, 2))
+
+
+def _captioned(
+    folder: Path,
+    recursive: bool,
+    extension: str | None,
+    sidecar_name: str | None,
+    troubles: list[str],
+) -> Iterator[Place]:
+    found = places_in(sidecars_of(extension, sidecar_name), folder, recursive, troubles)
+    return (place for place, there in found if there)
+
+
+def _told(results: Iterable[Change | Kept], troubles: list[str]) -> Iterator[Change]:
+    for result in results:
+        if isinstance(result, Kept):
+            troubles.append(f"kept {show.visible(short(result.image))}: {result.reason}.")
+        else:
+            yield result
+
+
+def _show(change: Change, *, json: bool) -> None:
+    if json:
+        show.json_line({"path": change.image, "old": change.old, "new": change.new})
+        return
+    show.line(show.visible(short(change.image)))
+    show.line(f"- {show.visible(change.old.strip())}")
+    show.line(f"+ {show.visible(change.new.strip())}")
+
+
+def _who(found: "Past", index: int) -> str:
+    text = found.texts[index]
+    if text.source == "model":
+        return text.variant or text.model or "a model"
+    return "hand" if text.source == "hand" else "found there"
+
+
+def _as_json(found: "Past", index: int, text: str) -> dict[str, object]:
+    row = found.texts[index]
+    return {
+        "id": row.id,
+        "current": index == found.current,
+        "created_ms": row.created_ms,
+        "source": row.source,
+        "model": row.model,
+        "variant": row.variant,
+        "prompt": row.prompt,
+        "seed": row.seed,
+        "text": text,
+    }

@@ -1,0 +1,183 @@
+"""Finds the loop that an answer ends in, or got lost in. Pure.
+
+A model that loops repeats a stretch of text exactly, until its limit, often cut within a round. The
+reversed text then begins with itself, shifted by the length of a round: the Z-function tells for
+every length of a round how far that goes, in one pass, whatever the script. How often a stretch
+may be repeated depends on its length: five times `very` is a way of speaking, four times the same
+long sentence is none. What a picture shows repeated stands between quotation marks, and the
+closing one ends the repetition; a model that loops does not get there.
+"""
+
+import re
+
+_WORD_ROUNDS = 7.4
+"""Eight words, the last without its blank."""
+
+_PHRASE_ROUNDS = 4.4
+_SENTENCE_ROUNDS = 3.4
+_SENTENCE_CHARS = 40
+"""A round of so many characters is a sentence, or several."""
+
+_DENSE_ROUNDS = 6.0
+_DENSE_CHARS = 30
+_DENSE_PHRASE = 12
+"""Within one word, or in a script without blanks: `hahahaha` and seven-digit numbers are none.
+From so many characters on it is a phrase."""
+
+_MARKS = 24
+"""Marks and emoji in a row, blanks between them not counted."""
+
+_LONGEST = 800
+"""Characters of the longest round that is looked for."""
+
+_WITHIN_WORDS = 16
+"""Longest round, in words, that is looked for where the answer went on after its loop."""
+_WITHIN_ROUNDS = {1: 16, 2: 10, 3: 10}
+_WITHIN_LONGER = 6
+_WITHIN_QUOTED = 10
+"""Rounds there, by their words. What a picture shows may be quoted more often."""
+
+_COUNTED_ROUNDS = 12.0
+_COUNTED_WORDS = 4
+"""Rounds that differ in their numbers only: a list, or a timetable, has fewer or shorter ones."""
+
+_NUMBERS = re.compile(
+    r"\d+|\b(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)-?)?"
+    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|first|second|third|fourth|"
+    r"fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth|"
+    r"sixteenth|seventeenth|eighteenth|nineteenth|next)\b"
+)
+
+_VARIED_WORDS = 80
+_VARIED_SHARE = 0.25
+"""Of the runs of three words in a text of so many words, at least so many are different ones: in
+the frozen sets (tests/core/answer_set) captions have 0.4 and more."""
+
+_ITEMS = 40
+_ITEMS_SHARE = 0.35
+"""The same of the items of a list."""
+
+_SENTENCES = 20
+_SENTENCES_SHARE = 0.3
+"""The same of sentences; half the lines of a song may be its refrain."""
+
+_BETWEEN = re.compile(r"[,;\n。、，]|(?<=[.!?]) ")  # noqa: RUF001
+_QUOTED = re.compile(r"[\"“][^\"“”]*[\"”]")
+_ENDS = re.compile(r"[\n。！]|(?<=[.!?]) ")  # noqa: RUF001
+
+_CLOSING = " .,;:!?…。、，！？।-–—/*"  # noqa: RUF001
+
+
+def loop_in(text: str) -> str | None:
+    """Return what is repeated without end, or None."""
+    plain = " ".join(text.casefold().split())
+    bare = plain.rstrip(_CLOSING)
+    return (
+        _at_end(plain)
+        or _at_end(bare)
+        or _counting(bare)
+        or _within(_words(plain), _WITHIN_QUOTED)
+        or _within(_words(_QUOTED.sub(" ", plain)), _WITHIN_LONGER)
+        or _in_circles(text.casefold())
+    )
+
+
+def _at_end(text: str) -> str | None:
+    """Find the shortest round that the text ends in too many of."""
+    back = text[::-1]
+    for length, more in enumerate(_matches(back[: 40 * _LONGEST]), start=1):
+        rounds = (length + more) / length
+        if length > _LONGEST:
+            return None
+        if rounds >= _SENTENCE_ROUNDS and _too_many(text[-length:], rounds):
+            return _turned(text[-length:])
+    return None
+
+
+def _matches(text: str) -> list[int]:
+    """Return, for each shift from 1 on, how many characters the text has in common with itself.
+
+    The Z-function: https://cp-algorithms.com/string/z-function.html.
+    """
+    size = len(text)
+    found = [0] * size
+    left = right = 0
+    for at in range(1, size):
+        same = min(right - at, found[at - left]) if at < right else 0
+        while at + same < size and text[same] == text[at + same]:
+            same += 1
+        if at + same > right:
+            left, right = at, at + same
+        found[at] = same
+    return found[1:]
+
+
+def _turned(piece: str) -> str:
+    """Return a round from the beginning of a word on; the limit may have cut it anywhere."""
+    before, blank, after = piece.partition(" ")
+    return (after + blank + before if blank else piece).strip()
+
+
+def _too_many(piece: str, rounds: float) -> bool:
+    marks = len(piece.replace(" ", ""))
+    if not any(character.isalnum() for character in piece):
+        return marks * rounds >= _MARKS
+    if " " not in piece:
+        if marks >= _DENSE_PHRASE:
+            return rounds >= _PHRASE_ROUNDS
+        return rounds >= _DENSE_ROUNDS and marks * rounds >= _DENSE_CHARS
+    if len(piece) >= _SENTENCE_CHARS:
+        return True
+    words = len(_turned(piece).split())
+    return rounds >= (_WORD_ROUNDS if words == 1 else _PHRASE_ROUNDS)
+
+
+def _counting(text: str) -> str | None:
+    """Find a loop whose rounds differ in a number only."""
+    levelled = _NUMBERS.sub("0", text)
+    if levelled == text:
+        return None
+    back = levelled[::-1]
+    for length, more in enumerate(_matches(back[: 40 * _LONGEST]), start=1):
+        piece = levelled[-length:]
+        enough = (length + more) / length >= _COUNTED_ROUNDS
+        if enough and len(re.findall(r"[^\W\d]{2,}", piece)) >= _COUNTED_WORDS:
+            return _turned(piece)
+    return None
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text)
+
+
+def _within(words: list[str], rounds: int) -> str | None:
+    """Find a loop that the answer left again; `rounds` of more than three words are one."""
+    for length in range(1, min(_WITHIN_WORDS, len(words) // rounds) + 1):
+        needed = length * _WITHIN_ROUNDS.get(length, rounds)
+        run = length
+        for at in range(length, len(words)):
+            run = run + 1 if words[at] == words[at - length] else length
+            if run >= needed:
+                return " ".join(words[at - length + 1 : at + 1])
+    return None
+
+
+def _in_circles(text: str) -> str | None:
+    """Find an answer that goes round and round, at least at its end, without an exact round."""
+    items = [item for item in map(str.strip, _BETWEEN.split(text)) if item]
+    sentences = [item for item in map(str.strip, _ENDS.split(text)) if item.count(" ") >= 3]
+    words = text.split()[-_VARIED_WORDS:]
+    threes = [" ".join(words[at : at + 3]) for at in range(len(words) - 2)]
+    return (
+        _commonest(items, _ITEMS, _ITEMS_SHARE)
+        or _commonest(sentences, _SENTENCES, _SENTENCES_SHARE)
+        or _commonest(threes, _VARIED_WORDS - 2, _VARIED_SHARE)
+    )
+
+
+def _commonest(parts: list[str], last: int, share: float) -> str | None:
+    """Return the most frequent of the last parts, if too few of them are different ones."""
+    parts = parts[-last:]
+    if len(parts) < last or len(set(parts)) >= share * last:
+        return None
+    return max(parts, key=parts.count)

@@ -1,0 +1,76 @@
+"""Whether this machine plainly cannot run a model, before it is tried."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from captiv.catalog.model import BUILTIN, Variant
+from captiv.core.fleet import needed_gb
+
+_HALF: Final = ("bfloat16", "float16")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What is known of this machine. None is unknown, and speaks against nothing."""
+
+    torch: bool
+    """Whether torch and transformers are installed."""
+    ram_gb: float | None = None
+    vram_gb: float | None = None
+    """Of its largest GPU; None where none is known."""
+    free_gb: float | None = None
+    """On the disk where models are kept."""
+    cached: bool = False
+    """Whether the model was downloaded before, as a whole or in part."""
+
+
+def incapable(
+    machine: Machine, variant: Variant | None, *, model: str, dtype: str, device: str
+) -> str | None:
+    """Return why this machine cannot run the model, in a sentence with what to do; None if it may.
+
+    Only what is plain counts: all memory there is, not what is free now, which others may give
+    back. Of a model that the catalog does not know, only torch is asked for.
+
+    Args:
+        machine: this machine.
+        variant: the checkpoint, as the catalog has it.
+        model: what a person calls it.
+        dtype: as asked for; `auto` is half precision on a GPU and float32 elsewhere.
+        device: as asked for.
+    """
+    if not machine.torch:
+        return "torch is not installed here: pip install 'captiv[local]'."
+    if variant is None:
+        return None
+    return _too_large(machine, variant, model, dtype, device) or _no_room(machine, variant, model)
+
+
+def _too_large(
+    machine: Machine, variant: Variant, model: str, dtype: str, device: str
+) -> str | None:
+    on_gpu = device.startswith("cuda") or (device == "auto" and machine.vram_gb is not None)
+    has, where = (machine.vram_gb, "GPU") if on_gpu else (machine.ram_gb, "memory")
+    precision = dtype if dtype != "auto" or on_gpu else "float32"
+    needs = needed_gb(variant, precision, None) or _doubled(variant, precision)
+    if has is None or needs is None or needs <= has:
+        return None
+    asked = "" if precision == "auto" else f" in {precision}"
+    return f"{model} needs {needs:g} GB{asked}, and the {where} of this machine has {has:.1f} GB."
+
+
+def _doubled(variant: Variant, precision: str) -> float | None:
+    """Return what float32 needs where the catalog knows only half precision: twice as much."""
+    halves = [variant.vram_gb[half] for half in _HALF if half in variant.vram_gb]
+    return 2 * max(halves) if precision == "float32" and halves else None
+
+
+def _no_room(machine: Machine, variant: Variant, model: str) -> str | None:
+    needs_gb = (variant.download_bytes or 0) / 1e9
+    fetched = machine.cached or variant.source.startswith(BUILTIN)
+    if fetched or machine.free_gb is None or needs_gb <= machine.free_gb:
+        return None
+    return (
+        f"{model} is a download of {needs_gb:.1f} GB, and {machine.free_gb:.1f} GB are free where "
+        "models are kept: HF_HOME says where."
+    )

@@ -1,0 +1,19 @@
+"""Changes that people make to captions: every text is in the store before its file changes."""
+
+from captiv.editing.bulk import Change, Kept
+from captiv.editing.history import earlier, past, undo
+from captiv.editing.sidecars import Place, Sidecars, drop, put, remove, version
+
+__all__ = [
+    "Change",
+    "Kept",
+    "Place",
+    "Sidecars",
+    "drop",
+    "earlier",
+    "past",
+    "put",
+    "remove",
+    "undo",
+    "version",
+]

@@ -1,0 +1,246 @@
+"""Bulk edits: looked at change by change, made as one, undone as one.
+
+A preview is kept here under a number, so that what is made is exactly what was shown; a caption
+that changed since is kept as it is, and named. Only edits of the opened folder are shown and
+undone.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any
+
+from anyio import to_thread
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from captiv.core.edits import BulkEdit
+from captiv.editing import Change, Kept, Place, bulk
+from captiv.errors import CaptivError, UsageError
+from captiv.gui.bodies import body_of
+from captiv.gui.captions import place_of
+from captiv.gui.entry import Entry, ImageId, image_id, parsed, shown
+from captiv.gui.images import listing_of, whole
+from captiv.gui.previews import Preview
+from captiv.gui.problems import Forbidden, Gone
+from captiv.gui.rights import OWN, held
+from captiv.gui.room import Room, room_of
+from captiv.gui.show import readable
+from captiv.store import edits as table
+from captiv.store.edits import EditId
+
+_LONGEST_BYTES = 4_000_000
+"""A selection of 200,000 images, by id."""
+_PAGE = 100
+_MOST = 500
+_NAMED = 20
+"""Captions that were kept are named up to so many."""
+
+Text = Annotated[str, StringConstraints(max_length=2000)]
+
+
+class Wanted(BaseModel):
+    """An edit, and the images that it is for: by their ids, or all of a listing."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    find: Text | None = None
+    replace: Text = Field(default="", alias="with")
+    regex: bool = False
+    ignore_case: bool = False
+    whole_words: bool = False
+    prefix: Text = ""
+    suffix: Text = ""
+    trigger_word: Text = ""
+    images: list[str] | None = None
+    listing: str | None = Field(default=None, alias="list")
+
+    def edit(self) -> BulkEdit:
+        """Return the edit; raise UsageError if it cannot be made."""
+        return BulkEdit(
+            self.find or None,
+            self.replace,
+            self.regex,
+            self.ignore_case,
+            self.whole_words,
+            self.prefix,
+            self.suffix,
+            self.trigger_word,
+        ).checked()
+
+
+class Agreed(BaseModel):
+    """The preview whose changes a person wants made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    preview: str
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes of this noun."""
+    return [
+        Route("/api/edits", recent, methods=["GET"]),
+        Route("/api/edits", make, methods=["POST"]),
+        Route("/api/edits/previews", preview, methods=["POST"]),
+        Route("/api/edits/previews/{preview}", page, methods=["GET"]),
+        Route("/api/edits/{edit:int}/undo", undo, methods=["POST"]),
+    ]
+
+
+async def preview(request: Request) -> Response:
+    """Say what an edit would change; nothing is changed."""
+    room = room_of(request)
+    wanted = await body_of(
+        request, Wanted, most_bytes=_LONGEST_BYTES, wrong="This is no edit that can be made."
+    )
+    _refuse_expression(request, wanted.regex)
+    edit, entries = wanted.edit(), _entries(room, wanted)
+    found = await to_thread.run_sync(lambda: list(bulk.preview(edit, _places(room, entries))))
+    return JSONResponse(_shown(room, room.previews.keep(edit, found), 0, _PAGE))
+
+
+async def page(request: Request) -> Response:
+    """Return more of a preview."""
+    room = room_of(request)
+    found = _preview(request, request.path_params["preview"])
+    limit = min(whole(request, "limit", _PAGE), _MOST)
+    return JSONResponse(_shown(room, found, whole(request, "offset", 0), limit))
+
+
+async def make(request: Request) -> Response:
+    """Make the changes of a preview; return how many were made, and what was kept."""
+    room = room_of(request)
+    agreed = await body_of(request, Agreed, most_bytes=1000, wrong="This is no preview.")
+    found = _preview(request, agreed.preview)
+    words = found.edit.in_words()
+    made = await _done(room, lambda: list(bulk.apply(room.store, words, found.changes)))
+    room.previews.drop(found.id)
+    return made
+
+
+async def recent(request: Request) -> Response:
+    """Return the last edits of this folder, the newest first."""
+    room = room_of(request)
+    return JSONResponse({"edits": await to_thread.run_sync(_recent, room)})
+
+
+async def undo(request: Request) -> Response:
+    """Take an edit back; return how many captions are as before, and what was kept."""
+    room = room_of(request)
+    number = EditId(request.path_params["edit"])
+    if not await to_thread.run_sync(_here, room, number):
+        raise Gone(
+            f"Edit {number} is none of this folder.", hint="captiv caption undo takes it back."
+        )
+    return await _done(room, lambda: list(bulk.undo(room.store, number)))
+
+
+async def _done(room: Room, change: Any) -> Response:
+    async with room.editing:
+        results: list[Change | Kept] = await to_thread.run_sync(change)
+        entries = _known(room, (result.image for result in results))
+        again = await to_thread.run_sync(room.reader.again, entries)
+        room.live.changed(room.album.put(again))
+    kept = [result for result in results if isinstance(result, Kept)]
+    room.live.tell("edits", {"changed": True})
+    return JSONResponse({"changed": len(results) - len(kept), **_kept(kept)})
+
+
+def _entries(room: Room, wanted: Wanted) -> list[Entry]:
+    """Return the images that an edit is for.
+
+    Raises:
+        UsageError: none are named.
+        Gone: the listing is not known any more.
+    """
+    if wanted.images is not None:
+        ids: Iterable[int | None] = map(parsed, wanted.images)
+    elif wanted.listing is not None:
+        ids = listing_of(room, wanted.listing).ids
+    else:
+        raise UsageError("The edit is for no image.", hint="Select some, or reload the page.")
+    entries = room.album.entries
+    return [entries[ImageId(id)] for id in ids if id is not None and ImageId(id) in entries]
+
+
+def _places(room: Room, entries: Iterable[Entry]) -> Iterator[Place]:
+    """Yield images and sidecars that are really in the folder; the others are not touched."""
+    for entry in entries:
+        try:
+            yield place_of(room, entry)
+        except CaptivError:
+            continue
+
+
+def _known(room: Room, paths: Iterable[str]) -> list[Entry]:
+    found = (room.album.entries.get(image_id(path)) for path in paths)
+    return [entry for entry in found if entry is not None]
+
+
+def _refuse_expression(request: Request, regex: bool) -> None:
+    """Keep regular expressions to the owner: one of a stranger's can busy a core for ever."""
+    if regex and held(request) is not OWN:
+        raise Forbidden("Regular expressions are for whoever shares this page.")
+
+
+def _preview(request: Request, id: str) -> Preview:
+    found = room_of(request).previews.get(id)
+    if found is None:
+        raise Gone("This preview is not known any more.", hint="Look at the changes again.")
+    _refuse_expression(request, found.edit.regex)
+    return found
+
+
+def _shown(room: Room, found: Preview, offset: int, limit: int) -> dict[str, Any]:
+    changes = found.changes[offset : offset + limit]
+    return {
+        "preview": found.id,
+        "words": readable(found.edit.in_words()),
+        "total": len(found.changes),
+        "offset": offset,
+        "changes": [
+            {
+                "id": shown(image_id(change.image)),
+                "name": _name(room, change.image),
+                "old": change.old.strip(),
+                "new": change.new.strip(),
+            }
+            for change in changes
+        ],
+        **_kept(found.kept),
+    }
+
+
+def _kept(kept: Iterable[Kept]) -> dict[str, Any]:
+    all_ = list(kept)
+    named = [f"{readable(each.image.rpartition('/')[2])}: {each.reason}" for each in all_[:_NAMED]]
+    return {"kept": named, "kept_total": len(all_)}
+
+
+def _name(room: Room, path: str) -> str:
+    return readable(path.removeprefix(room.album.root).lstrip("/\\"))
+
+
+def _recent(room: Room) -> list[dict[str, Any]]:
+    return [
+        {
+            "edit": edit.id,
+            "words": readable(edit.what),
+            "captions": edit.changes,
+            "created_ms": edit.created_ms,
+            "undone_ms": edit.undone_ms,
+        }
+        for edit in room.store.read(table.recent)
+        if edit.changes and _here(room, edit.id)
+    ]
+
+
+def _here(room: Room, edit: EditId) -> bool:
+    """Whether every caption that an edit changed is in the opened folder."""
+    after = 0
+    while chunk := room.store.read(table.changes, edit, after, _MOST):
+        if not all(room.inside.holds(change.sidecar) for change in chunk):
+            return False
+        after = chunk[-1].id
+    return after > 0

@@ -1,0 +1,203 @@
+// The view for bulk edits: what to change, every change before it is made, and the way back.
+
+import { get, Refusal, send } from "./api.js";
+import { byId, count, el, plural, when } from "./dom.js";
+import { difference } from "./difference.js";
+import { notice } from "./notices.js";
+
+/**
+ * @typedef {{id: string, name: string, old: string, new: string}} Change
+ * @typedef {{preview: string, words: string, total: number, offset: number, changes: Change[],
+ *   kept: string[], kept_total: number}} Preview
+ * @typedef {{edit: number, words: string, captions: number, created_ms: number, undone_ms: number|null}} Past
+ */
+
+export class Edits {
+  #form = /** @type {HTMLFormElement} */ (byId("edit-form"));
+  #list = byId("changes");
+  #make = /** @type {HTMLButtonElement} */ (byId("changes-make"));
+  #selection;
+  #listing;
+  /** @type {Preview|null} */
+  #preview = null;
+  #fetching = false;
+
+  /** @param {import("./selection.js").Selection} selection @param {import("./listing.js").Listing} listing */
+  constructor(selection, listing) {
+    this.#selection = selection;
+    this.#listing = listing;
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#look();
+    });
+    this.#form.addEventListener("input", () => this.#stale());
+    this.#make.addEventListener("click", () => this.#change());
+    selection.addEventListener("change", () => this.#scopes());
+    listing.addEventListener("made", () => this.#scopes());
+    const more = new IntersectionObserver((seen) => seen.some((entry) => entry.isIntersecting) && this.#more());
+    more.observe(byId("changes-kept"));
+    this.#scopes();
+  }
+
+  /** Shows the edits that were made, anew. */
+  async load() {
+    const { edits } = /** @type {{edits: Past[]}} */ (await get("/api/edits"));
+    const none = el("li", { class: "small" }, "None yet. Each one can be undone as a whole.");
+    byId("edits-past").replaceChildren(...(edits.length ? edits.map((past) => this.#past(past)) : [none]));
+  }
+
+  /** Turns to the selected images, from the gallery. */
+  forSelected() {
+    const radio = /** @type {HTMLInputElement} */ (this.#form.elements.namedItem("scope")?.[1]);
+    radio.checked = true;
+    this.#stale();
+    location.hash = "#/edits";
+    byId("edit-find").focus();
+  }
+
+  #scopes() {
+    const { size } = this.#selection;
+    const [shown, selected] = /** @type {RadioNodeList} */ (this.#form.elements.namedItem("scope"));
+    byId("edit-scope-shown").textContent = `all ${plural(this.#listing.total, "image")} that the gallery shows`;
+    byId("edit-scope-selected").textContent = size ? plural(size, "selected image") : "no image is selected";
+    selected.disabled = !size;
+    if (!size && selected.checked) {
+      shown.checked = true;
+      this.#stale();
+    }
+  }
+
+  async #look() {
+    this.#wrong("");
+    const data = new FormData(this.#form);
+    const wanted = {};
+    for (const name of ["find", "with", "trigger_word", "prefix", "suffix"]) wanted[name] = data.get(name) ?? "";
+    for (const name of ["ignore_case", "whole_words", "regex"]) wanted[name] = data.has(name);
+    if (data.get("scope") === "selected") wanted.images = this.#selection.ids;
+    else wanted.list = this.#listing.id;
+    this.#form.setAttribute("aria-busy", "true");
+    try {
+      this.#show(await send("POST", "/api/edits/previews", wanted));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.#wrong([error.message, error.hint].filter(Boolean).join(" "));
+    } finally {
+      this.#form.removeAttribute("aria-busy");
+    }
+  }
+
+  /** @param {Preview} preview */
+  #show(preview) {
+    this.#preview = preview;
+    this.#list.replaceChildren(...preview.changes.map(row));
+    const { total } = preview;
+    byId("changes-summary").textContent = total ? `${plural(total, "caption")} would change: ${preview.words}` : "No caption would change.";
+    byId("changes-empty").hidden = total > 0;
+    this.#make.hidden = total === 0;
+    this.#make.textContent = `Change ${plural(total, "caption")}`;
+    const kept = byId("changes-kept");
+    kept.hidden = false;
+    kept.textContent = told(preview);
+    byId("changes-list").scrollTo(0, 0);
+  }
+
+  async #more() {
+    const preview = this.#preview;
+    if (!preview || this.#fetching || this.#list.children.length >= preview.total) return;
+    this.#fetching = true;
+    try {
+      const next = await get(`/api/edits/previews/${preview.preview}`, { offset: this.#list.children.length, limit: 200 });
+      if (preview === this.#preview) this.#list.append(...next.changes.map(row));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      if (error.status === 404) this.#stale();
+    } finally {
+      this.#fetching = false;
+    }
+  }
+
+  async #change() {
+    const preview = this.#preview;
+    if (!preview) return;
+    this.#make.disabled = true;
+    try {
+      const made = await send("POST", "/api/edits", { preview: preview.preview });
+      this.#clear(`${plural(made.changed, "caption")} changed.`);
+      const kept = made.kept_total ? ` ${told(made)}` : "";
+      const undo = { action: "Undo", onAction: () => this.#undo(undefined) };
+      notice(`${plural(made.changed, "caption")} changed.${kept}`, { trouble: made.kept_total > 0, ...(made.changed ? undo : {}) });
+      await this.load();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.#wrong([error.message, error.hint].filter(Boolean).join(" "));
+    } finally {
+      this.#make.disabled = false;
+    }
+  }
+
+  /** Undoes an edit, or the last one. @param {number} [number] */
+  async #undo(number) {
+    try {
+      const last = number ?? (await get("/api/edits")).edits.find((/** @type {Past} */ past) => !past.undone_ms)?.edit;
+      if (last === undefined) return;
+      const back = await send("POST", `/api/edits/${last}/undo`);
+      notice(`${plural(back.changed, "caption")} put back.${back.kept_total ? ` ${told(back)}` : ""}`, { trouble: back.kept_total > 0 });
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      notice(error.message, { trouble: true });
+    }
+    this.#stale();
+    await this.load();
+  }
+
+  /** @param {Past} past */
+  #past(past) {
+    const about = `${plural(past.captions, "caption")} · ${when(past.created_ms)}`;
+    const box = el("li", { class: "version" }, el("p", { class: "text" }, past.words), el("p", { class: "small" }, about));
+    if (past.undone_ms) box.append(el("p", { class: "tag" }, "undone"));
+    else {
+      const undo = el("button", { type: "button", class: "quiet", "aria-label": `Undo: ${past.words}` }, "Undo");
+      undo.addEventListener("click", () => this.#undo(past.edit));
+      box.append(undo);
+    }
+    return box;
+  }
+
+  /** What was shown is no longer what is asked for. */
+  #stale() {
+    if (this.#preview) this.#clear("Look at the changes again: the edit is another one now.");
+  }
+
+  /** @param {string} words */
+  #clear(words) {
+    this.#preview = null;
+    this.#list.replaceChildren();
+    this.#make.hidden = true;
+    byId("changes-kept").hidden = true;
+    byId("changes-empty").hidden = false;
+    byId("changes-summary").textContent = words;
+  }
+
+  /** @param {string} words */
+  #wrong(words) {
+    const line = byId("edit-wrong");
+    line.hidden = !words;
+    line.textContent = words;
+  }
+}
+
+/** @param {{kept: string[], kept_total: number}} result */
+function told({ kept, kept_total }) {
+  if (!kept_total) return "";
+  const more = kept_total > kept.length ? ` and ${count(kept_total - kept.length)} more` : "";
+  return `Kept as it is: ${kept.join("; ")}${more}.`;
+}
+
+const TAGS = { same: "span", gone: "del", new: "ins" };
+
+/** @param {Change} change */
+function row(change) {
+  const text = difference(change.old, change.new).map((piece) => el(TAGS[piece.kind], {}, piece.text));
+  const picture = el("img", { src: `/images/${change.id}/small`, alt: "", loading: "lazy", decoding: "async" });
+  return el("li", { class: "change" }, picture, el("div", {}, el("p", { class: "small" }, change.name), el("p", { class: "text" }, ...text)));
+}

@@ -1,0 +1,238 @@
+"""From the options of a command line, and the settings behind them, to a run's specification."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from captiv.catalog import (
+    Family,
+    ModelChoice,
+    build_prompt,
+    choose,
+    choose_length,
+    choose_source,
+    contradictions,
+    idle_variables,
+)
+from captiv.catalog.model import QUANTISED
+from captiv.core.naming import checked_extension, checked_naming, is_image_name
+from captiv.core.spec import (
+    Answers,
+    Captioning,
+    Output,
+    Placement,
+    RunSpec,
+    Selection,
+)
+from captiv.errors import UsageError
+from captiv.request.loaded import is_left_open, loaded_choice
+from captiv.request.options import Options
+from captiv.request.placement import place
+from captiv.request.served import refuse_beams, served_choice
+from captiv.settings import DTYPES, Settings
+from captiv.settings.keys import find_key
+from captiv.wire import Generation
+
+_NEVER_EMPTY = (
+    *("model", "variant", "mode", "dtype", "device", "worker", "protocol"),
+    *("gpu_type", "fallback", "extension", "sidecar_name"),
+)
+_SPELLED = {"dtype": "torch-dtype"}
+
+
+def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]:
+    """Return what is asked for.
+
+    Raises:
+        UsageError: a path, model, mode, option or value that cannot be.
+        WorkerError: a worker elsewhere was asked for its model, and has none or does not answer.
+    """
+    _require_text(prompt=options.prompt, prefix=options.prefix, suffix=options.suffix)
+    _require_something(options)
+    placement = place(options, settings)
+    choice = _choice(options, settings, placement)
+    captioning = _captioning(options, settings, choice)
+    if placement.kind == "local":
+        from captiv.workers.hub import require_weights
+
+        require_weights(choice.variant.source)
+    if placement.protocol == "openai":
+        refuse_beams(captioning)
+    spec = RunSpec(
+        selection=Selection(
+            roots=_roots(options.paths),
+            recursive=options.recursive,
+            overwrite=options.overwrite,
+            limit=options.limit,
+        ),
+        captioning=captioning,
+        output=_output(options, settings),
+        placement=placement,
+        answers=_answers(options, settings),
+    )
+    return spec, choice
+
+
+def contradicted(options: Options, spec: RunSpec, choice: ModelChoice) -> list[str]:
+    """Return a sentence for whatever of the prompt contradicts another part, or has no effect."""
+    own = options.prompt is not None
+    mode = "" if own else spec.captioning.mode
+    said = contradictions(choice.family, mode, options.prompt_options)
+    if own and options.mode is not None:
+        said.append(f"The prompt takes the place of the mode {options.mode}.")
+    return said + idle_variables(
+        choice.family,
+        options.prompt_variables,
+        mode=mode,
+        prompt=options.prompt,
+        options=options.prompt_options,
+    )
+
+
+def _choice(options: Options, settings: Settings, placement: Placement) -> ModelChoice:
+    model, variant, url = options.model, options.variant, placement.url
+    if url is not None and placement.protocol == "openai":
+        return served_choice(model, variant, url, settings)
+    if url is not None and is_left_open(model, variant, settings):
+        return loaded_choice(url)
+    return model_choice(model, variant, settings)
+
+
+def model_choice(model: str | None, variant: str | None, settings: Settings) -> ModelChoice:
+    """Return the checkpoint that these names, or the settings, stand for."""
+    name = model or settings.model.default_model
+    known = choose(name)
+    if known is not None:
+        configured = (
+            settings.model.variant_for(known.family.name) if known.family.name == name else None
+        )
+        return choose(name, variant or configured) or known
+    if variant is not None:
+        raise UsageError(f"--variant goes with a model of the catalog; {name!r} is none.")
+    from captiv.workers.hub import read_config
+
+    folder = Path(name).expanduser()
+    source = str(folder.resolve()) if folder.is_dir() else name
+    return choose_source(source, read_config(source))
+
+
+def _require_text(**given: str | None) -> None:
+    """Refuse bytes that are no text: they could be neither sent nor written."""
+    for name, value in given.items():
+        try:
+            (value or "").encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"--{name} is not text in UTF-8.") from error
+
+
+def _require_something(options: Options) -> None:
+    """Refuse an empty text where the settings would silently stand in for it."""
+    for name in _NEVER_EMPTY:
+        if getattr(options, name) == "":
+            raise UsageError(f"--{_SPELLED.get(name, name).replace('_', '-')} is empty.")
+
+
+def _checked(section: str, name: str, value: Any, *, flag: str) -> Any:
+    """Return a value of the command line as the setting of that name takes it."""
+    key = find_key(section, name)
+    assert key is not None, name
+    try:
+        return key.parse(value)
+    except ValueError as error:
+        raise UsageError(f"--{flag} {error}.") from error
+
+
+def _roots(paths: Sequence[Path]) -> tuple[str, ...]:
+    roots: list[str] = []
+    for path in paths or (Path(),):
+        absolute = os.path.abspath(path.expanduser())  # noqa: PTH100 - links stay as they were named
+        if not os.path.exists(absolute):
+            raise UsageError(f"There is no {absolute}.", hint="Name image files or folders.")
+        if os.path.isfile(absolute) and not is_image_name(absolute):
+            raise UsageError(
+                f"{absolute} is not an image that captiv knows.",
+                hint="It reads JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF.",
+            )
+        roots.append(absolute)
+    return tuple(dict.fromkeys(roots))
+
+
+def _captioning(options: Options, settings: Settings, choice: ModelChoice) -> Captioning:
+    family = choice.family
+    mode = options.mode or settings.model.mode_for(family.name) or family.default_mode
+    if options.prompt is not None and options.mode is not None:
+        build_prompt(family, mode=mode)  # a mode that there is not is a mistake here, too
+    length = choose_length(family, _length(options, settings, family, mode))
+    generation = _generation(options, settings).over(family.generation)
+    if (generation.min_new_tokens or 0) > (generation.max_new_tokens or 4096):
+        raise UsageError(
+            f"--min-new-tokens ({generation.min_new_tokens}) is more than --max-new-tokens "
+            f"({generation.max_new_tokens})."
+        )
+    return Captioning(
+        model=family.name,
+        variant=choice.variant.name,
+        source=choice.variant.source,
+        mode=mode,
+        length=length,
+        prompt=build_prompt(
+            family,
+            mode=mode,
+            length=length,
+            prompt=options.prompt,
+            options=options.prompt_options,
+            variables=options.prompt_variables,
+        ),
+        generation=generation,
+        dtype=_dtype(options, settings, family),
+    )
+
+
+def _dtype(options: Options, settings: Settings, family: Family) -> str:
+    """Return the precision asked for; a default of 8 or 4 bit only where the family has it."""
+    dtype = options.dtype or settings.system.default_torch_dtype
+    if dtype not in DTYPES:
+        raise UsageError(f"--torch-dtype is one of {', '.join(DTYPES)}, not {dtype!r}.")
+    if options.dtype is None or family.precision(dtype) == dtype:
+        return family.precision(dtype)
+    have = ", ".join(name for name in DTYPES if name not in QUANTISED)
+    raise UsageError(f"{family.name} does not run in {dtype}.", hint=f"It has: {have}.")
+
+
+def _length(options: Options, settings: Settings, family: Family, mode: str) -> str | None:
+    """Return the length asked for; the one of the settings only where there is room for it."""
+    if options.length is not None:
+        return options.length
+    asked = family.mode(mode)
+    room = asked is not None and asked.has_lengths and options.prompt is None
+    return settings.model.length_for(family.name) if room else None
+
+
+def _generation(options: Options, settings: Settings) -> Generation:
+    given = {
+        name: _checked("generation", name, value, flag=name.replace("_", "-"))
+        for name, value in options.generation.items()
+        if value is not None
+    }
+    configured = settings.generation.model_dump(exclude_none=True, exclude={"retries"})
+    return Generation.model_validate({**configured, **given})
+
+
+def _answers(options: Options, settings: Settings) -> Answers:
+    retries = settings.generation.retries if options.retries is None else options.retries
+    limits = (options.generation.get("max_new_tokens"), settings.generation.max_new_tokens)
+    return Answers(retries=retries, limited_by_user=any(limit is not None for limit in limits))
+
+
+def _output(options: Options, settings: Settings) -> Output:
+    defaults = settings.output
+    return Output(
+        save=options.save,
+        extension=checked_extension(
+            defaults.extension if options.extension is None else options.extension
+        ),
+        naming=checked_naming(options.sidecar_name or defaults.sidecar_name),
+        prefix=defaults.prefix if options.prefix is None else options.prefix,
+        suffix=defaults.suffix if options.suffix is None else options.suffix,
+    )

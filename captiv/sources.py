@@ -1,0 +1,226 @@
+"""Where the captions of a run come from: this machine, a URL or a rented pod.
+
+Half of the composition root, beside `service`: it alone knows which settings and secrets a worker
+is made of, and ends the pods that an earlier command of this installation left.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import anyio
+from pydantic import SecretStr
+
+from captiv.catalog import ImagePolicy, family_named, foreign
+from captiv.core.bill import Bill
+from captiv.core.jobs import Run, RunId, SessionId
+from captiv.core.machine import incapable
+from captiv.core.spec import Captioning, Placement, RunSpec
+from captiv.dispatch.billing import confirmed
+from captiv.dispatch.dispatcher import WANTED_MS
+from captiv.dispatch.events import Reporter
+from captiv.dispatch.fleet import Fleet
+from captiv.dispatch.rental import Rental
+from captiv.dispatch.supply import Supply
+from captiv.dispatch.sweep import sweep
+from captiv.dispatch.terms import guarded_by, terms_of
+from captiv.errors import ConfigurationError, ProviderError
+from captiv.runpod import RunpodApi
+from captiv.settings import Paths, Secret, Settings, installation_secret, worker_token
+from captiv.store import Connection, Store, pods
+from captiv.workers import LocalWorker, UrlWorker, WorkerSource, machine
+from captiv.workers.local import LocalSettings
+from captiv.workers.openai import Asking, OpenAiServer, Wanted
+
+_SUSPICIOUS_MS = 24 * 3_600_000
+"""A pod that was ended in this time is looked for again: RunPod may not have done it."""
+ENGINE_VARIABLE = "CAPTIV_ENGINE"
+"""`module:attribute` of an engine for local workers instead of the family's; for tests."""
+ENGINE_OPTIONS_VARIABLE = "CAPTIV_ENGINE_OPTIONS"
+
+
+class Sources:
+    """Makes the workers that runs need, and what feeds them."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        settings: Settings,
+        reporter: Reporter,
+        *,
+        specs: Mapping[RunId, RunSpec],
+        now_ms: Callable[[], int],
+    ) -> None:
+        """Args: `specs` has the spec of every run that is served."""
+        self._paths = paths
+        self._settings = settings
+        self._reporter = reporter
+        self._specs = specs
+        self._now_ms = now_ms
+        self._fleets: dict[RunId, Fleet] = {}
+        self._unswept = ""
+        """Why the last sweep could not be done, which is said once."""
+
+    def provider(
+        self, store: Store, session: SessionId
+    ) -> Callable[[Run], tuple[WorkerSource, Supply]]:
+        """Return what makes a worker for a run, and the supply that feeds it."""
+        secret = installation_secret(self._paths.secret_file)
+
+        def provide(run: Run) -> tuple[WorkerSource, Supply]:
+            supply = Supply(
+                store,
+                session,
+                installation=secret.id,
+                policy=_policy(run.spec.captioning),
+                specs=self._specs,
+            )
+            return self._source(store, run, secret, session), supply
+
+        return provide
+
+    async def incapable(self, spec: RunSpec) -> str | None:
+        """Say why this machine plainly cannot do a run, or None: an engine of one's own may."""
+        if os.environ.get(ENGINE_VARIABLE):
+            return None
+        captioning = spec.captioning
+        family = family_named(captioning.model)
+        return incapable(
+            await anyio.to_thread.run_sync(machine, captioning.source),
+            family.variant(captioning.variant) if family is not None else None,
+            model=captioning.variant,
+            dtype=captioning.dtype,
+            device=spec.placement.device,
+        )
+
+    async def sweep(self, store: Store, session: SessionId) -> None:
+        """End the pods of this installation that nobody needs.
+
+        At the start, beside the run; and at its end, when a pod of an earlier command of this very
+        run, which had nothing left to caption, is nobody's either.
+        """
+        key = self._settings.runpod.api_key
+        billing = await store.aread(_has_pods)
+        if key is None:
+            if billing:
+                self._reporter.warned("Pods of earlier runs may bill, and there is no API key.")
+            return
+        now = self._now_ms()
+        if not billing and not await store.aread(pods.recent, now - _SUSPICIOUS_MS):
+            return
+        secret = installation_secret(self._paths.secret_file)
+        try:
+            async with RunpodApi(key.get_secret_value(), url=self._settings.runpod.api_url) as api:
+                swept = await sweep(
+                    api,
+                    store,
+                    secret.id,
+                    self._now_ms,
+                    wanted_since_ms=now - WANTED_MS,
+                    guarded=guarded_by(self._settings),
+                    session=session,
+                )
+        except ProviderError as error:
+            if error.message != self._unswept:
+                self._reporter.warned(
+                    f"Pods of earlier runs could not be looked for: {error.message}"
+                )
+            self._unswept = error.message
+            return
+        for pod in swept:
+            if pod.outcome in ("terminated", "still there"):
+                self._reporter.warned(f"Pod {pod.pod_id}: {pod.outcome} ({pod.reason}).")
+
+    async def bill(self, store: Store, run_id: RunId) -> Bill | None:
+        """Return what the run's pods cost, beside what RunPod says of it in a moment; or None."""
+        drawn = await store.aread(pods.bill, run_id, self._now_ms())
+        key = self._settings.runpod.api_key
+        if drawn and key is not None:
+            async with RunpodApi(key.get_secret_value(), url=self._settings.runpod.api_url) as api:
+                drawn = await confirmed(api, drawn)
+        return Bill(tuple(drawn)) if drawn else None
+
+    def _source(self, store: Store, run: Run, secret: Secret, session: SessionId) -> WorkerSource:
+        placement = run.spec.placement
+        if placement.kind == "runpod":
+            return self._rental(store, run, secret, session)
+        if placement.kind == "url":
+            return self._elsewhere(run.spec.captioning, placement)
+        return self._here(run.spec.captioning, placement)
+
+    def _here(self, captioning: Captioning, placement: Placement) -> WorkerSource:
+        local = LocalSettings(
+            model=captioning.model,
+            variant=captioning.variant,
+            source=captioning.source,
+            device=placement.device,
+            dtype=captioning.dtype,
+            batch_size=placement.batch_size,
+            engine=os.environ.get(ENGINE_VARIABLE),
+            engine_options=os.environ.get(ENGINE_OPTIONS_VARIABLE),
+        )
+        log = self._paths.log_file.with_name("worker.log")
+        return LocalWorker(local, folder=self._paths.data_dir, log=log)
+
+    def _elsewhere(self, captioning: Captioning, placement: Placement) -> WorkerSource:
+        token = self._settings.worker.token
+        if placement.protocol == "openai":
+            return self._chat_server(captioning, placement, token)
+        if token is None:
+            raise ConfigurationError(
+                "The worker's token is not known.",
+                hint="Set CAPTIV_WORKER_TOKEN, or `captiv config set worker.token`.",
+            )
+        return UrlWorker(placement.url or "", token.get_secret_value(), insecure=placement.insecure)
+
+    def _chat_server(
+        self, captioning: Captioning, placement: Placement, token: SecretStr | None
+    ) -> WorkerSource:
+        family = family_named(captioning.model)
+        known = family is not None and family.variant(captioning.variant) is not None
+        asking = Asking(
+            Wanted((captioning.variant, captioning.source), strict=not known),
+            system=family.system or None if family is not None else None,
+            most_at_once=placement.batch_size,
+            timeout_s=self._settings.worker.request_timeout,
+        )
+        return OpenAiServer(
+            placement.url or "",
+            token.get_secret_value() if token is not None else None,
+            asking,
+            insecure=placement.insecure,
+            on_note=self._reporter.warned,
+        )
+
+    def _rental(self, store: Store, run: Run, secret: Secret, session: SessionId) -> WorkerSource:
+        key = self._settings.runpod.api_key
+        if key is None:
+            raise ConfigurationError(
+                "There is no RunPod API key.",
+                hint="captiv config set runpod.api_key, or RUNPOD_API_KEY.",
+            )
+        terms = terms_of(run, self._settings, secret.id)
+        fleet = self._fleets.get(run.id)
+        if fleet is None or fleet.abandoned:
+            fleet = Fleet(store, run.id, terms.max_cost, now_ms=self._now_ms, session=session)
+            self._fleets[run.id] = fleet
+        return Rental(
+            RunpodApi(key.get_secret_value(), url=self._settings.runpod.api_url),
+            store,
+            terms,
+            fleet,
+            token_of=partial(worker_token, secret),
+            new_token=lambda: secrets.token_hex(6),
+            now_ms=self._now_ms,
+            on_note=self._reporter.warned,
+        )
+
+
+def _has_pods(conn: Connection) -> bool:
+    return bool(pods.live(conn) or pods.unsettled(conn))
+
+
+def _policy(captioning: Captioning) -> ImagePolicy:
+    family = family_named(captioning.model) or foreign(captioning.model).family
+    return family.image_of(captioning.variant)

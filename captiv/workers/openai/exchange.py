@@ -1,0 +1,110 @@
+"""What is asked of a chat server, and what it answers: pure."""
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from captiv.errors import AnswerError, WorkerMismatch
+from captiv.wire import CaptionRequest, Generation
+
+_THINKING = ("<think>", "</think>")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer."""
+
+    text: str
+    finish: Literal["stop", "length"]
+    tokens: int
+
+
+def body(
+    model: str, system: str | None, request: CaptionRequest, image: bytes, media_type: str
+) -> bytes:
+    """Return the body of POST /v1/chat/completions for one image."""
+    data = f"data:{media_type};base64,{base64.b64encode(image).decode('ascii')}"
+    content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": data}}]
+    if request.prompt:
+        content.append({"type": "text", "text": request.prompt})
+    messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    if system:
+        messages.insert(0, {"role": "system", "content": system})
+    asked = {"model": model, "messages": messages, "stream": False}
+    return json.dumps(asked | _decoding(request.generation)).encode()
+
+
+def _decoding(generation: Generation) -> dict[str, Any]:
+    """Return the settings under the protocol's names.
+
+    Those that OpenAI's own protocol lacks go under the names of vLLM (and of llama.cpp, where it
+    differs), and only where they would change something: a server that knows them not may refuse.
+    """
+    fields: dict[str, Any] = {
+        "max_tokens": generation.max_new_tokens,
+        "temperature": generation.temperature,
+        "top_p": generation.top_p,
+        "seed": generation.seed,
+        "top_k": generation.top_k or None,
+        "min_tokens": generation.min_new_tokens or None,
+    }
+    if generation.repetition_penalty not in (None, 1.0):
+        fields["repetition_penalty"] = fields["repeat_penalty"] = generation.repetition_penalty
+    if generation.temperature == 0:
+        fields["top_p"] = fields["top_k"] = None
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def said(reply: Any) -> Said:
+    """Return what a server's answer says.
+
+    Raises:
+        WorkerMismatch: it is no answer of this protocol.
+        AnswerError: the model thought until it had to stop, or a filter took its answer away.
+    """
+    try:
+        choice = reply["choices"][0]
+        message, reason = choice["message"], choice.get("finish_reason")
+        text = _text(message.get("content"))
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise WorkerMismatch("The server's answer is not one of OpenAI's chat protocol.") from error
+    if reason == "content_filter":
+        raise AnswerError("The server's content filter took the answer away.")
+    if not text.strip() and (message.get("reasoning_content") or message.get("reasoning")):
+        raise _only_thought()
+    usage = reply.get("usage") or {}
+    tokens = usage.get("completion_tokens")
+    return Said(
+        _without_thinking(text).strip(),
+        "length" if reason == "length" else "stop",
+        tokens if isinstance(tokens, int) else 0,
+    )
+
+
+def _text(content: Any) -> str:
+    if content is None:
+        return ""
+    if isinstance(content, list):
+        return "".join(part.get("text") or "" for part in content)
+    if not isinstance(content, str):
+        raise TypeError("no text")
+    return content
+
+
+def _without_thinking(text: str) -> str:
+    """Return the answer without the thoughts before it, which some servers leave in."""
+    begin, end = _THINKING
+    if not text.lstrip().startswith(begin):
+        return text
+    _, ended, answer = text.partition(end)
+    if not ended:
+        raise _only_thought()
+    return answer
+
+
+def _only_thought() -> AnswerError:
+    return AnswerError(
+        "The model thought until it had to stop, and gave no answer: switch its thinking off at "
+        "the server, or allow more with --max-new-tokens."
+    )

@@ -1,0 +1,85 @@
+"""A chat server that somebody runs: `--worker URL --protocol openai`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from captiv.workers.openai.client import OpenAiClient, base_url
+from captiv.workers.openai.pace import Pace
+from captiv.workers.openai.served import Wanted
+from captiv.workers.source import Address, Client, Ended, OnPhase
+from captiv.workers.transport import check_transport
+
+_PATIENCE = 0.2
+"""Share of the time limit beyond which an answer says that images queue up at the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What is asked of the server, and how much at once."""
+
+    wanted: Wanted
+    system: str | None = None
+    most_at_once: int | None = None
+    """None lets captiv find out."""
+    timeout_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAiAddress(Address):
+    """A chat server, and what it is asked."""
+
+    asking: Asking
+    on_note: Callable[[str], None]
+
+    def connect(self) -> Client:
+        """Return a connection in OpenAI's chat protocol."""
+        asking = self.asking
+        return OpenAiClient(
+            self.url,
+            self.token or None,
+            wanted=asking.wanted,
+            system=asking.system,
+            pace=Pace.opening(asking.most_at_once, _PATIENCE * asking.timeout_s),
+            timeout_s=asking.timeout_s,
+            on_note=self.on_note,
+        )
+
+
+class OpenAiServer:
+    """A chat server known only by its URL; it is neither started nor ended here."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        asking: Asking,
+        *,
+        insecure: bool = False,
+        on_note: Callable[[str], None],
+    ) -> None:
+        check_transport(url, insecure=insecure)
+        self._address = OpenAiAddress(url, token or "", asking, on_note)
+
+    async def start(self, on_phase: OnPhase) -> Address:
+        """Return the address as it was given."""
+        on_phase(f"connecting to {self.describe()}")
+        return self._address
+
+    async def ended(self) -> Ended | None:
+        """Return None: whether it comes back cannot be known from here."""
+        return None
+
+    async def lost(self) -> Ended | None:
+        """Return None: it is not captiv's to end."""
+        return None
+
+    def affordable(self) -> bool:
+        """Return True: what it costs is not known here."""
+        return True
+
+    def describe(self) -> str:
+        """Name the server for a person."""
+        return base_url(self._address.url)
+
+    async def stop(self) -> None:
+        """Leave it as it is."""

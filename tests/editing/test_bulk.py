@@ -1,0 +1,187 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from captiv.core.edits import BulkEdit
+from captiv.core.keeping import Keeping, keeping
+from captiv.core.texts import content_hash
+from captiv.editing import bulk
+from captiv.editing.bulk import Change, Kept
+from captiv.errors import UsageError
+from captiv.store import Store, captions, edits
+
+from .conftest import sealed
+
+EDIT = BulkEdit("dog", "wolf")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in {"a": "a dog\n", "b": "two dogs", "c": "a cat", "d": " \n"}.items():
+        (tmp_path / f"{name}.txt").write_text(text)
+    return tmp_path
+
+
+def places(folder: Path) -> Iterator[tuple[str, str]]:
+    for name in "abcde":
+        yield str(folder / f"{name}.jpg"), str(folder / f"{name}.txt")
+
+
+def looked(folder: Path, edit: BulkEdit = EDIT) -> list[Change]:
+    return [c for c in bulk.preview(edit, places(folder)) if isinstance(c, Change)]
+
+
+def texts(folder: Path) -> list[str]:
+    return [path.read_text() for path in sorted(folder.glob("*.txt"))]
+
+
+def test_a_preview_names_every_change_and_makes_none(folder: Path) -> None:
+    found = list(bulk.preview(EDIT, places(folder)))
+
+    assert [(Path(c.image).name, c.old, c.new) for c in found if isinstance(c, Change)] == [
+        ("a.jpg", "a dog\n", "a wolf\n"),
+        ("b.jpg", "two dogs", "two wolfs"),
+    ]
+    assert texts(folder) == ["a dog\n", "two dogs", "a cat", " \n"]
+
+
+def test_a_caption_is_never_emptied(folder: Path) -> None:
+    (found,) = bulk.preview(BulkEdit("two dogs"), places(folder))
+
+    assert isinstance(found, Kept)
+    assert "nothing of its caption would be left" in found.reason
+
+
+def test_an_edit_and_its_undo_leave_the_folder_as_it_was(folder: Path, store: Store) -> None:
+    made = list(bulk.apply(store, "dog to wolf", looked(folder)))
+    assert [type(m) for m in made] == [Change, Change]
+    assert texts(folder) == ["a wolf\n", "two wolfs", "a cat", " \n"]
+
+    back = list(bulk.undo(store))
+
+    assert [type(b) for b in back] == [Change, Change]
+    assert texts(folder) == ["a dog\n", "two dogs", "a cat", " \n"]
+
+
+def test_an_edit_counts_as_an_edit_by_hand(folder: Path, store: Store) -> None:
+    list(bulk.apply(store, "dog to wolf", looked(folder)))
+
+    known = store.read(captions.sources, [str(folder / "a.jpg")])[str(folder / "a.jpg")]
+    earlier = {k.hash: k.source for k in known}
+    assert keeping(content_hash("a wolf"), earlier, "yes") is Keeping.KEEP
+
+
+def test_what_was_changed_after_the_preview_stays(folder: Path, store: Store) -> None:
+    changes = looked(folder)
+    (folder / "a.txt").write_text("mine")
+
+    first, second = bulk.apply(store, "dog to wolf", changes)
+
+    assert isinstance(first, Kept)
+    assert "changed meanwhile" in first.reason
+    assert isinstance(second, Change)
+    assert (folder / "a.txt").read_text() == "mine"
+
+
+def test_what_was_changed_after_the_edit_is_not_undone(folder: Path, store: Store) -> None:
+    list(bulk.apply(store, "dog to wolf", looked(folder)))
+    (folder / "a.txt").write_text("mine")
+
+    first, second = bulk.undo(store)
+
+    assert isinstance(first, Kept)
+    assert isinstance(second, Change)
+    assert texts(folder)[:2] == ["mine", "two dogs"]
+
+
+def test_an_edit_that_was_cut_short_can_be_undone(folder: Path, store: Store) -> None:
+    edit = store.write(edits.begin, "dog to wolf", 1)
+    rows = [(c.image, c.sidecar, c.old, c.new) for c in looked(folder)]
+    store.write(edits.record, edit, rows, 1)
+    (folder / "b.txt").write_text("two wolfs")
+
+    back = list(bulk.undo(store))
+
+    assert [Path(b.image).name for b in back] == ["b.jpg"]
+    assert texts(folder)[:2] == ["a dog\n", "two dogs"]
+
+
+def test_edits_are_undone_from_the_last_to_the_first(folder: Path, store: Store) -> None:
+    list(bulk.apply(store, "dog to wolf", looked(folder)))
+    fox = BulkEdit("wolf", "fox")
+    list(bulk.apply(store, "wolf to fox", looked(folder, fox)))
+
+    list(bulk.undo(store))
+    assert texts(folder)[0] == "a wolf\n"
+    list(bulk.undo(store))
+    assert texts(folder)[0] == "a dog\n"
+    with pytest.raises(UsageError, match="no edit to undo"):
+        list(bulk.undo(store))
+
+
+def test_an_edit_is_undone_once(folder: Path, store: Store) -> None:
+    list(bulk.apply(store, "dog to wolf", looked(folder)))
+    list(bulk.undo(store, 1))
+
+    with pytest.raises(UsageError, match="undone already"):
+        list(bulk.undo(store, 1))
+    with pytest.raises(UsageError, match="no edit 7"):
+        list(bulk.undo(store, 7))
+
+
+def test_a_sidecar_that_cannot_be_written_stops_no_other(folder: Path, store: Store) -> None:
+    changes = looked(folder)
+    gone = Change(changes[0].image, str(folder / "no" / "a.txt"), "a dog\n", "a wolf\n")
+
+    first, second = bulk.apply(store, "dog to wolf", [gone, changes[1]])
+
+    assert isinstance(first, Kept)
+    assert isinstance(second, Change)
+    assert texts(folder)[:2] == ["a dog\n", "two wolfs"]
+
+
+def test_what_could_not_be_changed_is_no_part_of_an_edit(folder: Path, store: Store) -> None:
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "a.txt").write_text("a dog\n")
+    here = looked(folder)[0]
+    there = Change(str(elsewhere / "a.jpg"), str(elsewhere / "a.txt"), here.old, here.new)
+
+    with sealed(elsewhere):
+        both = list(bulk.apply(store, "first", [here, there]))
+        none = list(bulk.apply(store, "second", [there]))
+
+    assert [type(result) for result in both + none] == [Change, Kept, Kept]
+    assert [(edit.what, edit.changes) for edit in store.read(edits.recent)] == [("first", 1)]
+
+
+def test_an_edit_that_could_not_be_taken_back_can_be_when_that_is_mended(
+    folder: Path, store: Store
+) -> None:
+    list(bulk.apply(store, "dog to wolf", looked(folder)))
+
+    with sealed(folder):
+        stuck = list(bulk.undo(store))
+    back = list(bulk.undo(store))
+
+    assert [type(result) for result in stuck] == [Kept, Kept]
+    assert [type(result) for result in back] == [Change, Change]
+    assert texts(folder)[:2] == ["a dog\n", "two dogs"]
+    with pytest.raises(UsageError, match="no edit to undo"):
+        list(bulk.undo(store))
+
+
+def test_more_changes_than_one_transaction_takes(tmp_path: Path, store: Store) -> None:
+    for n in range(450):
+        (tmp_path / f"{n:03}.txt").write_text(f"dog {n}")
+    all_places = [
+        (str(tmp_path / f"{n:03}.jpg"), str(tmp_path / f"{n:03}.txt")) for n in range(450)
+    ]
+    changes = [c for c in bulk.preview(EDIT, all_places) if isinstance(c, Change)]
+
+    assert sum(isinstance(c, Change) for c in bulk.apply(store, "dog to wolf", changes)) == 450
+    (edit,) = store.read(edits.recent)
+    assert edit.changes == 450
+    assert sum(isinstance(c, Change) for c in bulk.undo(store)) == 450
+    assert texts(tmp_path)[449] == "dog 449"

@@ -1,0 +1,104 @@
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from captiv.core.texts import content_hash
+from captiv.editing import Sidecars
+from captiv.gui.album import Album
+from captiv.gui.entry import Entry
+from captiv.gui.live import Live
+from captiv.gui.scan import Reader
+from captiv.gui.watch import Watch
+from captiv.settings import Settings
+from captiv.store import Store, captions
+from tests.support import DEADLINE_S
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await to_thread.run_sync(Store.open, tmp_path / "captiv.db")
+    yield opened
+    await to_thread.run_sync(opened.close)
+
+
+@asynccontextmanager
+async def watched(folder: Path, store: Store, least_pause_s: float) -> AsyncIterator[Watch]:
+    """Watch a folder; with a long pause only the store tells of changes."""
+    album = Album(str(folder))
+    sidecars = Sidecars(Settings(), None, None)
+    reader = await to_thread.run_sync(Reader, str(folder), sidecars, store)
+    live = Live(lambda ids: [], dict)
+    watch = Watch(album, reader, store, live, least_pause_s, share=0)
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(watch.run)
+        await until(lambda: album.complete)
+        yield watch
+        tg.cancel_scope.cancel()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    with anyio.fail_after(DEADLINE_S):
+        while not holds():
+            await anyio.sleep(0.02)
+
+
+def only(watch: Watch) -> Entry:
+    (entry,) = watch.album.entries.values()
+    return entry
+
+
+def draw(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"never opened here")
+    return folder / "a.txt"
+
+
+async def test_a_caption_in_the_store_is_looked_for_until_its_file_comes(
+    tmp_path: Path, store: Store
+) -> None:
+    folder = tmp_path / "pictures"
+    sidecar = await to_thread.run_sync(draw, folder)
+    async with watched(folder, store, 3600) as watch:
+        await store.awrite(
+            captions.record, str(folder / "a.png"), "news", content_hash("news"), "hand", 1
+        )
+        await until(lambda: bool(watch._expected))
+        assert only(watch).text is None
+
+        await to_thread.run_sync(sidecar.write_text, "news")
+
+        await until(lambda: only(watch).text == "news")
+        assert only(watch).by == "hand"
+        await until(lambda: not watch._expected)
+
+
+async def test_what_another_program_changes_is_found_by_reading_again(
+    tmp_path: Path, store: Store
+) -> None:
+    folder = tmp_path / "pictures"
+    sidecar = await to_thread.run_sync(draw, folder)
+    async with watched(folder, store, 0.05) as watch:
+        await to_thread.run_sync(sidecar.write_text, "by an editor")
+        await until(lambda: only(watch).text == "by an editor")
+
+        await to_thread.run_sync(sidecar.unlink)
+        await until(lambda: only(watch).text is None)
+
+        await to_thread.run_sync((folder / "a.png").unlink)
+        await until(lambda: not watch.album.entries)
+
+
+async def test_coming_back_to_a_tab_reads_at_once(tmp_path: Path, store: Store) -> None:
+    folder = tmp_path / "pictures"
+    sidecar = await to_thread.run_sync(draw, folder)
+    async with watched(folder, store, 3600) as watch:
+        await to_thread.run_sync(sidecar.write_text, "meanwhile")
+        assert only(watch).text is None
+
+        watch.live.looked.set()
+
+        await until(lambda: only(watch).text == "meanwhile")

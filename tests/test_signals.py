@@ -1,0 +1,59 @@
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import anyio
+import pytest
+
+from captiv import signals
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="os.kill ends the process there")
+
+Receiver = Callable[[list[signal.Signals]], AbstractContextManager[Any]]
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    after = {number: signal.getsignal(number) for number in before}
+    assert after == before
+
+
+@pytest.mark.parametrize("receiver", [signals.received, signals.by_handlers])
+async def test_a_signal_wakes_a_loop_that_sleeps(receiver: Receiver) -> None:
+    kill = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
+
+    with receiver([signal.SIGTERM, signal.SIGHUP]) as received, anyio.fail_after(60):
+        kill.start()  # by then nothing is left to do but to wait
+        first = await anext(aiter(received))
+
+    assert first is signal.SIGTERM
+
+
+async def test_each_is_told_in_its_turn_and_what_nobody_takes_is_dropped() -> None:
+    with signals.by_handlers([signal.SIGTERM, signal.SIGHUP]) as received, anyio.fail_after(60):
+        for number in (signal.SIGTERM, signal.SIGHUP, *[signal.SIGTERM] * 40):
+            signal.raise_signal(number)
+        await anyio.lowlevel.checkpoint()
+        told = aiter(received)
+
+        assert [await anext(told) for _ in range(2)] == [signal.SIGTERM, signal.SIGHUP]
+
+
+def test_what_was_told_to_be_ignored_stays_so() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert signal.SIGHUP not in signals.ending()
+        assert signal.SIGTERM in signals.ending()
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def test_a_system_without_sighup_has_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(signal, "SIGHUP")
+
+    assert signal.SIGTERM in signals.ending()

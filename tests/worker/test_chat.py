@@ -1,0 +1,233 @@
+"""Chat models: one beginning, each image token counted, and what would be asked wrongly refused."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from captiv_worker.engines import Answer, EngineItem, Failure, build_engine
+from captiv_worker.engines.chat import ChatEngine
+from captiv_worker.loader import spec_of
+from PIL import Image
+
+from captiv.catalog import choose
+from captiv.errors import ModelError
+from captiv.wire import Generation
+
+from .checkpoints import PathOf, llava, named
+from .checkpoints.checkpoint import change
+from .test_conformance import choice_of
+
+GREEDY = Generation(max_new_tokens=8, num_beams=1, temperature=0.0, repetition_penalty=1.0)
+
+
+def loaded(path: Path, **changes: Any) -> ChatEngine:
+    engine = build_engine(replace(spec_of(choice_of(path), path), device="cpu", **changes))
+    engine.load(lambda _phase: None)
+    assert isinstance(engine, ChatEngine)
+    return engine
+
+
+@pytest.fixture(scope="module")
+def joycaption(checkpoint_path: PathOf) -> Path:
+    return checkpoint_path(named("joycaption-beta-one"))
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "llava"
+    llava.llava_clip(path)
+    return path
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Callable[[Path], Path]:
+    def copy(path: Path) -> Path:
+        return Path(shutil.copytree(path, tmp_path / "copy"))
+
+    return copy
+
+
+def ids_of(engine: ChatEngine, prompt: str) -> list[int]:
+    found: list[int] = engine.ask([grey()], [prompt]).inputs["input_ids"][0].tolist()
+    return found
+
+
+def grey(size: tuple[int, int] = (64, 48)) -> Image.Image:
+    return Image.new("RGB", size, (128, 128, 128))
+
+
+def caption(engine: ChatEngine, image: Image.Image, prompt: str | None) -> Answer | Failure:
+    return engine.caption([EngineItem(image, prompt, GREEDY)])[0]
+
+
+def test_joycaption_is_asked_as_its_author_asks(joycaption: Path) -> None:
+    engine = loaded(joycaption)
+    system = engine.spec.system
+
+    text = engine.tokenizer.decode(ids_of(engine, "Write a caption."))
+
+    image = "<|reserved_special_token_69|>" * 16
+    assert system.startswith("You are a helpful assistant and help users with any queries")
+    assert text == (
+        f"<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n{system}<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\n<|reserved_special_token_70|>"
+        f"{image}<|reserved_special_token_71|>Write a caption.<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n"
+    )
+
+
+def test_joycaption_decodes_as_its_author_decodes() -> None:
+    choice = choose("joycaption")
+    assert choice is not None
+
+    generation = choice.family.generation
+
+    assert (generation.temperature, generation.top_p, generation.top_k) == (0.6, 0.9, 0)
+    assert (generation.max_new_tokens, generation.num_beams) == (512, 1)
+    assert choice.variant.source == "fancyfeast/llama-joycaption-beta-one-hf-llava"
+
+
+def test_a_beginning_that_the_template_leaves_out_comes_from_the_tokenizer(clip: Path) -> None:
+    engine = loaded(clip, system="")
+
+    ids = ids_of(engine, "What is this?")
+
+    assert ids.count(engine.tokenizer.bos_token_id) == 1
+    assert ids.index(engine.tokenizer.bos_token_id) == 0
+
+
+def test_clip_has_a_token_more_than_patches_and_drops_it_again(clip: Path) -> None:
+    engine = loaded(clip, system="")
+
+    assert engine.processor.num_additional_image_tokens == 1
+    assert ids_of(engine, "What?").count(engine.processor.image_token_id) == 16
+    assert isinstance(caption(engine, grey(), "What?"), Answer)
+
+
+@pytest.mark.parametrize("key", ["patch_size", "vision_feature_select_strategy"])
+def test_what_an_old_processor_file_does_not_say_is_taken_from_the_model(
+    joycaption: Path, copied: Callable[[Path], Path], key: str
+) -> None:
+    path = copied(joycaption)
+    change(path / "processor_config.json", **{key: None})
+
+    assert caption(loaded(path), grey(), "What?") == caption(loaded(joycaption), grey(), "What?")
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "says"),
+    [
+        ("processor_config.json", {"patch_size": 29}, "patch_size 29, the model 14"),
+        (
+            "processor_config.json",
+            {"vision_feature_select_strategy": "default"},
+            "vision_feature_select_strategy default, the model full",
+        ),
+        ("processor_config.json", {"image_token": "<|eom_id|>"}, "image token .*, the model"),
+        ("config.json", {"image_token_index": 3}, "image token .*, the model 3"),
+        ("generation_config.json", {"eos_token_id": 321}, "ends an answer with token"),
+    ],
+)
+def test_what_does_not_go_together_is_named(
+    joycaption: Path,
+    copied: Callable[[Path], Path],
+    file: str,
+    changes: dict[str, Any],
+    says: str,
+) -> None:
+    path = copied(joycaption)
+    change(path / file, **changes)
+
+    with pytest.raises(ModelError, match=says):
+        loaded(path)
+
+
+def test_a_template_that_begins_a_text_twice_is_refused(
+    joycaption: Path, copied: Callable[[Path], Path]
+) -> None:
+    path = copied(joycaption)
+    template = path / "chat_template.jinja"
+    template.write_text("{{ bos_token }}" + template.read_text())
+
+    with pytest.raises(ModelError, match="begins 2 times"):
+        loaded(path)
+
+
+def test_a_template_that_loses_the_system_prompt_is_refused(
+    joycaption: Path, copied: Callable[[Path], Path]
+) -> None:
+    path = copied(joycaption)
+    template = path / "chat_template.jinja"
+    text = template.read_text().replace(
+        "{% for message in messages %}", "{% for message in messages if message.role == 'user' %}"
+    )
+    template.write_text(text)
+
+    with pytest.raises(ModelError, match="does not put one image and one text"):
+        loaded(path)
+
+
+def test_squares_of_another_size_than_the_model_sees_are_refused(
+    joycaption: Path, copied: Callable[[Path], Path]
+) -> None:
+    path = copied(joycaption)
+    config = json.loads((path / "processor_config.json").read_text())
+    pixels = {**config["image_processor"], "size": {"height": 72, "width": 72}}
+    change(path / "processor_config.json", image_processor=pixels)
+
+    with pytest.raises(ModelError, match="image size 72, the model 58"):
+        loaded(path)
+
+
+def test_joycaption_shrinks_as_its_author_shrinks(joycaption: Path) -> None:
+    assert loaded(joycaption).processor.image_processor.resample == Image.Resampling.LANCZOS
+
+
+def test_a_prompt_that_holds_the_images_token_is_refused_in_words(checkpoint_path: PathOf) -> None:
+    engine = loaded(checkpoint_path(named("smolvlm2-500m")))
+
+    outcome = caption(engine, grey(), "What is <image>?")
+
+    assert isinstance(outcome, Failure)
+    assert (outcome.code, "<image>" in outcome.message) == ("invalid_request", True)
+
+
+def test_a_shape_that_the_model_cannot_read_fails_alone(checkpoint_path: PathOf) -> None:
+    engine = loaded(checkpoint_path(named("qwen3-vl-2b")))
+    items = [EngineItem(grey(size), "What?", GREEDY) for size in ((64, 48), (2020, 10), (64, 48))]
+
+    first, strip, last = engine.caption(items)
+
+    assert isinstance(first, Answer)
+    assert first == last
+    assert isinstance(strip, Failure)
+    assert (strip.code, "2020x10" in strip.message) == ("image_unreadable", True)
+
+
+def test_the_tokens_of_a_large_image_are_bounded(checkpoint_path: PathOf) -> None:
+    path = checkpoint_path(named("qwen2.5-vl-3b"))
+    engine = loaded(path)
+    engine.processor.image_processor.size = {"shortest_edge": 3136, "longest_edge": 12_845_056}
+    engine.prepare()
+
+    found = {engine.kin(EngineItem(grey(s), "", GREEDY)).image_tokens for s in _LARGE}
+
+    assert 1200 < min(found) <= max(found) <= 1280
+
+
+_LARGE = ((4000, 3000), (3000, 4000), (6000, 2000), (2000, 2000))
+
+
+def test_a_batch_shares_its_prompt_and_its_number_of_image_tokens(checkpoint_path: PathOf) -> None:
+    engine = loaded(checkpoint_path(named("smolvlm2-500m")))
+
+    def kin(size: tuple[int, int], prompt: str) -> object:
+        return engine.kin(EngineItem(grey(size), prompt, GREEDY))
+
+    assert kin((64, 64), "a") == kin((200, 200), "a")
+    assert kin((64, 64), "a") != kin((64, 32), "a")
+    assert kin((64, 64), "a") != kin((64, 64), "b")
