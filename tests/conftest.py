@@ -12,8 +12,11 @@ from blockbuster import blockbuster_ctx
 from tests.support import Home
 from tests.worker.checkpoints import Checkpoint, PathOf
 
-# Under nohup the commands that the tests start would rightly ignore a hang-up.
+# Under nohup the commands that the tests start would rightly ignore a hang-up; started in the
+# background by a shell without job control, an interrupt.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine that stalls says nothing about what is tested: no example is late, no drawing too slow.
 hypothesis.settings.register_profile(
