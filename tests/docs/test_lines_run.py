@@ -209,7 +209,9 @@ class Reader:
         try:
             os.write(ours, ANSWERS_Y.encode())
             done = subprocess.run(
-                ["bash", "-c", text],
+                # A last command that is alone would take bash's place, and no shell would be there
+                # for `captiv --install-completion` to find.
+                ["bash", "-c", f"{text}\nexit $?"],
                 cwd=self.folder,
                 env=self.env,
                 stdin=theirs,
