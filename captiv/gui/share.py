@@ -52,8 +52,8 @@ class Share:
     """When it ends, by `clock`."""
     clock: Callable[[], float] = time.time
     url: str = ""
-    over_because: str = ""
     ended: anyio.Event = field(default_factory=anyio.Event)
+    _because: str = ""
     _origin: str = ""
     _name: str = ""
     _salt: bytes = field(default_factory=lambda: secrets.token_bytes(16), repr=False)
@@ -75,9 +75,16 @@ class Share:
     @property
     def state(self) -> str:
         """`opening`, `open` or `over`."""
-        if self.over_because or self.clock() >= self.until:
+        if self.over_because:
             return "over"
         return "open" if self.url else "opening"
+
+    @property
+    def over_because(self) -> str:
+        """Why it is over; empty until then."""
+        if self._because:
+            return self._because
+        return "Its time is over." if self.clock() >= self.until else ""
 
     @property
     def name(self) -> str:
@@ -92,8 +99,8 @@ class Share:
         self.url = url.rstrip("/")
 
     def end(self, why: str) -> None:
-        """Let nobody in any more."""
-        self.over_because = self.over_because or why
+        """Let nobody in any more; what ended it first is why."""
+        self._because = self.over_because or why
         self.ended.set()
 
     def is_origin(self, origin: str) -> bool:

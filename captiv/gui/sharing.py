@@ -73,7 +73,7 @@ class Sharing:
                 await self.share.ended.wait()
 
     def _close(self) -> None:
-        self.share.end("Its time is over.")
+        self.share.end("The page ended.")
         self.hosts.names.discard(self.share.name)
         self.live.dismiss(OWN)
         self.live.tell("share", {"changed": True})

@@ -91,6 +91,19 @@ def test_it_ends_on_time_and_sessions_with_it(clock: Clock) -> None:
     assert (share.state, share.admits(entered.session)) == ("over", False)
 
 
+def test_why_it_is_over_is_known_as_soon_as_it_is(clock: Clock) -> None:
+    late, _ = begun(clock)
+    early, _ = begun(clock)
+    early.end("Somebody ended it.")
+
+    assert (late.state, late.over_because) == ("open", "")
+    clock.now = late.until
+    assert (late.state, late.over_because) == ("over", "Its time is over.")
+    late.end("The tunnel ended.")
+    assert late.over_because == "Its time is over.", "it was over before"
+    assert early.over_because == "Somebody ended it."
+
+
 def test_nobody_is_in_before_it_is_open_or_after_its_end(clock: Clock) -> None:
     share, passphrase = Share.begin(Right.LOOK, 8, clock)
     entered = share.enter(passphrase, "a")
