@@ -163,9 +163,8 @@ def test_a_pod_made_by_hand_is_ended_by_a_run_that_is_asked_to(home: Home) -> No
     assert (alive, calls(cloud, "POST")) == ([], 1)
 
 
-def test_a_pod_that_captions_for_somebody_else_is_waited_for(home: Home, tmp_path: Path) -> None:
-    hold = tmp_path / "hold"
-    hold.touch()
+def test_a_pod_that_captions_for_somebody_else_is_waited_for(home: Home) -> None:
+    hold = home.held()
     home.scenes(3)
     with rented(home, engine={"hold": str(hold)}) as cloud:
         pod = by_hand(home)
@@ -343,9 +342,8 @@ def test_a_cap_on_the_cost_ends_the_pod_and_keeps_the_rest(home: Home) -> None:
     assert "To go on: " in ended.err
 
 
-def test_a_pod_that_answers_and_gives_no_caption_is_replaced(home: Home, tmp_path: Path) -> None:
-    hold = tmp_path / "hold"
-    hold.touch()
+def test_a_pod_that_answers_and_gives_no_caption_is_replaced(home: Home) -> None:
+    hold = home.held()
     home.scenes(8)
     with rented(home, engine={"hold": str(hold)}) as cloud:
         home.env["CAPTIV_RUNPOD_REQUEST_TIMEOUT"] = "5"

@@ -92,8 +92,7 @@ def test_a_pod_is_made_by_hand_its_log_read_and_it_is_ended(
     home: Home, cloud: Cloud, launch: Callable[..., Page]
 ) -> None:
     visitor = launch().visitor()
-    hold = home.folder / "hold"
-    hold.touch()
+    hold = home.held()
 
     made = visitor.http.post("/api/pods", json={"model": "shapes", "name": "mine"})
     assert made.status_code == 202, made.text

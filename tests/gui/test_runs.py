@@ -238,11 +238,8 @@ def test_a_run_that_nobody_watched_has_its_pace_all_the_same(
     assert run["created_ms"] < pace[-1][0] + 1_000 <= run["finished_ms"] + 1_000
 
 
-def test_a_run_is_paused_and_gone_on_with(
-    home: Home, launch: Callable[..., Page], tmp_path: Path
-) -> None:
-    hold = tmp_path / "hold"
-    hold.touch()
+def test_a_run_is_paused_and_gone_on_with(home: Home, launch: Callable[..., Page]) -> None:
+    hold = home.held()
     home.scenes(300, nested=False)
     home.scripted(hold=str(hold))
     visitor = launch().visitor()
@@ -268,11 +265,8 @@ def test_a_run_is_paused_and_gone_on_with(
     assert visitor.http.post(f"/api/runs/{run['id']}/cancel").status_code == 400
 
 
-def test_a_run_of_another_captiv_is_told_live(
-    home: Home, launch: Callable[..., Page], tmp_path: Path
-) -> None:
-    hold = tmp_path / "hold"
-    hold.touch()
+def test_a_run_of_another_captiv_is_told_live(home: Home, launch: Callable[..., Page]) -> None:
+    hold = home.held()
     home.scenes(3, nested=False)
     home.scripted(hold=str(hold))
     visitor = launch().visitor()
@@ -300,10 +294,9 @@ def test_two_runs_at_once_are_both_done(home: Home, launch: Callable[..., Page])
 
 
 def test_the_page_ends_when_its_run_has_finished_what_is_at_the_worker(
-    home: Home, launch: Callable[..., Page], tmp_path: Path
+    home: Home, launch: Callable[..., Page]
 ) -> None:
-    hold = tmp_path / "hold"
-    hold.touch()
+    hold = home.held()
     home.scenes(300, nested=False)
     home.scripted(hold=str(hold))
     page = launch()
@@ -324,11 +317,8 @@ def test_the_page_ends_when_its_run_has_finished_what_is_at_the_worker(
     assert home.workers() == []
 
 
-def test_a_second_signal_ends_the_page_at_once(
-    home: Home, launch: Callable[..., Page], tmp_path: Path
-) -> None:
-    hold = tmp_path / "hold"
-    hold.touch()
+def test_a_second_signal_ends_the_page_at_once(home: Home, launch: Callable[..., Page]) -> None:
+    hold = home.held()
     home.scenes(3, nested=False)
     home.scripted(hold=str(hold))
     page = launch()

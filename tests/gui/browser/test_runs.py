@@ -211,8 +211,7 @@ def test_failures_are_shown_by_reason_and_tried_again(
 def test_a_run_is_paused_gone_on_with_and_cancelled(
     home: Home, enter: Callable[..., Tab], tmp_path: Path, launch: Callable[..., Page]
 ) -> None:
-    hold = tmp_path / "hold"
-    hold.touch()
+    hold = home.held()
     home.scenes(300, nested=False)
     home.scripted(hold=str(hold), touch=str(tmp_path / "began"))
     tab = enter(launch())
