@@ -17,18 +17,18 @@ import anyio
 from captiv.core.bill import Bill
 from captiv.core.jobs import JobId, Run, RunId, RunState, SessionId
 from captiv.core.spec import RunSpec
-from captiv.dispatch.commit import commit
-from captiv.dispatch.completions import Completions
+from captiv.dispatch.completer import Completions
 from captiv.dispatch.dispatcher import Dispatcher
 from captiv.dispatch.events import Reporter, Silence
-from captiv.dispatch.following import Following
-from captiv.dispatch.intake import Intake
+from captiv.dispatch.follow import Following
 from captiv.dispatch.preparation import Preparation, leftover
+from captiv.dispatch.scan import Intake
 from captiv.errors import CaptivError, StoreError, leading
 from captiv.settings import Paths, Settings
 from captiv.signals import ending, received
 from captiv.sources import Sources
 from captiv.store import Connection, Lease, Store, jobs, lease, now_ms, pods, runs
+from captiv.store.commit import commit
 
 _log = logging.getLogger(__name__)
 

@@ -17,16 +17,16 @@ from captiv.core.bill import Bill
 from captiv.core.jobs import Run, RunId, SessionId
 from captiv.core.machine import incapable
 from captiv.core.spec import Captioning, Placement, RunSpec
-from captiv.dispatch.billing import confirmed
+from captiv.dispatch.claims import Supply
 from captiv.dispatch.dispatcher import WANTED_MS
 from captiv.dispatch.events import Reporter
-from captiv.dispatch.fleet import Fleet
-from captiv.dispatch.rental import Rental
-from captiv.dispatch.supply import Supply
-from captiv.dispatch.sweep import sweep
-from captiv.dispatch.terms import guarded_by, terms_of
 from captiv.errors import ConfigurationError, ProviderError
-from captiv.runpod import RunpodApi
+from captiv.rental.billing import confirmed
+from captiv.rental.fleet import Fleet
+from captiv.rental.podspec import guarded_by, terms_of
+from captiv.rental.runpod import RunpodApi
+from captiv.rental.source import Rental
+from captiv.rental.sweep import sweep
 from captiv.settings import Paths, Secret, Settings, installation_secret, worker_token
 from captiv.store import Connection, Store, pods
 from captiv.workers import LocalWorker, UrlWorker, WorkerSource, machine

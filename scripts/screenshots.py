@@ -27,7 +27,7 @@ from playwright.sync_api import Page as Tab
 
 from captiv.core.jobs import RunId
 from captiv.core.pods import pod_name
-from captiv.runpod import CreatePod, GpuRequest, RunpodApi
+from captiv.rental.runpod import CreatePod, GpuRequest, RunpodApi
 from captiv.settings import installation_secret
 from captiv.testing.cloud import Cloud, running
 from captiv.testing.scenes import write_scenes

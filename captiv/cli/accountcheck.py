@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import anyio
 
-from captiv.account import views
 from captiv.cli.check import Check
 from captiv.cli.show import plural
 from captiv.core.cost import dollars, money, rate
 from captiv.core.pods import Listed
 from captiv.errors import AccessDenied, CaptivError, KeyRefused, NoBalance
-from captiv.runpod import Balance, Pod, RunpodApi
+from captiv.rental import views
+from captiv.rental.runpod import Balance, Pod, RunpodApi
 from captiv.settings import Paths, installation_secret, read
 from captiv.settings.schema import RunpodSettings
 from captiv.store import Store, lease, now_ms

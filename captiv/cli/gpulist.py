@@ -9,7 +9,7 @@ from captiv.catalog.model import QUANTISED
 from captiv.cli import show
 from captiv.core.cost import money, rate
 from captiv.core.fleet import needed_gb
-from captiv.runpod import Cloud, GpuOffer, GpuType
+from captiv.rental.runpod import Cloud, GpuOffer, GpuType
 
 _HEADINGS = ("GPU", "Memory", "Secure", "Stock", "Community", "Stock", "Holds")
 

@@ -5,9 +5,9 @@ from typing import TypeVar
 
 import anyio
 
-from captiv.account import Account, opened
 from captiv.cli.invocation import current
 from captiv.errors import CaptivError
+from captiv.rental.account import Account, opened
 from captiv.settings import Settings
 from captiv.signals import ending, received
 

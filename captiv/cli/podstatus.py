@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from captiv.account import Account
-from captiv.account.actions import Found, alive, find, view
-from captiv.account.billed import Billed, drawn, told
-from captiv.account.views import View, duration, note, queue
-from captiv.account.views import as_json as pod_as_json
 from captiv.cli import show
 from captiv.core.bill import PodBill
 from captiv.core.cost import dollars, price_of, rate
 from captiv.core.pods import PodRow
-from captiv.runpod import LogSource
+from captiv.rental.account import Account
+from captiv.rental.actions import Found, alive, find, view
+from captiv.rental.records import Billed, drawn, told
+from captiv.rental.runpod import LogSource
+from captiv.rental.views import View, duration, note, queue
+from captiv.rental.views import as_json as pod_as_json
 from captiv.store import Store, now_ms
 
 

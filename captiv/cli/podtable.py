@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from captiv.account.views import View, duration, note, queue
 from captiv.cli import show
 from captiv.core.cost import dollars, rate
-from captiv.runpod import PodStatus
+from captiv.rental.runpod import PodStatus
+from captiv.rental.views import View, duration, note, queue
 
 HEADINGS = ("Pod", "Name", "Phase", "GPU", "Price", "Up", "Spent", "Queue", "Note")
 

@@ -4,13 +4,13 @@ import sys
 
 import anyio
 
-from captiv.account import Account
-from captiv.account.billed import Billed
-from captiv.account.views import Rates, View, views
-from captiv.account.views import as_json as pod_as_json
 from captiv.cli import show
 from captiv.cli.podtable import table
 from captiv.errors import ProviderBusy, ProviderUnreachable
+from captiv.rental.account import Account
+from captiv.rental.records import Billed
+from captiv.rental.views import Rates, View, views
+from captiv.rental.views import as_json as pod_as_json
 from captiv.store import Store
 
 _EVERY_S = 3.0

@@ -10,11 +10,11 @@ from captiv.cli.nothing import no_images
 from captiv.cli.show import note
 from captiv.core.naming import sidecar_path
 from captiv.core.spec import RunSpec
-from captiv.dispatch.intake import chunks
+from captiv.dispatch.scan import chunks
 from captiv.settings import Settings
 
 if TYPE_CHECKING:
-    from captiv.account.quote import Quote
+    from captiv.rental.estimate import Quote
 
 _EXAMPLES = 3
 _WHERE = {"local": "this machine", "url": "a worker elsewhere", "runpod": "RunPod"}
@@ -72,7 +72,7 @@ def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: 
 def _quoted(spec: RunSpec, choice: ModelChoice, settings: Settings, images: int) -> "Quote":
     import anyio
 
-    from captiv.account.quote import quoted
+    from captiv.rental.estimate import quoted
 
     with current().queue() as store:
         return anyio.run(quoted, spec, choice.variant, settings, images, store)

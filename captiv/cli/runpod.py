@@ -11,7 +11,7 @@ from captiv.cli.lazy import STYLE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from captiv.dispatch.sweep import Swept
+    from captiv.rental.sweep import Swept
     from captiv.settings import Settings
 
 app = typer.Typer(**STYLE)
@@ -51,8 +51,9 @@ def create(
     json: Json = False,
 ) -> None:
     """Rent a pod by hand. Runs use it, and leave it to you and to its guard."""
-    from captiv.account import create as making
     from captiv.cli.onaccount import on_account
+    from captiv.rental import create as making
+    from captiv.request import model_choice
 
     given = {
         "cloud": cloud,
@@ -66,7 +67,7 @@ def create(
             lambda account: making.create(
                 account,
                 ledger,
-                model,
+                model_choice(model, None, settings),
                 name=name,
                 wait=wait,
                 image=image,
@@ -91,10 +92,10 @@ def list_(
     ),
 ) -> None:
     """List the account's pods: phase, price, what each has cost, and the queue behind it."""
-    from captiv.account import views
     from captiv.cli.onaccount import on_account
     from captiv.cli.podtable import table
     from captiv.cli.podwatch import look_again
+    from captiv.rental import views
 
     with current().queue() as ledger:
         if watch:
@@ -173,8 +174,8 @@ def gpus(
 @everywhere
 def stop(pod: PodId) -> None:
     """Stop a pod: its GPU is given back, its disk is kept and may go on costing."""
-    from captiv.account import actions
     from captiv.cli.onaccount import on_account
+    from captiv.rental import actions
 
     with current().queue() as ledger:
         stopped = on_account(lambda account: actions.stop(account, ledger, pod))
@@ -188,8 +189,8 @@ def stop(pod: PodId) -> None:
 @everywhere
 def start(pod: PodId) -> None:
     """Start a stopped pod, and give its guard new limits."""
-    from captiv.account import actions
     from captiv.cli.onaccount import on_account
+    from captiv.rental import actions
 
     with current().queue() as ledger:
         on_account(lambda account: actions.start(account, ledger, pod, _note))
@@ -199,8 +200,8 @@ def start(pod: PodId) -> None:
 @everywhere
 def terminate(pod: PodId, yes: Yes = False) -> None:
     """End a pod for good, and see that it is gone."""
-    from captiv.account import actions
     from captiv.cli.onaccount import on_account
+    from captiv.rental import actions
 
     with current().store() as ledger:
         found = on_account(lambda account: actions.to_terminate(account, ledger, pod))
@@ -216,10 +217,10 @@ def sweep(json: Json = False) -> None:
     """End this installation's pods that nobody needs; name those that are left, and why."""
     from dataclasses import asdict
 
-    from captiv.account.views import WANTED_MS
     from captiv.cli.onaccount import on_account
-    from captiv.dispatch.sweep import sweep as swept_by
-    from captiv.dispatch.terms import guarded_by
+    from captiv.rental.podspec import guarded_by
+    from captiv.rental.sweep import sweep as swept_by
+    from captiv.rental.views import WANTED_MS
     from captiv.store import now_ms
 
     with current().store() as ledger:

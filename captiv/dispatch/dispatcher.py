@@ -18,15 +18,15 @@ from anyio.abc import TaskGroup
 from captiv.core.jobs import Run, RunId, RunState, SessionId
 from captiv.core.plan import Assignment, Need, assign, need_of, need_of_spec
 from captiv.core.spec import RunSpec
-from captiv.dispatch.commit import commit
-from captiv.dispatch.completions import Completions
-from captiv.dispatch.crew import Crew
+from captiv.dispatch.claims import AHEAD, Supply
+from captiv.dispatch.completer import Completions
 from captiv.dispatch.events import Reporter
 from captiv.dispatch.lane import Lane
+from captiv.dispatch.pool import Crew
 from captiv.dispatch.preparation import Preparation
-from captiv.dispatch.supply import AHEAD, Supply
 from captiv.errors import BudgetSpent, CaptivError, Fault, NoBalance, SidecarError, UsageError
 from captiv.store import Store, runs
+from captiv.store.commit import commit
 from captiv.workers import WorkerSource
 
 _log = logging.getLogger(__name__)

@@ -17,14 +17,13 @@ from captiv.core.jobs import Failure, Job, Received, RunId
 from captiv.core.naming import sidecar_path
 from captiv.core.retry import Death, Verdict
 from captiv.core.spec import RunSpec
-from captiv.dispatch.commit import commit
-from captiv.dispatch.completions import Completions
-from captiv.dispatch.errand import Drained, Errands, Suspected
+from captiv.dispatch.claims import Supply
+from captiv.dispatch.completer import Completions
+from captiv.dispatch.delivery import Drained, Errands, Suspected
 from captiv.dispatch.events import Reporter
-from captiv.dispatch.life import Life
+from captiv.dispatch.preflight import Scout
 from captiv.dispatch.preparation import Preparation
-from captiv.dispatch.scouting import Scout
-from captiv.dispatch.supply import Supply
+from captiv.dispatch.supervisor import Life
 from captiv.errors import (
     AnswerError,
     BudgetSpent,
@@ -37,6 +36,7 @@ from captiv.errors import (
     leading,
 )
 from captiv.store import Store, jobs
+from captiv.store.commit import commit
 from captiv.wire import CaptionReply, Generation
 from captiv.workers import WorkerSource
 

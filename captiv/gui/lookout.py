@@ -16,17 +16,18 @@ from typing import Any, Final
 import anyio
 from anyio.abc import TaskGroup
 
-from captiv.account import Account, opened
-from captiv.account import create as making
-from captiv.account.billed import Billed
-from captiv.account.views import WANTED_MS, Rates, View, note, queue, views
-from captiv.account.views import as_json as pod_as_json
 from captiv.core.cost import dollars, rate
-from captiv.dispatch.sweep import Swept, sweep
-from captiv.dispatch.terms import guarded_by
 from captiv.errors import CaptivError
 from captiv.gui.live import Live
 from captiv.gui.show import readable
+from captiv.rental import create as making
+from captiv.rental.account import Account, opened
+from captiv.rental.podspec import guarded_by
+from captiv.rental.records import Billed
+from captiv.rental.sweep import Swept, sweep
+from captiv.rental.views import WANTED_MS, Rates, View, note, queue, views
+from captiv.rental.views import as_json as pod_as_json
+from captiv.request import model_choice
 from captiv.settings import Paths, Settings
 from captiv.store import Store, now_ms
 
@@ -188,7 +189,7 @@ class Lookout:
                 await making.create(
                     account,
                     self._store,
-                    about.model,
+                    model_choice(about.model, None, settings),
                     name=name,
                     gpu_type=gpu_type,
                     wait=True,

@@ -7,10 +7,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from captiv.account.quote import quoted
 from captiv.catalog import FAMILIES, Family, describe, describe_modes
 from captiv.gui.room import Room, room_of
 from captiv.gui.wishes import Plan, planned, wish_of
+from captiv.rental.estimate import quoted
 from captiv.request import contradicted
 from captiv.settings import DTYPES
 

@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from captiv.account import actions
 from captiv.errors import CaptivError, UsageError
 from captiv.gui.bodies import body_of
 from captiv.gui.room import Room, room_of
 from captiv.gui.show import readable
-from captiv.runpod.values import LogSource
+from captiv.rental import actions
+from captiv.rental.runpod.values import LogSource
 
 _LONGEST_BYTES = 10_000
 _TAIL = 300

@@ -14,7 +14,6 @@ from typing import Any, Final
 import anyio
 from anyio import to_thread
 
-from captiv.account.views import WANTED_MS
 from captiv.core.bill import Bill
 from captiv.core.cost import dollars
 from captiv.core.jobs import JobId, JobRow, JobState, Run, RunId, RunState
@@ -24,6 +23,7 @@ from captiv.gui.live import Live
 from captiv.gui.pace import Pace
 from captiv.gui.show import readable
 from captiv.gui.work import Errand, Work
+from captiv.rental.views import WANTED_MS
 from captiv.store import Connection, Store, captions, jobs, now_ms, pods, runs
 
 _log = logging.getLogger(__name__)

@@ -10,12 +10,12 @@ from typing import Any
 import anyio
 import pytest
 
-from captiv.account.measured import images_per_s
-from captiv.account.quote import quoted
 from captiv.catalog import choose
 from captiv.core.jobs import Received, RunId
 from captiv.core.pods import pod_name
 from captiv.core.spec import RunSpec
+from captiv.rental.estimate import quoted
+from captiv.rental.measured import images_per_s
 from captiv.request import Options, request
 from captiv.settings import Settings
 from captiv.store import Store, ingest, jobs, lease, pods, runs

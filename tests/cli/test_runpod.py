@@ -14,7 +14,7 @@ import pytest
 
 from captiv.core.jobs import RunId, SessionId
 from captiv.core.pods import PodRow, pod_name
-from captiv.runpod import CreatePod, GpuRequest, RunpodApi
+from captiv.rental.runpod import CreatePod, GpuRequest, RunpodApi
 from captiv.settings import Paths, installation_secret
 from captiv.store import Lease, Store, now_ms, pods, runs
 from captiv.testing.cloud import Cloud, running
@@ -47,7 +47,7 @@ def box() -> Iterator[Cloud]:
 @pytest.fixture(autouse=True)
 def nobody_is_in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker or an account that answers late is no silent one."""
-    monkeypatch.setattr("captiv.account.views._HEALTH_S", 60.0)
+    monkeypatch.setattr("captiv.rental.views._HEALTH_S", 60.0)
     monkeypatch.setattr("captiv.cli.accountcheck.LIMIT_S", 60.0)
 
 

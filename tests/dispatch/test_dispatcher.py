@@ -5,12 +5,12 @@ from anyio import to_thread
 
 from captiv.core.jobs import Run
 from captiv.core.spec import Output, Placement
-from captiv.dispatch.supply import Supply
+from captiv.dispatch.claims import Supply
 from captiv.store import jobs
 from captiv.workers import Address, LocalWorker, WorkerSource
 from captiv.workers.source import OnPhase
-from tests.dispatch.conftest import World, until
 from tests.support import DEADLINE_S
+from tests.world import World, until
 
 
 async def serve(

@@ -13,9 +13,9 @@ from captiv.core.jobs import JobState, RunState
 from captiv.dispatch.dispatcher import Dispatcher
 from captiv.errors import NoWorker, leading
 from captiv.store import Connection, now_ms, runs
-from tests.dispatch.conftest import World, read, until
-from tests.dispatch.test_life import Relay
+from tests.dispatch.test_supervisor import Relay
 from tests.support import DEADLINE_S
+from tests.world import World, read, until
 
 
 async def captioned(world: World, paths: list[str]) -> bool:

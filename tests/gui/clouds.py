@@ -10,7 +10,7 @@ import anyio
 
 from captiv.core.jobs import RunId
 from captiv.core.pods import pod_name
-from captiv.runpod import CreatePod, GpuRequest, RunpodApi
+from captiv.rental.runpod import CreatePod, GpuRequest, RunpodApi
 from captiv.settings import installation_secret
 from captiv.testing.cloud import Cloud, running
 from tests.support import SCRIPTED, Home

@@ -8,8 +8,8 @@ import httpx2
 import pytest
 
 from captiv.errors import NoBalance, NoCapacity
-from captiv.runpod.api import RunpodApi
-from captiv.runpod.values import CreatePod, GpuRequest
+from captiv.rental.runpod.api import RunpodApi
+from captiv.rental.runpod.values import CreatePod, GpuRequest
 from captiv.testing.cloud import Cloud
 from tests.contract.contract import check_request
 

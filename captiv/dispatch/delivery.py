@@ -1,0 +1,147 @@
+"""One image on the wire: sent, asked for again, until there is an answer.
+
+When the connection is lost, the image's task finds out what became of the worker (`Life.recover`,
+once for all of them) and asks again under the same key: a worker that is still there gives the
+caption that it has; a new life does not know the key, and the image, still in memory, is sent
+again.
+"""
+
+import math
+
+import anyio
+
+from captiv.core.jobs import Job
+from captiv.core.retry import Death
+from captiv.core.window import Window
+from captiv.dispatch.limiter import Gate
+from captiv.dispatch.supervisor import Life
+from captiv.errors import (
+    EngineFailed,
+    NoWorker,
+    UnknownKey,
+    WorkerNotReady,
+    WorkerOverloaded,
+    WorkerUnreachable,
+)
+from captiv.images.prepare import Prepared
+from captiv.wire import MAX_WAIT_S, CaptionReply, CaptionRequest, Health
+
+_WAIT_S = min(50.0, MAX_WAIT_S)
+_MAX_FORGOTTEN = 10
+"""How often a worker may not know what it was sent, before it is no worker to work with."""
+
+
+class Suspected(Exception):
+    """The worker died with this image in its running batch."""
+
+    def __init__(self, death: Death) -> None:
+        super().__init__()
+        self.death = death
+
+
+class Drained(Exception):
+    """The lane is ending, or without a worker, and nobody works on this image."""
+
+
+class Errands:
+    """Takes images to the worker of a life, as many at a time as its window allows."""
+
+    def __init__(self, life: Life, request_timeout_s: float = math.inf) -> None:
+        """Args: `request_timeout_s` is how long a worker may give no caption at all."""
+        self._life = life
+        self._request_timeout_s = request_timeout_s
+        self._answered_s = -math.inf
+        self._gate = Gate(Window(1, 1))
+        self._drained = anyio.Event()
+
+    @property
+    def limit(self) -> int:
+        """How many may be at the worker."""
+        return self._gate.limit
+
+    def opened(self, health: Health) -> None:
+        """A worker is ready."""
+        self._gate = Gate(Window.opening(health.max_batch, health.permits))
+
+    def drain(self) -> None:
+        """Send nothing more; what was sent is still waited for."""
+        self._drained.set()
+
+    async def run(
+        self, job: Job, prepared: Prepared, request: CaptionRequest, key: str
+    ) -> CaptionReply:
+        """Return the worker's answer, whatever becomes of the connection.
+
+        Raises:
+            Suspected: the worker died over this image.
+            Drained: it was not sent, or the worker died, and the lane is ending or others go on.
+            CaptivError: what the worker says of the image, or of itself.
+        """
+        sent, forgotten, began_s = False, 0, anyio.current_time()
+        while True:
+            life = self._life.number
+            try:
+                async with self._gate:
+                    life = self._life.number
+                    began_s = began_s if sent else anyio.current_time()
+                    reply = await self._asked(prepared, request, key, again=sent)
+                sent = True
+                if reply is not None:
+                    self._answered(reply)
+                    return reply
+                await self._not_hung(job, key, life, began_s)
+            except WorkerOverloaded as error:
+                self._gate.refused()
+                with anyio.move_on_after(error.retry_after_s):
+                    await self._drained.wait()
+            except UnknownKey as error:
+                if error.suspect:
+                    raise Suspected(Death.CRASHED) from error
+                sent, forgotten = False, forgotten + 1
+                if forgotten > _MAX_FORGOTTEN:
+                    raise NoWorker("The worker does not know what it was sent.") from error
+            except EngineFailed as error:
+                if error.suspect or await self._life.well():
+                    raise
+                sent = True
+                await self._recover(job, key, life)
+            except (WorkerUnreachable, WorkerNotReady):
+                sent = True
+                await self._recover(job, key, life)
+
+    async def _asked(
+        self, prepared: Prepared, request: CaptionRequest, key: str, *, again: bool
+    ) -> CaptionReply | None:
+        wait_s = min(_WAIT_S, self._request_timeout_s)
+        if again:
+            return await self._life.client.result(key, wait_s=wait_s)
+        if self._drained.is_set():
+            raise Drained
+        return await self._life.client.caption(
+            prepared.data, prepared.media_type, request, key, wait_s=wait_s
+        )
+
+    async def _not_hung(self, job: Job, key: str, life: int, began_s: float) -> None:
+        """Have another worker if this one says that it works, and gives no caption to anybody."""
+        quiet_s = anyio.current_time() - max(began_s, self._answered_s)
+        if quiet_s > self._request_timeout_s:
+            await self._recover(job, key, life, hung_s=quiet_s)
+
+    def _answered(self, reply: CaptionReply) -> None:
+        self._answered_s = anyio.current_time()
+        if reply.max_batch is not None and reply.permits is not None:
+            self._gate.told(reply.max_batch, reply.permits)
+        self._gate.answered()
+
+    async def _recover(self, job: Job, key: str, life: int, *, hung_s: float | None = None) -> None:
+        """Have a worker again, or learn that this image may be why there is none."""
+        alone = key if job.suspect else None
+        health = await self._life.recover(life, alone=alone, hung_s=hung_s)
+        self._answered_s = anyio.current_time()  # it was not there to caption, or begins only now
+        if health is not None:
+            self.opened(health)
+        loss = self._life.loss
+        if loss is not None and loss.life == life and key in loss.ended.suspects:
+            raise Suspected(loss.ended.death)
+        if self._life.over or self._life.vacant:
+            raise Drained

@@ -1,0 +1,102 @@
+"""Before a worker is paid for: one image is prepared, and its folder is tried for writing.
+
+Images that cannot be read fail on the way, as they would later, and cost no pod. What is found good
+goes back, uncharged; the lane claims it again.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from anyio import to_thread
+
+from captiv.core.jobs import Failure, Job, RunId
+from captiv.core.naming import sidecar_path
+from captiv.core.spec import RunSpec
+from captiv.dispatch.claims import Supply
+from captiv.dispatch.completer import Completions
+from captiv.dispatch.preparation import Preparation
+from captiv.errors import ImageError, SidecarError
+from captiv.output.sidecar import probe_folder
+
+_MOST = 256
+"""Images of folders that cannot be written, after which no other folder is looked for."""
+
+
+class Scout:
+    """Looks whether there is anything that a worker could do."""
+
+    def __init__(
+        self,
+        supply: Supply,
+        preparation: Preparation,
+        completions: Completions,
+        specs: Mapping[RunId, RunSpec],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._supply = supply
+        self._preparation = preparation
+        self._completions = completions
+        self._specs = specs
+        self._now_ms = now_ms
+        self._refused: dict[str, SidecarError] = {}
+        """Folders that cannot be written."""
+
+    async def look(self) -> bool:
+        """Tell whether an image is there whose caption can be had and written.
+
+        Raises:
+            SidecarError: there are images, and none of their folders can be written.
+        """
+        held: list[Job] = []
+        try:
+            while len(held) < _MOST:
+                batch = await self._supply.next(1, self._now_ms())
+                if not batch:
+                    break
+                (job,) = batch
+                if not self._completions.begin(job):  # another run has it in work: it is good
+                    held.append(job)
+                    return True
+                if not await self._prepared(job):
+                    continue
+                held.append(job)
+                if await self._writable(job):
+                    return True
+            if held:
+                raise next(iter(self._refused.values()))
+            return await self._suspect()
+        finally:
+            for job in held:
+                self._completions.released(job)
+                await self._supply.release(job, suspect=False)
+
+    async def _prepared(self, job: Job) -> bool:
+        """Tell whether the image can be sent; one that cannot, or need not, has its outcome."""
+        try:
+            prepared = await self._preparation.prepare(job, self._supply.policy)
+        except ImageError as error:
+            self._supply.settled(job)
+            self._completions.failed(Failure(job, error.code, error.message, None, False))
+            return False
+        return prepared is not None
+
+    async def _writable(self, job: Job) -> bool:
+        output = self._specs[job.run_id].output
+        if not output.save:
+            return True
+        path = sidecar_path(job.path, extension=output.extension, naming=output.naming)
+        folder = str(Path(path).parent)
+        if folder not in self._refused:
+            try:
+                await to_thread.run_sync(probe_folder, folder)
+            except SidecarError as error:
+                self._refused[folder] = error
+        return folder not in self._refused
+
+    async def _suspect(self) -> bool:
+        """Tell whether an image is left that is to be tried alone."""
+        suspect = await self._supply.suspect(self._now_ms())
+        if suspect is None:
+            return False
+        await self._supply.release(suspect, suspect=True)
+        return True

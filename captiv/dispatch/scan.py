@@ -1,0 +1,207 @@
+"""From folders to jobs: the scan, in chunks, while captions are already being made.
+
+What is no job is said at once: images whose sidecar is there are counted as skipped; sidecars that
+were edited by hand are kept and named; images that would share a sidecar fail, all of them, because
+captiv cannot know whose caption the file should hold.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+
+from captiv.core.jobs import Run, RunState
+from captiv.core.keeping import Keeping, keeping
+from captiv.core.naming import collisions, sidecar_path
+from captiv.core.spec import RunSpec
+from captiv.core.texts import content_hash
+from captiv.dispatch.events import Reporter
+from captiv.dispatch.preparation import has_text
+from captiv.errors import SidecarError, SidecarShared
+from captiv.images.find import Folder, find
+from captiv.output import sidecar
+from captiv.store import Connection, Store, captions, ingest, runs
+from captiv.store.commit import commit
+
+_IGNORE_CASE = sys.platform in ("darwin", "win32")
+_CHUNK = 2_000
+_FIRST_CHUNK = 64
+"""The first images are claimed while the rest are found."""
+
+
+@dataclass(slots=True)
+class Chunk:
+    """What the scan found, sorted by what becomes of it."""
+
+    wanted: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    there: list[tuple[str, str]] = field(default_factory=list)
+    """Image and text of its sidecar, where sidecars are to be overwritten."""
+    refused: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.wanted) + len(self.skipped) + len(self.there) + len(self.refused)
+
+
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """What became of a chunk."""
+
+    full: bool
+    """Whether the run's limit is reached."""
+    cancelled: bool
+    """Whether the run was set aside meanwhile."""
+    skipped: int
+    known: set[str]
+    """What was told already, by the scan that this one repeats."""
+
+
+class Intake:
+    """Scans for one run."""
+
+    def __init__(
+        self,
+        store: Store,
+        run: Run,
+        reporter: Reporter,
+        *,
+        now_ms: Callable[[], int],
+        on_added: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._run = run
+        self._reporter = reporter
+        self._now_ms = now_ms
+        self._on_added = on_added
+
+    async def scan(self) -> None:
+        """Add every image that is asked for and has no caption yet.
+
+        Ends early at the limit, and when the run is cancelled.
+        """
+        found = chunks(self._run.spec)
+        limiter = anyio.CapacityLimiter(1)
+        skipped = 0
+        while (chunk := await to_thread.run_sync(next, found, None, limiter=limiter)) is not None:
+            kept = await self._kept(chunk)
+            added = await commit(self._store, _add, self._run, chunk, kept, self._now_ms())
+            if added.cancelled:
+                return
+            skipped += added.skipped
+            self._tell(chunk, kept, added.known)
+            self._on_added()
+            if added.full:
+                break
+        await commit(self._store, _close, self._run, skipped)
+        self._on_added()
+
+    def _tell(self, chunk: Chunk, kept: Sequence[str], known: Collection[str]) -> None:
+        for path in kept:
+            if path not in known:
+                self._reporter.kept(path)
+        for path, code, reason in chunk.refused:
+            if path not in known:
+                self._reporter.failed(path, code, reason)
+
+    async def _kept(self, chunk: Chunk) -> list[str]:
+        """Return the images whose sidecar is not captiv's to replace; the others become wanted."""
+        if not chunk.there:
+            return []
+        known = await self._store.aread(captions.sources, [path for path, _ in chunk.there])
+        kept: list[str] = []
+        for path, text in chunk.there:
+            earlier = {k.hash: k.source for k in known.get(path, ())}
+            text_hash = content_hash(text) if text.strip() else None
+            if keeping(text_hash, earlier, self._run.spec.selection.overwrite) is Keeping.KEEP:
+                kept.append(path)
+            else:
+                chunk.wanted.append(path)
+        return kept
+
+
+def _add(conn: Connection, run: Run, chunk: Chunk, kept: Sequence[str], now_ms: int) -> _Added:
+    """Add one chunk in one transaction."""
+    limit = run.spec.selection.limit
+    told = [*kept, *(path for path, _, _ in chunk.refused)]
+    known = ingest.known(conn, run.id, told) if told else set()
+    ingest.add_kept(conn, run.id, kept, now_ms)
+    ingest.add_failed(conn, run.id, chunk.refused, now_ms)
+    ingest.add_jobs(conn, run.id, chunk.wanted, now_ms, limit=limit)
+    now = runs.get(conn, run.id)
+    return _Added(
+        full=limit is not None and now.counts.total - now.counts.kept >= limit,
+        cancelled=now.state is RunState.CANCELLED,
+        skipped=len(chunk.skipped) - len(ingest.known(conn, run.id, chunk.skipped)),
+        known=known,
+    )
+
+
+def _close(conn: Connection, run: Run, skipped: int) -> None:
+    ingest.set_skipped(conn, run.id, skipped)
+    ingest.mark_scanned(conn, run.id)
+
+
+def chunks(spec: RunSpec) -> Iterator[Chunk]:
+    """Yield what is found in chunks, the first one small. Only reads; belongs on a thread."""
+    chunk, size = Chunk(), _FIRST_CHUNK
+    roots = [Path(root) for root in spec.selection.roots]
+    for folder in find(roots, recursive=spec.selection.recursive):
+        sorting = _Sorting(folder, spec)
+        chunk.refused += [(p.path, p.code, f"It {p.reason}.") for p in folder.problems]
+        for image in folder.images:
+            sorting.put(image, chunk)
+            if len(chunk) >= size:
+                yield chunk
+                chunk, size = Chunk(), _CHUNK
+    if len(chunk):
+        yield chunk
+
+
+class _Sorting:
+    """Decides for each image of one folder what becomes of it."""
+
+    def __init__(self, folder: Folder, spec: RunSpec) -> None:
+        output = spec.output
+        self._spec = spec
+        self._names = folder.names
+        self._extension, self._naming = output.extension, output.naming
+        shared = collisions(
+            folder.images, extension=self._extension, naming=self._naming, ignore_case=_IGNORE_CASE
+        )
+        self._shared = {image: images for images in shared.values() for image in images}
+
+    def put(self, image: str, chunk: Chunk) -> None:
+        """Put `image` where it belongs."""
+        if not self._spec.output.save:
+            chunk.wanted.append(image)
+            return
+        path = sidecar_path(image, extension=self._extension, naming=self._naming)
+        there = os.path.basename(path) in self._names and has_text(path)
+        overwrite = self._spec.selection.overwrite
+        if there and overwrite == "no":
+            chunk.skipped.append(image)
+        elif image in self._shared:
+            chunk.refused.append(
+                (image, SidecarShared.code, _shared(image, self._shared[image], path))
+            )
+        elif there and overwrite == "yes" and (text := _text(path)) is not None:
+            chunk.there.append((image, text))
+        else:
+            chunk.wanted.append(image)
+
+
+def _shared(image: str, images: Sequence[str], path: str) -> str:
+    others = ", ".join(os.path.basename(other) for other in images if other != image)
+    return f"{os.path.basename(path)} would belong to {others} as well: use --sidecar-name full."
+
+
+def _text(path: str) -> str | None:
+    """Return the text of a sidecar; None if it cannot be read, which writing it will find out."""
+    try:
+        return sidecar.read(path)
+    except SidecarError:
+        return None

@@ -1,0 +1,99 @@
+"""Puts received captions into their sidecars, on threads, and never over a person's own words."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from anyio import to_thread
+
+from captiv.core.jobs import JobId, RunId, Unwritten
+from captiv.core.keeping import Keeping, Source, author, keeping
+from captiv.core.naming import sidecar_path
+from captiv.core.spec import RunSpec
+from captiv.core.texts import content_hash
+from captiv.errors import SidecarError
+from captiv.output import sidecar
+from captiv.output.sidecar import Written
+from captiv.store import Connection, Store, captions
+from captiv.store.commit import commit
+
+
+class _Replaced(NamedTuple):
+    """A text that captiv did not know, and what takes its place."""
+
+    item: Unwritten
+    text: str
+    source: Source
+
+
+class Filing:
+    """Writes batches of captions where their runs want them."""
+
+    def __init__(
+        self, store: Store, *, spec_of: Callable[[RunId], RunSpec], now_ms: Callable[[], int]
+    ) -> None:
+        self._store = store
+        self._spec_of = spec_of
+        self._now_ms = now_ms
+
+    async def put(self, items: Sequence[Unwritten]) -> list[Written | SidecarError]:
+        """Write these texts and sync their folders: one result each.
+
+        Texts of a run that saves nothing count as written.
+        """
+        saving = [item for item in items if self._spec_of(item.run_id).output.save]
+        decided = await self._decide(saving)
+        writes = [
+            sidecar.Sidecar(
+                self._sidecar(item), item.text, replace=decided[item.job_id] is not Keeping.KEEP
+            )
+            for item in saving
+        ]
+        results = await to_thread.run_sync(sidecar.write_many, writes)
+        by_job = {item.job_id: result for item, result in zip(saving, results, strict=True)}
+        return [by_job.get(item.job_id, Written.WRITTEN) for item in items]
+
+    def _sidecar(self, item: Unwritten) -> str:
+        output = self._spec_of(item.run_id).output
+        return sidecar_path(item.path, extension=output.extension, naming=output.naming)
+
+    async def _decide(self, items: Sequence[Unwritten]) -> Mapping[JobId, Keeping]:
+        """Look at the sidecars that are there; texts unknown to captiv are recorded first."""
+        looked = await to_thread.run_sync(_look, [(item, self._sidecar(item)) for item in items])
+        decided = {item.job_id: Keeping.KEEP for item, text in looked if text is None}
+        there = [(item, text) for item, text in looked if text is not None]
+        if not there:
+            return decided
+        known = await self._store.aread(captions.sources, [item.path for item, _ in there])
+        record: list[_Replaced] = []
+        for item, text in there:
+            earlier = {
+                k.hash: k.source for k in known.get(item.path, ()) if k.job_id != item.job_id
+            }
+            overwrite = self._spec_of(item.run_id).selection.overwrite
+            digest = _hash(text)
+            decided[item.job_id] = keeping(digest, earlier, overwrite)
+            if digest is not None and decided[item.job_id] is Keeping.RECORD_AND_REPLACE:
+                record.append(_Replaced(item, text, author(digest, earlier)))
+        if record:
+            await commit(self._store, _record, record, self._now_ms())
+        return decided
+
+
+def _record(conn: Connection, texts: Sequence[_Replaced], now_ms: int) -> None:
+    for item, text, source in texts:
+        captions.record_replaced(conn, item.path, text, source, item.job_id, now_ms)
+
+
+def _look(items: Sequence[tuple[Unwritten, str]]) -> list[tuple[Unwritten, str | None]]:
+    return [(item, _peek(path)) for item, path in items]
+
+
+def _peek(path: str) -> str | None:
+    try:
+        return sidecar.read(path)
+    except SidecarError:
+        return None
+
+
+def _hash(text: str) -> str | None:
+    return content_hash(text) if text.strip() else None

@@ -1,0 +1,329 @@
+"""A pod as a source of captions: used again or rented, waited for, ended, and paid for.
+
+Whatever happens to a pod once it is there, `stop` ends it and asks until it is gone. The guard in
+the pod ends it when this machine is not there to do so. Pods that somebody else made are only given
+back, unless the run was asked to terminate them.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from decimal import Decimal
+
+import anyio
+
+from captiv.core.budget import outlives
+from captiv.core.cost import DEADLINE_CAP_S, price_of
+from captiv.core.fleet import Offer
+from captiv.core.pods import PodRow, pod_name, unseen_end_ms
+from captiv.core.retry import Death
+from captiv.errors import NoWorker, ProviderError, WorkerError
+from captiv.rental.adopt import Reuse
+from captiv.rental.fleet import Fleet
+from captiv.rental.podspec import Terms
+from captiv.rental.provision import LOOK_S, Renting
+from captiv.rental.runpod import RunpodApi
+from captiv.rental.startup import come_up
+from captiv.rental.suspend import Slumber
+from captiv.store import Store, pods
+from captiv.wire import GuardLimits
+from captiv.workers import Address, Ended, OnPhase, WorkerClient
+
+_MAX_HOSTS = 3
+"""Hosts tried for one pod that does not come up."""
+_FRESH_S = 60.0
+"""The log of an older pod may tell of losses that are long over."""
+
+
+class Rental:
+    """One pod at a time for one lane of a run."""
+
+    def __init__(
+        self,
+        api: RunpodApi,
+        store: Store,
+        terms: Terms,
+        fleet: Fleet,
+        *,
+        token_of: Callable[[str], str],
+        new_token: Callable[[], str],
+        now_ms: Callable[[], int],
+        on_note: Callable[[str], None],
+        look_s: float = LOOK_S,
+    ) -> None:
+        """Join the fleet.
+
+        Args:
+            api: the account; closed by `stop`.
+            store: the ledger, to be written.
+            terms: what is rented, for which run.
+            fleet: what this pod shares with the run's others.
+            token_of: the worker's token, by the pod's name.
+            new_token: makes a name that is used once.
+            now_ms: the time.
+            on_note: tells a person.
+            look_s: how often a pod that comes up is looked at.
+        """
+        self._api = api
+        self._store = store
+        self._terms = terms
+        self._fleet = fleet
+        self._token_of = token_of
+        self._now_ms = now_ms
+        self._on_note = on_note
+        self._renting = Renting(
+            api,
+            store,
+            terms,
+            run_id=terms.run_id,
+            token_of=token_of,
+            new_name=lambda: pod_name(terms.installation, terms.run_id, new_token()),
+            now_ms=now_ms,
+            on_note=on_note,
+            look_s=look_s,
+        )
+        self._reuse = Reuse(
+            api,
+            store,
+            terms,
+            fleet,
+            self._renting,
+            now_ms=now_ms,
+            on_note=on_note,
+            look_s=look_s,
+        )
+        self._row: PodRow | None = None
+        self._slumber = Slumber(now_ms)
+        self._first = True
+        """Whether no pod was rented for this lane yet: the next one replaces none."""
+        fleet.join(self)
+
+    def describe(self) -> str:
+        """Name the worker for a person."""
+        if self._row is None:
+            return "RunPod"
+        return f"RunPod pod {self._row.pod_id} ({self._row.gpu})"
+
+    async def start(self, on_phase: OnPhase) -> Address:
+        """Have a pod whose worker is ready.
+
+        Raises:
+            NoWorker: none is to be had: no offer, no money, no host that comes up.
+            ProviderError: RunPod refuses the key or the account.
+        """
+        await self._end("lost")
+        await self._fleet.look_back(self._reuse.left_behind)  # before: it may have ended long ago
+        await self._fleet.require_money()
+        on_phase("looking for a pod")
+        adopted = await self._adopt(on_phase)
+        if adopted is not None:
+            return adopted
+        if not self._terms.create:
+            raise NoWorker(
+                "No pod can be used again, and runpod.auto_create is false.",
+                hint="Make one: captiv runpod create.",
+            )
+        if not self._first:
+            self._fleet.replace()
+        self._first = False
+        return await self._rented(on_phase)
+
+    def affordable(self) -> bool:
+        """Whether another image may be claimed so that all ends within the run's cap.
+
+        Nor may this pod's part of the cap end before: then its guard would end it.
+        """
+        row = self._row
+        self._slumber.look()
+        if row is None or self._terms.max_cost is None:
+            return True
+        return self._fleet.affords() and outlives(row.intended_ms, row.deadline_ms, self._now_ms())
+
+    async def ended(self) -> Ended | None:
+        """Ask RunPod whether the pod is gone; unknown counts as there."""
+        fell_ms = self._slumber.look()
+        if self._row is None or self._row.pod_id is None:
+            return None
+        try:
+            pod = await self._api.pod(self._row.pod_id)
+        except ProviderError:
+            return None
+        if pod is None and fell_ms is not None:
+            await self._ended_meanwhile(self._row, fell_ms)
+        if pod is not None and pod.status not in ("EXITED", "ERROR"):
+            return None
+        return Ended(Death.KILLED, frozenset(), "RunPod says that the pod is gone")
+
+    async def lost(self) -> Ended | None:
+        """End a pod that is silent for too long."""
+        await self._end("silent for too long")
+        return Ended(Death.KILLED, frozenset(), "the pod did not answer any more")
+
+    async def stop(self) -> None:
+        """End the pod if this run rented it, and give it back if it only used it.
+
+        The last lane of a run ends what an earlier command left to it, too.
+        """
+        with anyio.CancelScope(shield=True):
+            await self._renting.end_doubtful()
+            await self._end("the run ended")
+            await self._fleet.leave(self)
+            if self._fleet.abandoned:
+                with suppress(ProviderError):
+                    for row in await self._reuse.left_behind():
+                        self._row = row
+                        await self._end("its command was killed")
+            await self._api.aclose()
+
+    # -- as one of the fleet ---------------------------------------------------------------------
+
+    @property
+    def paying(self) -> bool:
+        """Whether it has a pod."""
+        return self._row is not None
+
+    async def prolong(self, dollars: Decimal) -> None:
+        """Let the pod live for so much longer, at most a day in all: others left their part.
+
+        A guard that cannot be told keeps its deadline, and ends the pod earlier.
+        """
+        row = self._row
+        if row is None or row.deadline_ms is None or not row.price_micro:
+            return
+        more_ms = int(dollars * 3600 / price_of(row.price_micro)) * 1000
+        last_ms = row.intended_ms + DEADLINE_CAP_S * 1000
+        deadline = min(row.deadline_ms + more_ms, last_ms)
+        if not await self._store.awrite(pods.prolong, row.id, deadline):
+            return
+        client = WorkerClient(self._address(row).url, self._address(row).token, connections=1)
+        try:
+            limits = GuardLimits(idle_s=self._terms.guard_idle_s, deadline=deadline / 1000)
+            await client.renew(limits)
+        except WorkerError:
+            return
+        finally:
+            await client.aclose()
+        if self._row is row:
+            self._row = replace(row, deadline_ms=deadline)
+
+    # -- using one again -------------------------------------------------------------------------
+
+    async def _adopt(self, on_phase: OnPhase) -> Address | None:
+        """Use a pod that is there, if there is one."""
+        while row := await self._fleet.inherit(self._reuse.left_behind):
+            if (address := await self._taken_up(row, on_phase)) is not None:
+                return address
+        for row in await self._reuse.free():
+            if (address := await self._borrowed(row, on_phase)) is not None:
+                return address
+        return None
+
+    async def _taken_up(self, row: PodRow, on_phase: OnPhase) -> Address | None:
+        """Use a pod that an earlier command of this run rented, ready or not yet; else end it."""
+        from_ms = row.created_ms or self._now_ms()
+        self._row = row
+        reason = "its worker is of another version"
+        if row.version == self._terms.version:
+            reason = await self._came_up(row, on_phase)
+        run_id = self._terms.run_id
+        if reason or not await self._store.awrite(pods.resume_use, row.id, run_id, from_ms):
+            await self._end(reason)
+            return None
+        await self._fleet.reckon()
+        self._on_note(f"Using pod {row.pod_id} ({row.gpu}) again.")
+        return self._address(row)
+
+    async def _borrowed(self, row: PodRow, on_phase: OnPhase) -> Address | None:
+        """Use a pod of somebody else, if it is still free and loads this run's model."""
+        now = self._now_ms()
+        if not await self._store.awrite(pods.begin_use, row.id, self._terms.run_id, now):
+            return None
+        self._row, address = row, self._address(row)
+        await self._fleet.reckon()
+        reason = await self._reuse.load(row, address, on_phase)
+        if not reason:
+            self._on_note(f"Using pod {row.pod_id} ({row.gpu}) again.")
+            return address
+        self._fleet.unfit.add(row.id)
+        self._on_note(f"Pod {row.pod_id} is not used: {reason}")
+        await self._give_back(row)
+        return None
+
+    def _address(self, row: PodRow) -> Address:
+        return Address(self._terms.url(row.pod_id or ""), self._token_of(row.name))
+
+    # -- renting ---------------------------------------------------------------------------------
+
+    async def _rented(self, on_phase: OnPhase) -> Address:
+        reason = ""
+        for _ in range(_MAX_HOSTS):
+            on_phase("renting")
+            row = await self._made()
+            reason = await self._came_up(row, on_phase)
+            if not reason:
+                await self._renting.end_doubtful()
+                return self._address(row)
+            self._on_note(f"Pod {row.pod_id} is given up: {reason}. Trying another host.")
+            await self._end(reason)
+        raise NoWorker(f"No pod came up; the last one: {reason}.")
+
+    async def _made(self) -> PodRow:
+        async def deadline_of(offer: Offer) -> int:
+            return await self._fleet.deadline_ms(self, offer)
+
+        try:
+            self._row = (await self._renting.rent(deadline_of)).row
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._fleet.made(self)
+        return self._row
+
+    async def _came_up(self, row: PodRow, on_phase: OnPhase) -> str:
+        """Wait until the worker is ready; return why it is given up, or nothing.
+
+        An old pod that is only silent may be so for `lost_after`.
+        """
+        limit_s, age_s = self._terms.startup_timeout_s, (self._now_ms() - row.intended_ms) / 1000
+        client = WorkerClient(self._address(row).url, self._address(row).token, connections=2)
+        try:
+            return await come_up(
+                self._api,
+                client,
+                row.pod_id or "",
+                timeout_s=limit_s,
+                waited_s=max(0.0, min(age_s, limit_s - self._terms.lost_after_s)),
+                fresh=age_s < _FRESH_S,
+                on_phase=on_phase,
+            )
+        finally:
+            await client.aclose()
+
+    # -- ending ----------------------------------------------------------------------------------
+
+    async def _end(self, reason: str) -> None:
+        """End the pod that this run rented, or is to end; give back any other."""
+        row = self._row
+        if row is None:
+            return
+        mine = row.run_id == self._terms.run_id and not row.lingers
+        if not mine and not self._terms.terminate:
+            await self._give_back(row)
+            return
+        self._row = None
+        await self._renting.give_up(row, reason)
+        await self._fleet.reckon()
+
+    async def _ended_meanwhile(self, row: PodRow, heard_ms: int) -> None:
+        """The pod is gone, and its guard ended it while this machine slept: paid till then."""
+        now_ms = self._now_ms()
+        at_ms = unseen_end_ms(row, self._terms.guarded, heard_ms, Decimal(0), now_ms)
+        with anyio.CancelScope(shield=True):
+            await self._store.awrite(pods.ended, row.id, at_ms, "it ended while this machine slept")
+        self._row = None
+        await self._fleet.reckon()
+
+    async def _give_back(self, row: PodRow) -> None:
+        self._row = None
+        with anyio.CancelScope(shield=True):
+            await self._store.awrite(pods.end_use, row.id, self._terms.run_id, self._now_ms())
+        await self._fleet.reckon()

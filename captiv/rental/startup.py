@@ -1,0 +1,128 @@
+"""Waits until the worker in a pod is ready, or it is plain that it never will be.
+
+Three are listened to at once: the worker, whose word through the proxy alone makes it ready; the
+pod's log, which tells how a pull goes and that a container ends again and again; and RunPod's API,
+asked seldom, for it counts calls by the minute, and not believed when it says `RUNNING`. What it
+all means, `core.startup` and `core.startlog` decide.
+"""
+
+import logging
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+
+import anyio
+
+from captiv.core.startlog import StartLog
+from captiv.core.startup import Seen, Start, Waiting
+from captiv.errors import ProviderError, WorkerUnreachable, leading
+from captiv.rental.runpod import RunpodApi
+from captiv.wire import Health
+from captiv.workers import WorkerClient
+
+_log = logging.getLogger(__name__)
+
+LOOK_S = 0.5
+"""How often the worker is asked: what passes until it is noticed is paid for."""
+_ASK_S = 5.0
+_AGAIN_S = 5.0
+"""How long after a failure the log is asked for again."""
+_BACKLOG = 500
+
+
+async def come_up(
+    api: RunpodApi,
+    client: WorkerClient,
+    pod_id: str,
+    *,
+    timeout_s: float,
+    waited_s: float = 0.0,
+    fresh: bool = True,
+    on_phase: Callable[[str], None],
+    look_s: float = LOOK_S,
+) -> str:
+    """Wait until the worker is ready; return why it is given up, or nothing.
+
+    Args:
+        api: the account.
+        client: the pod's worker.
+        pod_id: the pod.
+        timeout_s: how long it may take; up to twice that while a pull or download advances.
+        waited_s: how much of that has passed.
+        fresh: whether all of its log is of this start; of another only what comes is read.
+        on_phase: is told each phase as it begins.
+        look_s: the time between two looks at the worker.
+    """
+    starting = _Starting(api, client, pod_id)
+    waiting = Waiting(anyio.current_time() - waited_s, timeout_s)
+    try:
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(starting.listen, _BACKLOG if fresh else 0)
+            tg.start_soon(starting.ask)
+            ended = await starting.look(waiting, on_phase, look_s)
+            tg.cancel_scope.cancel()
+    except ExceptionGroup as group:
+        raise leading(group) from group
+    return "" if ended.start is Start.READY else ended.reason or "it did not come up"
+
+
+class _Starting:
+    """One pod that starts, and what was last heard of it."""
+
+    def __init__(self, api: RunpodApi, client: WorkerClient, pod_id: str) -> None:
+        self._api = api
+        self._client = client
+        self._pod_id = pod_id
+        self._said = StartLog()
+        self._status: str | None = None
+        self._running = False
+
+    async def look(
+        self, waiting: Waiting, on_phase: Callable[[str], None], every_s: float
+    ) -> Waiting:
+        """Look until it is ready or given up; return the state in which it is then."""
+        told = None
+        while waiting.start is Start.WAIT:
+            waiting = waiting.look(await self._seen(), anyio.current_time())
+            if waiting.phase != told:
+                told = waiting.phase
+                on_phase(told)
+            if waiting.start is Start.WAIT:
+                await anyio.sleep(every_s)
+        return waiting
+
+    async def ask(self) -> None:
+        """Keep what RunPod says of the pod; while it says nothing, what it said last holds."""
+        while True:
+            with suppress(ProviderError):
+                pod = await self._api.pod(self._pod_id)
+                self._status = "TERMINATED" if pod is None else pod.status.value
+                self._running = pod is not None and pod.runtime is not None
+            await anyio.sleep(_ASK_S)
+
+    async def listen(self, backlog: int) -> None:
+        """Read the log, as far as it is to be had; a pod starts without it, too."""
+        while True:
+            try:
+                lines = self._api.logs(self._pod_id, None, tail=backlog, follow=True)
+                async with aclosing(lines):
+                    async for line in lines:
+                        self._said.hear(line.source, line.text, anyio.current_time())
+            except ProviderError as error:
+                _log.info("pod log unread pod=%s reason=%s", self._pod_id, error.message)
+            await anyio.sleep(_AGAIN_S)
+
+    async def _seen(self) -> Seen:
+        health: Health | None = None
+        with suppress(WorkerUnreachable):
+            health = await self._client.health()
+        said = self._said
+        return Seen(
+            status=self._status,
+            started=self._running or said.started,
+            health=health,
+            pulling=said.pulling,
+            progress_s=said.advanced_s,
+            restarts=max(said.restarts, health.restarts if health else 0),
+            trouble=said.trouble,
+            last_words=said.last_words,
+        )

@@ -1,0 +1,231 @@
+"""The sweep: pods of this installation that nobody needs are ended, and the ledger is put right.
+
+It lists first and decides afterwards, in one transaction of the ledger, so that a pod made in
+between is nobody's orphan. Then what was condemned is ended, and asked for until it is gone. A list
+that cannot be had is an error and never an empty one: without it nothing is done at all.
+
+Three kinds of rows come out of it right:
+
+- a pod that no living run needs is `ended`, here and, as far as RunPod does it, there;
+- an intent whose answer never came is ended once it is too old to be under way; its pod, if there
+  is one, too;
+- a pod that RunPod does not know any more is `ended`. The list may miss one, so it is asked for.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import anyio
+from anyio import to_thread
+
+from captiv.core.jobs import SessionId
+from captiv.core.pods import Guarded, Listed, Orphan, PodRow, awaited, spared
+from captiv.errors import ProviderError
+from captiv.rental.reconcile import GONE, close_if_gone
+from captiv.rental.runpod import RunpodApi
+from captiv.store import Connection, Lease, Store, pods, runs
+
+_log = logging.getLogger(__name__)
+
+SETTLED_MS = 300_000
+"""An intent so old is not under way any more: a create is answered, or given up, within 2 min."""
+YOUNG_MS = 60_000
+"""RunPod's list and its other answers may not know a pod yet that is younger."""
+CONFIRM_S = 60.0
+_LOOK_S = 1.0
+_LONGEST_LOOK_S = 5.0
+"""RunPod counts calls by the minute: each time twice as long, and several pods may end at once."""
+_ANSWER_S = 2.0
+"""An order that is not answered in this time may have been carried out all the same."""
+
+NEVER_ANSWERED = "it was asked for, and the answer never came"
+
+Outcome = Literal["terminated", "still there", "gone", "never came", "left"]
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What the sweep did about one pod, and why."""
+
+    name: str
+    pod_id: str | None
+    outcome: Outcome
+    """`gone`: RunPod did not know it any more; `never came`: it was asked for and never made;
+    `left`: somebody may need it, and it may bill."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    orphans: list[Orphan]
+    never_came: list[PodRow]
+    missing: list[PodRow]
+    """Live in the ledger and not in the list."""
+    left: list[Swept]
+
+
+async def sweep(
+    api: RunpodApi,
+    store: Store,
+    installation: str,
+    now_ms: Callable[[], int],
+    *,
+    wanted_since_ms: int,
+    guarded: Guarded,
+    session: SessionId | None = None,
+    lock: Path | None = None,
+    confirm_s: float = CONFIRM_S,
+) -> list[Swept]:
+    """End the pods of this installation that nobody needs; return what was done.
+
+    A sweep by hand gives the `lock`. While the lease is free no captiv is at work, and the pods of
+    one that was killed a moment ago are nobody's at once. The pods that are left are returned, too.
+
+    Args:
+        api: the account.
+        store: the ledger, to be written.
+        installation: whose pods.
+        now_ms: the time.
+        wanted_since_ms: runs that somebody has waited for since then are alive.
+        guarded: how long pods live that nobody speaks to.
+        session: this process's own, if it dispatches.
+        lock: the file of the lease, which is held for a moment if it is free.
+        confirm_s: how long each pod's end is asked for; one that is still there then is found
+            again by the next sweep.
+
+    Raises:
+        ProviderError: the list cannot be had; nothing was done.
+    """
+    listed = [Listed(pod.id, pod.name) for pod in await api.pods()]
+    async with _leaderless(lock) as leaderless:
+        verdict = await store.awrite(
+            _judged, installation, listed, wanted_since_ms, now_ms(), leaderless=leaderless
+        )
+    names = {pod.pod_id: pod.name for pod in listed}
+    swept = [Swept(row.name, None, "never came", NEVER_ANSWERED) for row in verdict.never_came]
+    swept += verdict.left if lock is not None else []
+    async with anyio.create_task_group() as tg:
+
+        async def terminate(orphan: Orphan) -> None:
+            gone = await end(api, orphan.pod_id, within_s=confirm_s)
+            if gone and orphan.row_id is not None:
+                await store.awrite(pods.gone, orphan.row_id, now_ms())
+            outcome: Outcome = "terminated" if gone else "still there"
+            swept.append(Swept(names[orphan.pod_id], orphan.pod_id, outcome, orphan.reason))
+
+        for orphan in verdict.orphans:
+            tg.start_soon(terminate, orphan)
+    for row in verdict.missing:
+        if await close_if_gone(api, store, row, guarded, session=session, now_ms=now_ms()):
+            swept.append(Swept(row.name, row.pod_id, "gone", GONE))
+    for one in swept:
+        _log.info("pod swept pod=%s outcome=%s reason=%s", one.pod_id, one.outcome, one.reason)
+    return swept
+
+
+async def end(api: RunpodApi, pod_id: str, *, within_s: float = CONFIRM_S) -> bool:
+    """Ask for a pod's end until it is gone; False if it is still there after `within_s`.
+
+    A cancellation waits for it: a pod whose end was begun is a pod that is known to be gone, or
+    said not to be.
+    """
+    pause_s = _LOOK_S
+    with anyio.move_on_after(within_s, shield=True):
+        while not await _ordered(api, pod_id):
+            await anyio.sleep(pause_s)
+            pause_s = min(_LONGEST_LOOK_S, 2 * pause_s)
+        return True
+    return False
+
+
+async def _ordered(api: RunpodApi, pod_id: str) -> bool:
+    """Order a pod's end; tell whether it is gone.
+
+    While the answer to the order does not come, the pod is looked for: what passes until its end is
+    noticed is counted against the run, and waited for by a person.
+    """
+    answered = anyio.Event()
+
+    async def order() -> None:
+        with suppress(ProviderError):
+            await api.terminate(pod_id)
+        answered.set()
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(order)
+        gone = False
+        while not gone:
+            with anyio.move_on_after(_ANSWER_S):
+                await answered.wait()
+            last = answered.is_set()
+            with suppress(ProviderError):
+                gone = await api.pod(pod_id) is None
+            if last:
+                break
+        tg.cancel_scope.cancel()
+    return gone
+
+
+@asynccontextmanager
+async def _leaderless(lock: Path | None) -> AsyncIterator[bool]:
+    """Hold the lease if it is free, so that nobody takes it up meanwhile; tell whether it was."""
+    if lock is None:
+        yield False
+        return
+    lease = await to_thread.run_sync(Lease, lock)
+    try:
+        yield await to_thread.run_sync(lease.acquire)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(lease.release)
+
+
+def _judged(
+    conn: Connection,
+    installation: str,
+    listed: Sequence[Listed],
+    wanted_since_ms: int,
+    now_ms: int,
+    *,
+    leaderless: bool,
+) -> _Verdict:
+    """Decide, and keep what was decided, in one transaction."""
+    orphans = pods.condemn(
+        conn, installation, listed, wanted_since_ms, now_ms, leaderless=leaderless
+    )
+    heard = runs.heard(conn, wanted_since_ms, leaderless=leaderless)
+    by_name = {pod.name: pod for pod in listed}
+    never_came, unanswered = [], []
+    for row in pods.unsettled(conn):
+        if row.run_id in heard or now_ms - row.intended_ms < SETTLED_MS:
+            unanswered.append(row)
+            continue
+        pods.ended(conn, row.id, now_ms, NEVER_ANSWERED)
+        if (pod := by_name.get(row.name)) is None:
+            never_came.append(row)
+        else:
+            orphans.append(Orphan(pod.pod_id, NEVER_ANSWERED, row.id))
+    ids = {pod.pod_id for pod in listed}
+    missing = [
+        row
+        for row in pods.live(conn)
+        if row.pod_id not in ids
+        and now_ms - row.intended_ms >= YOUNG_MS
+        and heard.keys().isdisjoint({row.run_id, *row.users})  # theirs to notice
+    ]
+    left = [
+        Swept(row.name, None, "left", awaited(row, SETTLED_MS, now_ms))
+        for row in unanswered
+        if row.name not in by_name
+    ]
+    doomed = {orphan.pod_id for orphan in orphans}
+    for pod in listed:
+        row_of = pods.find(conn, pod.pod_id) or pods.find(conn, pod.name)
+        why = spared(installation, pod, row_of, heard, wanted_since_ms, now_ms)
+        if why is not None and pod.pod_id not in doomed:
+            left.append(Swept(pod.name, pod.pod_id, "left", why))
+    return _Verdict(orphans, never_came, missing, left)

@@ -1,0 +1,286 @@
+"""Several workers behind one queue."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+from PIL import Image
+
+from captiv.core.jobs import Run
+from captiv.core.spec import Fallback, Placement
+from captiv.dispatch.claims import Supply
+from captiv.dispatch.events import LaneView
+from captiv.errors import NoCapacity, NoWorker
+from captiv.testing.engine import picture_id
+from captiv.workers import Address, Ended, LocalWorker, WorkerSource
+from captiv.workers.source import OnPhase
+from tests.support import DEADLINE_S
+from tests.world import Told, World, until
+
+
+class Pod:
+    """A local worker in the place of a pod, that may be hard to get."""
+
+    def __init__(self, inner: LocalWorker, number: int) -> None:
+        self.number, self.inner = number, inner
+        self.describe, self.affordable = inner.describe, inner.affordable
+        self.refuse: Callable[[int], Exception | None] = lambda _start: None
+        self.starts = 0
+        self.never: set[int] = set()
+        """Starts that take for ever."""
+        self.after: Path | None = None
+        """It comes up when this file is there."""
+        self.stopped = anyio.Event()
+
+    async def start(self, on_phase: OnPhase) -> Address:
+        self.starts += 1
+        if self.starts in self.never:
+            on_phase("renting")
+            await anyio.sleep_forever()
+        while self.after is not None and not await anyio.Path(self.after).exists():
+            await anyio.sleep(0.01)
+        error = self.refuse(self.starts)
+        if error is not None:
+            raise error
+        return await self.inner.start(on_phase)
+
+    async def ended(self) -> Ended | None:
+        return await self.inner.ended()
+
+    async def lost(self) -> Ended | None:
+        return await self.inner.lost()
+
+    async def stop(self) -> None:
+        await self.inner.stop()
+        self.stopped.set()
+
+    async def captioned(self) -> int:
+        """How many images its worker has captioned, whatever became of them."""
+        log = anyio.Path(self.inner._log_path)
+        return (await log.read_text()).count(" caption key=") if await log.exists() else 0
+
+
+class Pods:
+    """Makes them, each with a script of its own."""
+
+    def __init__(self, world: World, *scripts: dict[str, object], batch: int = 2) -> None:
+        self.made: list[Pod] = []
+        self.prepared = [
+            Pod(world.local(f"pod{i}", batch_size=batch, **script), i)
+            for i, script in enumerate(scripts)
+        ]
+        self._world = world
+
+    def provide(self, _run: Run) -> tuple[WorkerSource, Supply]:
+        pod = self.prepared[len(self.made)]
+        self.made.append(pod)
+        return pod, self._world.supply()
+
+
+def rented(pods: int, fallback: Fallback = "fail") -> Placement:
+    return Placement(kind="runpod", pods=pods, batch_size=2, fallback=fallback)
+
+
+async def enqueue(world: World, n: int, pods: int = 2, **more: Fallback) -> Run:
+    paths = [
+        await world.picture(f"p{i:03d}.png", (i * 40 % 250, i * 90 % 250, 200)) for i in range(n)
+    ]
+    return await world.enqueue(*paths, spec=world.spec(placement=rented(pods, **more)))
+
+
+async def serve(world: World, pods: Pods, run: Run) -> None:
+    async with world.dispatching_with(pods.provide) as dispatcher:
+        with anyio.fail_after(DEADLINE_S):
+            await dispatcher.serve(run.id)
+
+
+async def test_two_workers_share_a_queue_each_at_its_own_speed(world: World) -> None:
+    run = await enqueue(world, 60)
+    begun, held = world.folder / "begun", await world.held()
+    pods = Pods(world, {"batch_s": 0.05}, {"hold": str(held), "touch": str(begun)})
+    pods.prepared[0].after = begun
+
+    async def most_are_done() -> bool:
+        return await pods.prepared[0].captioned() > 30
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(serve, world, pods, run)
+        await until(most_are_done)
+        await held.unlink()
+
+    assert (await world.counts(run)).done == 60
+    fast, slow = [await pod.captioned() for pod in pods.made]
+    assert fast + slow == 60, "each image once"
+    assert fast > slow > 0
+
+
+async def test_no_more_workers_than_images_are_had(world: World) -> None:
+    run = await enqueue(world, 1, pods=3)
+    pods = Pods(world, {})
+
+    await serve(world, pods, run)
+
+    assert (await world.counts(run)).done == len(pods.made) == 1
+
+
+async def test_a_lane_without_a_worker_does_not_stop_the_others(world: World) -> None:
+    run = await enqueue(world, 12, fallback="local")
+    pods = Pods(world, {"batch_s": 0.05}, {})
+    pods.prepared[1].refuse = lambda _: NoCapacity("Sold out.")
+
+    await serve(world, pods, run)
+
+    assert (await world.counts(run)).done == 12
+    assert [pod.starts for pod in pods.made] == [1, 1], "it is not asked for again"
+    assert any("Sold out. Another pod goes on." in told for told in world.told.warnings)
+    assert not any("on this machine" in told for told in world.told.warnings)
+
+
+async def test_the_run_falls_back_only_when_no_lane_is_left(world: World) -> None:
+    run = await enqueue(world, 6, fallback="local")
+    pods = Pods(world, {}, {}, {})
+    for pod in pods.prepared[:2]:
+        pod.refuse = lambda _: NoCapacity("Sold out.")
+
+    await serve(world, pods, run)
+
+    assert (await world.counts(run)).done == 6
+    assert [told.count("on this machine") for told in world.told.warnings][-1:] == [1]
+    assert await pods.made[2].captioned() == 6
+
+
+async def test_a_worker_for_which_nothing_waits_is_ended_before_the_others_are_through(
+    world: World,
+) -> None:
+    held, hold = world.folder / "held", world.folder / "hold"
+    hold.touch()
+    run = await enqueue(world, 12)
+    pods = Pods(world, {}, {"hold": str(hold), "touch": str(held)})
+    pods.prepared[0].after = held
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(serve, world, pods, run)
+        with anyio.fail_after(DEADLINE_S):
+            await pods.prepared[0].stopped.wait()
+        counts = await world.counts(run)
+        assert counts.running > 0 == counts.pending
+        assert not pods.prepared[1].stopped.is_set()
+        await to_thread.run_sync(hold.unlink)
+
+    assert (await world.counts(run)).done == 12
+
+
+async def test_a_worker_that_is_still_coming_up_when_nothing_waits_is_let_go(
+    world: World,
+) -> None:
+    hold = world.folder / "hold"
+    hold.touch()
+    run = await enqueue(world, 2)
+    pods = Pods(world, {"hold": str(hold)}, {})
+    pods.prepared[1].never = {1}
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(serve, world, pods, run)
+        with anyio.fail_after(DEADLINE_S):
+            await pods.prepared[1].stopped.wait()
+        assert not pods.prepared[0].stopped.is_set()
+        await to_thread.run_sync(hold.unlink)
+
+    assert (await world.counts(run)).done == 2
+
+
+async def test_what_a_lost_worker_had_goes_to_the_others_while_it_is_replaced(
+    world: World,
+) -> None:
+    held, hold = world.folder / "held", world.folder / "hold"
+    hold.touch()
+    run = await enqueue(world, 16)
+    pods = Pods(world, {}, {"hold": str(hold), "touch": str(held)})
+    pods.prepared[0].after = lost = world.folder / "lost"
+    pods.prepared[1].never = {2}
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(serve, world, pods, run)
+        await until(anyio.Path(held).exists)
+        process = pods.prepared[1].inner._process
+        assert process is not None
+        process.kill()
+        await until(lambda: pods.prepared[1].starts == 2)
+        await anyio.Path(lost).touch()
+
+    counts = await world.counts(run)
+    assert (counts.done, counts.failed) == (16, 0)
+    assert pods.made[1].starts == 2, "it was being replaced"
+
+
+async def test_a_lost_lane_that_is_not_replaced_takes_nothing_from_the_others(
+    world: World,
+) -> None:
+    held, hold = world.folder / "held", world.folder / "hold"
+    hold.touch()
+    run = await enqueue(world, 60)
+    pods = Pods(world, {}, {"hold": str(hold), "touch": str(held)})
+    pods.prepared[0].after = lost = world.folder / "lost"
+    pods.prepared[1].refuse = lambda start: NoWorker("No more pods.") if start > 1 else None
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(serve, world, pods, run)
+        await until(anyio.Path(held).exists)
+        process = pods.prepared[1].inner._process
+        assert process is not None
+        process.kill()
+        await until(lambda: any("Another pod goes on." in told for told in world.told.warnings))
+        await anyio.Path(lost).touch()
+
+    counts = await world.counts(run)
+    assert (counts.done, counts.failed) == (60, 0)
+    rows = await world.rows(run)
+    assert {row.tries for row in rows.values()} == {0}, "nothing was charged for the loss"
+
+
+async def test_a_culprit_ends_alone_whichever_workers_it_kills(world: World) -> None:
+    run = await enqueue(world, 12)
+    culprit = world.folder / "p005.png"
+    name = await to_thread.run_sync(lambda: picture_id(Image.open(culprit)))
+    script: dict[str, object] = {"exit_on": [name], "batch_s": 0.02}
+    pods = Pods(world, script, script)
+
+    await serve(world, pods, run)
+
+    counts = await world.counts(run)
+    assert (counts.done, counts.failed) == (11, 1)
+    assert world.told.failures == {str(culprit): "image_crashes"}
+
+
+async def test_each_worker_is_told_of(world: World) -> None:
+    class Watching(Told):
+        def __init__(self) -> None:
+            super().__init__()
+            self.views: list[list[LaneView]] = []
+
+        def lanes(self, views: object) -> None:
+            assert isinstance(views, list)
+            self.views.append(views)
+
+    world.told = told = Watching()
+    run = await enqueue(world, 20)
+    begun, held = world.folder / "begun", await world.held()
+    pods = Pods(world, {}, {"hold": str(held), "touch": str(begun)})
+    pods.prepared[0].after = begun
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(serve, world, pods, run)
+        await until(lambda: any(view.captioned for views in told.views for view in views))
+        await held.unlink()
+
+    assert {view.number for views in told.views for view in views} == {1, 2}
+    assert any(phase.startswith("pod 2: ") for phase in told.phases)
+
+
+async def test_one_worker_is_told_of_as_ever(world: World) -> None:
+    run = await enqueue(world, 3, pods=1)
+
+    await serve(world, Pods(world, {}), run)
+
+    assert not any(phase.startswith("pod ") for phase in world.told.phases)

@@ -1,0 +1,295 @@
+"""One worker, lost and found: Life over real children and over a URL whose far end changes."""
+
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+import pytest
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+
+from captiv.dispatch.supervisor import Life
+from captiv.errors import NoWorker, WorkerRefused
+from captiv.wire import PROTOCOL, WORKER_HEADER
+from captiv.workers import Address, Ended, LocalWorker, UrlWorker, WorkerSource
+from captiv.workers.source import OnPhase
+from tests.support import DEADLINE_S
+from tests.workers.conftest import answering, problem, reply
+from tests.world import World, until
+
+
+@dataclass
+class FarEnd:
+    """Somebody else's worker: what it says of itself, and for how many calls nobody is there."""
+
+    boot_id: str = "one"
+    status: str = "ready"
+    away: bool = False
+    models_away: int = 0
+    refuses: bool = False
+    calls: list[str] = field(default_factory=list)
+
+    def __call__(self, request: Request) -> Response:
+        path = request.url.path
+        self.calls.append(path)
+        if self.away:
+            return Response(b"bad gateway", 502)
+        if path == "/health":
+            told = {"status": self.status, "worker": "far", "boot_id": self.boot_id}
+            return reply(**told, protocol=PROTOCOL, max_batch=4, permits=8)
+        if self.refuses:
+            return problem(401, "unauthorized")
+        if self.models_away > 0:
+            self.models_away -= 1
+            return Response(b"bad gateway", 502)
+        return Response(
+            json.dumps({"loaded": "shapes", "loaded_variant": "shapes", "models": []}),
+            headers={WORKER_HEADER: self.boot_id},
+        )
+
+
+class Relay:
+    """Real workers, one after the other: the next one starts when the last has died."""
+
+    def __init__(self, *workers: LocalWorker) -> None:
+        self.workers = list(workers)
+        self.at = -1
+
+    @property
+    def now(self) -> LocalWorker:
+        return self.workers[self.at]
+
+    @property
+    def pid(self) -> int:
+        process = self.now._process
+        assert process is not None
+        return process.pid
+
+    async def start(self, on_phase: OnPhase) -> Address:
+        if self.at >= 0:
+            await self.now.stop()
+        self.at += 1
+        return await self.now.start(on_phase)
+
+    async def ended(self) -> Ended | None:
+        return await self.now.ended()
+
+    async def lost(self) -> Ended | None:
+        return await self.now.lost()
+
+    def affordable(self) -> bool:
+        return True
+
+    def describe(self) -> str:
+        return "this machine"
+
+    async def stop(self) -> None:
+        for worker in self.workers:
+            await worker.stop()
+
+
+@asynccontextmanager
+async def living(
+    source: WorkerSource, world: World, *, lost_after_s: float = 30.0
+) -> AsyncIterator[Life]:
+    life = Life(
+        source,
+        on_phase=world.told.phase,
+        on_warning=world.told.warned,
+        lost_after_s=lost_after_s,
+    )
+    try:
+        yield life
+    finally:
+        with anyio.CancelScope(shield=True):
+            await life.end()
+
+
+@asynccontextmanager
+async def far(end: FarEnd) -> AsyncIterator[UrlWorker]:
+    """Serve a far end; its thread is started and joined off the loop."""
+    serving = answering(end)
+    url = await to_thread.run_sync(serving.__enter__)
+    try:
+        yield UrlWorker(url, "token")
+    finally:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(serving.__exit__, None, None, None)
+
+
+async def test_ready_is_a_healthy_worker_that_knows_our_token(world: World) -> None:
+    end = FarEnd(models_away=2)
+    async with far(end) as source, living(source, world) as life:
+        health = await life.begin()
+
+    assert health is not None
+    assert life.number == 1
+    assert end.calls.count("/api/models") == 3
+
+
+async def test_a_worker_that_does_not_know_our_token_is_refused_at_once(world: World) -> None:
+    async with far(FarEnd(refuses=True)) as source, living(source, world) as life:
+        with pytest.raises(WorkerRefused):
+            await life.begin()
+
+
+async def test_a_worker_that_comes_back_is_the_same_life(world: World) -> None:
+    end = FarEnd()
+    async with far(end) as source, living(source, world) as life:
+        await life.begin()
+        end.away = True
+
+        async def return_soon() -> None:
+            before = len(end.calls)
+            await until(lambda: len(end.calls) > before + 2)
+            end.away = False
+
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(return_soon)
+            assert await life.recover(1) is None
+
+    assert (life.number, life.crashes) == (1, 0)
+
+
+async def test_a_worker_that_its_keeper_started_anew_is_a_new_life(world: World) -> None:
+    end = FarEnd()
+    async with far(end) as source, living(source, world) as life:
+        await life.begin()
+        end.boot_id, end.status = "two", "failed"
+
+        async def load() -> None:
+            before = len(end.calls)
+            await until(lambda: len(end.calls) > before + 1)
+            end.status = "ready"
+
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(load)
+            health = await life.recover(1)
+
+    assert health is not None
+    assert (life.number, life.crashes) == (2, 1)
+
+
+async def test_a_worker_that_is_always_started_anew_is_given_up(world: World) -> None:
+    end = FarEnd()
+    async with far(end) as source, living(source, world) as life:
+        await life.begin()
+        for boot_id in ("two", "three"):
+            end.boot_id = boot_id
+            await life.recover(life.number)
+        end.boot_id = "four"
+        with pytest.raises(NoWorker, match="died 3 times"):
+            await life.recover(life.number)
+
+
+async def test_a_worker_that_stays_away_is_given_up(world: World) -> None:
+    end = FarEnd()
+    async with far(end) as source, living(source, world, lost_after_s=0.3) as life:
+        await life.begin()
+        end.away = True
+        with pytest.raises(NoWorker, match="is gone"):
+            await life.recover(1)
+
+
+async def test_many_that_lose_a_worker_recover_it_once(world: World) -> None:
+    source = Relay(world.local("one"), world.local("two"))
+    async with living(source, world) as life:
+        await life.begin()
+        os.kill(source.pid, signal.SIGKILL)
+        found: list[object] = []
+
+        async def recover() -> None:
+            found.append(await life.recover(1))
+
+        async with anyio.create_task_group() as tg:
+            for _ in range(10):
+                tg.start_soon(recover)
+
+    assert sum(health is not None for health in found) == 1
+    assert (life.number, life.crashes) == (2, 1)
+    assert len(world.told.warnings) == 1
+
+
+async def test_a_child_that_hangs_is_replaced(world: World) -> None:
+    source = Relay(world.local("one"), world.local("two"))
+    async with living(source, world, lost_after_s=0.5) as life:
+        await life.begin()
+        os.kill(source.pid, signal.SIGSTOP)
+        with anyio.fail_after(DEADLINE_S):
+            health = await life.recover(1)
+
+    assert health is not None
+    assert life.number == 2
+    assert "it hung" in world.told.warnings[0]
+
+
+async def test_a_child_that_dies_alone_over_nothing_counts_against_the_worker(
+    world: World,
+) -> None:
+    source = Relay(*(world.local(str(n)) for n in range(4)))
+    async with living(source, world) as life:
+        await life.begin()
+        for number in (1, 2):
+            os.kill(source.pid, signal.SIGKILL)
+            await life.recover(number, alone="the-suspect")
+        os.kill(source.pid, signal.SIGKILL)
+        with pytest.raises(NoWorker, match="died 3 times"):
+            await life.recover(3, alone="the-suspect")
+
+
+async def test_a_drain_does_not_wait_for_a_model_that_loads(world: World) -> None:
+    source = Relay(world.local(load_s=1000))
+    async with living(source, world) as life:
+        found: list[object] = []
+
+        async def begin() -> None:
+            found.append(await life.begin())
+
+        with anyio.fail_after(DEADLINE_S):
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(begin)
+                await until(lambda: "loading" in " ".join(world.told.phases))
+                life.drain()
+
+        assert found == [None]
+        assert life.over
+
+
+async def test_a_drain_does_not_wait_for_another_worker_after_a_death(world: World) -> None:
+    source = Relay(world.local("one"), world.local("two", load_s=1000))
+    async with living(source, world) as life:
+        await life.begin()
+        os.kill(source.pid, signal.SIGKILL)
+        found: list[object] = []
+
+        async def recover() -> None:
+            found.append(await life.recover(1))
+
+        with anyio.fail_after(DEADLINE_S):
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(recover)
+                tg.start_soon(recover)
+                await until(lambda: bool(world.told.warnings))
+                await until(lambda: "loading" in world.told.phases[-1])
+                life.drain()
+
+        assert found == [None, None]
+        assert life.over
+        assert life.loss is not None
+
+
+async def test_once_drained_a_dead_worker_is_not_replaced(world: World) -> None:
+    source = Relay(world.local("one"), world.local("two"))
+    async with living(source, world) as life:
+        await life.begin()
+        life.drain()
+        os.kill(source.pid, signal.SIGKILL)
+
+        assert await life.recover(1) is None
+        assert life.over
+        assert source.at == 0

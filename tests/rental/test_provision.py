@@ -1,0 +1,191 @@
+"""A pod that was made though RunPod said otherwise, or nothing, is known, ended and paid."""
+
+from decimal import Decimal
+from itertools import count
+
+import anyio
+import pytest
+
+from captiv.core.cost import total
+from captiv.core.fleet import Demand, Offer, Wish, settling_s
+from captiv.core.jobs import Run
+from captiv.core.pods import PodRow, pod_name
+from captiv.rental.podspec import Terms
+from captiv.rental.provision import Rented, Renting
+from captiv.rental.runpod import RunpodApi
+from captiv.rental.sweep import NEVER_ANSWERED
+from captiv.store import now_ms, pods
+from captiv.testing.cloud import Cloud
+from captiv.wire import ModelChange
+from tests.world import World, until
+
+HERE = "0123456789ab"
+
+
+class Scene:
+    """A run that rents, and what is told of it."""
+
+    def __init__(self, api: RunpodApi, world: World, run: Run) -> None:
+        self.world = world
+        self.run = run
+        self.notes: list[str] = []
+        self.late_ms = 0
+        """By how much it is later than it is."""
+        self.settling_s = 0.5
+        """For how long a pod is looked for."""
+        self.asked: list[bool] = []
+        """Whether the service had answered, for each pod that was looked for."""
+        self.terms = _terms(run)
+        numbers = count()
+        self.renting = Renting(
+            api,
+            world.store,
+            self.terms,
+            run_id=run.id,
+            token_of=lambda name: f"token-of-{name}",
+            new_name=lambda: pod_name(HERE, run.id, f"t{next(numbers)}"),
+            now_ms=self.now_ms,
+            on_note=self.notes.append,
+            look_s=0.05,
+            settling_s=self._settling_s,
+        )
+
+    def now_ms(self) -> int:
+        return now_ms() + self.late_ms
+
+    def _settling_s(self, *, answered: bool) -> float:
+        self.asked.append(answered)
+        return self.settling_s
+
+    async def rent(self) -> Rented:
+        async def never(_offer: Offer) -> None:
+            return None
+
+        return await self.renting.rent(never)
+
+    async def rows(self) -> list[PodRow]:
+        return await self.world.store.aread(pods.of_run, self.run.id)
+
+
+@pytest.fixture
+async def scene(api: RunpodApi, world: World) -> Scene:
+    return Scene(api, world, await world.open())
+
+
+def _terms(run: Run) -> Terms:
+    return Terms(
+        installation=HERE,
+        run_id=run.id,
+        demand=Demand("shapes", "float32", 0.1),
+        wish=Wish(None, "any", Decimal("1.5")),
+        model=ModelChange(model="shapes"),
+        version="1",
+        image="captiv/worker:test",
+        package=None,
+        template_id=None,
+        disk_gb=20,
+        startup_timeout_s=60,
+        guard_idle_s=60,
+        lost_after_s=3,
+        proxy_url="http://127.0.0.1/{pod}/{port}",
+        api_url="http://127.0.0.1",
+    )
+
+
+def test_an_answer_by_the_service_is_settled_sooner_than_one_that_was_lost() -> None:
+    assert settling_s(answered=True) < settling_s(answered=False)
+
+
+@pytest.mark.parametrize(("status", "answered"), [(500, True), (503, True), (504, False)])
+async def test_after_a_failure_another_pod_is_rented(
+    scene: Scene, cloud: Cloud, status: int, answered: bool
+) -> None:
+    cloud.mischief.arm("server_error", status=status, call="create_pod")
+
+    rented = await scene.rent()
+
+    assert scene.asked == [answered]
+    assert cloud.pods_alive() == [rented.pod.id]
+    doubtful, live = await scene.rows()
+    assert (doubtful.state, live.state) == ("intended", "live")
+
+
+async def test_a_pod_that_is_listed_in_time_is_the_one(scene: Scene, cloud: Cloud) -> None:
+    cloud.mischief.arm("created_then_timed_out", status=503)
+    scene.settling_s = 60
+
+    rented = await scene.rent()
+
+    assert cloud.pods_alive() == [rented.pod.id]
+    assert [row.pod_id for row in await scene.rows()] == [rented.pod.id]
+
+
+async def test_a_pod_that_is_listed_too_late_is_ended_and_paid(scene: Scene, cloud: Cloud) -> None:
+    cloud.mischief.arm("created_then_timed_out", status=503)
+    unlisted = cloud.mischief.arm("late_in_list", seconds=1000)
+
+    rented = await scene.rent()
+    late = next(pod for pod in cloud.pods_alive() if pod != rented.pod.id)
+    unlisted.options["seconds"] = 0
+
+    async def ended() -> bool:
+        await scene.renting.end_doubtful()
+        return late not in cloud.pods_alive()
+
+    await until(ended)
+
+    assert cloud.pods_alive() == [rented.pod.id]
+    row = next(row for row in await scene.rows() if row.pod_id == late)
+    assert row.state == "ended"
+    shares = await scene.world.store.aread(pods.share, scene.run.id, now_ms())
+    assert total(shares[1:]) > 0
+    assert [late in note for note in scene.notes] == [True]
+
+
+async def test_one_that_is_never_listed_is_given_up_in_time(scene: Scene, cloud: Cloud) -> None:
+    cloud.mischief.arm("server_error", status=503, call="create_pod")
+    await scene.rent()
+
+    await scene.renting.end_doubtful()
+    early = (await scene.rows())[0]
+    scene.late_ms = 60_000
+    await scene.renting.end_doubtful()
+    late = (await scene.rows())[0]
+
+    assert early.state == "intended"
+    assert (late.state, late.end_reason) == ("ended", NEVER_ANSWERED)
+
+
+async def test_a_pod_is_called_ended_before_its_end_and_paid_until_it_is_gone(
+    scene: Scene, cloud: Cloud
+) -> None:
+    rented = await scene.rent()
+    cloud.mischief.arm("terminate_fails", times=None)
+
+    async def ended_in_the_ledger() -> bool:
+        return (await scene.rows())[0].state == "ended"
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(scene.renting.give_up, rented.row, "the run ended")
+        await until(ended_in_the_ledger)
+        alive = cloud.pods_alive()
+        early = await scene.world.store.aread(pods.share, scene.run.id, 2**53)
+        cloud.mischief.disarm()
+
+    late = await scene.world.store.aread(pods.share, scene.run.id, 2**53)
+    (row,) = await scene.rows()
+    assert alive == [rented.pod.id]
+    assert cloud.pods_alive() == []
+    assert early[0].to_ms < late[0].to_ms < 2**53
+    assert row.ended_ms == late[0].to_ms
+
+
+async def test_what_cannot_be_listed_stays_open(scene: Scene, cloud: Cloud) -> None:
+    cloud.mischief.arm("server_error", status=503, call="create_pod")
+    await scene.rent()
+    cloud.mischief.arm("server_error", times=None, call="list_pods")
+    scene.late_ms = 60_000
+
+    await scene.renting.end_doubtful()
+
+    assert (await scene.rows())[0].state == "intended"
