@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from captiv.clock import now_ms
 from captiv.core.bill import Bill
 from captiv.core.jobs import JobId, Run, RunId, RunState, SessionId
 from captiv.core.spec import RunSpec
@@ -24,10 +25,11 @@ from captiv.dispatch.follow import Following
 from captiv.dispatch.preparation import Preparation, leftover
 from captiv.dispatch.scan import Intake
 from captiv.errors import CaptivError, StoreError, leading
+from captiv.offload import offload
 from captiv.settings import Paths, Settings
 from captiv.signals import ending, received
 from captiv.sources import Sources
-from captiv.store import Connection, Lease, Store, jobs, lease, now_ms, pods, runs
+from captiv.store import Connection, Lease, Store, jobs, lease, pods, runs
 from captiv.store.commit import commit
 
 _log = logging.getLogger(__name__)
@@ -84,8 +86,8 @@ class Service:
 
     async def caption(self, spec: RunSpec) -> Outcome:
         """Do what `spec` asks for, or go on with it where it stopped."""
-        await anyio.to_thread.run_sync(self._paths.make_data_dir)
-        with await anyio.to_thread.run_sync(Store.open, self._paths.database) as store:
+        await offload(self._paths.make_data_dir)
+        with await offload(Store.open, self._paths.database) as store:
             since_ms = now_ms()
             run, resumed = await commit(store, runs.open_run, spec, since_ms)
             following = await self._opened(store, run, since_ms, resumed=resumed)
@@ -95,8 +97,8 @@ class Service:
 
     async def resume(self, run_id: RunId) -> Outcome:
         """Go on with a run that is in the job table, without looking for new images."""
-        await anyio.to_thread.run_sync(self._paths.make_data_dir)
-        with await anyio.to_thread.run_sync(Store.open, self._paths.database) as store:
+        await offload(self._paths.make_data_dir)
+        with await offload(Store.open, self._paths.database) as store:
             since_ms = now_ms()
             run = await store.aread(runs.get, run_id)
             following = await self._opened(store, run, since_ms, resumed=True)
@@ -190,7 +192,7 @@ class Service:
     async def _dispatch(self, store: Store, session: SessionId, run_id: RunId) -> None:
         store.become_holder()
         trace = self._paths.data_dir / "preparing"
-        suspects = await anyio.to_thread.run_sync(leftover, trace)
+        suspects = await offload(leftover, trace)
         await store.awrite(lease.become_dispatcher, session, now_ms())
         recovered = await store.awrite(_recovered, session, suspects, now_ms())
         _log.info("lease taken recovered=%d suspects=%d", recovered, len(suspects))

@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
 
-import anyio
 from pydantic import SecretStr
 
 from captiv.catalog import ImagePolicy, family_named, foreign
@@ -21,6 +20,7 @@ from captiv.dispatch.claims import Supply
 from captiv.dispatch.dispatcher import WANTED_MS
 from captiv.dispatch.events import Reporter
 from captiv.errors import ConfigurationError, ProviderError
+from captiv.offload import offload
 from captiv.rental.billing import confirmed
 from captiv.rental.fleet import Fleet
 from captiv.rental.podspec import guarded_by, terms_of
@@ -87,7 +87,7 @@ class Sources:
         captioning = spec.captioning
         family = family_named(captioning.model)
         return incapable(
-            await anyio.to_thread.run_sync(machine, captioning.source),
+            await offload(machine, captioning.source),
             family.variant(captioning.variant) if family is not None else None,
             model=captioning.variant,
             dtype=captioning.dtype,

@@ -14,6 +14,7 @@ from anyio import to_thread
 from PIL import Image
 
 from captiv.catalog import ImagePolicy
+from captiv.clock import now_ms
 from captiv.core.jobs import Counts, JobId, JobRow, Run, RunId, SessionId
 from captiv.core.spec import Captioning, Output, Placement, RunSpec, Selection
 from captiv.dispatch.claims import Supply
@@ -22,7 +23,7 @@ from captiv.dispatch.dispatcher import Dispatcher, Providers
 from captiv.dispatch.events import Silence
 from captiv.dispatch.preparation import Preparation
 from captiv.errors import UnknownKey
-from captiv.store import Store, ingest, jobs, lease, migrate, now_ms, runs
+from captiv.store import Store, ingest, jobs, lease, migrate, runs
 from captiv.wire import CaptionReply, CaptionRequest
 from captiv.workers import Address, LocalWorker, WorkerClient, WorkerSource
 from captiv.workers.local import LocalSettings

@@ -10,6 +10,7 @@ import anyio
 
 from captiv.cli.check import Check
 from captiv.cli.show import plural
+from captiv.clock import now_ms
 from captiv.core.cost import dollars, money, rate
 from captiv.core.pods import Listed
 from captiv.errors import AccessDenied, CaptivError, KeyRefused, NoBalance
@@ -17,7 +18,7 @@ from captiv.rental import views
 from captiv.rental.runpod import Balance, Pod, RunpodApi
 from captiv.settings import Paths, installation_secret, read
 from captiv.settings.schema import RunpodSettings
-from captiv.store import Store, lease, now_ms
+from captiv.store import Store, lease
 
 LIMIT_S = 5.0
 

@@ -16,6 +16,7 @@ from captiv import __version__
 from captiv.cli import probe
 from captiv.cli.check import Check, Status
 from captiv.cli.show import plural, size
+from captiv.clock import now_s
 from captiv.core.jobs import Run
 from captiv.errors import CaptivError
 from captiv.settings import Paths
@@ -201,14 +202,14 @@ def _clock(paths: Paths) -> Iterator[Check]:
     """Compare the clock with the disk's and with the newest run's."""
     paths.make_data_dir()
     with tempfile.NamedTemporaryFile(dir=paths.data_dir) as file:
-        ahead_s = Path(file.name).stat().st_mtime - time.time()
+        ahead_s = Path(file.name).stat().st_mtime - now_s()
     newest_ms = 0
     if paths.database.exists():
         with Store.open(paths.database, read_only=True) as store:
             newest_ms = max((r.created_ms for r in store.read(runs.page, None, 1)), default=0)
     now = time.strftime("%Y-%m-%d %H:%M:%S %Z")
     todo = "Set the clock: deadlines and https certificates go by it."
-    if newest_ms > (time.time() + 60) * 1000:
+    if newest_ms > (now_s() + 60) * 1000:
         yield Check("clock", "warn", f"{now}, before the newest run began", todo)
     elif abs(ahead_s) > 60:
         yield Check("clock", "warn", f"{now}, {ahead_s:+.0f} s off the disk's clock", todo)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from captiv.cli import show
+from captiv.clock import now_ms
 from captiv.core.bill import PodBill
 from captiv.core.cost import dollars, price_of, rate
 from captiv.core.pods import PodRow
@@ -16,7 +17,7 @@ from captiv.rental.records import Billed, drawn, told
 from captiv.rental.runpod import LogSource
 from captiv.rental.views import View, duration, note, queue
 from captiv.rental.views import as_json as pod_as_json
-from captiv.store import Store, now_ms
+from captiv.store import Store
 
 
 @dataclass(frozen=True, slots=True)

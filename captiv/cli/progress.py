@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from captiv.clock import monotonic_s
 from captiv.core.bill import Bill
 from captiv.core.cost import dollars
 from captiv.core.jobs import Run
@@ -58,7 +58,7 @@ class Display:
         out: TextIO | None = None,
     ) -> None:
         self.tally = Tally()
-        self.started_s = time.monotonic()
+        self.started_s = monotonic_s()
         self._verbosity = verbosity
         self._json = as_json
         self._print_captions = print_captions
@@ -131,7 +131,7 @@ class Display:
         """The run's counters moved."""
         counts = run.counts
         ended = counts.total - counts.pending - counts.running
-        now = time.monotonic()
+        now = monotonic_s()
         if self._done is None:
             self._done = counts.done
         if self._first is None and counts.done > self._done:
@@ -204,7 +204,7 @@ class Display:
 
         `resume` is the command that goes on, for JSON; None where there is none.
         """
-        elapsed_s = time.monotonic() - self.started_s
+        elapsed_s = monotonic_s() - self.started_s
         counts = run.counts
         if self._json:
             self._object(

@@ -109,8 +109,8 @@ def retry(
 def cancel(run: RunNumber = None, yes: Yes = False) -> None:
     """Set a run aside: its images wait for nothing any more. What it has done stays."""
     from captiv.cli import runs
+    from captiv.clock import now_ms
     from captiv.core.jobs import RunState
-    from captiv.store import now_ms
     from captiv.store import runs as table
 
     with runs.reading(run) as reader:

@@ -218,10 +218,10 @@ def sweep(json: Json = False) -> None:
     from dataclasses import asdict
 
     from captiv.cli.onaccount import on_account
+    from captiv.clock import now_ms
     from captiv.rental.podspec import guarded_by
     from captiv.rental.sweep import sweep as swept_by
     from captiv.rental.views import WANTED_MS
-    from captiv.store import now_ms
 
     with current().store() as ledger:
         swept = on_account(

@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 
 from captiv.cli import show
+from captiv.clock import now_ms
 from captiv.core.jobs import Run, RunId, RunState
 from captiv.dispatch.events import counts_line
-from captiv.store import Store, now_ms, runs
+from captiv.store import Store, runs
 
 _EVERY_S = 0.5
 _SERVED_WITHIN_MS = 15_000

@@ -10,6 +10,7 @@ import math
 
 import anyio
 
+from captiv.clock import monotonic_s
 from captiv.core.jobs import Job
 from captiv.core.retry import Death
 from captiv.core.window import Window
@@ -77,13 +78,13 @@ class Errands:
             Drained: it was not sent, or the worker died, and the lane is ending or others go on.
             CaptivError: what the worker says of the image, or of itself.
         """
-        sent, forgotten, began_s = False, 0, anyio.current_time()
+        sent, forgotten, began_s = False, 0, monotonic_s()
         while True:
             life = self._life.number
             try:
                 async with self._gate:
                     life = self._life.number
-                    began_s = began_s if sent else anyio.current_time()
+                    began_s = began_s if sent else monotonic_s()
                     reply = await self._asked(prepared, request, key, again=sent)
                 sent = True
                 if reply is not None:
@@ -123,12 +124,12 @@ class Errands:
 
     async def _not_hung(self, job: Job, key: str, life: int, began_s: float) -> None:
         """Have another worker if this one says that it works, and gives no caption to anybody."""
-        quiet_s = anyio.current_time() - max(began_s, self._answered_s)
+        quiet_s = monotonic_s() - max(began_s, self._answered_s)
         if quiet_s > self._request_timeout_s:
             await self._recover(job, key, life, hung_s=quiet_s)
 
     def _answered(self, reply: CaptionReply) -> None:
-        self._answered_s = anyio.current_time()
+        self._answered_s = monotonic_s()
         if reply.max_batch is not None and reply.permits is not None:
             self._gate.told(reply.max_batch, reply.permits)
         self._gate.answered()
@@ -137,7 +138,7 @@ class Errands:
         """Have a worker again, or learn that this image may be why there is none."""
         alone = key if job.suspect else None
         health = await self._life.recover(life, alone=alone, hung_s=hung_s)
-        self._answered_s = anyio.current_time()  # it was not there to caption, or begins only now
+        self._answered_s = monotonic_s()  # it was not there to caption, or begins only now
         if health is not None:
             self.opened(health)
         loss = self._life.loss

@@ -7,8 +7,6 @@ goes back, uncharged; the lane claims it again.
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from anyio import to_thread
-
 from captiv.core.jobs import Failure, Job, RunId
 from captiv.core.naming import sidecar_path
 from captiv.core.spec import RunSpec
@@ -16,6 +14,7 @@ from captiv.dispatch.claims import Supply
 from captiv.dispatch.completer import Completions
 from captiv.dispatch.preparation import Preparation
 from captiv.errors import ImageError, SidecarError
+from captiv.offload import offload
 from captiv.output.sidecar import probe_folder
 
 _MOST = 256
@@ -88,7 +87,7 @@ class Scout:
         folder = str(Path(path).parent)
         if folder not in self._refused:
             try:
-                await to_thread.run_sync(probe_folder, folder)
+                await offload(probe_folder, folder)
             except SidecarError as error:
                 self._refused[folder] = error
         return folder not in self._refused

@@ -17,11 +17,12 @@ from pathlib import Path
 from types import TracebackType
 
 import anyio
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter
 
 from captiv.catalog import ImagePolicy
 from captiv.core.jobs import Job, JobId
 from captiv.images.prepare import Prepared, prepare
+from captiv.offload import offload
 
 _SLOT = struct.Struct("<q")
 _MAX_THREADS = 8
@@ -59,7 +60,7 @@ class Preparation:
         self._map: mmap.mmap | None = None
 
     async def __aenter__(self) -> "Preparation":
-        self._map = await to_thread.run_sync(_open_trace, self._trace, self.threads)
+        self._map = await offload(_open_trace, self._trace, self.threads)
         return self
 
     async def __aexit__(
@@ -71,7 +72,7 @@ class Preparation:
         if self._map is not None:
             self._map.close()
             with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(lambda: self._trace.unlink(missing_ok=True))
+                await offload(lambda: self._trace.unlink(missing_ok=True))
 
     async def prepare(
         self, job: Job, policy: ImagePolicy, *, unless: str | None = None
@@ -92,7 +93,7 @@ class Preparation:
     async def _on_thread(
         self, job: Job, policy: ImagePolicy, unless: str | None
     ) -> Prepared | None:
-        return await to_thread.run_sync(self._traced, job, policy, unless, limiter=self._limiter)
+        return await offload(self._traced, job, policy, unless, limiter=self._limiter)
 
     @asynccontextmanager
     async def _others_kept_out(self) -> AsyncIterator[None]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
-from anyio import to_thread
 
 from captiv.core.jobs import Run, RunState
 from captiv.core.keeping import Keeping, keeping
@@ -23,6 +22,7 @@ from captiv.dispatch.events import Reporter
 from captiv.dispatch.preparation import has_text
 from captiv.errors import SidecarError, SidecarShared
 from captiv.images.find import Folder, find
+from captiv.offload import offload
 from captiv.output import sidecar
 from captiv.store import Connection, Store, captions, ingest, runs
 from captiv.store.commit import commit
@@ -86,7 +86,7 @@ class Intake:
         found = chunks(self._run.spec)
         limiter = anyio.CapacityLimiter(1)
         skipped = 0
-        while (chunk := await to_thread.run_sync(next, found, None, limiter=limiter)) is not None:
+        while (chunk := await offload(next, found, None, limiter=limiter)) is not None:
             kept = await self._kept(chunk)
             added = await commit(self._store, _add, self._run, chunk, kept, self._now_ms())
             if added.cancelled:

@@ -10,10 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
-from anyio import to_thread
 
+from captiv.clock import monotonic_s
 from captiv.core import retry
 from captiv.errors import NoWorker, WorkerNotReady, WorkerUnreachable
+from captiv.offload import offload
 from captiv.wire import Health
 from captiv.workers import Address, Client, Ended, WorkerSource
 
@@ -154,7 +155,7 @@ class Life:
     async def _connect(self, address: Address) -> None:
         """Speak to this worker from now on; what still waits for the last one learns of its end."""
         # On a thread: the HTTP client reads certificates, and the first one imports half of itself.
-        client = await to_thread.run_sync(address.connect)
+        client = await offload(address.connect)
         last, self._client = self._client, client
         if last is not None:
             await last.aclose()
@@ -174,7 +175,7 @@ class Life:
         Raises:
             WorkerRefused: it does not accept the token.
         """
-        silent_since = anyio.current_time()
+        silent_since = monotonic_s()
         patience_s = _FIRST_CONTACT_S
         while True:
             try:
@@ -186,11 +187,11 @@ class Life:
                 if ended is not None:
                     self._crashed(ended.reason)
                     return None
-                if anyio.current_time() - silent_since > patience_s:
+                if monotonic_s() - silent_since > patience_s:
                     hint = error.hint or "Is the worker running there?"
                     raise NoWorker(error.message, hint=hint) from error
             else:
-                silent_since, patience_s = anyio.current_time(), self._lost_after_s
+                silent_since, patience_s = monotonic_s(), self._lost_after_s
                 if health.status == "failed":
                     raise NoWorker(health.reason or "The worker could not load its model.")
                 if health.status == "ready":

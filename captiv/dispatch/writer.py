@@ -3,14 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from anyio import to_thread
-
 from captiv.core.jobs import JobId, RunId, Unwritten
 from captiv.core.keeping import Keeping, Source, author, keeping
 from captiv.core.naming import sidecar_path
 from captiv.core.spec import RunSpec
 from captiv.core.texts import content_hash
 from captiv.errors import SidecarError
+from captiv.offload import offload
 from captiv.output import sidecar
 from captiv.output.sidecar import Written
 from captiv.store import Connection, Store, captions
@@ -48,7 +47,7 @@ class Filing:
             )
             for item in saving
         ]
-        results = await to_thread.run_sync(sidecar.write_many, writes)
+        results = await offload(sidecar.write_many, writes)
         by_job = {item.job_id: result for item, result in zip(saving, results, strict=True)}
         return [by_job.get(item.job_id, Written.WRITTEN) for item in items]
 
@@ -58,7 +57,7 @@ class Filing:
 
     async def _decide(self, items: Sequence[Unwritten]) -> Mapping[JobId, Keeping]:
         """Look at the sidecars that are there; texts unknown to captiv are recorded first."""
-        looked = await to_thread.run_sync(_look, [(item, self._sidecar(item)) for item in items])
+        looked = await offload(_look, [(item, self._sidecar(item)) for item in items])
         decided = {item.job_id: Keeping.KEEP for item, text in looked if text is None}
         there = [(item, text) for item, text in looked if text is not None]
         if not there:

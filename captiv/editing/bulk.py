@@ -8,12 +8,13 @@ the meantime stays as it is, when an edit is made and when it is undone.
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 
+from captiv.clock import now_ms
 from captiv.core.edits import BulkEdit
 from captiv.core.texts import content_hash
 from captiv.editing.sidecars import Place, chunks, read
 from captiv.errors import SidecarError, UsageError
 from captiv.output import sidecar
-from captiv.store import Store, edits, now_ms
+from captiv.store import Store, edits
 from captiv.store.edits import Edit, EditId
 
 _AT_ONCE = 200

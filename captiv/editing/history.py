@@ -3,11 +3,12 @@
 import os
 from dataclasses import dataclass
 
+from captiv.clock import now_ms
 from captiv.core.texts import content_hash
 from captiv.editing.sidecars import Place, expected, write
 from captiv.errors import UsageError
 from captiv.output import sidecar
-from captiv.store import Store, captions, now_ms
+from captiv.store import Store, captions
 from captiv.store.captions import Caption
 
 

@@ -5,12 +5,13 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from captiv.clock import now_ms
 from captiv.core.naming import checked_extension, checked_naming, sidecar_path
 from captiv.core.texts import content_hash
 from captiv.errors import CaptionChanged, SidecarError
 from captiv.output import sidecar
 from captiv.settings import Settings
-from captiv.store import Connection, Store, captions, now_ms
+from captiv.store import Connection, Store, captions
 
 T = TypeVar("T")
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
-from anyio import to_thread
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,6 +19,7 @@ from captiv.gui.bodies import body_of
 from captiv.gui.entry import Entry
 from captiv.gui.images import described, entry_of, refreshed
 from captiv.gui.room import Room, room_of
+from captiv.offload import offload
 
 _LONGEST_BYTES = 200_000
 _WRONG = "This is no caption that can be saved."
@@ -74,7 +74,7 @@ async def _done(room: Room, entry: Entry, change: Callable[[], None]) -> Respons
     """Do a change of a caption, one at a time, and show it to everybody."""
     async with room.editing:
         try:
-            await to_thread.run_sync(change)
+            await offload(change)
         except CaptivError:
             await refreshed(room, entry)  # the other tabs, too, should see what is there
             raise

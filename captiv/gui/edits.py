@@ -8,7 +8,6 @@ undone.
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
-from anyio import to_thread
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -26,6 +25,7 @@ from captiv.gui.problems import Forbidden, Gone
 from captiv.gui.rights import OWN, held
 from captiv.gui.room import Room, room_of
 from captiv.gui.show import readable
+from captiv.offload import offload
 from captiv.store import edits as table
 from captiv.store.edits import EditId
 
@@ -96,7 +96,7 @@ async def preview(request: Request) -> Response:
     )
     _refuse_expression(request, wanted.regex)
     edit, entries = wanted.edit(), _entries(room, wanted)
-    found = await to_thread.run_sync(lambda: list(bulk.preview(edit, _places(room, entries))))
+    found = await offload(lambda: list(bulk.preview(edit, _places(room, entries))))
     return JSONResponse(_shown(room, room.previews.keep(edit, found), 0, _PAGE))
 
 
@@ -122,14 +122,14 @@ async def make(request: Request) -> Response:
 async def recent(request: Request) -> Response:
     """Return the last edits of this folder, the newest first."""
     room = room_of(request)
-    return JSONResponse({"edits": await to_thread.run_sync(_recent, room)})
+    return JSONResponse({"edits": await offload(_recent, room)})
 
 
 async def undo(request: Request) -> Response:
     """Take an edit back; return how many captions are as before, and what was kept."""
     room = room_of(request)
     number = EditId(request.path_params["edit"])
-    if not await to_thread.run_sync(_here, room, number):
+    if not await offload(_here, room, number):
         raise Gone(
             f"Edit {number} is none of this folder.", hint="captiv caption undo takes it back."
         )
@@ -138,9 +138,9 @@ async def undo(request: Request) -> Response:
 
 async def _done(room: Room, change: Any) -> Response:
     async with room.editing:
-        results: list[Change | Kept] = await to_thread.run_sync(change)
+        results: list[Change | Kept] = await offload(change)
         entries = _known(room, (result.image for result in results))
-        again = await to_thread.run_sync(room.reader.again, entries)
+        again = await offload(room.reader.again, entries)
         room.live.changed(room.album.put(again))
     kept = [result for result in results if isinstance(result, Kept)]
     room.live.tell("edits", {"changed": True})

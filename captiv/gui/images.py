@@ -5,7 +5,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -22,6 +21,7 @@ from captiv.gui.problems import Gone
 from captiv.gui.room import Room, room_of
 from captiv.gui.show import beside, card, readable, text_of
 from captiv.gui.thumbnails import Size
+from captiv.offload import offload
 from captiv.store import captions
 
 _MOST = 500
@@ -55,7 +55,7 @@ async def images(request: Request) -> Response:
     known = request.query_params.get("list")
     if known is None:
         filters = _filters(request, room.album)
-        listing = await to_thread.run_sync(room.listings.make, filters)
+        listing = await offload(room.listings.make, filters)
     else:
         listing = listing_of(room, known)
     page = listing.page(room.album, offset, min(limit, _MOST))
@@ -93,7 +93,7 @@ async def picture(request: Request) -> Response:
     size = _SIZES.get(request.path_params["size"])
     if size is None:
         raise Gone("There is no picture of that size.")
-    path = await to_thread.run_sync(room.inside.real, entry.path)
+    path = await offload(room.inside.real, entry.path)
     data = await room.thumbnails.get(path, entry.stamp, size)
     headers = {"cache-control": _FOREVER}
     return Response(data, media_type="image/jpeg", headers=headers)
@@ -114,14 +114,14 @@ def entry_of(room: Room, request: Request) -> Entry:
 
 async def refreshed(room: Room, entry: Entry) -> Entry:
     """Look at an image's caption anew, tell everybody if it changed, and return the image."""
-    found = await to_thread.run_sync(room.reader.again, [entry])
+    found = await offload(room.reader.again, [entry])
     room.live.changed(room.album.put(found))
     return found[0] if found else entry
 
 
 async def described(room: Room, entry: Entry) -> dict[str, Any]:
     """Return everything about one image."""
-    before, measures = await to_thread.run_sync(_looked_at, room, entry)
+    before, measures = await offload(_looked_at, room, entry)
     folder = os.path.dirname(room.album.name(entry))
     return {
         **card(entry),

@@ -6,7 +6,6 @@ the topic `pods`.
 """
 
 import logging
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from typing import Any, Final
 import anyio
 from anyio.abc import TaskGroup
 
+from captiv.clock import monotonic_s, now_ms
 from captiv.core.cost import dollars, rate
 from captiv.errors import CaptivError
 from captiv.gui.live import Live
@@ -29,7 +29,7 @@ from captiv.rental.views import WANTED_MS, Rates, View, note, queue, views
 from captiv.rental.views import as_json as pod_as_json
 from captiv.request import model_choice
 from captiv.settings import Paths, Settings
-from captiv.store import Store, now_ms
+from captiv.store import Store
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Lookout:
 
     def watch(self) -> None:
         """Say that somebody looks at the pods."""
-        self._watched_s = time.monotonic()
+        self._watched_s = monotonic_s()
         self._stirred.set()
 
     def look(self) -> None:
@@ -149,7 +149,7 @@ class Lookout:
         while True:
             self._stirred = anyio.Event()
             if self._due():
-                self._asked_s = time.monotonic()
+                self._asked_s = monotonic_s()
                 await self._look()
             with anyio.move_on_after(_IDLE_S):
                 await self._stirred.wait()
@@ -157,7 +157,7 @@ class Lookout:
     def _due(self) -> bool:
         if not self.has_key or not self._live.tabs:
             return False
-        now = time.monotonic()
+        now = monotonic_s()
         near = now - self._watched_s < _WATCHED_S or self.busy
         return now - self._asked_s >= (_NEAR_S if near else _FAR_S)
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -10,6 +9,7 @@ from starlette.routing import BaseRoute, Route
 from captiv.catalog import FAMILIES, Family, describe, describe_modes
 from captiv.gui.room import Room, room_of
 from captiv.gui.wishes import Plan, planned, wish_of
+from captiv.offload import offload
 from captiv.rental.estimate import quoted
 from captiv.request import contradicted
 from captiv.settings import DTYPES
@@ -30,7 +30,7 @@ def routes() -> list[BaseRoute]:
 async def models(request: Request) -> Response:
     """Return the catalog as a worker gives it, and what the settings choose by now."""
     room = room_of(request)
-    await to_thread.run_sync(room.read_settings)
+    await offload(room.read_settings)
     return JSONResponse(
         {
             "models": [_family(family) for family in FAMILIES],

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import anyio
-from anyio import to_thread
 
+from captiv.clock import now_ms
 from captiv.core.bill import Bill
 from captiv.core.cost import dollars
 from captiv.core.jobs import JobId, JobRow, JobState, Run, RunId, RunState
@@ -23,8 +23,9 @@ from captiv.gui.live import Live
 from captiv.gui.pace import Pace
 from captiv.gui.show import readable
 from captiv.gui.work import Errand, Work
+from captiv.offload import offload
 from captiv.rental.views import WANTED_MS
-from captiv.store import Connection, Store, captions, jobs, now_ms, pods, runs
+from captiv.store import Connection, Store, captions, jobs, pods, runs
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class Progress:
             with anyio.move_on_after(_TICK_S):
                 await self._stirred.wait()
             try:
-                now = await to_thread.run_sync(self._store.data_version)
+                now = await offload(self._store.data_version)
                 if now != version or self._stirred.is_set() or self._billing:
                     version = now
                     self._live.tell("runs", await self.now())

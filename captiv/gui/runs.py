@@ -2,19 +2,20 @@
 
 from typing import Annotated
 
-from anyio import to_thread
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from captiv.clock import now_ms
 from captiv.core.jobs import Run, RunId, RunState
 from captiv.errors import UsageError
 from captiv.gui.bodies import body_of
 from captiv.gui.problems import Gone
 from captiv.gui.room import Room, room_of
 from captiv.gui.wishes import planned, wish_of
-from captiv.store import jobs, now_ms, runs
+from captiv.offload import offload
+from captiv.store import jobs, runs
 
 _LONGEST_BYTES = 10_000
 
@@ -109,7 +110,7 @@ async def cancel(request: Request) -> Response:
 
 
 async def _resumed(room: Room, run: Run) -> Response:
-    loaded = await to_thread.run_sync(room.read_settings)
+    loaded = await offload(room.read_settings)
     errand = await room.work.start(loaded.settings, lambda service: service.resume(run.id))
     return await _told(room, errand.run)
 

@@ -9,10 +9,11 @@ opens no other. It ends a day after it was last renewed.
 import hashlib
 import hmac
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
+
+from captiv.clock import now_s
 
 LIFETIME_S: Final = 24 * 3600
 RENEW_AFTER_S: Final = 3600
@@ -25,7 +26,7 @@ class Sessions:
     """Makes links and sessions, and tells whether one is valid."""
 
     key: bytes = field(repr=False)
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = now_s
     _links: dict[bytes, None] = field(default_factory=dict, repr=False)
 
     def link_token(self) -> str:

@@ -7,7 +7,6 @@ leaves this process is whether there is one, and from where.
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from anyio import to_thread
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -17,6 +16,7 @@ from captiv.errors import UsageError
 from captiv.gui.bodies import body_of
 from captiv.gui.room import Room, room_of
 from captiv.gui.show import readable
+from captiv.offload import offload
 from captiv.settings import Loaded
 from captiv.settings.changes import change, known, overriding, take_out
 from captiv.settings.keys import SECTIONS, Key, keys_of
@@ -45,7 +45,7 @@ def routes() -> list[BaseRoute]:
 async def listed(request: Request) -> Response:
     """Return every setting by section, read anew."""
     room = room_of(request)
-    return JSONResponse(_all(room, await to_thread.run_sync(room.read_settings)))
+    return JSONResponse(_all(room, await offload(room.read_settings)))
 
 
 async def put(request: Request) -> Response:
@@ -56,20 +56,20 @@ async def put(request: Request) -> Response:
     room = room_of(request)
     if "\n" in typed.value or "\r" in typed.value:
         raise UsageError(f"{key} is one line.", hint=key.description)
-    await to_thread.run_sync(change, room.paths.config_file, key, typed.value)
+    await offload(change, room.paths.config_file, key, typed.value)
     return await _changed(room, key)
 
 
 async def unset(request: Request) -> Response:
     """Take one out of the file; return it as it is then."""
     room, key = room_of(request), _key(request)
-    await to_thread.run_sync(take_out, room.paths.config_file, key)
+    await offload(take_out, room.paths.config_file, key)
     return await _changed(room, key)
 
 
 async def _changed(room: Room, key: Key) -> Response:
     """Use the settings from now on, and tell the other tabs."""
-    loaded = await to_thread.run_sync(room.read_settings)
+    loaded = await offload(room.read_settings)
     room.live.tell("settings", {"changed": str(key)})
     if key.section == "output":
         room.live.looked.set()  # captions may lie elsewhere now: the folder is read again

@@ -11,7 +11,6 @@ before the tunnel has told under which name the page is reached, and only under 
 import hashlib
 import hmac
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
+from captiv.clock import now_s
 from captiv.errors import UsageError
 from captiv.gui.rights import Right
 from captiv.gui.throttle import Throttle
@@ -50,7 +50,7 @@ class Share:
     right: Right
     until: float
     """When it ends, by `clock`."""
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = now_s
     url: str = ""
     ended: anyio.Event = field(default_factory=anyio.Event)
     _because: str = ""
@@ -63,7 +63,7 @@ class Share:
 
     @classmethod
     def begin(
-        cls, right: Right, hours: float = HOURS, clock: Callable[[], float] = time.time
+        cls, right: Right, hours: float = HOURS, clock: Callable[[], float] = now_s
     ) -> tuple["Share", str]:
         """Return a share and its passphrase, which is nowhere else."""
         known = words()

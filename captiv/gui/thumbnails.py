@@ -16,11 +16,12 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, Literal
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter
 
 from captiv.catalog.model import ImagePolicy
 from captiv.gui.entry import Stamp
 from captiv.images.prepare import decode, read
+from captiv.offload import offload
 from captiv.settings.paths import private_folder
 
 # Measured on a 12-megapixel JPEG: 60 ms for a thumbnail, 160 ms for a large picture, one core.
@@ -63,7 +64,7 @@ class Thumbnails:
 
         Raises: ImageMissing, ImageTooLarge, ImageUnreadable.
         """
-        return await to_thread.run_sync(self.make, path, stamp, size, limiter=self._limiter)
+        return await offload(self.make, path, stamp, size, limiter=self._limiter)
 
     def make(self, path: str, stamp: Stamp, size: Size) -> bytes:
         """Do what `get` does; blocks."""

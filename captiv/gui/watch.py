@@ -9,14 +9,13 @@ more than a two-hundredth of a core.
 
 import logging
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import anyio
-from anyio import to_thread
 
+from captiv.clock import monotonic_s
 from captiv.core.texts import content_hash
 from captiv.errors import StoreError
 from captiv.gui.album import Album
@@ -24,6 +23,7 @@ from captiv.gui.entry import Entry, ImageId, image_id
 from captiv.gui.live import Live
 from captiv.gui.scan import Chunk, Reader
 from captiv.images.find import FindProblem
+from captiv.offload import offload
 from captiv.store import Store, captions, jobs
 from captiv.store.captions import News
 
@@ -75,9 +75,9 @@ class Watch:
             took_s = 0.0
             self.live.looked = anyio.Event()
             try:
-                began = time.monotonic()
+                began = monotonic_s()
                 await self._read_tree()
-                took_s = time.monotonic() - began
+                took_s = monotonic_s() - began
             except StoreError as error:
                 _log.warning("folder not read reason=%s", error.message)
             await self._failures()
@@ -92,7 +92,7 @@ class Watch:
         limiter = anyio.CapacityLimiter(1)
         known = dict(self.album.entries)
         passing = self.reader.pass_(known)
-        while (chunk := await to_thread.run_sync(_next, passing, limiter=limiter)) is not None:
+        while (chunk := await offload(_next, passing, limiter=limiter)) is not None:
             order += [entry.id for entry in chunk.entries]
             problems += chunk.problems
             changed = self.album.add(self._still(chunk, known))
@@ -120,7 +120,7 @@ class Watch:
         while True:
             await anyio.sleep(_TICK_S)
             try:
-                version = await to_thread.run_sync(self.store.data_version)
+                version = await offload(self.store.data_version)
                 if version != self._version:
                     self._version = version
                     await self._news()
@@ -136,7 +136,7 @@ class Watch:
             self._expect(news)
 
     def _expect(self, news: Iterable[News]) -> None:
-        until = time.monotonic() + _FILE_WITHIN_S
+        until = monotonic_s() + _FILE_WITHIN_S
         for item in news:
             id = image_id(item.path)
             if id in self.album.entries:
@@ -146,8 +146,8 @@ class Watch:
         if not self._expected:
             return
         wanted = [e for id in self._expected if (e := self.album.entries.get(id)) is not None]
-        found = await to_thread.run_sync(self.reader.again, wanted)
-        now = time.monotonic()
+        found = await offload(self.reader.again, wanted)
+        now = monotonic_s()
         for entry in found:
             expected = self._expected.get(entry.id)
             if expected is not None and _arrived(entry, expected.hash):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from anyio import to_thread
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 
@@ -20,6 +19,7 @@ from captiv.gui.entry import Entry, FolderId, ImageId, parsed
 from captiv.gui.listing import Filters, Show
 from captiv.gui.problems import Gone
 from captiv.gui.room import Room
+from captiv.offload import offload
 from captiv.request import Options, request
 from captiv.settings import Settings
 from captiv.wire import Generation
@@ -114,7 +114,7 @@ async def planned(room: Room, wish: Wish) -> Plan:
         Gone: an image is not there any more.
         WorkerError: a chat server was asked for its models and does not answer.
     """
-    return await to_thread.run_sync(_planned, room, wish)
+    return await offload(_planned, room, wish)
 
 
 def _planned(room: Room, wish: Wish) -> Plan:

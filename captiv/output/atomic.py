@@ -28,11 +28,12 @@ import re
 import secrets
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import Final
+
+from captiv.clock import now_s
 
 if sys.platform != "win32":
     import fcntl
@@ -211,7 +212,7 @@ def _remove_if_abandoned(path: str) -> None:
     except BlockingIOError:
         return  # its writer lives
     except OSError:
-        old = time.time() - os.fstat(descriptor).st_mtime > ABANDONED_AFTER_S
+        old = now_s() - os.fstat(descriptor).st_mtime > ABANDONED_AFTER_S
     finally:
         os.close(descriptor)
     if old:

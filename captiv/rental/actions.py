@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from captiv.clock import now_ms
 from captiv.core.cost import DEADLINE_CAP_S, cost, dollars, price_of
 from captiv.core.pods import PodRow
 from captiv.errors import PodConflict, ProviderError, UsageError, WorkerError
@@ -14,7 +15,7 @@ from captiv.rental.reconcile import unseen_end
 from captiv.rental.runpod import Pod, RunpodApi
 from captiv.rental.sweep import end
 from captiv.rental.views import Known, View, duration, label_of, looked
-from captiv.store import Store, now_ms, pods
+from captiv.store import Store, pods
 from captiv.wire import GuardLimits
 
 _ANSWER_S = 180.0

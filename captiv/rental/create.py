@@ -14,6 +14,7 @@ from functools import partial
 import anyio
 
 from captiv.catalog import ModelChoice
+from captiv.clock import now_ms
 from captiv.core.cost import money, rate
 from captiv.core.fleet import Offer
 from captiv.core.jobs import Counts, Run, RunId, RunState
@@ -30,7 +31,7 @@ from captiv.rental.runpod import Pod, RunpodApi
 from captiv.rental.startup import come_up
 from captiv.rental.views import RANDOM_DIGITS, duration
 from captiv.settings import Settings, worker_token
-from captiv.store import Store, now_ms
+from captiv.store import Store
 
 _SETTLE_S = 60.0
 """A new pod may be missing in the list at first."""

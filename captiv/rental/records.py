@@ -1,11 +1,11 @@
 """What RunPod's own records say of pods, beside what the ledger knows."""
 
-import time
 from collections.abc import Mapping
 from decimal import Decimal
 
 import anyio
 
+from captiv.clock import monotonic_s
 from captiv.core.bill import PodBill
 from captiv.core.cost import dollars
 from captiv.core.pods import PodRow
@@ -28,7 +28,7 @@ class Billed:
 
         Never an error: what it does not say in time is as it was.
         """
-        now_s = time.monotonic()
+        now_s = monotonic_s()
         if self._asked_s is None or now_s - self._asked_s >= _EVERY_S:
             self._asked_s = now_s
             with anyio.move_on_after(WITHIN_S):

@@ -12,6 +12,7 @@ from contextlib import aclosing, suppress
 
 import anyio
 
+from captiv.clock import monotonic_s
 from captiv.core.startlog import StartLog
 from captiv.core.startup import Seen, Start, Waiting
 from captiv.errors import ProviderError, WorkerUnreachable, leading
@@ -53,7 +54,7 @@ async def come_up(
         look_s: the time between two looks at the worker.
     """
     starting = _Starting(api, client, pod_id)
-    waiting = Waiting(anyio.current_time() - waited_s, timeout_s)
+    waiting = Waiting(monotonic_s() - waited_s, timeout_s)
     try:
         async with anyio.create_task_group() as tg:
             tg.start_soon(starting.listen, _BACKLOG if fresh else 0)
@@ -82,7 +83,7 @@ class _Starting:
         """Look until it is ready or given up; return the state in which it is then."""
         told = None
         while waiting.start is Start.WAIT:
-            waiting = waiting.look(await self._seen(), anyio.current_time())
+            waiting = waiting.look(await self._seen(), monotonic_s())
             if waiting.phase != told:
                 told = waiting.phase
                 on_phase(told)
@@ -106,7 +107,7 @@ class _Starting:
                 lines = self._api.logs(self._pod_id, None, tail=backlog, follow=True)
                 async with aclosing(lines):
                     async for line in lines:
-                        self._said.hear(line.source, line.text, anyio.current_time())
+                        self._said.hear(line.source, line.text, monotonic_s())
             except ProviderError as error:
                 _log.info("pod log unread pod=%s reason=%s", self._pod_id, error.message)
             await anyio.sleep(_AGAIN_S)

@@ -6,7 +6,7 @@ that clock goes on while the machine sleeps, and nothing is noticed.
 
 from collections.abc import Callable
 
-import anyio
+from captiv.clock import monotonic_s
 
 _SLEPT_S = 60.0
 """Clocks that are set drift by less."""
@@ -18,7 +18,7 @@ class Slumber:
     """Compares both clocks from look to look."""
 
     def __init__(
-        self, now_ms: Callable[[], int], clock_s: Callable[[], float] = anyio.current_time
+        self, now_ms: Callable[[], int], clock_s: Callable[[], float] = monotonic_s
     ) -> None:
         self._now_ms = now_ms
         self._clock_s = clock_s

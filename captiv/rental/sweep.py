@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Literal
 
 import anyio
-from anyio import to_thread
 
 from captiv.core.jobs import SessionId
 from captiv.core.pods import Guarded, Listed, Orphan, PodRow, awaited, spared
 from captiv.errors import ProviderError
+from captiv.offload import offload
 from captiv.rental.reconcile import GONE, close_if_gone
 from captiv.rental.runpod import RunpodApi
 from captiv.store import Connection, Lease, Store, pods, runs
@@ -176,12 +176,12 @@ async def _leaderless(lock: Path | None) -> AsyncIterator[bool]:
     if lock is None:
         yield False
         return
-    lease = await to_thread.run_sync(Lease, lock)
+    lease = await offload(Lease, lock)
     try:
-        yield await to_thread.run_sync(lease.acquire)
+        yield await offload(lease.acquire)
     finally:
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(lease.release)
+            await offload(lease.release)
 
 
 def _judged(

@@ -5,7 +5,6 @@ A pod's phase comes from both and from its own worker, for RunPod says RUNNING o
 """
 
 import math
-import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,17 +12,18 @@ from decimal import Decimal
 from typing import Any
 
 import anyio
-from anyio import to_thread
 
+from captiv.clock import monotonic_s, now_ms, now_s
 from captiv.core.cost import cost, money, price_of
 from captiv.core.jobs import Run, RunId
 from captiv.core.pods import Listed, PodRow, parse_pod_name, sweepable
 from captiv.core.startup import Seen, Start, Waiting
 from captiv.errors import CaptivError
+from captiv.offload import offload
 from captiv.rental.account import Account
 from captiv.rental.records import Billed
 from captiv.rental.runpod import Pod, PodStatus
-from captiv.store import Connection, Store, lease, now_ms, pods, runs
+from captiv.store import Connection, Store, lease, pods, runs
 from captiv.wire import Health
 
 WANTED_MS = 15_000
@@ -85,7 +85,7 @@ class View:
         """For how long it has billed; None if that is not known, as of a stopped one."""
         if self.pod.status is PodStatus.EXITED or self.pod.created_at is None:
             return None
-        return max(0.0, time.time() - self.pod.created_at.timestamp())
+        return max(0.0, now_s() - self.pod.created_at.timestamp())
 
     @property
     def spent(self) -> Decimal | None:
@@ -121,7 +121,7 @@ class Rates:
 
     def seen(self, users: Sequence[Run]) -> float | None:
         """Return the rate of these runs together since they were first seen, if it is known yet."""
-        now, found = time.monotonic(), []
+        now, found = monotonic_s(), []
         for run in users:
             began, done = self._first.setdefault(run.id, (now, run.counts.done))
             if now - began >= _SAMPLE_S:
@@ -191,7 +191,7 @@ async def _described(
     at = now_ms()
     ledgers: Mapping[str, Known] = {}
     if ledger is not None:
-        free = await to_thread.run_sync(lease.is_free, account.paths.lock_file)
+        free = await offload(lease.is_free, account.paths.lock_file)
         ledgers = await ledger.aread(
             known,
             account.secret.id,

@@ -3,7 +3,6 @@
 from sqlite3 import Connection
 
 from captiv.store import captions, edits, ingest, jobs, lease, pods, runs
-from captiv.store.clock import now_ms
 from captiv.store.connection import Store
 from captiv.store.lease import Lease
 
@@ -16,7 +15,6 @@ __all__ = [
     "ingest",
     "jobs",
     "lease",
-    "now_ms",
     "pods",
     "runs",
 ]

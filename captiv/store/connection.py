@@ -15,9 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from anyio import CancelScope, CapacityLimiter, to_thread
+from anyio import CancelScope, CapacityLimiter
 
 from captiv.errors import StoreError
+from captiv.offload import offload
 from captiv.store import migrate
 from captiv.store.database import begin_checkpointing, connect, refuse_network_disk
 from captiv.store.faults import translated
@@ -187,7 +188,7 @@ class Store:
 
 async def _on_thread(call: Callable[[], T], limiter: CapacityLimiter) -> T:
     with CancelScope(shield=True):
-        result = await to_thread.run_sync(call, limiter=limiter)
+        result = await offload(call, limiter=limiter)
     return result  # noqa: RET504  (inside the block, mypy takes the scope to swallow errors)
 
 

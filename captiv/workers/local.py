@@ -21,6 +21,7 @@ from anyio.abc import Process
 
 from captiv.core.retry import Death
 from captiv.errors import ModelError, NoWorker
+from captiv.offload import offload
 from captiv.workers.machine import has_torch
 from captiv.workers.source import Address, Ended, OnPhase
 
@@ -111,12 +112,12 @@ class LocalWorker:
             process.kill()
         with anyio.CancelScope(shield=True):
             await process.wait()
-        return Ended(Death.KILLED, await anyio.to_thread.run_sync(self._batch_keys), "it hung")
+        return Ended(Death.KILLED, await offload(self._batch_keys), "it hung")
 
     async def _death(self, code: int) -> Ended:
         death = Death.KILLED if code == -_SIGKILL else Death.CRASHED
         reason = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return Ended(death, await anyio.to_thread.run_sync(self._batch_keys), reason)
+        return Ended(death, await offload(self._batch_keys), reason)
 
     async def stop(self) -> None:
         """Close its standard input, wait, and kill it if it does not end by itself."""
@@ -127,10 +128,10 @@ class LocalWorker:
         if self._log is not None:
             self._log.close()
             self._log = None
-        await anyio.to_thread.run_sync(lambda: self._batch_file.unlink(missing_ok=True))
+        await offload(lambda: self._batch_file.unlink(missing_ok=True))
 
     async def _spawn(self) -> Process:
-        self._log = await anyio.to_thread.run_sync(_open_log, self._log_path)
+        self._log = await offload(_open_log, self._log_path)
         return await anyio.open_process(
             self._command(),
             stdin=subprocess.PIPE,

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from captiv.clock import now_ms
 from captiv.core.jobs import Failure, Received, RunId
 from captiv.core.spec import Captioning, RunSpec, Selection
-from captiv.store import Lease, Store, ingest, jobs, lease, now_ms, runs
+from captiv.store import Lease, Store, ingest, jobs, lease, runs
 
 from .conftest import Cli, ready_database
 

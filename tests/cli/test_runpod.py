@@ -12,11 +12,12 @@ from typing import Any
 import anyio
 import pytest
 
+from captiv.clock import now_ms
 from captiv.core.jobs import RunId, SessionId
 from captiv.core.pods import PodRow, pod_name
 from captiv.rental.runpod import CreatePod, GpuRequest, RunpodApi
 from captiv.settings import Paths, installation_secret
-from captiv.store import Lease, Store, now_ms, pods, runs
+from captiv.store import Lease, Store, pods, runs
 from captiv.testing.cloud import Cloud, running
 from tests.support import SCRIPTED, until
 

@@ -1,5 +1,6 @@
+from captiv.clock import now_ms
 from captiv.core.jobs import JobId
-from captiv.store import jobs, now_ms, runs
+from captiv.store import jobs, runs
 from tests.world import World
 
 

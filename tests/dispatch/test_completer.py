@@ -8,11 +8,12 @@ import anyio
 import pytest
 from anyio import to_thread
 
+from captiv.clock import now_ms
 from captiv.core.jobs import Failure, Job, Received, Run
 from captiv.core.spec import Output
 from captiv.dispatch.completer import Completions
 from captiv.errors import CaptivError, StoreFull, leading
-from captiv.store import Connection, captions, jobs, lease, now_ms, runs
+from captiv.store import Connection, captions, jobs, lease, runs
 from tests.support import DEADLINE_S
 from tests.world import World, read, until
 

@@ -1,8 +1,9 @@
 from anyio import Path as Disk
 
+from captiv.clock import now_ms
 from captiv.core.jobs import Failure, Run
 from captiv.dispatch.follow import Following
-from captiv.store import jobs, now_ms
+from captiv.store import jobs
 from tests.dispatch.test_completer import answer, claimed, taking
 from tests.world import World
 

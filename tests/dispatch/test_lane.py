@@ -9,10 +9,11 @@ from typing import Any
 import anyio
 import pytest
 
+from captiv.clock import now_ms
 from captiv.core.jobs import JobState, RunState
 from captiv.dispatch.dispatcher import Dispatcher
 from captiv.errors import NoWorker, leading
-from captiv.store import Connection, now_ms, runs
+from captiv.store import Connection, runs
 from tests.dispatch.test_supervisor import Relay
 from tests.support import DEADLINE_S
 from tests.world import World, read, until

@@ -3,11 +3,12 @@ from pathlib import Path
 from anyio import Path as Disk
 from anyio import to_thread
 
+from captiv.clock import now_ms
 from captiv.core.jobs import Run
 from captiv.core.spec import Output
 from captiv.core.texts import content_hash
 from captiv.dispatch.scan import Intake
-from captiv.store import captions, now_ms, runs
+from captiv.store import captions, runs
 from tests.world import World
 
 

@@ -5,13 +5,14 @@ from decimal import Decimal
 
 import pytest
 
+from captiv.clock import now_ms
 from captiv.core.cost import total
 from captiv.errors import NoWorker
 from captiv.rental.adopt import Reuse
 from captiv.rental.fleet import Fleet
 from captiv.rental.runpod import RunpodApi
 from captiv.rental.source import Rental
-from captiv.store import lease, now_ms, pods
+from captiv.store import lease, pods
 from tests.world import World
 
 from .test_provision import Scene

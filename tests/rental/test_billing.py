@@ -8,10 +8,10 @@ from decimal import Decimal
 import anyio
 import pytest
 
+from captiv.clock import now_ms
 from captiv.core.bill import PodBill
 from captiv.rental.billing import confirmed, records
 from captiv.rental.runpod import CreatePod, GpuRequest, RunpodApi
-from captiv.store import now_ms
 from captiv.testing.cloud import Cloud, running
 
 A5000 = "NVIDIA RTX A5000"

@@ -6,6 +6,7 @@ from itertools import count
 import anyio
 import pytest
 
+from captiv.clock import now_ms
 from captiv.core.cost import total
 from captiv.core.fleet import Demand, Offer, Wish, settling_s
 from captiv.core.jobs import Run
@@ -14,7 +15,7 @@ from captiv.rental.podspec import Terms
 from captiv.rental.provision import Rented, Renting
 from captiv.rental.runpod import RunpodApi
 from captiv.rental.sweep import NEVER_ANSWERED
-from captiv.store import now_ms, pods
+from captiv.store import pods
 from captiv.testing.cloud import Cloud
 from captiv.wire import ModelChange
 from tests.world import World, until

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from anyio import to_thread
 
+from captiv.clock import now_ms
 from captiv.core.jobs import RunId
 from captiv.core.pods import Guarded, PodRow, pod_name
 from captiv.errors import ProviderUnreachable
 from captiv.rental.reconcile import GONE
 from captiv.rental.runpod import CreatePod, GpuRequest, RunpodApi
 from captiv.rental.sweep import NEVER_ANSWERED, SETTLED_MS, Swept, sweep
-from captiv.store import Lease, lease, now_ms, pods, runs
+from captiv.store import Lease, lease, pods, runs
 from captiv.testing.cloud import Cloud
 from tests.world import World
 

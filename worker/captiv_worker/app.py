@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import anyio
-from anyio import to_thread
 from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -17,6 +16,7 @@ from starlette.types import ASGIApp
 
 from captiv.catalog import FAMILIES, choose, describe, describe_modes, family_named
 from captiv.errors import CaptivError, WorkerOverloaded
+from captiv.offload import offload
 from captiv.wire import (
     MAX_WAIT_S,
     CaptionReply,
@@ -141,7 +141,7 @@ class _Routes:
             limits = await read_value(request, GuardLimits)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
-        await to_thread.run_sync(self._worker.renew, limits)
+        await offload(self._worker.renew, limits)
         return _json(limits)
 
     async def _admit(self, request: Request, key: str) -> Work:

@@ -8,10 +8,10 @@ break, the engine is to blame and none is.
 """
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from captiv.clock import monotonic_s
 from captiv.errors import EngineFailed
 from captiv_worker.engines.spec import (
     Answer,
@@ -58,7 +58,7 @@ def caption_batch(engine: Engine, items: Sequence[EngineItem], watch: Watch) -> 
 
 def _run(engine: Engine, items: Sequence[EngineItem], span: range, watch: Watch) -> list[Ran]:
     watch.started(span)
-    start_s = time.perf_counter()
+    start_s = monotonic_s()
     try:
         outcomes = _outcomes(engine, [items[i] for i in span])
     except DeviceLost:
@@ -73,7 +73,7 @@ def _run(engine: Engine, items: Sequence[EngineItem], span: range, watch: Watch)
         if len(span) == 1:
             return [_failed(f"The engine failed on this image alone ({type(error).__name__}).")]
     else:
-        engine_s = time.perf_counter() - start_s
+        engine_s = monotonic_s() - start_s
         watch.went_well(len(span))
         return [Ran(outcome, len(span), engine_s) for outcome in outcomes]
     middle = len(span) // 2

@@ -1,13 +1,13 @@
 """From the model that is wanted to an engine that has captioned its first image."""
 
 import logging
-import time
 from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
 from captiv.catalog import Family, ModelChoice, Variant, build_prompt, default_family
+from captiv.clock import monotonic_s
 from captiv.errors import CaptivError, ModelError
 from captiv.wire import ModelChange
 from captiv_worker.engines import (
@@ -81,7 +81,7 @@ class Loader:
 
     def load(self) -> tuple[Engine, Loaded] | None:
         """Return the warm engine, or None if it failed: the status says why."""
-        start_s = time.perf_counter()
+        start_s = monotonic_s()
         try:
             engine = build_engine(self._spec())
             loaded = engine.load(self._status.phase)
@@ -100,7 +100,7 @@ class Loader:
             kind = type(error).__name__
             self._status.fail(ModelError(f"The engine failed to load ({kind}); the log says why."))
             return None
-        _log.info("loaded source=%s load_s=%.1f", self.source, time.perf_counter() - start_s)
+        _log.info("loaded source=%s load_s=%.1f", self.source, monotonic_s() - start_s)
         return engine, loaded
 
     def _spec(self) -> EngineSpec:

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import anyio
-from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from captiv.catalog import ImagePolicy
 from captiv.errors import CaptivError, EngineFailed
 from captiv.images.prepare import decode
+from captiv.offload import offload
 from captiv.wire import CaptionReply, Generation, Problem
 from captiv_worker.batch_file import BatchFile
 from captiv_worker.batcher import Permits
@@ -105,7 +105,7 @@ class Pipeline:
 
     async def _prepare(self, work: Work, image: bytes, ask: Ask) -> None:
         try:
-            picture = await to_thread.run_sync(
+            picture = await offload(
                 partial(decode, image, policy=ask.image), limiter=self._decoders
             )
         except CaptivError as error:
@@ -122,7 +122,7 @@ class Pipeline:
     async def _drive(self, load: Load) -> None:
         """Give the device its thread, and see to it that its death is nobody's endless wait."""
         try:
-            await to_thread.run_sync(
+            await offload(
                 self._serve, load, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
             )
         except Exception:

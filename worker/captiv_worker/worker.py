@@ -2,13 +2,13 @@
 
 import logging
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 
 from pydantic import ValidationError
 
 from captiv.catalog import Family, Variant, build_prompt
+from captiv.clock import monotonic_s
 from captiv.errors import EngineFailed, UsageError, WorkerMismatch, WorkerNotReady
 from captiv.wire import CaptionRequest, GuardLimits, ModelChange
 from captiv_worker.batch_file import BatchFile
@@ -34,7 +34,7 @@ class Worker:
         settings: Settings,
         *,
         died: Callable[[], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic_s,
     ) -> None:
         self.settings = settings
         self.boot_id = secrets.token_hex(8)

@@ -7,7 +7,6 @@ image over which the connection is lost again and again is suspect.
 
 import json
 import logging
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ import anyio
 import httpx2
 
 from captiv import __version__
+from captiv.clock import monotonic_s
 from captiv.errors import (
     CaptivError,
     ConfigurationError,
@@ -128,7 +128,7 @@ class OpenAiClient:
             EngineFailed: it failed, or did not answer in time.
             WorkerError: anything else; nothing here is plainly the image's fault.
         """
-        sent = time.monotonic()
+        sent = monotonic_s()
         asked = body(self._model, self._system, request, image, media_type)
         async with _seam(self._base, self._in_doubt):
             try:
@@ -136,7 +136,7 @@ class OpenAiClient:
             except httpx2.ReadTimeout as error:
                 self._in_doubt()
                 raise EngineFailed(f"No answer came within {self._timeout_s:g} s.") from error
-        took_s = time.monotonic() - sent
+        took_s = monotonic_s() - sent
         if response.status_code != 200:
             raise self._refused(response, sent)
         answer = said(_json(response, self._base))
@@ -191,7 +191,7 @@ class OpenAiClient:
             self._in_doubt()
         if not isinstance(error, WorkerOverloaded):
             return error
-        now = time.monotonic()
+        now = monotonic_s()
         if sent > self._slowed:
             self._pace, self._slowed = self._pace.refused(), now
         self._refused_since = self._refused_since or now
