@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
+from captiv.core.pods import PodState
 from captiv.wire import Health
 
 _CRASH_LOOP: Final = 3
@@ -26,9 +27,9 @@ class Start(Enum):
 class Seen:
     """What one look at a starting pod showed."""
 
-    status: str | None = None
-    """The provider's word for it, in capitals; None until it has an id; TERMINATED if it is gone.
-    Of these only the ends are believed: RUNNING shows before anything runs."""
+    state: PodState | None = None
+    """What the provider says of it; None while it says nothing. Of these only the ends are
+    believed: RUNNING shows before anything runs."""
     started: bool = False
     """Whether the provider or the pod's log reports that the container runs."""
     health: Health | None = None
@@ -106,7 +107,7 @@ def _phase(seen: Seen) -> str:
         return "pulling the image"
     if seen.started:
         return "starting"
-    if seen.status is None or seen.status == "PROVISIONING":
+    if seen.state is None or seen.state is PodState.PROVISIONING:
         return "renting"
     return "pulling the image"
 
@@ -114,8 +115,8 @@ def _phase(seen: Seen) -> str:
 def _broken(seen: Seen) -> str | None:
     if seen.health is not None and seen.health.status == "failed":
         return seen.health.reason or "its worker failed without a reason"
-    if seen.status in ("EXITED", "ERROR", "TERMINATED"):
-        return f"the pod ended while it was starting ({seen.status})"
+    if seen.state in (PodState.STOPPED, PodState.FAILED, PodState.ENDED):
+        return f"the pod ended while it was starting ({seen.state})"
     if seen.restarts >= _CRASH_LOOP:
         said = f" ({seen.last_words})" if seen.last_words else ""
         return f"it crashed {seen.restarts} times while starting{said}"

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from captiv.core.pods import PodState
 from captiv.core.startup import Seen, Start, Waiting
 from captiv.wire import Health, Loading
 
@@ -16,7 +17,15 @@ def worker(status: Any = "loading", done: int | None = None, total: int | None =
 WAITING = Waiting(began_s=1000, timeout_s=600)
 SEEN = st.builds(
     Seen,
-    st.sampled_from([None, "PROVISIONING", "STARTING", "RUNNING", "UNKNOWN"]),
+    st.sampled_from(
+        [
+            None,
+            PodState.PROVISIONING,
+            PodState.STARTING,
+            PodState.RUNNING,
+            PodState.UNKNOWN,
+        ]
+    ),
     st.booleans(),
     st.none() | st.builds(worker, done=st.integers(0, 100), total=st.sampled_from([0, 100])),
     st.booleans(),
@@ -29,16 +38,16 @@ SEEN = st.builds(
     ("seen", "phase"),
     [
         (Seen(), "renting"),
-        (Seen("PROVISIONING"), "renting"),
-        (Seen("RUNNING"), "pulling the image"),
-        (Seen("STARTING"), "pulling the image"),
-        (Seen("RUNNING", started=True), "starting"),
-        (Seen("RUNNING", pulling=True), "pulling the image"),
+        (Seen(PodState.PROVISIONING), "renting"),
+        (Seen(PodState.RUNNING), "pulling the image"),
+        (Seen(PodState.STARTING), "pulling the image"),
+        (Seen(PodState.RUNNING, started=True), "starting"),
+        (Seen(PodState.RUNNING, pulling=True), "pulling the image"),
         (Seen(pulling=True), "pulling the image"),
         (Seen(started=True), "starting"),
-        (Seen("RUNNING", started=True, health=worker()), "loading the model"),
-        (Seen("RUNNING", True, worker(done=430, total=1000)), "loading the model (43 %)"),
-        (Seen("RUNNING", True, worker(done=1200, total=1000)), "loading the model (100 %)"),
+        (Seen(PodState.RUNNING, started=True, health=worker()), "loading the model"),
+        (Seen(PodState.RUNNING, True, worker(done=430, total=1000)), "loading the model (43 %)"),
+        (Seen(PodState.RUNNING, True, worker(done=1200, total=1000)), "loading the model (100 %)"),
     ],
 )
 def test_the_phase_is_what_was_seen(seen: Seen, phase: str) -> None:
@@ -48,7 +57,7 @@ def test_the_phase_is_what_was_seen(seen: Seen, phase: str) -> None:
 
 
 def test_only_the_workers_own_word_makes_it_ready() -> None:
-    after = WAITING.look(Seen("RUNNING", health=worker("ready")), 5000)
+    after = WAITING.look(Seen(PodState.RUNNING, health=worker("ready")), 5000)
 
     assert (after.phase, after.start) == ("ready", Start.READY)
 
@@ -56,16 +65,16 @@ def test_only_the_workers_own_word_makes_it_ready() -> None:
 @pytest.mark.parametrize(
     ("seen", "said"),
     [
-        (Seen("RUNNING", True, restarts=3), "crashed 3 times"),
+        (Seen(PodState.RUNNING, True, restarts=3), "crashed 3 times"),
         (
-            Seen("RUNNING", True, restarts=3, last_words="ImportError: no captiv"),
+            Seen(PodState.RUNNING, True, restarts=3, last_words="ImportError: no captiv"),
             "crashed 3 times while starting (ImportError: no captiv)",
         ),
-        (Seen("RUNNING", pulling=True, trouble="its image is not there"), "its image is not there"),
-        (Seen("EXITED"), "EXITED"),
-        (Seen("TERMINATED"), "TERMINATED"),
-        (Seen("ERROR"), "ERROR"),
-        (Seen("RUNNING", True, worker("failed")), "failed"),
+        (Seen(PodState.RUNNING, pulling=True, trouble="no such image"), "no such image"),
+        (Seen(PodState.STOPPED), "stopped"),
+        (Seen(PodState.ENDED), "ended"),
+        (Seen(PodState.FAILED), "failed"),
+        (Seen(PodState.RUNNING, True, worker("failed")), "failed"),
         (
             Seen(health=worker("failed").model_copy(update={"reason": "It does not fit."})),
             "It does not fit.",
@@ -81,10 +90,10 @@ def test_what_will_never_be_ready_is_given_up_at_once(seen: Seen, said: str) -> 
 
 
 def test_a_silent_pod_is_given_up_after_the_limit() -> None:
-    pulling = WAITING.look(Seen("RUNNING"), 1599)
+    pulling = WAITING.look(Seen(PodState.RUNNING), 1599)
     assert pulling.start is Start.WAIT
 
-    after = pulling.look(Seen("RUNNING"), 1600)
+    after = pulling.look(Seen(PodState.RUNNING), 1600)
 
     assert after.start is Start.GIVE_UP
     assert after.reason == "it was not ready after 600 s (last seen: pulling the image)"
@@ -92,22 +101,22 @@ def test_a_silent_pod_is_given_up_after_the_limit() -> None:
 
 def test_a_pull_that_advances_has_twice_the_time() -> None:
     def look(waiting: Waiting, now: float) -> Waiting:
-        return waiting.look(Seen("RUNNING", progress_s=now - 5), now)
+        return waiting.look(Seen(PodState.RUNNING, progress_s=now - 5), now)
 
     assert look(WAITING, 2199).start is Start.WAIT
     assert look(look(WAITING, 2199), 2200).start is Start.GIVE_UP
 
 
 def test_a_pull_that_stalls_after_the_limit_is_given_up() -> None:
-    pulling = WAITING.look(Seen("RUNNING", progress_s=1650), 1651)
-    assert pulling.look(Seen("RUNNING", progress_s=1650), 1710).start is Start.WAIT
+    pulling = WAITING.look(Seen(PodState.RUNNING, progress_s=1650), 1651)
+    assert pulling.look(Seen(PodState.RUNNING, progress_s=1650), 1710).start is Start.WAIT
 
-    assert pulling.look(Seen("RUNNING", progress_s=1650), 1711).start is Start.GIVE_UP
+    assert pulling.look(Seen(PodState.RUNNING, progress_s=1650), 1711).start is Start.GIVE_UP
 
 
 def test_a_download_of_the_worker_is_an_advance_only_while_it_grows() -> None:
     def look(waiting: Waiting, done: int, now: float) -> Waiting:
-        return waiting.look(Seen("RUNNING", True, worker(done=done, total=9)), now)
+        return waiting.look(Seen(PodState.RUNNING, True, worker(done=done, total=9)), now)
 
     growing = look(look(WAITING, 1, 1590), 2, 1640)
     assert growing.start is Start.WAIT

@@ -10,8 +10,11 @@ from typing import Any
 import anyio
 import pytest
 
-from captiv.rental.runpod import CreatePod, GpuRequest, RunpodApi
+from captiv.rental.runpod import RunpodProvider
+from captiv.rental.runpod.api import RunpodApi
+from captiv.rental.runpod.values import CreatePod, GpuRequest
 from captiv.rental.startup import come_up
+from captiv.settings.schema import RunpodSettings
 from captiv.testing.cloud import Cloud, running
 from captiv.testing.cloud.conditions import GUARDED
 from captiv.workers import WorkerClient
@@ -71,7 +74,7 @@ class Pods:
         client = WorkerClient(self.cloud.url(pod.id), "any-token")
         try:
             return await come_up(
-                self.api,
+                RunpodProvider(self.api, RunpodSettings()),
                 client,
                 pod.id,
                 timeout_s=timeout_s,
@@ -164,12 +167,13 @@ async def test_what_went_wrong_in_an_old_pod_long_ago_does_not_count(pods: Pods)
     pods.cloud.mischief.arm("preempted", after=0, pod=old.id)
     client = WorkerClient(pods.cloud.url(old.id), "any-token")
 
+    provider = RunpodProvider(pods.api, RunpodSettings())
     reason = await come_up(
-        pods.api, client, old.id, timeout_s=1000, fresh=False, on_phase=print, look_s=0.1
+        provider, client, old.id, timeout_s=1000, fresh=False, on_phase=print, look_s=0.1
     )
 
     await client.aclose()
-    assert reason == "the pod ended while it was starting (EXITED)"
+    assert reason == "the pod ended while it was starting (stopped)"
 
 
 async def test_an_image_that_is_not_there_ends_the_wait(pods: Pods) -> None:
@@ -201,4 +205,4 @@ async def test_a_pod_that_was_taken_away_ends_the_wait(pods: Pods) -> None:
         tg.start_soon(preempt)
         reason = await pods.come_up(timeout_s=1000)
 
-    assert reason == "the pod ended while it was starting (EXITED)"
+    assert reason == "the pod ended while it was starting (stopped)"
