@@ -1,5 +1,6 @@
 """On what terms a run rents a pod, and how the pod is asked for."""
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from captiv.core.jobs import Run, RunId
 from captiv.core.pods import Guarded
 from captiv.core.spec import Captioning, Placement
 from captiv.errors import ConfigurationError
-from captiv.rental.runpod import Cloud, CreatePod, GpuRequest, GpuType, Template, bootstrap
+from captiv.rental import bootstrap
+from captiv.rental.runpod import Cloud, CreatePod, GpuRequest, GpuType, Template
+from captiv.rental.runpod.ending import ending
 from captiv.settings import Settings
 from captiv.wire import ModelChange
 
@@ -210,7 +213,7 @@ def create_request(
             "CAPTIV_WORKER_TOKEN_SHA256": token_sha256,
             "CAPTIV_GUARD_IDLE_S": f"{terms.guarded.idle_s:g}",
             "CAPTIV_GUARD_STARTUP_S": f"{terms.guarded.startup_s:g}",
-            "CAPTIV_RUNPOD_API_URL": terms.api_url,
+            "CAPTIV_GUARD_ENDING": json.dumps(ending(terms.api_url)),
         }
         | ({} if deadline_s is None else {"CAPTIV_GUARD_DEADLINE": str(deadline_s)}),
         ports=tuple(dict.fromkeys((*ports, f"{PORT}/http"))),

@@ -41,6 +41,14 @@ def test_a_worker_image_is_told_what_to_load() -> None:
     assert request.gpu.min_cuda_version is None
     assert request.ports == ("8000/http",)
     assert request.env["CAPTIV_GUARD_DEADLINE"] == "1800000000"
+    end = json.loads(request.env["CAPTIV_GUARD_ENDING"])
+    pod = "https://api.runpod.io/v2/pods/${RUNPOD_POD_ID}"
+    assert [(call["method"], call["url"]) for call in end] == [
+        ("POST", f"{pod}/action"),
+        ("DELETE", pod),
+    ]
+    assert {call["headers"]["Authorization"] for call in end} == {"Bearer ${RUNPOD_API_KEY}"}
+    assert json.loads(end[0]["body"]) == {"action": "terminate"}
 
 
 def test_an_image_that_names_its_cuda_gets_a_host_that_has_it() -> None:
