@@ -1,8 +1,7 @@
 """On what terms a run rents a pod, and what the pod is to be."""
 
-import json
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from captiv.core.jobs import Run, RunId
 from captiv.core.pods import Guarded, Owner
 from captiv.core.spec import Captioning, Placement
 from captiv.rental import bootstrap
-from captiv.rental.provider import EndingCall, PodSpec, Policy
+from captiv.rental.provider import EndingCall, PodSpec, Policy, ending_as_json
 from captiv.wire import ModelChange
 
 PORT = 8000
@@ -123,7 +122,7 @@ def pod_spec(
         "CAPTIV_WORKER_TOKEN_SHA256": token_sha256,
         "CAPTIV_GUARD_IDLE_S": f"{guard.idle_s:g}",
         "CAPTIV_GUARD_STARTUP_S": f"{guard.startup_s:g}",
-        "CAPTIV_GUARD_ENDING": _as_json(ending),
+        "CAPTIV_GUARD_ENDING": ending_as_json(ending),
     }
     if deadline_s is not None:
         env["CAPTIV_GUARD_DEADLINE"] = str(deadline_s)
@@ -172,9 +171,3 @@ def _loading(model: ModelChange) -> tuple[str, ...]:
         "--max-batch": model.max_batch,
     }
     return tuple(str(part) for name, v in said.items() if v is not None for part in (name, v))
-
-
-def _as_json(calls: tuple[EndingCall, ...]) -> str:
-    """Return the calls as the guard reads them."""
-    said = ({name: v for name, v in asdict(call).items() if v is not None} for call in calls)
-    return json.dumps(list(said), separators=(",", ":"))

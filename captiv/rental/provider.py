@@ -8,8 +8,9 @@ Money is in US dollars, prices are dollars an hour, times are integer millisecon
 provider's clock.
 """
 
+import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal, Protocol
@@ -32,6 +33,7 @@ __all__ = [
     "ProviderTraits",
     "ProviderType",
     "Right",
+    "ending_as_json",
 ]
 
 LogSource = Literal["container", "system"]
@@ -106,6 +108,12 @@ class EndingCall:
     url: str
     headers: Mapping[str, str]
     body: str | None = None
+
+
+def ending_as_json(calls: Sequence[EndingCall]) -> str:
+    """Return the calls as a pod's environment tells them to its guard (`CAPTIV_GUARD_ENDING`)."""
+    said = ({name: v for name, v in asdict(call).items() if v is not None} for call in calls)
+    return json.dumps(list(said), separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from captiv.rental.provider import EndingCall
 
 def ending(api_url: str) -> tuple[EndingCall, ...]:
     """Return the calls, first to last."""
-    url = f"{api_url}/v2/pods/${{RUNPOD_POD_ID}}"
+    url = f"{api_url.rstrip('/')}/v2/pods/${{RUNPOD_POD_ID}}"
     key = {"Authorization": "Bearer ${RUNPOD_API_KEY}"}
-    action = json.dumps({"action": "terminate"})
+    action = json.dumps({"action": "terminate"}, separators=(",", ":"))
     return (
         EndingCall("POST", f"{url}/action", key, action),
         EndingCall("DELETE", url, key),
