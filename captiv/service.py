@@ -17,6 +17,7 @@ import anyio
 from captiv.clock import now_ms
 from captiv.core.bill import Bill
 from captiv.core.jobs import JobId, Run, RunId, RunState, SessionId
+from captiv.core.phase import Phase, Step
 from captiv.core.spec import RunSpec
 from captiv.dispatch.completer import Completions
 from captiv.dispatch.dispatcher import Dispatcher
@@ -184,7 +185,7 @@ class Service:
         """Report what the holder of the lease does; True when nothing is left to follow."""
         run = await store.aread(runs.get, run_id)
         self._reporter.counted(run)
-        self._reporter.phase("another captiv is at work; following it")
+        self._reporter.phase(Phase(Step.FOLLOWING))
         return run.state is not RunState.ACTIVE or (run.scanned and not run.counts.open)
 
     # -- holding the lease -----------------------------------------------------------------------
@@ -214,8 +215,6 @@ class Service:
                 specs=self._specs,
                 now_ms=now_ms,
                 incapable=self._sources.incapable,
-                pod_lost_after_s=self._settings.runpod.lost_after,
-                pod_request_timeout_s=self._settings.runpod.request_timeout,
             )
             if self._interrupted:
                 self._dispatcher.drain()

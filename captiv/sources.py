@@ -143,7 +143,7 @@ class Sources:
 
     def _source(self, store: Store, run: Run, secret: Secret, session: SessionId) -> WorkerSource:
         placement = run.spec.placement
-        if placement.kind == "runpod":
+        if placement.kind == "rented":
             return self._rental(store, run, secret, session)
         if placement.kind == "url":
             return self._elsewhere(run.spec.captioning, placement)

@@ -16,6 +16,7 @@ from PIL import Image
 from captiv.catalog import ImagePolicy
 from captiv.clock import now_ms
 from captiv.core.jobs import Counts, JobId, JobRow, Run, RunId, SessionId
+from captiv.core.phase import OnPhase, Phase
 from captiv.core.spec import Captioning, Output, Placement, RunSpec, Selection
 from captiv.dispatch.claims import Supply
 from captiv.dispatch.completer import Completions
@@ -27,7 +28,6 @@ from captiv.store import Store, ingest, jobs, lease, migrate, runs
 from captiv.wire import CaptionReply, CaptionRequest
 from captiv.workers import Address, LocalWorker, WorkerClient, WorkerSource
 from captiv.workers.local import LocalSettings
-from captiv.workers.source import OnPhase
 from tests.support import DEADLINE_S, SCRIPTED
 
 
@@ -40,11 +40,14 @@ class Told(Silence):
         self.kept_paths: list[str] = []
         self.unwritable: dict[str, str] = {}
         self.warnings: list[str] = []
-        self.phases: list[str] = []
+        self.phases: list[Phase | None] = []
+        self.pods: list[int | None] = []
+        """Of which pod each phase was told."""
         self.counts: list[Run] = []
 
-    def phase(self, text: str) -> None:
-        self.phases.append(text)
+    def phase(self, phase: Phase | None, *, pod: int | None = None) -> None:
+        self.phases.append(phase)
+        self.pods.append(pod)
 
     def warned(self, message: str) -> None:
         self.warnings.append(message)

@@ -7,7 +7,6 @@ meanwhile, and go on under their own command afterwards.
 """
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -34,7 +33,7 @@ _log = logging.getLogger(__name__)
 _TICK_S = 0.2
 _AGAIN_S = 5.0
 _LONGEST_AGAIN_S = 60.0
-"""How long `--fallback wait` waits before it asks RunPod again: each time twice as long."""
+"""How long `--fallback wait` waits before it asks for a pod again: each time twice as long."""
 _FINAL = (BudgetSpent, SidecarError, UsageError)
 """What no other worker mends."""
 WANTED_MS = 15_000
@@ -61,14 +60,7 @@ class Dispatcher:
         specs: dict[RunId, RunSpec],
         now_ms: Callable[[], int],
         incapable: Incapable,
-        pod_lost_after_s: float = 60.0,
-        pod_request_timeout_s: float = math.inf,
     ) -> None:
-        """Prepare to serve.
-
-        Of the arguments, `pod_lost_after_s` is how long a rented worker may be silent, and
-        `pod_request_timeout_s` how long it may answer and give no caption.
-        """
         self._store = store
         self._session = session
         self._provide = provide
@@ -78,8 +70,6 @@ class Dispatcher:
         self._specs = specs
         self._now_ms = now_ms
         self._incapable = incapable
-        self._pod_lost_after_s = pod_lost_after_s
-        self._pod_request_timeout_s = pod_request_timeout_s
         self._crews: dict[Need, Crew] = {}
         self._failed: dict[Need, CaptivError] = {}
         self._waits: Counter[Need] = Counter()
@@ -167,7 +157,6 @@ class Dispatcher:
             return
         supply.serve(assignment.runs, ahead=0 if assignment.workers > 1 else AHEAD)
         number = crew.join(supply)
-        rented = run.spec.placement.kind == "runpod"
         lane = Lane(
             source,
             supply,
@@ -177,9 +166,7 @@ class Dispatcher:
             reporter=self._reporter,
             specs=self._specs,
             now_ms=self._now_ms,
-            lost_after_s=self._pod_lost_after_s if rented else 60.0,
-            request_timeout_s=self._pod_request_timeout_s if rented else math.inf,
-            scout=crew.scout if rented else None,
+            scout=crew.scout if source.traits.rented else None,
             on_phase=partial(crew.phase, number),
             shared=lambda: crew.shared,
         )
@@ -210,32 +197,32 @@ class Dispatcher:
             await self._without(crew.need, error)
         elif not self._draining and not isinstance(error, _FINAL):
             others = "Another pod goes" if crew.lanes == 1 else f"{crew.lanes} other pods go"
-            self._reporter.warned(f"{_told(error)} {others} on.")
+            self._reporter.warned(f"{error.message} {others} on.")
 
     async def _without(self, need: Need, error: CaptivError) -> None:
         """No worker is to be had for this need: its runs go on on this machine, or stay."""
         _log.warning(
             "worker given up model=%s code=%s reason=%s", need.model, error.code, error.message
         )
-        if need.kind == "runpod" and not isinstance(error, _FINAL) and not self._draining:
+        if need.kind == "rented" and not isinstance(error, _FINAL) and not self._draining:
             await self._fall_back(need, error)
         self._failed[need] = error
         self.stir()
 
     async def _waited(self, need: Need, error: CaptivError) -> bool:
-        """Wait a while before RunPod is asked again, if that is what every run of it wants.
+        """Wait a while before a pod is asked for again, if that is what every run of it wants.
 
         Credit may be added meanwhile; what else only a person can mend is not waited for.
         """
         specs = [spec for spec in self._specs.values() if need_of_spec(spec) == need]
         mended = error.fault is not Fault.PERSON or isinstance(error, NoBalance)
-        patient = need.kind == "runpod" and mended and not isinstance(error, SidecarError)
+        patient = need.kind == "rented" and mended and not isinstance(error, SidecarError)
         if not patient or any(spec.placement.fallback != "wait" for spec in specs):
             return False
         wait_s = min(_LONGEST_AGAIN_S, _AGAIN_S * 2 ** min(self._waits[need], 10))
         self._waits[need] += 1
         hint = f" {error.hint}" if error.hint and self._waits[need] == 1 else ""
-        self._reporter.warned(f"{_told(error)}{hint} Asking again in {wait_s:.0f} s.")
+        self._reporter.warned(f"{error.message}{hint} Asking again in {wait_s:.0f} s.")
         with anyio.move_on_after(wait_s):
             await self._drained.wait()
         return True
@@ -248,16 +235,16 @@ class Dispatcher:
                 continue
             if (reason := await self._incapable(spec)) is not None:
                 self._reporter.warned(
-                    f"{_told(error)} {error.hint or ''}\nThis machine cannot go on: "
+                    f"{error.message} {error.hint or ''}\nThis machine cannot go on: "
                     f"{reason} The images stay for the next run."
                 )
                 continue
             self._reporter.warned(
-                f"{_told(error)} {error.hint or ''}\nGoing on with {need.model} on this "
-                "machine. `captiv doctor` checks key and balance; `captiv runpod gpus` what is on "
-                "offer; --fallback fail keeps the images for later instead."
+                f"{error.message} {error.hint or ''}\nGoing on with {need.model} on this "
+                "machine. `captiv doctor` checks key and balance; --fallback fail keeps the images "
+                "for later instead."
             )
-            here = placement.model_copy(update={"kind": "local"})
+            here = placement.model_copy(update={"kind": "local", "provider": None})
             await commit(self._store, runs.place, run_id, here)
             self._specs[run_id] = spec.model_copy(update={"placement": here})
 
@@ -284,8 +271,3 @@ class Dispatcher:
         error = self._failed.get(need_of(run))
         if error is not None and (run.counts.pending or run.counts.running or not run.scanned):
             raise error
-
-
-def _told(error: CaptivError) -> str:
-    """Return why there is no pod, with the name of who did not give one."""
-    return error.message if "RunPod" in error.message else f"RunPod: {error.message}"

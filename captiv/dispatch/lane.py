@@ -7,7 +7,6 @@ hold up its neighbours.
 """
 
 import logging
-import math
 from collections.abc import Awaitable, Callable, Mapping
 
 import anyio
@@ -15,6 +14,7 @@ import anyio
 from captiv.core import answers, retry
 from captiv.core.jobs import Failure, Job, Received, RunId
 from captiv.core.naming import sidecar_path
+from captiv.core.phase import OnPhase
 from captiv.core.retry import Death, Verdict
 from captiv.core.spec import RunSpec
 from captiv.dispatch.claims import Supply
@@ -44,8 +44,6 @@ _log = logging.getLogger(__name__)
 
 _IDLE_S = 0.05
 """How soon a lane that found nothing to claim looks again."""
-_LOST_AFTER_S = 60.0
-"""How long a worker may be unreachable before it is given up."""
 
 _CRASHES = "The process that captions dies of this image, with nothing else in its batch."
 
@@ -67,10 +65,8 @@ class Lane:
         reporter: Reporter,
         specs: Mapping[RunId, RunSpec],
         now_ms: Callable[[], int],
-        lost_after_s: float = _LOST_AFTER_S,
-        request_timeout_s: float = math.inf,
         scout: Scouting | None = None,
-        on_phase: Callable[[str], None] | None = None,
+        on_phase: OnPhase | None = None,
         shared: Callable[[], bool] = lambda: False,
     ) -> None:
         """Prepare to serve.
@@ -84,8 +80,6 @@ class Lane:
             reporter: is told.
             specs: the spec of every run.
             now_ms: the time.
-            lost_after_s: how long the worker may be unreachable.
-            request_timeout_s: how long it may have an image.
             scout: has an image looked at first, where the worker costs money.
             on_phase: is told what is waited for.
             shared: tells whether other lanes are fed from the same runs.
@@ -104,10 +98,9 @@ class Lane:
             source,
             on_phase=on_phase or reporter.phase,
             on_warning=reporter.warned,
-            lost_after_s=lost_after_s,
             shared=shared,
         )
-        self._errands = Errands(self._life, request_timeout_s)
+        self._errands = Errands(self._life, source.traits.request_timeout_s)
         self._scouting = scout
         self._scout = Scout(supply, preparation, completions, specs, now_ms)
         self._in_flight = 0

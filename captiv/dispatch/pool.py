@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import anyio
 
 from captiv.core.jobs import Run, RunId
+from captiv.core.phase import Phase
 from captiv.core.plan import Assignment, Need
 from captiv.dispatch.claims import AHEAD, Supply
 from captiv.dispatch.events import LaneView, Reporter
@@ -25,7 +26,7 @@ class _Member:
     number: int
     supply: Supply
     lane: Lane | None = None
-    phase: str = ""
+    phase: Phase | None = None
 
 
 class Crew:
@@ -96,14 +97,14 @@ class Crew:
             if not served and member.lane is not None and member.supply.empty_handed:
                 member.lane.dismiss()
 
-    def phase(self, number: int, text: str) -> None:
+    def phase(self, number: int, phase: Phase | None) -> None:
         """Take note of what a lane waits for, and tell; whose it is, where there are several."""
         member = self._members[number]
-        changed, member.phase = text != member.phase, text
+        changed, member.phase = phase != member.phase, phase
         if self._most == 1:
-            self._reporter.phase(text)
+            self._reporter.phase(phase)
         elif changed:
-            self._reporter.phase(f"pod {number}: {text}" if text else "")
+            self._reporter.phase(phase, pod=number)
             self.tell()
 
     def tell(self) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 import anyio
 
 from captiv.core import fleet
+from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.pods import PodRow
 from captiv.errors import ProviderError, WorkerBusy, WorkerError, WorkerUnreachable
 from captiv.rental.fleet import Fleet
@@ -20,7 +21,7 @@ from captiv.rental.runpod import RunpodApi
 from captiv.rental.startup import come_up
 from captiv.rental.sweep import YOUNG_MS
 from captiv.store import Store, pods
-from captiv.workers import Address, OnPhase, WorkerClient
+from captiv.workers import Address, WorkerClient
 
 
 class Reuse:
@@ -111,7 +112,7 @@ class Reuse:
                 try:
                     await client.load(self._terms.model)
                 except WorkerBusy:
-                    on_phase(f"waiting for other captions of pod {row.pod_id}")
+                    on_phase(Phase(Step.WAITING, subject=row.pod_id or ""))
                 except WorkerUnreachable as error:
                     return error.message
                 else:

@@ -18,6 +18,7 @@ from captiv.clock import now_ms
 from captiv.core.cost import money, rate
 from captiv.core.fleet import Offer
 from captiv.core.jobs import Counts, Run, RunId, RunState
+from captiv.core.phase import OnPhase
 from captiv.core.pods import pod_name
 from captiv.core.spec import Captioning, Placement, RunSpec, Selection
 from captiv.errors import (
@@ -60,11 +61,13 @@ async def create(
     disk_gb: int | None = None,
     gpu_type: str | None = None,
     on_note: Callable[[str], None],
+    on_phase: OnPhase,
 ) -> Made:
     """Make a pod from the first offer that can be had; with `wait`, until its worker is ready.
 
-    `on_note` is told what a person should know meanwhile. `image` and `disk_gb` go before those of
-    the settings, and before a template's; a `gpu_type` that is given has to exist.
+    `on_note` is told what a person should know meanwhile, `on_phase` how far the pod is. `image`
+    and `disk_gb` go before those of the settings, and before a template's; a `gpu_type` that is
+    given has to exist.
 
     Raises:
         ConfigurationError: there is nothing that a pod could run.
@@ -98,7 +101,7 @@ async def create(
             "do; runs use it and do not end it."
         )
         if wait:
-            await _until_ready(account, terms, renting, made, on_note)
+            await _until_ready(account, terms, renting, made, on_note, on_phase)
         else:
             on_note(f"how far it is: captiv runpod status {pod.id}")
     finally:
@@ -135,7 +138,10 @@ def terms_by_hand(
             dtype=choice.family.precision(settings.system.default_torch_dtype),
         ),
         placement=Placement(
-            kind="runpod", batch_size=settings.worker.batch_size, gpu_type=gpu_type
+            kind="rented",
+            provider="runpod",
+            batch_size=settings.worker.batch_size,
+            gpu_type=gpu_type,
         ),
     )
     run = Run(RunId(0), RunState.ACTIVE, spec, "", 0, True, now_ms(), None, Counts())
@@ -167,6 +173,7 @@ async def _until_ready(
     renting: Renting,
     made: Rented,
     on_note: Callable[[str], None],
+    on_phase: OnPhase,
 ) -> None:
     pod = made.pod
     async with account.worker(pod.id, pod.name) as worker:
@@ -175,7 +182,7 @@ async def _until_ready(
             worker,
             pod.id,
             timeout_s=terms.startup_timeout_s,
-            on_phase=lambda phase: on_note(f"pod {pod.id}: {phase}"),
+            on_phase=on_phase,
         )
     if not reason:
         return

@@ -1,5 +1,6 @@
 """On what terms a run rents a pod, and how the pod is asked for."""
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ class Terms:
     lost_after_s: float
     proxy_url: str
     api_url: str
+    request_timeout_s: float = math.inf
+    """How long a worker may answer and give no caption."""
     max_cost: Decimal | None = None
     create: bool = True
     """Whether a pod may be rented where none can be used again."""
@@ -98,6 +101,7 @@ def terms_of(run: Run, settings: Settings, installation: str) -> Terms:
         startup_timeout_s=runpod.startup_timeout,
         guard_idle_s=runpod.guard_idle,
         lost_after_s=runpod.lost_after,
+        request_timeout_s=runpod.request_timeout,
         proxy_url=runpod.proxy_url,
         api_url=runpod.api_url,
         max_cost=None if placement.max_cost_usd is None else Decimal(placement.max_cost_usd),

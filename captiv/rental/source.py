@@ -15,6 +15,7 @@ import anyio
 from captiv.core.budget import outlives
 from captiv.core.cost import DEADLINE_CAP_S, price_of
 from captiv.core.fleet import Offer
+from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.pods import PodRow, pod_name, unseen_end_ms
 from captiv.core.retry import Death
 from captiv.errors import NoWorker, ProviderError, WorkerError
@@ -27,7 +28,7 @@ from captiv.rental.startup import come_up
 from captiv.rental.suspend import Slumber
 from captiv.store import Store, pods
 from captiv.wire import GuardLimits
-from captiv.workers import Address, Ended, OnPhase, WorkerClient
+from captiv.workers import Address, Ended, Traits, WorkerClient
 
 _MAX_HOSTS = 3
 """Hosts tried for one pod that does not come up."""
@@ -92,6 +93,11 @@ class Rental:
             on_note=on_note,
             look_s=look_s,
         )
+        self.traits = Traits(
+            rented=True,
+            lost_after_s=terms.lost_after_s,
+            request_timeout_s=terms.request_timeout_s,
+        )
         self._row: PodRow | None = None
         self._slumber = Slumber(now_ms)
         self._first = True
@@ -114,7 +120,7 @@ class Rental:
         await self._end("lost")
         await self._fleet.look_back(self._reuse.left_behind)  # before: it may have ended long ago
         await self._fleet.require_money()
-        on_phase("looking for a pod")
+        on_phase(Phase(Step.LOOKING))
         adopted = await self._adopt(on_phase)
         if adopted is not None:
             return adopted
@@ -257,7 +263,7 @@ class Rental:
     async def _rented(self, on_phase: OnPhase) -> Address:
         reason = ""
         for _ in range(_MAX_HOSTS):
-            on_phase("renting")
+            on_phase(Phase(Step.RENTING))
             row = await self._made()
             reason = await self._came_up(row, on_phase)
             if not reason:

@@ -7,12 +7,12 @@ all means, `core.startup` and `core.startlog` decide.
 """
 
 import logging
-from collections.abc import Callable
 from contextlib import aclosing, suppress
 
 import anyio
 
 from captiv.clock import monotonic_s
+from captiv.core.phase import OnPhase
 from captiv.core.startlog import StartLog
 from captiv.core.startup import Seen, Start, Waiting
 from captiv.errors import ProviderError, WorkerUnreachable, leading
@@ -38,7 +38,7 @@ async def come_up(
     timeout_s: float,
     waited_s: float = 0.0,
     fresh: bool = True,
-    on_phase: Callable[[str], None],
+    on_phase: OnPhase,
     look_s: float = LOOK_S,
 ) -> str:
     """Wait until the worker is ready; return why it is given up, or nothing.
@@ -77,9 +77,7 @@ class _Starting:
         self._status: str | None = None
         self._running = False
 
-    async def look(
-        self, waiting: Waiting, on_phase: Callable[[str], None], every_s: float
-    ) -> Waiting:
+    async def look(self, waiting: Waiting, on_phase: OnPhase, every_s: float) -> Waiting:
         """Look until it is ready or given up; return the state in which it is then."""
         told = None
         while waiting.start is Start.WAIT:

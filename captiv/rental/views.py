@@ -16,6 +16,7 @@ import anyio
 from captiv.clock import monotonic_s, now_ms, now_s
 from captiv.core.cost import cost, money, price_of
 from captiv.core.jobs import Run, RunId
+from captiv.core.phase import Phase
 from captiv.core.pods import Listed, PodRow, parse_pod_name, sweepable
 from captiv.core.startup import Seen, Start, Waiting
 from captiv.errors import CaptivError
@@ -62,18 +63,22 @@ class View:
     """What stands in RunPod's own records so far; they come later."""
 
     @property
-    def phase(self) -> str:
-        """How far it is, in a word or two."""
-        plain = self.pod.status.value.lower()
-        if self.pod.status in (PodStatus.EXITED, PodStatus.ERROR):
-            return "stopped" if self.pod.status is PodStatus.EXITED else "error"
-        if not self.ours:
-            return plain
-        if self.health is not None and self.health.status == "failed":
-            return "failed"
+    def startup(self) -> Phase | None:
+        """How far a pod of ours is on its way to ready; None if it is stopped or failed."""
+        if not self.ours or self.pod.status in (PodStatus.EXITED, PodStatus.ERROR):
+            return None
         seen = Seen(self.pod.status.value, self.pod.runtime is not None, self.health)
         looked = Waiting(0, math.inf).look(seen, 0)
-        return "failed" if looked.start is Start.GIVE_UP else looked.phase
+        return None if looked.start is Start.GIVE_UP else looked.phase
+
+    @property
+    def phase(self) -> str:
+        """How far it is, in a word or two."""
+        if self.pod.status is PodStatus.EXITED:
+            return "stopped"
+        if self.pod.status is PodStatus.ERROR or not self.ours:
+            return self.pod.status.value.lower()
+        return "failed" if self.startup is None else self.startup.name.value
 
     @property
     def price(self) -> Decimal:

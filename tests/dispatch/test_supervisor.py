@@ -13,11 +13,11 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
+from captiv.core.phase import OnPhase, Step
 from captiv.dispatch.supervisor import Life
 from captiv.errors import NoWorker, WorkerRefused
 from captiv.wire import PROTOCOL, WORKER_HEADER
-from captiv.workers import Address, Ended, LocalWorker, UrlWorker, WorkerSource
-from captiv.workers.source import OnPhase
+from captiv.workers import Address, Ended, LocalWorker, Traits, UrlWorker, WorkerSource
 from tests.support import DEADLINE_S
 from tests.workers.conftest import answering, problem, reply
 from tests.world import World, until
@@ -56,7 +56,8 @@ class FarEnd:
 class Relay:
     """Real workers, one after the other: the next one starts when the last has died."""
 
-    def __init__(self, *workers: LocalWorker) -> None:
+    def __init__(self, *workers: LocalWorker, lost_after_s: float = 30.0) -> None:
+        self.traits = Traits(lost_after_s=lost_after_s)
         self.workers = list(workers)
         self.at = -1
 
@@ -93,15 +94,18 @@ class Relay:
             await worker.stop()
 
 
+def loads(world: World) -> bool:
+    """Whether a worker was last seen to load its model."""
+    last = world.told.phases[-1] if world.told.phases else None
+    return last is not None and last.name is Step.LOADING
+
+
 @asynccontextmanager
-async def living(
-    source: WorkerSource, world: World, *, lost_after_s: float = 30.0
-) -> AsyncIterator[Life]:
+async def living(source: WorkerSource, world: World) -> AsyncIterator[Life]:
     life = Life(
         source,
         on_phase=world.told.phase,
         on_warning=world.told.warned,
-        lost_after_s=lost_after_s,
     )
     try:
         yield life
@@ -111,12 +115,14 @@ async def living(
 
 
 @asynccontextmanager
-async def far(end: FarEnd) -> AsyncIterator[UrlWorker]:
+async def far(end: FarEnd, *, lost_after_s: float = 30.0) -> AsyncIterator[UrlWorker]:
     """Serve a far end; its thread is started and joined off the loop."""
     serving = answering(end)
     url = await to_thread.run_sync(serving.__enter__)
     try:
-        yield UrlWorker(url, "token")
+        source = UrlWorker(url, "token")
+        source.traits = Traits(lost_after_s=lost_after_s)
+        yield source
     finally:
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(serving.__exit__, None, None, None)
@@ -189,7 +195,7 @@ async def test_a_worker_that_is_always_started_anew_is_given_up(world: World) ->
 
 async def test_a_worker_that_stays_away_is_given_up(world: World) -> None:
     end = FarEnd()
-    async with far(end) as source, living(source, world, lost_after_s=0.3) as life:
+    async with far(end, lost_after_s=0.3) as source, living(source, world) as life:
         await life.begin()
         end.away = True
         with pytest.raises(NoWorker, match="is gone"):
@@ -216,8 +222,8 @@ async def test_many_that_lose_a_worker_recover_it_once(world: World) -> None:
 
 
 async def test_a_child_that_hangs_is_replaced(world: World) -> None:
-    source = Relay(world.local("one"), world.local("two"))
-    async with living(source, world, lost_after_s=0.5) as life:
+    source = Relay(world.local("one"), world.local("two"), lost_after_s=0.5)
+    async with living(source, world) as life:
         await life.begin()
         os.kill(source.pid, signal.SIGSTOP)
         with anyio.fail_after(DEADLINE_S):
@@ -253,7 +259,7 @@ async def test_a_drain_does_not_wait_for_a_model_that_loads(world: World) -> Non
         with anyio.fail_after(DEADLINE_S):
             async with anyio.create_task_group() as tg:
                 tg.start_soon(begin)
-                await until(lambda: "loading" in " ".join(world.told.phases))
+                await until(lambda: loads(world))
                 life.drain()
 
         assert found == [None]
@@ -275,7 +281,7 @@ async def test_a_drain_does_not_wait_for_another_worker_after_a_death(world: Wor
                 tg.start_soon(recover)
                 tg.start_soon(recover)
                 await until(lambda: bool(world.told.warnings))
-                await until(lambda: "loading" in world.told.phases[-1])
+                await until(lambda: loads(world))
                 life.drain()
 
         assert found == [None, None]

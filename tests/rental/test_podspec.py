@@ -23,7 +23,7 @@ def terms(**runpod: Any) -> Terms:
     spec = RunSpec(
         selection=Selection(roots=("/pictures",)),
         captioning=Captioning(model="shapes", variant="shapes", source="builtin"),
-        placement=Placement(kind="runpod"),
+        placement=Placement(kind="rented", provider="runpod"),
     )
     run = Run(RunId(1), RunState.ACTIVE, spec, "", 0, True, 0, None, Counts())
     return terms_of(run, Settings.model_validate({"runpod": runpod}), "0123456789ab")
