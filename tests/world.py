@@ -18,8 +18,8 @@ from captiv.clock import now_ms
 from captiv.core.jobs import Counts, JobId, JobRow, Run, RunId, SessionId
 from captiv.core.phase import OnPhase, Phase
 from captiv.core.spec import Captioning, Output, Placement, RunSpec, Selection
-from captiv.dispatch.claims import Supply
-from captiv.dispatch.completer import Completions
+from captiv.dispatch.claims import Claims
+from captiv.dispatch.completer import Completer
 from captiv.dispatch.dispatcher import Dispatcher, Providers
 from captiv.dispatch.events import Silence
 from captiv.dispatch.preparation import Preparation
@@ -225,8 +225,8 @@ class World:
         await file.touch()
         return file
 
-    def supply(self) -> Supply:
-        return Supply(
+    def claims(self) -> Claims:
+        return Claims(
             self.store,
             self.session,
             installation="here",
@@ -234,13 +234,13 @@ class World:
             specs=self.specs,
         )
 
-    def completions(self) -> Completions:
-        return Completions(self.store, self.told, spec_of=self.specs.__getitem__, now_ms=now_ms)
+    def completer(self) -> Completer:
+        return Completer(self.store, self.told, spec_of=self.specs.__getitem__, now_ms=now_ms)
 
     @asynccontextmanager
     async def dispatching(self, source: WorkerSource) -> AsyncIterator[Dispatcher]:
         """Have a dispatcher whose runs are served by this worker."""
-        async with self.dispatching_with(lambda _run: (source, self.supply())) as dispatcher:
+        async with self.dispatching_with(lambda _run: (source, self.claims())) as dispatcher:
             yield dispatcher
 
     @asynccontextmanager
@@ -248,14 +248,14 @@ class World:
         """Have a dispatcher, and the workers that `provide` makes."""
         trace = self.folder / "preparing"
         async with Preparation(trace) as preparation, anyio.create_task_group() as tg:
-            completions = self.completions()
-            tg.start_soon(completions.run)
+            completer = self.completer()
+            tg.start_soon(completer.run)
             yield Dispatcher(
                 self.store,
                 self.session,
                 provide=provide,
                 preparation=preparation,
-                completions=completions,
+                completer=completer,
                 reporter=self.told,
                 specs=self.specs,
                 now_ms=now_ms,

@@ -17,11 +17,11 @@ from anyio.abc import TaskGroup
 from captiv.core.jobs import Run, RunId, RunState, SessionId
 from captiv.core.plan import Assignment, Need, assign, need_of, need_of_spec
 from captiv.core.spec import RunSpec
-from captiv.dispatch.claims import AHEAD, Supply
-from captiv.dispatch.completer import Completions
+from captiv.dispatch.claims import AHEAD, Claims
+from captiv.dispatch.completer import Completer
 from captiv.dispatch.events import Reporter
 from captiv.dispatch.lane import Lane
-from captiv.dispatch.pool import Crew
+from captiv.dispatch.pool import Pool
 from captiv.dispatch.preparation import Preparation
 from captiv.errors import BudgetSpent, CaptivError, Fault, NoBalance, SidecarError, UsageError
 from captiv.store import Store, runs
@@ -39,7 +39,7 @@ _FINAL = (BudgetSpent, SidecarError, UsageError)
 WANTED_MS = 15_000
 """A run is served for so long after its command was last heard of."""
 
-Providers = Callable[[Run], tuple[WorkerSource, Supply]]
+Providers = Callable[[Run], tuple[WorkerSource, Claims]]
 """Makes the worker that a run needs, and what feeds it."""
 Incapable = Callable[[RunSpec], Awaitable[str | None]]
 """Says why this machine plainly cannot do a run, or None."""
@@ -55,7 +55,7 @@ class Dispatcher:
         *,
         provide: Providers,
         preparation: Preparation,
-        completions: Completions,
+        completer: Completer,
         reporter: Reporter,
         specs: dict[RunId, RunSpec],
         now_ms: Callable[[], int],
@@ -65,12 +65,12 @@ class Dispatcher:
         self._session = session
         self._provide = provide
         self._preparation = preparation
-        self._completions = completions
+        self._completer = completer
         self._reporter = reporter
         self._specs = specs
         self._now_ms = now_ms
         self._incapable = incapable
-        self._crews: dict[Need, Crew] = {}
+        self._pools: dict[Need, Pool] = {}
         self._failed: dict[Need, CaptivError] = {}
         self._waits: Counter[Need] = Counter()
         self._seen: set[RunId] = set()
@@ -83,8 +83,8 @@ class Dispatcher:
         """Claim no more; `serve` returns when what is in flight has its outcome."""
         self._draining = True
         self._drained.set()
-        for crew in self._crews.values():
-            crew.drain()
+        for pool in self._pools.values():
+            pool.drain()
         self.stir()
 
     def stir(self) -> None:
@@ -122,7 +122,7 @@ class Dispatcher:
             self._specs[run.id] = run.spec
             if run.id not in self._seen:
                 self._seen.add(run.id)
-                await self._completions.write_leftovers(run)
+                await self._completer.write_leftovers(run)
         return found
 
     async def _steer(self, tg: TaskGroup, wanted: list[Run]) -> None:
@@ -133,70 +133,70 @@ class Dispatcher:
             if run.state is RunState.ACTIVE and need_of(run) not in self._failed
         ]
         assignments = {a.need: a for a in assign(able)}
-        for need, crew in self._crews.items():
-            crew.serve(assignments.get(need), by_id)
-            crew.tell()
+        for need, pool in self._pools.items():
+            pool.serve(assignments.get(need), by_id)
+            pool.tell()
         for need, assignment in assignments.items():
             if self._taken(need):
                 continue
-            crew = self._crews.get(need, Crew(need, self._reporter))
-            for _ in range(assignment.lanes(crew.lanes, crew.given_up) - crew.lanes):
-                if need not in self._failed and not crew.closing:
-                    await self._open(tg, crew, assignment, by_id[assignment.runs[0]])
+            pool = self._pools.get(need, Pool(need, self._reporter))
+            for _ in range(assignment.lanes(pool.lanes, pool.given_up) - pool.lanes):
+                if need not in self._failed and not pool.closing:
+                    await self._open(tg, pool, assignment, by_id[assignment.runs[0]])
 
     def _taken(self, need: Need) -> bool:
         """Whether this machine's device is still another worker's, which is ending."""
-        others = (other for other in self._crews if other != need)
+        others = (other for other in self._pools if other != need)
         return need.kind == "local" and any(other.kind == "local" for other in others)
 
-    async def _open(self, tg: TaskGroup, crew: Crew, assignment: Assignment, run: Run) -> None:
+    async def _open(self, tg: TaskGroup, pool: Pool, assignment: Assignment, run: Run) -> None:
         try:
-            source, supply = self._provide(run)
+            source, claims = self._provide(run)
         except CaptivError as error:
             await self._without(assignment.need, error)
             return
-        supply.serve(assignment.runs, ahead=0 if assignment.workers > 1 else AHEAD)
-        number = crew.join(supply)
+        claims.serve(assignment.runs, ahead=0 if assignment.workers > 1 else AHEAD)
+        number = pool.join(claims)
         lane = Lane(
             source,
-            supply,
+            claims,
             store=self._store,
             preparation=self._preparation,
-            completions=self._completions,
+            completer=self._completer,
             reporter=self._reporter,
             specs=self._specs,
             now_ms=self._now_ms,
-            scout=crew.scout if source.traits.rented else None,
-            on_phase=partial(crew.phase, number),
-            shared=lambda: crew.shared,
+            scout=pool.scout if source.traits.rented else None,
+            on_phase=partial(pool.phase, number),
+            shared=lambda: pool.shared,
         )
-        crew.opened(number, lane)
-        self._crews[assignment.need] = crew
-        tg.start_soon(self._run_lane, crew, number, lane)
+        pool.opened(number, lane)
+        self._pools[assignment.need] = pool
+        tg.start_soon(self._run_lane, pool, number, lane)
 
-    async def _run_lane(self, crew: Crew, number: int, lane: Lane) -> None:
+    async def _run_lane(self, pool: Pool, number: int, lane: Lane) -> None:
         failed: CaptivError | None = None
         try:
             await lane.run()
         except CaptivError as error:
-            if not await self._waited(crew.need, error):
+            if not await self._waited(pool.need, error):
                 failed = error
-        last = crew.leave(number)
+        last = pool.leave(number)
         try:
             if failed is not None:
-                await self._lane_failed(crew, failed, last=last)
+                await self._lane_failed(pool, failed, last=last)
         finally:
             if last:
-                del self._crews[crew.need]
+                del self._pools[pool.need]
             self.stir()
 
-    async def _lane_failed(self, crew: Crew, error: CaptivError, *, last: bool) -> None:
+    async def _lane_failed(self, pool: Pool, error: CaptivError, *, last: bool) -> None:
         """The others go on; without any left, the need has no worker."""
-        crew.given_up += 1
+        pool.given_up += 1
         if last:
-            await self._without(crew.need, error)
+            await self._without(pool.need, error)
         elif not self._draining and not isinstance(error, _FINAL):
-            others = "Another pod goes" if crew.lanes == 1 else f"{crew.lanes} other pods go"
+            others = "Another pod goes" if pool.lanes == 1 else f"{pool.lanes} other pods go"
             self._reporter.warned(f"{error.message} {others} on.")
 
     async def _without(self, need: Need, error: CaptivError) -> None:
@@ -251,20 +251,17 @@ class Dispatcher:
     def _ended(self, run: Run) -> bool:
         """Whether nothing more can be done for this run now."""
         if self._draining:
-            return not self._crews
+            return not self._pools
         if need_of_spec(self._specs[run.id]) in self._failed:
             return True
         counts = run.counts
         complete = run.scanned or run.state is not RunState.ACTIVE
         return (
-            complete
-            and not counts.pending
-            and not counts.running
-            and self._completions.idle(run.id)
+            complete and not counts.pending and not counts.running and self._completer.idle(run.id)
         )
 
     async def _finish(self, own: RunId) -> None:
-        await self._completions.settled()
+        await self._completer.settled()
         run = await self._store.aread(runs.get, own)
         await commit(self._store, runs.finish_if_complete, own, self._now_ms())
         self._reporter.counted(run)

@@ -13,7 +13,7 @@ import anyio
 from captiv.core.jobs import Run, RunId
 from captiv.core.phase import Phase
 from captiv.core.plan import Assignment, Need
-from captiv.dispatch.claims import AHEAD, Supply
+from captiv.dispatch.claims import AHEAD, Claims
 from captiv.dispatch.events import LaneView, Reporter
 from captiv.dispatch.lane import Lane
 
@@ -24,12 +24,12 @@ _PLENTY = 2
 @dataclass(slots=True)
 class _Member:
     number: int
-    supply: Supply
+    claims: Claims
     lane: Lane | None = None
     phase: Phase | None = None
 
 
-class Crew:
+class Pool:
     """Who serves a need now."""
 
     def __init__(self, need: Need, reporter: Reporter) -> None:
@@ -57,10 +57,10 @@ class Crew:
         """Whether several lanes are fed from the same runs."""
         return self.lanes > 1
 
-    def join(self, supply: Supply) -> int:
+    def join(self, claims: Claims) -> int:
         """A lane is about to open; return its number."""
         self._joined += 1
-        self._members[self._joined] = _Member(self._joined, supply)
+        self._members[self._joined] = _Member(self._joined, claims)
         self._most = max(self._most, self.lanes)
         return self._joined
 
@@ -69,7 +69,7 @@ class Crew:
         self._members[number].lane = lane
 
     def leave(self, number: int) -> bool:
-        """A lane has ended; return whether it was the last: then no other opens in this crew."""
+        """A lane has ended; return whether it was the last: then no other opens in this pool."""
         del self._members[number]
         self.closing = not self._members
         return self.closing
@@ -93,8 +93,8 @@ class Crew:
         ahead = AHEAD if pending >= _PLENTY * AHEAD * self.lanes or not self.shared else 0
         for member in self._members.values():
             served = self._share(member, assignment, runs)
-            member.supply.serve(served, ahead=ahead)
-            if not served and member.lane is not None and member.supply.empty_handed:
+            member.claims.serve(served, ahead=ahead)
+            if not served and member.lane is not None and member.claims.empty_handed:
                 member.lane.dismiss()
 
     def phase(self, number: int, phase: Phase | None) -> None:
@@ -128,5 +128,5 @@ class Crew:
             for run_id in assignment.runs
             if runs[run_id].counts.pending
             or not runs[run_id].scanned
-            or member.supply.holds(run_id)
+            or member.claims.holds(run_id)
         )

@@ -1,7 +1,7 @@
 """The life of one worker: started, waited for, spoken to, lost, found again or replaced.
 
-`Life.number` counts the lives, so that many tasks that notice one loss recover from it once. Once
-the lane drains, no other worker is started: what the dead one had goes back.
+`Supervisor.number` counts the lives, so that many tasks that notice one loss recover from it once.
+Once the lane drains, no other worker is started: what the dead one had goes back.
 """
 
 import logging
@@ -35,7 +35,7 @@ class Loss:
     ended: Ended
 
 
-class Life:
+class Supervisor:
     """Keeps one worker at hand."""
 
     def __init__(

@@ -10,7 +10,7 @@ from PIL import Image
 from captiv.core.jobs import Run
 from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.spec import Fallback, Placement
-from captiv.dispatch.claims import Supply
+from captiv.dispatch.claims import Claims
 from captiv.dispatch.events import LaneView
 from captiv.errors import NoCapacity, NoWorker
 from captiv.testing.engine import picture_id
@@ -73,10 +73,10 @@ class Pods:
         ]
         self._world = world
 
-    def provide(self, _run: Run) -> tuple[WorkerSource, Supply]:
+    def provide(self, _run: Run) -> tuple[WorkerSource, Claims]:
         pod = self.prepared[len(self.made)]
         self.made.append(pod)
-        return pod, self._world.supply()
+        return pod, self._world.claims()
 
 
 def rented(pods: int, fallback: Fallback = "fail") -> Placement:
