@@ -374,7 +374,10 @@ class NoCapacity(ProviderError):
 
     code = "no_capacity"
     retry = True
-    hint = "Try again later, or allow another cloud, GPU type or price."
+    hint = (
+        "Try again later, or allow another cloud, GPU type or price: `captiv runpod gpus` lists "
+        "what is on offer."
+    )
 
 
 class PodMayExist(ProviderError):

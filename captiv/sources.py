@@ -15,7 +15,7 @@ from captiv.core.bill import Bill
 from captiv.core.jobs import Run, RunId, SessionId
 from captiv.core.machine import incapable
 from captiv.core.spec import Captioning, Placement, RunSpec
-from captiv.dispatch.claims import Supply
+from captiv.dispatch.claims import Claims
 from captiv.dispatch.events import Reporter
 from captiv.errors import ConfigurationError, ProviderError
 from captiv.offload import offload
@@ -67,19 +67,19 @@ class Sources:
 
     def provider(
         self, store: Store, session: SessionId
-    ) -> Callable[[Run], tuple[WorkerSource, Supply]]:
-        """Return what makes a worker for a run, and the supply that feeds it."""
+    ) -> Callable[[Run], tuple[WorkerSource, Claims]]:
+        """Return what makes a worker for a run, and the claims that feed it."""
         secret = installation_secret(self._paths.secret_file)
 
-        def provide(run: Run) -> tuple[WorkerSource, Supply]:
-            supply = Supply(
+        def provide(run: Run) -> tuple[WorkerSource, Claims]:
+            claims = Claims(
                 store,
                 session,
                 installation=secret.id,
                 policy=_policy(run.spec.captioning),
                 specs=self._specs,
             )
-            return self._source(store, run, secret, session), supply
+            return self._source(store, run, secret, session), claims
 
         return provide
 
@@ -146,7 +146,7 @@ class Sources:
 
     def _source(self, store: Store, run: Run, secret: Secret, session: SessionId) -> WorkerSource:
         placement = run.spec.placement
-        if placement.kind == "runpod":
+        if placement.kind == "rented":
             return self._rented(store, run, secret, session)
         if placement.kind == "url":
             return self._elsewhere(run.spec.captioning, placement)
@@ -215,7 +215,7 @@ class Sources:
 
 def provider_of(placement: Placement) -> ProviderType:
     """Return whom a run that is placed so rents from."""
-    return PROVIDERS["runpod"]
+    return PROVIDERS[placement.provider or RUNPOD.name]
 
 
 def _has_pods(conn: Connection, provider: str) -> bool:

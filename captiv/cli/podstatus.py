@@ -7,9 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 from captiv.cli import show
+from captiv.cli.phases import worded
+from captiv.cli.podtable import phase_of
 from captiv.clock import now_ms
 from captiv.core.bill import PodBill
 from captiv.core.cost import dollars, price_of, rate
+from captiv.core.phase import loading_phase
 from captiv.core.pods import PodRow
 from captiv.rental.account import Account
 from captiv.rental.actions import Found, alive, find, view
@@ -112,7 +115,7 @@ async def tell_log(
 
 def _tell_view(label: str, seen: View) -> None:
     pod, health = seen.pod, seen.health
-    show.line(f"Pod {pod.id}: {show.visible(seen.phase)} ({label} says {pod.said})")
+    show.line(f"Pod {pod.id}: {show.visible(phase_of(seen))} ({label} says {pod.said})")
     show.line(f"Name   {show.visible(pod.name)}")
     show.line(f"GPU    {pod.gpu or 'none'}{pool(pod.cloud)}, {rate(seen.price)}")
     if seen.spent is None:
@@ -122,7 +125,7 @@ def _tell_view(label: str, seen: View) -> None:
     if health is not None:
         model = f"{health.model or 'no model'} {health.variant or ''}".strip()
         device = f" on {health.device}" if health.device else ""
-        loading = f" ({health.loading.phase})" if health.loading else ""
+        loading = f" ({worded(loading_phase(health.loading))})" if health.loading else ""
         show.line(f"Worker {health.status}{loading}: {show.visible(model + device)}")
         show.line(
             f"       captiv {health.version}, {show.plural(health.max_batch, 'image')} at once"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from captiv.cli import show
+from captiv.cli.phases import worded
 from captiv.core.cost import dollars, rate
 from captiv.core.pods import PodState
 from captiv.rental.views import View, duration, note, queue
@@ -21,12 +22,17 @@ def table(found: Sequence[View]) -> None:
         show.note("captiv runpod sweep ends orphans of runs; captiv runpod terminate any pod.")
 
 
+def phase_of(view: View) -> str:
+    """Return how far a pod is, with what is known of its progress."""
+    return view.phase if view.startup is None else worded(view.startup)
+
+
 def _row(view: View) -> tuple[object, ...]:
     pod = view.pod
     return (
         pod.id,
         pod.name,
-        view.phase,
+        phase_of(view),
         pod.gpu or "none",
         *(_rested(view) if pod.state is PodState.STOPPED else _running(view)),
         queue(view),

@@ -11,6 +11,7 @@ from captiv.cli.lazy import STYLE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from captiv.core.phase import Phase
     from captiv.rental.sweep import Swept
     from captiv.settings import Settings
 
@@ -74,6 +75,7 @@ def create(
                 disk_gb=disk,
                 gpu_type=gpu_type,
                 on_note=_note,
+                on_phase=_Phases().tell,
             ),
             settings=settings,
         )
@@ -243,6 +245,22 @@ def _tell_swept(swept: "list[Swept]") -> None:
         show.line(f"{one.outcome}: {one.pod_id or one.name}: {show.visible(one.reason)}")
         if one.outcome == "still there":
             show.line(f"  It bills. Again: captiv runpod terminate {one.pod_id}")
+
+
+class _Phases:
+    """Notes each phase of a pod, once as it is worded."""
+
+    def __init__(self) -> None:
+        self._told = ""
+
+    def tell(self, phase: "Phase | None") -> None:
+        """Note this phase, unless the last one was the same in words."""
+        from captiv.cli.phases import worded
+
+        text = "" if phase is None else worded(phase)
+        if text and text != self._told:
+            show.note(text)
+        self._told = text
 
 
 def _note(text: str) -> None:

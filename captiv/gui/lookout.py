@@ -17,8 +17,10 @@ from anyio.abc import TaskGroup
 
 from captiv.clock import monotonic_s, now_ms
 from captiv.core.cost import dollars, rate
+from captiv.core.phase import Phase
 from captiv.errors import CaptivError
 from captiv.gui.live import Live
+from captiv.gui.phases import worded
 from captiv.gui.show import readable
 from captiv.rental import create as making
 from captiv.rental.account import Account, opened
@@ -48,6 +50,8 @@ class Making:
 
     model: str | None
     notes: deque[str] = field(default_factory=lambda: deque(maxlen=_NOTES))
+    phase: str = ""
+    """The last phase that was noted."""
     error: CaptivError | None = None
     over: bool = False
 
@@ -177,6 +181,12 @@ class Lookout:
             about.notes.append(readable(text))
             self._live.tell("pods", self.now())
 
+        def phase(now: Phase | None) -> None:
+            text = "" if now is None else worded(now)
+            if text and text != about.phase:
+                said(text)
+            about.phase = text
+
         try:
             async with opened(_PROVIDER, self._paths, settings) as account:
                 await making.create(
@@ -187,6 +197,7 @@ class Lookout:
                     gpu_type=gpu_type,
                     wait=True,
                     on_note=said,
+                    on_phase=phase,
                 )
         except CaptivError as error:
             about.error = error

@@ -9,6 +9,7 @@ from contextlib import suppress
 import anyio
 
 from captiv.core import fleet
+from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.pods import PodRow
 from captiv.errors import ProviderError, WorkerBusy, WorkerError, WorkerUnreachable
 from captiv.rental.fleet import Fleet
@@ -18,7 +19,7 @@ from captiv.rental.reconcile import close_if_gone
 from captiv.rental.startup import come_up
 from captiv.rental.sweep import YOUNG_MS
 from captiv.store import pods
-from captiv.workers import OnPhase, WorkerClient
+from captiv.workers import WorkerClient
 
 
 class Adoption:
@@ -98,7 +99,7 @@ class Adoption:
                 try:
                     await client.load(self._terms.model)
                 except WorkerBusy:
-                    on_phase(f"waiting for other captions of pod {row.pod_id}")
+                    on_phase(Phase(Step.WAITING, subject=row.pod_id or ""))
                 except WorkerUnreachable as error:
                     return error.message
                 else:

@@ -16,6 +16,7 @@ from captiv.clock import now_ms
 from captiv.core.cost import rate
 from captiv.core.fleet import Offer
 from captiv.core.jobs import RunId
+from captiv.core.phase import OnPhase
 from captiv.core.pods import Owner, pod_name
 from captiv.errors import ProviderError, UsageError
 from captiv.rental.account import Account
@@ -54,11 +55,13 @@ async def create(
     disk_gb: int | None = None,
     gpu_type: str | None = None,
     on_note: Callable[[str], None],
+    on_phase: OnPhase,
 ) -> Made:
     """Make a pod from the first offer that can be had; with `wait`, until its worker is ready.
 
-    `on_note` is told what a person should know meanwhile. `image` and `disk_gb` go before those of
-    the settings, and before a template's; a `gpu_type` that is given has to exist.
+    `on_note` is told what a person should know meanwhile, `on_phase` how far the pod is. `image`
+    and `disk_gb` go before those of the settings, and before a template's; a `gpu_type` that is
+    given has to exist.
 
     Raises:
         ConfigurationError: there is nothing that a pod could run.
@@ -87,7 +90,7 @@ async def create(
             "do; runs use it and do not end it."
         )
         if wait:
-            await _until_ready(account, terms, provisioning, made, on_note)
+            await _until_ready(account, terms, provisioning, made, on_note, on_phase)
         else:
             on_note(f"how far it is: captiv {account.provider.name} status {pod.id}")
     finally:
@@ -144,6 +147,7 @@ async def _until_ready(
     provisioning: Provisioning,
     made: Rented,
     on_note: Callable[[str], None],
+    on_phase: OnPhase,
 ) -> None:
     pod = made.pod
     async with account.worker(pod.id, pod.name) as worker:
@@ -152,7 +156,7 @@ async def _until_ready(
             worker,
             pod.id,
             timeout_s=terms.policy.startup_timeout_s,
-            on_phase=lambda phase: on_note(f"pod {pod.id}: {phase}"),
+            on_phase=on_phase,
         )
     if not reason:
         return

@@ -15,6 +15,7 @@ import anyio
 from captiv.core.budget import outlives
 from captiv.core.cost import DEADLINE_CAP_S, price_of
 from captiv.core.fleet import Offer
+from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.pods import PodRow, PodState, pod_name, unseen_end_ms
 from captiv.core.retry import Death
 from captiv.errors import NoWorker, ProviderError, WorkerError
@@ -27,7 +28,7 @@ from captiv.rental.suspend import SleepWatch
 from captiv.store import pods
 from captiv.store.commit import commit
 from captiv.wire import GuardLimits
-from captiv.workers import Address, Ended, OnPhase
+from captiv.workers import Address, Ended, Traits
 
 _MAX_HOSTS = 3
 """Hosts tried for one pod that does not come up."""
@@ -64,6 +65,11 @@ class RentedWorker:
             ),
         )
         self._adoption = Adoption(context, terms, fleet, self._provisioning)
+        self.traits = Traits(
+            rented=True,
+            lost_after_s=terms.policy.lost_after_s,
+            request_timeout_s=terms.policy.request_timeout_s,
+        )
         self._row: PodRow | None = None
         self._sleep = SleepWatch(context.now_ms)
         self._first = True
@@ -88,7 +94,7 @@ class RentedWorker:
             self._adoption.left_behind
         )  # before: it may have ended long ago
         await self._fleet.require_money()
-        on_phase("looking for a pod")
+        on_phase(Phase(Step.LOOKING))
         adopted = await self._adopt(on_phase)
         if adopted is not None:
             return adopted
@@ -232,7 +238,7 @@ class RentedWorker:
     async def _rented(self, on_phase: OnPhase) -> Address:
         reason = ""
         for _ in range(_MAX_HOSTS):
-            on_phase("renting")
+            on_phase(Phase(Step.RENTING))
             row = await self._made()
             reason = await self._came_up(row, on_phase)
             if not reason:

@@ -7,12 +7,12 @@ it all means, `core.startup` and `core.startlog` decide.
 """
 
 import logging
-from collections.abc import Callable
 from contextlib import aclosing, suppress
 
 import anyio
 
 from captiv.clock import monotonic_s
+from captiv.core.phase import OnPhase
 from captiv.core.pods import PodState
 from captiv.core.startlog import StartLog
 from captiv.core.startup import Seen, Start, Waiting
@@ -39,7 +39,7 @@ async def come_up(
     timeout_s: float,
     waited_s: float = 0.0,
     fresh: bool = True,
-    on_phase: Callable[[str], None],
+    on_phase: OnPhase,
     look_s: float = LOOK_S,
 ) -> str:
     """Wait until the worker is ready; return why it is given up, or nothing.
@@ -78,9 +78,7 @@ class _Starting:
         self._state: PodState | None = None
         self._running = False
 
-    async def look(
-        self, waiting: Waiting, on_phase: Callable[[str], None], every_s: float
-    ) -> Waiting:
+    async def look(self, waiting: Waiting, on_phase: OnPhase, every_s: float) -> Waiting:
         """Look until it is ready or given up; return the state in which it is then."""
         told = None
         while waiting.start is Start.WAIT:

@@ -16,6 +16,7 @@ import anyio
 from captiv.clock import monotonic_s, now_ms
 from captiv.core.cost import cost, price_of
 from captiv.core.jobs import WANTED_MS, Run, RunId
+from captiv.core.phase import Phase
 from captiv.core.pods import Listed, Owner, PodRow, PodState, parse_pod_name, sweepable
 from captiv.core.startup import Seen, Start, Waiting
 from captiv.errors import CaptivError
@@ -59,17 +60,20 @@ class View:
     """What stands in the provider's own records so far; they come later."""
 
     @property
-    def phase(self) -> str:
-        """How far it is, in a word or two."""
-        if self.pod.state in (PodState.STOPPED, PodState.FAILED):
-            return self.pod.state.value
-        if not self.ours:
-            return self.pod.state.value
-        if self.health is not None and self.health.status == "failed":
-            return "failed"
+    def startup(self) -> Phase | None:
+        """How far a pod of ours is on its way to ready; None if it is stopped or failed."""
+        if not self.ours or self.pod.state in (PodState.STOPPED, PodState.FAILED):
+            return None
         seen = Seen(self.pod.state, self.pod.started, self.health)
         looked = Waiting(0, math.inf).look(seen, 0)
-        return "failed" if looked.start is Start.GIVE_UP else looked.phase
+        return None if looked.start is Start.GIVE_UP else looked.phase
+
+    @property
+    def phase(self) -> str:
+        """How far it is, in a word or two."""
+        if self.pod.state in (PodState.STOPPED, PodState.FAILED) or not self.ours:
+            return self.pod.state.value
+        return "failed" if self.startup is None else self.startup.name.value
 
     @property
     def price(self) -> Decimal:

@@ -4,13 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from captiv.core.phase import Phase, Step, loading_phase
 from captiv.core.pods import PodState
 from captiv.core.startup import Seen, Start, Waiting
 from captiv.wire import Health, Loading
 
 
 def worker(status: Any = "loading", done: int | None = None, total: int | None = None) -> Health:
-    loading = Loading(phase="download", done_bytes=done, total_bytes=total)
+    loading = Loading(phase="downloading", done_bytes=done, total_bytes=total)
     return Health(status=status, worker="w", boot_id="b", loading=loading)
 
 
@@ -37,29 +38,54 @@ SEEN = st.builds(
 @pytest.mark.parametrize(
     ("seen", "phase"),
     [
-        (Seen(), "renting"),
-        (Seen(PodState.PROVISIONING), "renting"),
-        (Seen(PodState.RUNNING), "pulling the image"),
-        (Seen(PodState.STARTING), "pulling the image"),
-        (Seen(PodState.RUNNING, started=True), "starting"),
-        (Seen(PodState.RUNNING, pulling=True), "pulling the image"),
-        (Seen(pulling=True), "pulling the image"),
-        (Seen(started=True), "starting"),
-        (Seen(PodState.RUNNING, started=True, health=worker()), "loading the model"),
-        (Seen(PodState.RUNNING, True, worker(done=430, total=1000)), "loading the model (43 %)"),
-        (Seen(PodState.RUNNING, True, worker(done=1200, total=1000)), "loading the model (100 %)"),
+        (Seen(), Phase(Step.RENTING)),
+        (Seen(PodState.PROVISIONING), Phase(Step.RENTING)),
+        (Seen(PodState.RUNNING), Phase(Step.PULLING)),
+        (Seen(PodState.STARTING), Phase(Step.PULLING)),
+        (Seen(PodState.RUNNING, started=True), Phase(Step.STARTING)),
+        (Seen(PodState.RUNNING, pulling=True), Phase(Step.PULLING)),
+        (Seen(pulling=True), Phase(Step.PULLING)),
+        (Seen(started=True), Phase(Step.STARTING)),
+        (Seen(PodState.RUNNING, started=True, health=worker()), Phase(Step.DOWNLOADING)),
+        (
+            Seen(PodState.RUNNING, True, worker(done=430, total=1000)),
+            Phase(Step.DOWNLOADING, 430, 1000),
+        ),
     ],
 )
-def test_the_phase_is_what_was_seen(seen: Seen, phase: str) -> None:
+def test_the_phase_is_what_was_seen(seen: Seen, phase: Phase) -> None:
     after = WAITING.look(seen, 1001)
 
     assert (after.phase, after.start) == (phase, Start.WAIT)
 
 
+@pytest.mark.parametrize(
+    ("word", "step"),
+    [
+        ("starting", Step.LOADING),
+        ("resolving", Step.RESOLVING),
+        ("downloading", Step.DOWNLOADING),
+        ("warming", Step.WARMING),
+        ("installing", Step.INSTALLING),
+        ("dreaming of sheep", Step.LOADING),
+    ],
+)
+def test_a_word_of_a_worker_that_is_not_known_is_loading(word: str, step: Step) -> None:
+    assert loading_phase(Loading(phase=word, done_bytes=1, total_bytes=2)) == Phase(step, 1, 2)
+    assert loading_phase(None) == Phase(Step.LOADING)
+
+
+def test_a_percentage_is_known_with_the_bytes_and_never_above_100() -> None:
+    percents = [Phase(Step.DOWNLOADING, done, 1000).percent for done in (0, 430, 1200)]
+
+    assert percents == [0, 43, 100]
+    assert Phase(Step.DOWNLOADING, 5).percent is None
+
+
 def test_only_the_workers_own_word_makes_it_ready() -> None:
     after = WAITING.look(Seen(PodState.RUNNING, health=worker("ready")), 5000)
 
-    assert (after.phase, after.start) == ("ready", Start.READY)
+    assert (after.phase, after.start) == (Phase(Step.READY), Start.READY)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def terms(dtype: str = "auto", placement: Placement | None = None, **runpod: Any
     spec = RunSpec(
         selection=Selection(roots=("/pictures",)),
         captioning=captioning,
-        placement=placement or Placement(kind="runpod"),
+        placement=placement or Placement(kind="rented", provider="runpod"),
     )
     run = Run(RunId(1), RunState.ACTIVE, spec, "", 0, True, 0, None, Counts())
     policy = RUNPOD.policy(Settings.model_validate({"runpod": runpod}))
@@ -80,7 +80,9 @@ def test_weights_in_8_bit_need_an_extra_more() -> None:
 
 
 def test_a_gpu_that_was_named_with_the_command_goes_before_the_settings() -> None:
-    wish = terms(placement=Placement(kind="runpod", gpu_type=" H100 "), cloud="secure").policy.wish
+    wish = terms(
+        placement=Placement(kind="rented", provider="runpod", gpu_type=" H100 "), cloud="secure"
+    ).policy.wish
 
     assert (wish.gpu_type, wish.named, wish.cloud) == ("H100", True, "secure")
     assert terms(default_gpu_type="L4").policy.wish.named is False

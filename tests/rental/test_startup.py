@@ -1,5 +1,6 @@
 """Waiting for a pod: what is shown, how long it may take, and what ends the wait at once."""
 
+import io
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -9,7 +10,15 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio import to_thread
+from rich.console import Console
+from starlette.requests import Request
+from starlette.responses import Response
 
+from captiv.cli.progress import Display
+from captiv.core.jobs import Counts, Run, RunId, RunState
+from captiv.core.phase import Phase, Step
+from captiv.core.spec import Captioning, Placement, RunSpec, Selection
 from captiv.rental.runpod import RunpodProvider
 from captiv.rental.runpod.api import RunpodApi
 from captiv.rental.runpod.values import CreatePod, GpuRequest
@@ -17,8 +26,10 @@ from captiv.rental.startup import come_up
 from captiv.settings.schema import RunpodSettings
 from captiv.testing.cloud import Cloud, running
 from captiv.testing.cloud.conditions import GUARDED
+from captiv.wire import PROTOCOL
 from captiv.workers import WorkerClient
 from tests.support import SCRIPTED
+from tests.workers.conftest import answering, reply
 from tests.world import until
 
 A5000 = "NVIDIA RTX A5000"
@@ -58,13 +69,14 @@ class Pods:
 
     api: RunpodApi
     cloud: Cloud
-    phases: list[str] = field(default_factory=list)
-    at: dict[str, Callable[[], object]] = field(default_factory=dict)
+    phases: list[Step] = field(default_factory=list)
+    at: dict[Step, Callable[[], object]] = field(default_factory=dict)
     """What is done when a phase is shown."""
 
-    def shown(self, phase: str) -> None:
-        self.phases.append(phase)
-        self.at.get(phase, lambda: None)()
+    def shown(self, phase: Phase | None) -> None:
+        assert phase is not None
+        self.phases.append(phase.name)
+        self.at.get(phase.name, lambda: None)()
 
     async def come_up(self, timeout_s: float = 50, **more: Any) -> str:
         wanted = CreatePod(
@@ -107,15 +119,17 @@ async def test_each_phase_is_shown_as_it_begins(pods: Pods, holds: Holds) -> Non
     for hold in (holds.starting, holds.loading):
         hold.touch()
     pods.at = {
-        "pulling the image": lambda: slow.options.update(seconds=0.0),
-        "starting": holds.starting.unlink,
-        "loading the model": holds.loading.unlink,
+        Step.PULLING: lambda: slow.options.update(seconds=0.0),
+        Step.STARTING: holds.starting.unlink,
+        Step.LOADING: holds.loading.unlink,
     }
 
     assert await pods.come_up() == ""
 
-    shown = [phase for phase in pods.phases if phase != "renting"]  # over before the first look?
-    assert shown == ["pulling the image", "starting", "loading the model", "ready"]
+    shown = [
+        phase for phase in pods.phases if phase is not Step.RENTING
+    ]  # over before the first look?
+    assert shown == [Step.PULLING, Step.STARTING, Step.LOADING, Step.READY]
 
 
 @pytest.mark.slow
@@ -144,6 +158,46 @@ async def test_a_pull_that_says_nothing_is_not(pods: Pods) -> None:
     reason = await pods.come_up(timeout_s=103, waited_s=100)
 
     assert waited_s(reason) < 2 * 103
+
+
+async def test_a_download_in_a_pod_has_its_line_with_its_size(pods: Pods) -> None:
+    shown, out = io.StringIO(), io.StringIO()
+    display = Display(err=Console(file=shown, soft_wrap=True), out=out)
+    spec = RunSpec(
+        selection=Selection(roots=("/x",)),
+        captioning=Captioning(model="m", variant="v", source="s"),
+        placement=Placement(kind="rented", provider="runpod"),
+    )
+    run = Run(RunId(7), RunState.ACTIVE, spec, "f", 0, True, 0, None, Counts())
+    display.opened(run, resumed=False)
+    sizes = [1_490_000_000, 14_900_000_000]
+
+    def health(_request: Request) -> Response:
+        said = {"worker": "w", "boot_id": "b", "protocol": PROTOCOL}
+        if not sizes:
+            return reply(status="ready", **said)
+        loading = {
+            "phase": "downloading",
+            "done_bytes": sizes.pop(0),
+            "total_bytes": 14_900_000_000,
+        }
+        return reply(status="loading", loading=loading, **said)
+
+    serving = answering(health)
+    client = WorkerClient(await to_thread.run_sync(serving.__enter__), "any-token")
+
+    wanted = CreatePod(name="p", image="captiv/worker:test", gpu=GpuRequest(id=A5000))
+    pod = await pods.api.create(wanted)
+    provider = RunpodProvider(pods.api, RunpodSettings())
+    reason = await come_up(
+        provider, client, pod.id, timeout_s=50, on_phase=display.phase, look_s=0.01
+    )
+
+    await client.aclose()
+    await pods.api.terminate(pod.id)
+    await to_thread.run_sync(serving.__exit__, None, None, None)
+    assert reason == ""
+    assert shown.getvalue() == "The pod downloads the model first: 14.9 GB.\n"
 
 
 async def test_a_crash_loop_ends_the_wait_at_once_with_its_last_words(pods: Pods) -> None:
@@ -189,7 +243,7 @@ async def test_without_a_log_the_pod_comes_up_too(pods: Pods) -> None:
 
     assert await pods.come_up() == ""
 
-    assert pods.phases[-1] == "ready"
+    assert pods.phases[-1] is Step.READY
 
 
 async def test_a_pod_that_was_taken_away_ends_the_wait(pods: Pods) -> None:
