@@ -1,7 +1,5 @@
 """Accounts of the simulated cloud, without a command line around them."""
 
-from pathlib import Path
-
 from captiv.rental.account import Account
 from captiv.rental.runpod import RUNPOD, RunpodProvider
 from captiv.rental.runpod.api import RunpodApi
@@ -27,10 +25,8 @@ def settings_of(cloud: Cloud, **runpod: object) -> Settings:
     return Settings.model_validate({"runpod": section | runpod})
 
 
-def account_of(cloud: Cloud, api: RunpodApi, folder: Path, **runpod: object) -> Account:
+def account_of(cloud: Cloud, api: RunpodApi, paths: Paths, **runpod: object) -> Account:
     """Return the account of this installation, spoken to by `api`."""
     settings = settings_of(cloud, **runpod)
     provider = RunpodProvider(api, settings.runpod)
-    paths = Paths.find(environ={"CAPTIV_HOME": str(folder)})
-    paths.make_data_dir()
     return Account(provider, RUNPOD.policy(settings), paths, Secret(HERE, b"k" * 32))

@@ -8,6 +8,7 @@ import pytest
 from captiv.rental.account import Account
 from captiv.rental.runpod.api import RunpodApi
 from captiv.rental.runpod.exchange import Patience
+from captiv.settings import Paths
 from captiv.testing.cloud import Cloud, running
 from tests.world import template, world
 
@@ -36,6 +37,14 @@ async def api(cloud: Cloud) -> AsyncIterator[RunpodApi]:
 
 
 @pytest.fixture
-def account(cloud: Cloud, api: RunpodApi, tmp_path: Path) -> Account:
+def paths(tmp_path: Path) -> Paths:
+    """Where the installation keeps its things."""
+    found = Paths.find(environ={"CAPTIV_HOME": str(tmp_path)})
+    found.make_data_dir()
+    return found
+
+
+@pytest.fixture
+def account(cloud: Cloud, api: RunpodApi, paths: Paths) -> Account:
     """The account as `rental` has it."""
-    return account_of(cloud, api, tmp_path)
+    return account_of(cloud, api, paths)

@@ -4,7 +4,6 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from anyio import to_thread
@@ -37,13 +36,6 @@ from .accounts import HERE
 def boxes() -> Iterator[Boxes]:
     with serving(("--engine", SCRIPTED, "--engine-options", json.dumps({}))) as opened:
         yield opened
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    found = Paths.find(environ={"CAPTIV_HOME": str(tmp_path)})
-    found.make_data_dir()
-    return found
 
 
 @pytest.fixture
@@ -159,7 +151,6 @@ async def test_a_box_whose_answer_never_came_cannot_be_found_and_is_left_to_its_
     lost, used = await renter.rows()
     renter.late_ms = SETTLED_MS + 1
     await worker.stop()
-    await sweep(renter.account, renter.world.store, now_ms=renter.now_ms)
     (closed,) = [row for row in await renter.rows() if row.id == lost.id]
 
     assert (lost.state, used.state) == ("intended", "live")

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -12,6 +11,7 @@ from captiv.rental.fleet import Fleet
 from captiv.rental.runpod.api import RunpodApi
 from captiv.rental.source import RentedWorker
 from captiv.rental.suspend import SleepWatch
+from captiv.settings import Paths
 from captiv.store import pods
 from captiv.testing.cloud import Cloud, running
 from tests.support import SCRIPTED
@@ -62,10 +62,10 @@ def cloud() -> Iterator[Cloud]:
 
 
 async def test_a_pod_that_ended_while_this_machine_slept_is_paid_until_its_guard_had_ended_it(
-    cloud: Cloud, world: World, tmp_path: Path
+    cloud: Cloud, world: World, paths: Paths
 ) -> None:
     api = RunpodApi(cloud.account_key, url=cloud.api_url)
-    scene = Scene(account_of(cloud, api, tmp_path), world, await world.open())
+    scene = Scene(account_of(cloud, api, paths), world, await world.open())
     fleet = Fleet(world.store, scene.run.id, None, now_ms=scene.now_ms)
     rental = RentedWorker(scene.context, scene.terms, fleet, new_token=lambda: "t")
     await rental.start(lambda _phase: None)
