@@ -27,7 +27,7 @@ from captiv.rental.records import Billed
 from captiv.rental.sweep import Swept, sweep
 from captiv.rental.views import WANTED_MS, Rates, View, note, queue, views
 from captiv.rental.views import as_json as pod_as_json
-from captiv.request import model_choice
+from captiv.request.run import model_choice
 from captiv.settings import Paths, Settings
 from captiv.store import Store
 
