@@ -20,11 +20,12 @@ import aiofiles
 import anyio
 from anyio.abc import Process
 
+from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.retry import Death
 from captiv.errors import ModelError, NoWorker
 from captiv.offload import offload
 from captiv.workers.machine import has_torch
-from captiv.workers.source import Address, Ended, OnPhase
+from captiv.workers.source import Address, Ended, Traits
 
 _SIGKILL = 9  # which Windows' module does not name
 _START_S = 60.0
@@ -51,6 +52,8 @@ class LocalSettings:
 class LocalWorker:
     """Starts the child, knows how it died, starts another, ends it."""
 
+    traits = Traits()
+
     def __init__(self, settings: LocalSettings, *, folder: Path, log: Path) -> None:
         """Args: `folder` holds the batch file, `log` collects the worker's own log."""
         self._settings = settings
@@ -76,7 +79,7 @@ class LocalWorker:
         """
         if self._settings.engine is None:
             _require_torch()
-        on_phase("starting a worker on this machine")
+        on_phase(Phase(Step.STARTING_HERE))
         await self.stop()
         token = secrets.token_urlsafe(32)
         self._process = await self._spawn()
@@ -181,7 +184,7 @@ def _require_torch() -> None:
     if not has_torch():
         raise ModelError(
             "Captioning on this machine needs torch, which is not installed.",
-            hint="pip install 'captiv[local]', or rent a GPU with --runpod, or use --worker URL.",
+            hint="pip install 'captiv[local]', or rent a GPU, or use --worker URL.",
         )
 
 

@@ -53,6 +53,24 @@ def test_requests_share_a_fingerprint_only_if_they_ask_for_the_same(
     assert (one.fingerprint() == two.fingerprint()) == (one == two)
 
 
+def test_a_run_of_0_2_0_on_runpod_is_read_as_rented_there() -> None:
+    row = (
+        '{"kind":"runpod","url":null,"protocol":"captiv","insecure":false,"device":"auto",'
+        '"batch_size":null,"gpu_type":"NVIDIA L4","max_cost_usd":"2","pods":3,"terminate":true,'
+        '"fallback":"wait"}'
+    )
+
+    assert Placement.model_validate_json(row) == Placement(
+        kind="rented",
+        provider="runpod",
+        gpu_type="NVIDIA L4",
+        max_cost_usd="2",
+        pods=3,
+        terminate=True,
+        fallback="wait",
+    )
+
+
 @given(SPECS)
 def test_a_spec_survives_the_job_table(spec: RunSpec) -> None:
     read = RunSpec.model_validate_json(spec.model_dump_json())

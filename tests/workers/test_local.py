@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from captiv import errors
+from captiv.core.phase import Phase
 from captiv.core.retry import Death
 from captiv.wire import CaptionRequest
 from captiv.workers import Ended, LocalWorker, WorkerClient
@@ -20,7 +21,7 @@ Local = Callable[..., LocalWorker]
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 
 
-def quiet(_phase: str) -> None: ...
+def quiet(_phase: Phase | None) -> None: ...
 
 
 def pid_of(worker: LocalWorker) -> int:
