@@ -54,7 +54,7 @@ def create(
     """Rent a pod by hand. Runs use it, and leave it to you and to its guard."""
     from captiv.cli.onaccount import on_account
     from captiv.rental import create as making
-    from captiv.request import model_to_load
+    from captiv.request.run import model_to_load
 
     given = {
         "cloud": cloud,
@@ -164,7 +164,7 @@ def gpus(
     """
     from captiv.cli import gpulist
     from captiv.cli.onaccount import on_account
-    from captiv.request import model_choice
+    from captiv.request.run import model_choice
 
     settings = current().settings()
     asked = None if model is None else model_choice(model, None, settings)

@@ -28,7 +28,7 @@ from captiv.rental.records import Billed
 from captiv.rental.sweep import Swept, sweep
 from captiv.rental.views import Rates, View, note, queue, views
 from captiv.rental.views import as_json as pod_as_json
-from captiv.request import model_to_load
+from captiv.request.run import model_to_load
 from captiv.settings import Paths, Settings
 from captiv.sources import PROVIDERS
 from captiv.store import Store

@@ -11,7 +11,7 @@ from captiv.gui.room import Room, room_of
 from captiv.gui.wishes import Plan, planned, wish_of
 from captiv.offload import offload
 from captiv.rental.estimate import quoted
-from captiv.request import contradicted
+from captiv.request.run import contradicted
 from captiv.settings import DTYPES
 from captiv.sources import provider_of
 

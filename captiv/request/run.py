@@ -29,7 +29,7 @@ from captiv.errors import UsageError
 from captiv.request.loaded import is_left_open, loaded_choice
 from captiv.request.options import Options
 from captiv.request.placement import place
-from captiv.request.served import refuse_beams, served_choice
+from captiv.request.served import refuse_untold, served_choice
 from captiv.settings import DTYPES, Settings
 from captiv.settings.keys import find_key
 from captiv.wire import Generation, ModelChange
@@ -58,7 +58,7 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
 
         require_weights(choice.variant.source)
     if placement.protocol == "openai":
-        refuse_beams(captioning)
+        refuse_untold(captioning)
     spec = RunSpec(
         selection=Selection(
             roots=_roots(options.paths),

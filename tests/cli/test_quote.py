@@ -17,7 +17,8 @@ from captiv.core.spec import RunSpec
 from captiv.rental.estimate import quoted
 from captiv.rental.measured import images_per_s
 from captiv.rental.runpod import RUNPOD
-from captiv.request import Options, request
+from captiv.request.options import Options
+from captiv.request.run import request
 from captiv.settings import Settings
 from captiv.store import Store, ingest, jobs, lease, pods, runs
 from captiv.testing.cloud import Cloud, running
