@@ -20,6 +20,7 @@ from captiv.errors import ConfigurationError
 from captiv.rental.runpod import Cloud, CreatePod, GpuRequest, GpuType, Template, bootstrap
 from captiv.settings import Settings
 from captiv.wire import ModelChange
+from captiv.workers.arguments import worker_arguments
 
 PORT = 8000
 STARTUP_GRACE_S = 300
@@ -198,7 +199,7 @@ def create_request(
 
     Without a deadline its guard ends it only when it is idle.
     """
-    arguments = ["--host", "0.0.0.0", "--port", str(PORT), "--name", name, *_loading(terms.model)]
+    arguments = worker_arguments(host="0.0.0.0", port=PORT, name=name, model=terms.model)
     entrypoint: tuple[str, ...] = ()
     if terms.package is not None:
         entrypoint, arguments = installing(terms.package, arguments)
@@ -225,18 +226,6 @@ def create_request(
     )
     # A start command of the template's own yields to one in the same form only.
     return request.with_args() if terms.template is not None and terms.template.args else request
-
-
-def _loading(model: ModelChange) -> tuple[str, ...]:
-    """Return the worker's arguments that load this model."""
-    said = {
-        "--model": model.model,
-        "--variant": model.variant,
-        "--source": model.source,
-        "--dtype": model.dtype,
-        "--max-batch": model.max_batch,
-    }
-    return tuple(str(part) for name, v in said.items() if v is not None for part in (name, v))
 
 
 def installing(requirement: str, arguments: list[str]) -> tuple[tuple[str, ...], list[str]]:
