@@ -6,7 +6,7 @@ from decimal import Decimal
 from captiv.cli import show
 from captiv.cli.phases import worded
 from captiv.core.cost import dollars, rate
-from captiv.rental.runpod import PodStatus
+from captiv.core.pods import PodState
 from captiv.rental.views import View, duration, note, queue
 
 HEADINGS = ("Pod", "Name", "Phase", "GPU", "Price", "Up", "Spent", "Queue", "Note")
@@ -33,8 +33,8 @@ def _row(view: View) -> tuple[object, ...]:
         pod.id,
         pod.name,
         phase_of(view),
-        pod.gpu.id if pod.gpu else "none",
-        *(_rested(view) if pod.status is PodStatus.EXITED else _running(view)),
+        pod.gpu or "none",
+        *(_rested(view) if pod.state is PodState.STOPPED else _running(view)),
         queue(view),
         note(view),
     )
@@ -46,7 +46,7 @@ def _running(view: View) -> tuple[str, str, str]:
 
 
 def _rested(view: View) -> tuple[str, str, str]:
-    """Return price, time and cost of a stopped pod: RunPod names no price for a disk."""
+    """Return price, time and cost of a stopped pod: the provider names no price for a disk."""
     billed = f"{dollars(view.recorded)} billed" if view.recorded else ""
     return rate(view.price) if view.price else "disk only", "", billed
 

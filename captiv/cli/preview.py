@@ -73,9 +73,12 @@ def _quoted(spec: RunSpec, choice: ModelChoice, settings: Settings, images: int)
     import anyio
 
     from captiv.rental.estimate import quoted
+    from captiv.sources import provider_of
 
     with current().queue() as store:
-        return anyio.run(quoted, spec, choice.variant, settings, images, store)
+        return anyio.run(
+            quoted, provider_of(spec.placement), spec, choice.variant, settings, images, store
+        )
 
 
 def _example(image: str, spec: RunSpec) -> str:

@@ -54,7 +54,7 @@ def create(
     """Rent a pod by hand. Runs use it, and leave it to you and to its guard."""
     from captiv.cli.onaccount import on_account
     from captiv.rental import create as making
-    from captiv.request import model_choice
+    from captiv.request.run import model_to_load
 
     given = {
         "cloud": cloud,
@@ -68,7 +68,7 @@ def create(
             lambda account: making.create(
                 account,
                 ledger,
-                model_choice(model, None, settings),
+                model_to_load(model, settings),
                 name=name,
                 wait=wait,
                 image=image,
@@ -164,11 +164,11 @@ def gpus(
     """
     from captiv.cli import gpulist
     from captiv.cli.onaccount import on_account
-    from captiv.request import model_choice
+    from captiv.request.run import model_choice
 
     settings = current().settings()
     asked = None if model is None else model_choice(model, None, settings)
-    found = on_account(lambda account: account.api.gpus())
+    found = on_account(lambda account: account.provider.offers())
     gpulist.tell(found, settings.system.default_torch_dtype, asked=asked, as_json=json)
 
 
@@ -220,23 +220,10 @@ def sweep(json: Json = False) -> None:
     from dataclasses import asdict
 
     from captiv.cli.onaccount import on_account
-    from captiv.clock import now_ms
-    from captiv.rental.podspec import guarded_by
     from captiv.rental.sweep import sweep as swept_by
-    from captiv.rental.views import WANTED_MS
 
     with current().store() as ledger:
-        swept = on_account(
-            lambda account: swept_by(
-                account.api,
-                ledger,
-                account.secret.id,
-                now_ms,
-                wanted_since_ms=now_ms() - WANTED_MS,
-                guarded=guarded_by(account.settings),
-                lock=account.paths.lock_file,
-            )
-        )
+        swept = on_account(lambda account: swept_by(account, ledger, by_hand=True))
     if json:
         show.json_value([asdict(one) for one in swept])
     else:

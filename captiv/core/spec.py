@@ -28,6 +28,7 @@ Fallback = Literal["local", "wait", "fail"]
 RETRIES = 2
 """At a glitch in 3 of 100 answers (JoyCaption's author has 1.5 to 3 %), three tries leave 3 images
 of 100,000 without a caption, and cost 3 % more; a model that never manages an image costs three."""
+MAX_RETRIES = 20
 
 
 class _Value(BaseModel):

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Final
 
 from captiv.core.phase import Phase, Step, loading_phase
+from captiv.core.pods import PodState
 from captiv.wire import Health
 
 _CRASH_LOOP: Final = 3
@@ -28,9 +29,9 @@ class Start(Enum):
 class Seen:
     """What one look at a starting pod showed."""
 
-    status: str | None = None
-    """The provider's word for it, in capitals; None until it has an id; TERMINATED if it is gone.
-    Of these only the ends are believed: RUNNING shows before anything runs."""
+    state: PodState | None = None
+    """What the provider says of it; None while it says nothing. Of these only the ends are
+    believed: RUNNING shows before anything runs."""
     started: bool = False
     """Whether the provider or the pod's log reports that the container runs."""
     health: Health | None = None
@@ -108,7 +109,7 @@ def _step(seen: Seen) -> Step:
         return Step.PULLING
     if seen.started:
         return Step.STARTING
-    if seen.status is None or seen.status == "PROVISIONING":
+    if seen.state is None or seen.state is PodState.PROVISIONING:
         return Step.RENTING
     return Step.PULLING
 
@@ -116,8 +117,8 @@ def _step(seen: Seen) -> Step:
 def _broken(seen: Seen) -> str | None:
     if seen.health is not None and seen.health.status == "failed":
         return seen.health.reason or "its worker failed without a reason"
-    if seen.status in ("EXITED", "ERROR", "TERMINATED"):
-        return f"the pod ended while it was starting ({seen.status})"
+    if seen.state in (PodState.STOPPED, PodState.FAILED, PodState.ENDED):
+        return f"the pod ended while it was starting ({seen.state})"
     if seen.restarts >= _CRASH_LOOP:
         said = f" ({seen.last_words})" if seen.last_words else ""
         return f"it crashed {seen.restarts} times while starting{said}"

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 from anyio.abc import TaskGroup
 
-from captiv.core.jobs import Run, RunId, RunState
+from captiv.core.jobs import WANTED_MS, Run, RunId, RunState
 from captiv.core.plan import Assignment, Need, assign, need_of, need_of_spec
 from captiv.core.spec import RunSpec
 from captiv.dispatch.claims import AHEAD, Claims
@@ -33,9 +33,6 @@ _LONGEST_AGAIN_S = 60.0
 """How long `--fallback wait` waits before it asks for a pod again: each time twice as long."""
 _FINAL = (BudgetSpent, SidecarError, UsageError)
 """What no other worker mends."""
-WANTED_MS = 15_000
-"""A run is served for so long after its command was last heard of."""
-
 Providers = Callable[[Run], tuple[WorkerSource, Claims]]
 """Makes the worker that a run needs, and what feeds it."""
 Incapable = Callable[[RunSpec], Awaitable[str | None]]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import aiofiles
 import anyio
 from anyio.abc import Process
 
@@ -117,12 +118,12 @@ class LocalWorker:
             process.kill()
         with anyio.CancelScope(shield=True):
             await process.wait()
-        return Ended(Death.KILLED, await offload(self._batch_keys), "it hung")
+        return Ended(Death.KILLED, await self._batch_keys(), "it hung")
 
     async def _death(self, code: int) -> Ended:
         death = Death.KILLED if code == -_SIGKILL else Death.CRASHED
         reason = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return Ended(death, await offload(self._batch_keys), reason)
+        return Ended(death, await self._batch_keys(), reason)
 
     async def stop(self) -> None:
         """Close its standard input, wait, and kill it if it does not end by itself."""
@@ -175,9 +176,13 @@ class LocalWorker:
             line += await self._process.stdout.receive()
         return str(json.loads(line.split(b"\n", 1)[0])["url"])
 
-    def _batch_keys(self) -> frozenset[str]:
+    async def _batch_keys(self) -> frozenset[str]:
+        """Return what the child was captioning, as its file says."""
         try:
-            return frozenset(json.loads(self._batch_file.read_bytes() or b"[]"))
+            with anyio.CancelScope(shield=True):  # a cancelled open would leave the file open
+                async with aiofiles.open(self._batch_file, "rb") as file:
+                    data = await file.read()
+            return frozenset(json.loads(data or b"[]"))
         except (OSError, ValueError):
             return frozenset()
 
@@ -187,7 +192,7 @@ def _require_torch() -> None:
     if not has_torch():
         raise ModelError(
             "Captioning on this machine needs torch, which is not installed.",
-            hint="pip install 'captiv[local]', or rent a GPU with --runpod, or use --worker URL.",
+            hint="pip install 'captiv[local]', or rent a GPU, or use --worker URL.",
         )
 
 

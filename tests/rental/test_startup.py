@@ -19,8 +19,11 @@ from captiv.cli.progress import Display
 from captiv.core.jobs import Counts, Run, RunId, RunState
 from captiv.core.phase import Phase, Step
 from captiv.core.spec import Captioning, Placement, RunSpec, Selection
-from captiv.rental.runpod import CreatePod, GpuRequest, RunpodApi
+from captiv.rental.runpod import RunpodProvider
+from captiv.rental.runpod.api import RunpodApi
+from captiv.rental.runpod.values import CreatePod, GpuRequest
 from captiv.rental.startup import come_up
+from captiv.settings.schema import RunpodSettings
 from captiv.testing.cloud import Cloud, running
 from captiv.testing.cloud.conditions import GUARDED
 from captiv.wire import PROTOCOL
@@ -83,7 +86,7 @@ class Pods:
         client = WorkerClient(self.cloud.url(pod.id), "any-token")
         try:
             return await come_up(
-                self.api,
+                RunpodProvider(self.api, RunpodSettings()),
                 client,
                 pod.id,
                 timeout_s=timeout_s,
@@ -185,8 +188,9 @@ async def test_a_download_in_a_pod_has_its_line_with_its_size(pods: Pods) -> Non
 
     wanted = CreatePod(name="p", image="captiv/worker:test", gpu=GpuRequest(id=A5000))
     pod = await pods.api.create(wanted)
+    provider = RunpodProvider(pods.api, RunpodSettings())
     reason = await come_up(
-        pods.api, client, pod.id, timeout_s=50, on_phase=display.phase, look_s=0.01
+        provider, client, pod.id, timeout_s=50, on_phase=display.phase, look_s=0.01
     )
 
     await client.aclose()
@@ -217,12 +221,13 @@ async def test_what_went_wrong_in_an_old_pod_long_ago_does_not_count(pods: Pods)
     pods.cloud.mischief.arm("preempted", after=0, pod=old.id)
     client = WorkerClient(pods.cloud.url(old.id), "any-token")
 
+    provider = RunpodProvider(pods.api, RunpodSettings())
     reason = await come_up(
-        pods.api, client, old.id, timeout_s=1000, fresh=False, on_phase=print, look_s=0.1
+        provider, client, old.id, timeout_s=1000, fresh=False, on_phase=print, look_s=0.1
     )
 
     await client.aclose()
-    assert reason == "the pod ended while it was starting (EXITED)"
+    assert reason == "the pod ended while it was starting (stopped)"
 
 
 async def test_an_image_that_is_not_there_ends_the_wait(pods: Pods) -> None:
@@ -254,4 +259,4 @@ async def test_a_pod_that_was_taken_away_ends_the_wait(pods: Pods) -> None:
         tg.start_soon(preempt)
         reason = await pods.come_up(timeout_s=1000)
 
-    assert reason == "the pod ended while it was starting (EXITED)"
+    assert reason == "the pod ended while it was starting (stopped)"
