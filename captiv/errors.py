@@ -239,13 +239,25 @@ class EngineFailed(WorkerError):
 
 
 class UnknownKey(WorkerError):
-    """The worker knows no work under this key; `suspect` if its last life ended in that batch."""
+    """The worker knows no work under this key.
+
+    `suspect` if its last life ended in that batch; `killed` if that was by SIGKILL, which may have
+    nothing to do with the image.
+    """
 
     code = "unknown_key"
 
-    def __init__(self, message: str, *, suspect: bool = False, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        suspect: bool = False,
+        killed: bool = False,
+        hint: str | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.suspect = suspect
+        self.killed = killed
 
 
 class NoWorker(WorkerError):
