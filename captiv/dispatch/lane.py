@@ -14,7 +14,6 @@ import anyio
 
 from captiv.core import answers, retry
 from captiv.core.jobs import Failure, Job, Received, RunId
-from captiv.core.naming import sidecar_path
 from captiv.core.retry import Death, Verdict
 from captiv.core.spec import RunSpec
 from captiv.dispatch.claims import Supply
@@ -230,7 +229,7 @@ class Lane:
             self._left.set()
 
     async def _turn(self, job: Job) -> None:
-        """Wait while another run has the same image in work: then its sidecar will be there."""
+        """Wait while another run has the same place in work: then its sidecar will be there."""
         while not self._completions.begin(job):
             if self._draining:
                 raise Drained
@@ -241,7 +240,7 @@ class Lane:
         spec = self._specs[job.run_id]
         if spec.selection.overwrite != "no" or not spec.output.save:
             return None
-        return sidecar_path(job.path, extension=spec.output.extension, naming=spec.output.naming)
+        return job.sidecar
 
     # -- outcomes --------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from captiv.core.jobs import Failure, Job, RunId
-from captiv.core.naming import sidecar_path
 from captiv.core.spec import RunSpec
 from captiv.dispatch.claims import Supply
 from captiv.dispatch.completer import Completions
@@ -80,11 +79,9 @@ class Scout:
         return prepared is not None
 
     async def _writable(self, job: Job) -> bool:
-        output = self._specs[job.run_id].output
-        if not output.save:
+        if not self._specs[job.run_id].output.save:
             return True
-        path = sidecar_path(job.path, extension=output.extension, naming=output.naming)
-        folder = str(Path(path).parent)
+        folder = str(Path(job.sidecar).parent)
         if folder not in self._refused:
             try:
                 await offload(probe_folder, folder)
