@@ -380,16 +380,13 @@ class NoBalance(ProviderError):
 class NoCapacity(ProviderError):
     """The pod cannot be placed now; another GPU type, cloud or data center may do.
 
-    A request that breaks one of RunPod's rules looks the same: if every candidate ends here, the
-    last `detail` is what the person should read.
+    A request that breaks one of the provider's rules may look the same: if every candidate ends
+    here, the last `detail` is what the person should read.
     """
 
     code = "no_capacity"
     retry = True
-    hint = (
-        "Try again later, or allow another cloud, GPU type or price: `captiv runpod gpus` lists "
-        "what is on offer."
-    )
+    hint = "Try again later, or allow another cloud, GPU type or price."
 
 
 class PodMayExist(ProviderError):
