@@ -38,10 +38,6 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
-OPEN_STATES = (JobState.PENDING, JobState.RUNNING, JobState.CAPTIONED)
-"""States in which something is still to be done."""
-
-
 class RunState(StrEnum):
     """Where a run stands."""
 
@@ -168,7 +164,6 @@ class Run:
     state: RunState
     spec: RunSpec
     fingerprint: str
-    priority: int
     scanned: bool
     """Whether every image that was asked for is a job."""
     created_ms: int

@@ -21,15 +21,13 @@ SMALL = 20
 
 _COUNTS = tuple(field.name for field in fields(Counts))
 _TOTAL = "(pending + running + captioned + done + failed + cancelled)"
-_COLUMNS = "id, state, spec, fingerprint, priority, scanned, created_ms, finished_ms, " + ", ".join(
-    _COUNTS
-)
+_COLUMNS = "id, state, spec, fingerprint, scanned, created_ms, finished_ms, " + ", ".join(_COUNTS)
 
 
-def open_run(conn: Connection, spec: RunSpec, now_ms: int, priority: int = 0) -> tuple[Run, bool]:
+def open_run(conn: Connection, spec: RunSpec, now_ms: int) -> tuple[Run, bool]:
     """Return the run for this request, and whether it is an unfinished one that goes on.
 
-    One that goes on takes the new placement, and the higher priority; unless its set of images is
+    One that goes on takes the new placement; unless its set of images is
     fixed, it is not scanned until it has been scanned again.
     """
     fingerprint = spec.fingerprint()
@@ -39,14 +37,14 @@ def open_run(conn: Connection, spec: RunSpec, now_ms: int, priority: int = 0) ->
     text = json.dumps(spec.model_dump(mode="json"))
     if row is None:
         cursor = conn.execute(
-            "INSERT INTO runs (fingerprint, priority, spec, created_ms) VALUES (?, ?, ?, ?)",
-            (fingerprint, priority, text, now_ms),
+            "INSERT INTO runs (fingerprint, spec, created_ms) VALUES (?, ?, ?)",
+            (fingerprint, text, now_ms),
         )
         assert cursor.lastrowid is not None
         return get(conn, RunId(cursor.lastrowid)), False
     conn.execute(
-        "UPDATE runs SET spec=?, priority=max(priority, ?), scanned=min(scanned, ?) WHERE id=?",
-        (text, priority, spec.selection.fixed, row[0]),
+        "UPDATE runs SET spec=?, scanned=min(scanned, ?) WHERE id=?",
+        (text, spec.selection.fixed, row[0]),
     )
     return get(conn, RunId(row[0])), True
 
@@ -201,13 +199,12 @@ def clear(conn: Connection, run_id: RunId | None = None) -> int:
 
 
 def _run(row: tuple[object, ...]) -> Run:
-    id_, state, spec, fingerprint, priority, scanned, created_ms, finished_ms, *counted = row
+    id_, state, spec, fingerprint, scanned, created_ms, finished_ms, *counted = row
     return Run(
         id=RunId(id_),  # type: ignore[arg-type]
         state=RunState(str(state)),
         spec=RunSpec.model_validate(json.loads(spec)),  # type: ignore[arg-type]
         fingerprint=fingerprint,  # type: ignore[arg-type]
-        priority=priority,  # type: ignore[arg-type]
         scanned=bool(scanned),
         created_ms=created_ms,  # type: ignore[arg-type]
         finished_ms=finished_ms,  # type: ignore[arg-type]
