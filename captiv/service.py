@@ -94,8 +94,7 @@ class Service:
             run, resumed = await commit(store, runs.open_run, spec, since_ms)
             follower = await self._opened(store, run, since_ms, resumed=resumed)
             await self._name_others(store, run)
-            scan = not (resumed and run.scanned and spec.selection.fixed)
-            return await self._serve(store, run, follower, scan=scan)
+            return await self._serve(store, run, follower, scan=not run.scanned)
 
     async def resume(self, run_id: RunId) -> Outcome:
         """Go on with a run that is in the job table, without looking for new images."""

@@ -194,7 +194,8 @@ class World:
 
     async def enqueue(self, *paths: str, spec: RunSpec | None = None) -> Run:
         run = await self.open(spec)
-        await self.store.awrite(ingest.add_jobs, run.id, paths, now_ms())
+        places = [run.spec.output.place_of(path) for path in paths]
+        await self.store.awrite(ingest.add_jobs, run.id, places, now_ms())
         await self.store.awrite(ingest.mark_scanned, run.id)
         return run
 

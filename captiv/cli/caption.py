@@ -88,7 +88,7 @@ def set_(
     from captiv.editing import put
 
     path = image_file(image)
-    place = path, sidecars_of(extension, sidecar_name).of(path)
+    place = sidecars_of(extension, sidecar_name).place(path)
     text = _checked(sys.stdin.read().removesuffix("\n") if caption == "-" else caption)
     with current().store() as store:
         put(store, place, text)
@@ -99,7 +99,7 @@ def set_(
 def unset(image: Image, extension: Extension = None, sidecar_name: SidecarName = None) -> None:
     """Remove the caption of one image; its text stays in captiv's history."""
     path = image_file(image)
-    place = path, sidecars_of(extension, sidecar_name).of(path)
+    place = sidecars_of(extension, sidecar_name).place(path)
     troubles: list[str] = []
     if not _remove([place], troubles) and not troubles:
         show.note(f"{show.visible(image)} has no caption.")
@@ -147,8 +147,8 @@ def places_in(
     for found in find([folder], recursive=recursive):
         troubles.extend(f"{show.visible(p.path)} {p.reason}." for p in found.problems)
         for image in found.images:
-            path = sidecars.of(image)
-            yield (image, path), os.path.basename(path) in found.names
+            place = sidecars.place(image)
+            yield place, os.path.basename(place.sidecar) in found.names
 
 
 def _captions(

@@ -18,6 +18,7 @@ from captiv.cli.check import Check, Status
 from captiv.cli.show import plural, size
 from captiv.clock import now_s
 from captiv.core.jobs import Run
+from captiv.core.spec import Output
 from captiv.errors import CaptivError
 from captiv.settings import Paths
 from captiv.store import Connection, Lease, Store, captions, lease, runs
@@ -132,12 +133,13 @@ def _folders(paths: Paths) -> Iterator[Check]:
 def _journal(paths: Paths) -> Iterator[Check]:
     """Make a job table on this disk, commit to it, and read it from a second connection."""
     paths.make_data_dir()
+    place = Output().place_of("/probe.png")
     with (
         tempfile.TemporaryDirectory(dir=paths.data_dir, prefix=".doctor-") as folder,
         Store.open(Path(folder) / "captiv.db") as store,
     ):
-        store.write(captions.record, "/probe.png", "probe", "0" * 64, "import", 0)
-        kept = store.read(captions.latest, "/probe.png")
+        store.write(captions.record, place, "probe", "0" * 64, "import", 0)
+        kept = store.read(captions.latest, place)
     if kept is None or kept.text != "probe":
         yield Check("journal", "fail", "what was committed cannot be read again", _MOVE)
     else:

@@ -95,7 +95,7 @@ def history(
     from captiv.editing.history import past
 
     path = image_file(image)
-    place = path, sidecars_of(extension, sidecar_name).of(path)
+    place = sidecars_of(extension, sidecar_name).place(path)
     with current().store() as store:
         found = past(store, place)
     if json:
@@ -146,7 +146,7 @@ def undo(
     if edit is not None:
         raise UsageError("An edit is undone as a whole.", hint="captiv caption undo --edit N")
     path = image_file(image)
-    place = path, sidecars_of(extension, sidecar_name).of(path)
+    place = sidecars_of(extension, sidecar_name).place(path)
     with current().store() as store:
         show.note(f"{show.visible(image)}: {show.visible(go_back(store, place, to).strip())}")
 

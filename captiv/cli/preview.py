@@ -9,7 +9,7 @@ from captiv.cli.invocation import current
 from captiv.cli.nothing import no_images
 from captiv.cli.places import place_name
 from captiv.cli.show import note
-from captiv.core.naming import sidecar_path
+from captiv.core.naming import Place
 from captiv.core.spec import RunSpec
 from captiv.dispatch.scan import chunks
 from captiv.settings import Settings
@@ -32,11 +32,11 @@ def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: 
     problems: list[str] = []
     limit = spec.selection.limit
     for chunk in chunks(spec):
-        problems += [f"{path}: {reason}" for path, _, reason in chunk.refused]
+        problems += [f"{place.image}: {reason}" for place, _, reason in chunk.refused]
         skipped += len(chunk.skipped)
-        images = [*chunk.wanted, *(image for image, _ in chunk.there)]
-        wanted += len(images)
-        examples += [_example(image, spec) for image in images[: _EXAMPLES - len(examples)]]
+        places = [*chunk.wanted, *(place for place, _ in chunk.there)]
+        wanted += len(places)
+        examples += [_example(place, spec) for place in places[: _EXAMPLES - len(examples)]]
         if limit is not None and wanted >= limit:
             wanted, examples = limit, examples[:limit]
             break
@@ -81,12 +81,8 @@ def _quoted(spec: RunSpec, choice: ModelChoice, settings: Settings, images: int)
         )
 
 
-def _example(image: str, spec: RunSpec) -> str:
-    if not spec.output.save:
-        return image
-    output = spec.output
-    path = sidecar_path(image, extension=output.extension, naming=output.naming)
-    return f"{image} -> {path}"
+def _example(place: Place, spec: RunSpec) -> str:
+    return f"{place.image} -> {place.sidecar}" if spec.output.save else place.image
 
 
 def _shown(value: object) -> str:

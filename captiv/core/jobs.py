@@ -1,6 +1,6 @@
 """The states of a job and of a run, and the values that the store hands out.
 
-A job is one image of one run::
+A job is one sidecar of one image in one run::
 
     pending ──claim──► running ──receive──► captioned ──finish──► done
        ▲                 │ │                    │
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
+from captiv.core.naming import Place
 from captiv.core.spec import RunSpec
 
 RunId = NewType("RunId", int)
@@ -57,6 +58,7 @@ class Job:
     id: JobId
     run_id: RunId
     path: str
+    sidecar: str
     attempt: int
     tries: int
     """How often a worker answered without a caption; it names the next try, and only grows."""
@@ -66,6 +68,11 @@ class Job:
     """To be tried alone: something died while it was in preparation or in the running batch."""
     misses: int = 0
     """Of `tries`: answers that were no caption. At the others the engine broke."""
+
+    @property
+    def place(self) -> Place:
+        """What its caption belongs to."""
+        return Place(self.path, self.sidecar)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,13 @@ class Unwritten:
     run_id: RunId
     attempt: int
     path: str
+    sidecar: str
     text: str
+
+    @property
+    def place(self) -> Place:
+        """What the text belongs to."""
+        return Place(self.path, self.sidecar)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +127,7 @@ class JobRow:
 
     id: JobId
     path: str
+    sidecar: str
     state: JobState
     error_code: str | None
     """Why it failed; of a `captioned` one, why its file could not be written."""
@@ -124,6 +138,11 @@ class JobRow:
     misses: int = 0
     text: str | None = None
     """The answer that was no caption, of a failed one."""
+
+    @property
+    def place(self) -> Place:
+        """What its caption belongs to."""
+        return Place(self.path, self.sidecar)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,25 @@ whatever bytes a file system allows in them, and nothing here asks the disk.
 """
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import PurePath, PureWindowsPath
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from captiv.errors import UsageError
 
 Naming = Literal["stem", "full"]
+"""`stem`: a.jpg → a.txt; `full`: a.jpg → a.jpg.txt."""
+
+
+class Place(NamedTuple):
+    """What a caption belongs to: an image, and the file beside it or elsewhere that holds it.
+
+    One image may have several sidecars, each with captions, a history and edits of its own.
+    """
+
+    image: str
+    sidecar: str
+
 
 IMAGE_EXTENSIONS: Final = frozenset(
     {
@@ -30,7 +42,8 @@ _SEPARATORS: Final = "/\\" if isinstance(PurePath(), PureWindowsPath) else "/"
 def sidecar_path(image: str, *, extension: str = DEFAULT_EXTENSION, naming: Naming = "stem") -> str:
     """Return the path of the sidecar of `image`, in the same folder; never that of `image` itself.
 
-    `extension` must have passed `checked_extension`.
+    `extension` must have passed `checked_extension`. Only `captiv.core.spec.Output.sidecar_of` asks
+    this; everything else asks that.
     """
     if naming == "full":
         return image + extension
@@ -46,20 +59,16 @@ def is_image_name(name: str) -> bool:
 
 
 def collisions(
-    names: Iterable[str],
-    *,
-    extension: str = DEFAULT_EXTENSION,
-    naming: Naming = "stem",
-    ignore_case: bool = False,
+    names: Iterable[str], sidecar_of: Callable[[str], str], *, ignore_case: bool = False
 ) -> dict[str, list[str]]:
     """Return, for each sidecar that several of these images would share, those images in order.
 
-    The names are those of one folder. `ignore_case` is for disks (macOS, Windows) on which `A.txt`
-    is `a.txt`.
+    The names are those of one folder, and `sidecar_of` is that of an `Output`. `ignore_case` is for
+    disks (macOS, Windows) on which `A.txt` is `a.txt`.
     """
     shared: dict[str, tuple[str, list[str]]] = {}
     for name in names:
-        sidecar = sidecar_path(name, extension=extension, naming=naming)
+        sidecar = sidecar_of(name)
         shared.setdefault(_folded(sidecar) if ignore_case else sidecar, (sidecar, []))[1].append(
             name
         )

@@ -2,18 +2,16 @@
 
 import hashlib
 import json
+from collections.abc import Collection
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from captiv.core.naming import Naming, Place, sidecar_path
 from captiv.wire import Generation
 
 Overwrite = Literal["no", "yes", "all"]
 """What of the sidecars that are there is replaced: nothing, all but hand edits, or everything."""
-
-Naming = Literal["stem", "full"]
-"""`stem`: a.jpg → a.txt; `full`: a.jpg → a.jpg.txt."""
-
 
 Kind = Literal["local", "url", "rented"]
 """Of worker: one on this machine, one that somebody runs at a URL, or a pod that is rented."""
@@ -49,6 +47,12 @@ class Selection(_Value):
         """Whether a resumed run finishes its own set instead of looking for new images."""
         return self.limit is not None or self.overwrite != "no"
 
+    def wider_than(self, other: "Selection") -> bool:
+        """Whether more images may be captioned than with the limit of `other`."""
+        if other.limit is None:
+            return False
+        return self.limit is None or self.limit > other.limit
+
 
 class Captioning(_Value):
     """With what model and how they are captioned."""
@@ -73,6 +77,14 @@ class Output(_Value):
     naming: Naming = "stem"
     prefix: str = ""
     suffix: str = ""
+
+    def sidecar_of(self, image: str) -> str:
+        """Return the path of the sidecar of this image; nothing else in captiv names one."""
+        return sidecar_path(image, extension=self.extension, naming=self.naming)
+
+    def place_of(self, image: str) -> Place:
+        """Return what the caption of this image belongs to."""
+        return Place(image, self.sidecar_of(image))
 
     def text(self, caption: str) -> str:
         """Return what the sidecar of this caption holds."""
@@ -136,18 +148,33 @@ class RunSpec(_Value):
     answers: Answers = Answers()
 
     def fingerprint(self) -> str:
-        """Return the hash of what makes it the same run: selection, captioning and output."""
+        """Return the hash of what makes it the same run: selection, captioning and output.
+
+        What is at its default is left out, so that a later version with one more option goes on
+        with the runs of this one. A limit says how much of the run is asked for now, not what it
+        is. No value of a fingerprint may ever change: unfinished runs are found again by it.
+        """
         return _digest(
             {
-                "selection": self.selection.model_dump(mode="json"),
-                "captioning": self.captioning.model_dump(mode="json"),
-                "output": self.output.model_dump(mode="json"),
+                "selection": _said(self.selection, but={"limit"}),
+                "captioning": _said(self.captioning),
+                "output": _said(self.output),
             }
         )
 
     def generation_digest(self) -> str:
-        """Return the hash of what decides a caption's text, for the idempotency key."""
+        """Return the hash of what decides a caption's text, for the idempotency key.
+
+        Defaults are hashed, too: a default that a later version changes, or adds, changes what is
+        asked of a worker, and a key must never name two requests. All that a new digest costs is
+        that an answer under the old one is asked for once more.
+        """
         return _digest(self.captioning.model_dump(mode="json"))[:16]
+
+
+def _said(part: BaseModel, *, but: Collection[str] = ()) -> object:
+    """Return what a part of a request says beyond its defaults, however deep."""
+    return part.model_dump(mode="json", exclude_defaults=True, exclude=set(but))
 
 
 def _digest(value: object) -> str:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import anyio
 
 from captiv.core.jobs import Failure, Job, JobId, Received, Run, RunId, Unwritten
+from captiv.core.naming import Place
 from captiv.core.spec import RunSpec
 from captiv.dispatch.events import Reporter
 from captiv.dispatch.writer import Writer
@@ -84,8 +85,8 @@ class Completer:
         self._open: Counter[RunId] = Counter()
         self._taken: set[JobId] = set()
         """Jobs whose text was taken for writing, and was not refused by its folder."""
-        self._busy: dict[str, JobId] = {}
-        """Paths between claim and file, so that two runs never do one image at the same time."""
+        self._busy: dict[Place, JobId] = {}
+        """Places between claim and file, so that two runs never do one at the same time."""
         self._texts: deque[Unwritten] = deque()
         self._writable = anyio.Event()
 
@@ -96,12 +97,12 @@ class Completer:
     # -- from the lanes --------------------------------------------------------------------------
 
     def begin(self, job: Job) -> bool:
-        """Mark the image as in work; False if another job has it in work right now."""
-        return self._busy.setdefault(job.path, job.id) == job.id
+        """Mark the place as in work; False if another job has it in work right now."""
+        return self._busy.setdefault(job.place, job.id) == job.id
 
     def released(self, job: Job) -> None:
         """Take back the mark of a job that was given back, if it has it."""
-        self._free(job.path, job.id)
+        self._free(job.place, job.id)
 
     async def received(self, received: Received) -> None:
         """Take a caption, at once; then wait if too many are under way."""
@@ -113,7 +114,7 @@ class Completer:
     async def kept(self, job: Job) -> None:
         """Take note that the image got a sidecar meanwhile; nothing is to be written."""
         self._open[job.run_id] += 1
-        self._free(job.path, job.id)
+        self._free(job.place, job.id)
         self._buffer.kept.append(_Ended(job.id, job.attempt, job.run_id))
         self._reporter.kept(job.path)
         self._signal()
@@ -122,7 +123,7 @@ class Completer:
     def failed(self, failure: Failure) -> None:
         """Take a failure."""
         self._open[failure.job.run_id] += 1
-        self._free(failure.job.path, failure.job.id)
+        self._free(failure.job.place, failure.job.id)
         self._buffer.failures.append(failure)
         self._signal()
 
@@ -143,7 +144,7 @@ class Completer:
                 if item.job_id not in self._taken:
                     await self._room.acquire()
                     self._open[item.run_id] += 1
-                    self._busy.setdefault(item.path, item.job_id)
+                    self._busy.setdefault(item.place, item.job_id)
                     self._enqueue([item])
 
     async def run(self) -> None:
@@ -194,7 +195,7 @@ class Completer:
         for item in received:
             if item.job.id not in taken:
                 _log.warning("answer refused job=%s attempt=%d", item.job.id, item.job.attempt)
-                self._free(item.job.path, item.job.id)
+                self._free(item.job.place, item.job.id)
                 self._settle(item.job.run_id)
 
     def _enqueue(self, texts: Iterable[Unwritten]) -> None:
@@ -207,9 +208,9 @@ class Completer:
         if self._texts:
             self._writable.set()
 
-    def _free(self, path: str, job_id: JobId) -> None:
-        if self._busy.get(path) == job_id:
-            del self._busy[path]
+    def _free(self, place: Place, job_id: JobId) -> None:
+        if self._busy.get(place) == job_id:
+            del self._busy[place]
 
     def _settle(self, run_id: RunId) -> None:
         """A caption is at the end of its way."""
@@ -237,7 +238,7 @@ class Completer:
             self._writable = anyio.Event()
         unwritable: list[tuple[Unwritten, SidecarError]] = []
         for item, result in zip(items, await self._writer.put(items), strict=True):
-            self._free(item.path, item.job_id)
+            self._free(item.place, item.job_id)
             ended = _Ended(item.job_id, item.attempt, item.run_id)
             if isinstance(result, SidecarError):
                 unwritable.append((item, result))

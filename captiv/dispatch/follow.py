@@ -58,4 +58,4 @@ def _page(conn: Connection, run_id: RunId, state: JobState | None, after: JobId)
 def _caption(conn: Connection, job: JobRow) -> Caption | None:
     if job.state is not JobState.DONE or job.note:
         return None
-    return captions.latest(conn, job.path)
+    return captions.latest(conn, job.place)

@@ -14,7 +14,6 @@ import anyio
 
 from captiv.core import answers, retry
 from captiv.core.jobs import Failure, Job, Received
-from captiv.core.naming import sidecar_path
 from captiv.core.phase import Phase
 from captiv.core.retry import Death, Verdict
 from captiv.dispatch.claims import Claims
@@ -207,7 +206,7 @@ class Lane:
             self._left.set()
 
     async def _turn(self, job: Job) -> None:
-        """Wait while another run has the same image in work: then its sidecar will be there."""
+        """Wait while another run has the same place in work: then its sidecar will be there."""
         while not self._queue.completer.begin(job):
             if self._draining:
                 raise Drained
@@ -218,7 +217,7 @@ class Lane:
         spec = self._queue.specs[job.run_id]
         if spec.selection.overwrite != "no" or not spec.output.save:
             return None
-        return sidecar_path(job.path, extension=spec.output.extension, naming=spec.output.naming)
+        return job.sidecar
 
     # -- outcomes --------------------------------------------------------------------------------
 

@@ -7,7 +7,6 @@ goes back, uncharged; the lane claims it again.
 from pathlib import Path
 
 from captiv.core.jobs import Failure, Job
-from captiv.core.naming import sidecar_path
 from captiv.dispatch.claims import Claims
 from captiv.dispatch.queue import QueueContext
 from captiv.errors import ImageError, SidecarError
@@ -67,11 +66,9 @@ class Preflight:
         return prepared is not None
 
     async def _writable(self, job: Job) -> bool:
-        output = self._queue.specs[job.run_id].output
-        if not output.save:
+        if not self._queue.specs[job.run_id].output.save:
             return True
-        path = sidecar_path(job.path, extension=output.extension, naming=output.naming)
-        folder = str(Path(path).parent)
+        folder = str(Path(job.sidecar).parent)
         if folder not in self._refused:
             try:
                 await offload(probe_folder, folder)

@@ -15,7 +15,7 @@ import anyio
 
 from captiv.core.jobs import Run, RunState
 from captiv.core.keeping import Keeping, keeping
-from captiv.core.naming import collisions, sidecar_path
+from captiv.core.naming import Place, collisions
 from captiv.core.spec import RunSpec
 from captiv.core.texts import content_hash
 from captiv.dispatch.events import Reporter
@@ -37,11 +37,11 @@ _FIRST_CHUNK = 64
 class Chunk:
     """What the scan found, sorted by what becomes of it."""
 
-    wanted: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    there: list[tuple[str, str]] = field(default_factory=list)
-    """Image and text of its sidecar, where sidecars are to be overwritten."""
-    refused: list[tuple[str, str, str]] = field(default_factory=list)
+    wanted: list[Place] = field(default_factory=list)
+    skipped: list[Place] = field(default_factory=list)
+    there: list[tuple[Place, str]] = field(default_factory=list)
+    """With the text of the sidecar, where sidecars are to be overwritten."""
+    refused: list[tuple[Place, str, str]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.wanted) + len(self.skipped) + len(self.there) + len(self.refused)
@@ -56,7 +56,7 @@ class _Added:
     cancelled: bool
     """Whether the run was set aside meanwhile."""
     skipped: int
-    known: set[str]
+    known: set[Place]
     """What was told already, by the scan that this one repeats."""
 
 
@@ -99,34 +99,34 @@ class Intake:
         await commit(self._store, _close, self._run, skipped)
         self._on_added()
 
-    def _tell(self, chunk: Chunk, kept: Sequence[str], known: Collection[str]) -> None:
-        for path in kept:
-            if path not in known:
-                self._reporter.kept(path)
-        for path, code, reason in chunk.refused:
-            if path not in known:
-                self._reporter.failed(path, code, reason)
+    def _tell(self, chunk: Chunk, kept: Sequence[Place], known: Collection[Place]) -> None:
+        for place in kept:
+            if place not in known:
+                self._reporter.kept(place.image)
+        for place, code, reason in chunk.refused:
+            if place not in known:
+                self._reporter.failed(place.image, code, reason)
 
-    async def _kept(self, chunk: Chunk) -> list[str]:
+    async def _kept(self, chunk: Chunk) -> list[Place]:
         """Return the images whose sidecar is not captiv's to replace; the others become wanted."""
         if not chunk.there:
             return []
-        known = await self._store.aread(captions.sources, [path for path, _ in chunk.there])
-        kept: list[str] = []
-        for path, text in chunk.there:
-            earlier = {k.hash: k.source for k in known.get(path, ())}
+        known = await self._store.aread(captions.sources, [place for place, _ in chunk.there])
+        kept: list[Place] = []
+        for place, text in chunk.there:
+            earlier = {k.hash: k.source for k in known.get(place, ())}
             text_hash = content_hash(text) if text.strip() else None
             if keeping(text_hash, earlier, self._run.spec.selection.overwrite) is Keeping.KEEP:
-                kept.append(path)
+                kept.append(place)
             else:
-                chunk.wanted.append(path)
+                chunk.wanted.append(place)
         return kept
 
 
-def _add(conn: Connection, run: Run, chunk: Chunk, kept: Sequence[str], now_ms: int) -> _Added:
+def _add(conn: Connection, run: Run, chunk: Chunk, kept: Sequence[Place], now_ms: int) -> _Added:
     """Add one chunk in one transaction."""
     limit = run.spec.selection.limit
-    told = [*kept, *(path for path, _, _ in chunk.refused)]
+    told = [*kept, *(place for place, _, _ in chunk.refused)]
     known = ingest.known(conn, run.id, told) if told else set()
     ingest.add_kept(conn, run.id, kept, now_ms)
     ingest.add_failed(conn, run.id, chunk.refused, now_ms)
@@ -151,7 +151,9 @@ def chunks(spec: RunSpec) -> Iterator[Chunk]:
     roots = [Path(root) for root in spec.selection.roots]
     for folder in find(roots, recursive=spec.selection.recursive):
         sorting = _Sorting(folder, spec)
-        chunk.refused += [(p.path, p.code, f"It {p.reason}.") for p in folder.problems]
+        chunk.refused += [
+            (spec.output.place_of(p.path), p.code, f"It {p.reason}.") for p in folder.problems
+        ]
         for image in folder.images:
             sorting.put(image, chunk)
             if len(chunk) >= size:
@@ -165,33 +167,30 @@ class _Sorting:
     """Decides for each image of one folder what becomes of it."""
 
     def __init__(self, folder: Folder, spec: RunSpec) -> None:
-        output = spec.output
         self._spec = spec
         self._names = folder.names
-        self._extension, self._naming = output.extension, output.naming
-        shared = collisions(
-            folder.images, extension=self._extension, naming=self._naming, ignore_case=_IGNORE_CASE
-        )
+        shared = collisions(folder.images, spec.output.sidecar_of, ignore_case=_IGNORE_CASE)
         self._shared = {image: images for images in shared.values() for image in images}
 
     def put(self, image: str, chunk: Chunk) -> None:
         """Put `image` where it belongs."""
+        place = self._spec.output.place_of(image)
         if not self._spec.output.save:
-            chunk.wanted.append(image)
+            chunk.wanted.append(place)
             return
-        path = sidecar_path(image, extension=self._extension, naming=self._naming)
+        path = place.sidecar
         there = os.path.basename(path) in self._names and has_text(path)
         overwrite = self._spec.selection.overwrite
         if there and overwrite == "no":
-            chunk.skipped.append(image)
+            chunk.skipped.append(place)
         elif image in self._shared:
             chunk.refused.append(
-                (image, SidecarShared.code, _shared(image, self._shared[image], path))
+                (place, SidecarShared.code, _shared(image, self._shared[image], path))
             )
         elif there and overwrite == "yes" and (text := _text(path)) is not None:
-            chunk.there.append((image, text))
+            chunk.there.append((place, text))
         else:
-            chunk.wanted.append(image)
+            chunk.wanted.append(place)
 
 
 def _shared(image: str, images: Sequence[str], path: str) -> str:

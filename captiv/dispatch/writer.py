@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from captiv.core.jobs import JobId, RunId, Unwritten
 from captiv.core.keeping import Keeping, Source, author, keeping
-from captiv.core.naming import sidecar_path
 from captiv.core.spec import RunSpec
 from captiv.core.texts import content_hash
 from captiv.errors import SidecarError
@@ -43,7 +42,7 @@ class Writer:
         decided = await self._decide(saving)
         writes = [
             sidecar.Sidecar(
-                self._sidecar(item), item.text, replace=decided[item.job_id] is not Keeping.KEEP
+                item.sidecar, item.text, replace=decided[item.job_id] is not Keeping.KEEP
             )
             for item in saving
         ]
@@ -51,22 +50,18 @@ class Writer:
         by_job = {item.job_id: result for item, result in zip(saving, results, strict=True)}
         return [by_job.get(item.job_id, Written.WRITTEN) for item in items]
 
-    def _sidecar(self, item: Unwritten) -> str:
-        output = self._spec_of(item.run_id).output
-        return sidecar_path(item.path, extension=output.extension, naming=output.naming)
-
     async def _decide(self, items: Sequence[Unwritten]) -> Mapping[JobId, Keeping]:
         """Look at the sidecars that are there; texts unknown to captiv are recorded first."""
-        looked = await offload(_look, [(item, self._sidecar(item)) for item in items])
+        looked = await offload(_look, items)
         decided = {item.job_id: Keeping.KEEP for item, text in looked if text is None}
         there = [(item, text) for item, text in looked if text is not None]
         if not there:
             return decided
-        known = await self._store.aread(captions.sources, [item.path for item, _ in there])
+        known = await self._store.aread(captions.sources, [item.place for item, _ in there])
         record: list[_Replaced] = []
         for item, text in there:
             earlier = {
-                k.hash: k.source for k in known.get(item.path, ()) if k.job_id != item.job_id
+                k.hash: k.source for k in known.get(item.place, ()) if k.job_id != item.job_id
             }
             overwrite = self._spec_of(item.run_id).selection.overwrite
             digest = _hash(text)
@@ -80,11 +75,11 @@ class Writer:
 
 def _record(conn: Connection, texts: Sequence[_Replaced], now_ms: int) -> None:
     for item, text, source in texts:
-        captions.record_replaced(conn, item.path, text, source, item.job_id, now_ms)
+        captions.record_replaced(conn, item.place, text, source, item.job_id, now_ms)
 
 
-def _look(items: Sequence[tuple[Unwritten, str]]) -> list[tuple[Unwritten, str | None]]:
-    return [(item, _peek(path)) for item, path in items]
+def _look(items: Sequence[Unwritten]) -> list[tuple[Unwritten, str | None]]:
+    return [(item, _peek(item.sidecar)) for item in items]
 
 
 def _peek(path: str) -> str | None:

@@ -1,8 +1,9 @@
 """Changes that people make to captions: every text is in the store before its file changes."""
 
+from captiv.core.naming import Place
 from captiv.editing.bulk import Change, Kept
 from captiv.editing.history import earlier, past, undo
-from captiv.editing.sidecars import Place, Sidecars, drop, put, remove, version
+from captiv.editing.sidecars import Sidecars, drop, put, remove, version
 
 __all__ = [
     "Change",

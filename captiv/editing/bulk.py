@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from captiv.clock import now_ms
 from captiv.core.edits import BulkEdit
+from captiv.core.naming import Place
 from captiv.core.texts import content_hash
-from captiv.editing.sidecars import Place, chunks, read
+from captiv.editing.sidecars import chunks, read
 from captiv.errors import SidecarError, UsageError
 from captiv.output import sidecar
 from captiv.store import Store, edits

@@ -1,11 +1,12 @@
-"""What an image's caption was before, and going back to it."""
+"""What the caption in a sidecar was before, and going back to it."""
 
 import os
 from dataclasses import dataclass
 
 from captiv.clock import now_ms
+from captiv.core.naming import Place
 from captiv.core.texts import content_hash
-from captiv.editing.sidecars import Place, expected, write
+from captiv.editing.sidecars import expected, write
 from captiv.errors import UsageError
 from captiv.output import sidecar
 from captiv.store import Store, captions
@@ -14,7 +15,7 @@ from captiv.store.captions import Caption
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The texts of one image, the oldest first, and which of them its sidecar holds."""
+    """The texts of one sidecar, the oldest first, and which of them it holds."""
 
     texts: tuple[Caption, ...]
     current: int | None
@@ -24,14 +25,13 @@ class Past:
 
 
 def past(store: Store, place: Place) -> Past:
-    """Return the history of an image.
+    """Return the history of one sidecar of an image.
 
     Raises:
         SidecarError: its sidecar cannot be read.
     """
-    image, path = place
-    held = sidecar.read(path)
-    texts = tuple(store.read(captions.history, image))
+    held = sidecar.read(place.sidecar)
+    texts = tuple(store.read(captions.history, place))
     hashes = [text.hash for text in texts]
     digest = None if held is None else content_hash(held)
     current = len(hashes) - 1 - hashes[::-1].index(digest) if digest in hashes else None
@@ -51,16 +51,15 @@ def undo(store: Store, place: Place, to: int | None = None, *, seen: str | None 
         UsageError: there is no such text.
         SidecarError: the sidecar cannot be read or written.
     """
-    image, path = place
-    expected(path, seen)
+    expected(place.sidecar, seen)
     before = past(store, place)
     text = earlier(before) if to is None else _named(before, to)
     if text is None:
         raise UsageError("There is no earlier caption of this image.")
     if before.sidecar is not None:
-        store.write(captions.record_found, image, before.sidecar, now_ms())
-    write(path, text)
-    sidecar.sync_folder(os.path.dirname(path))
+        store.write(captions.record_found, place, before.sidecar, now_ms())
+    write(place.sidecar, text)
+    sidecar.sync_folder(os.path.dirname(place.sidecar))
     return text
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from captiv.clock import now_ms
-from captiv.core.naming import checked_extension, checked_naming, sidecar_path
+from captiv.core.naming import Place, checked_extension, checked_naming
+from captiv.core.spec import Output
 from captiv.core.texts import content_hash
 from captiv.errors import CaptionChanged, SidecarError
 from captiv.output import sidecar
@@ -17,9 +18,6 @@ T = TypeVar("T")
 
 _AT_ONCE = 200
 """Texts recorded in one transaction: each costs one wait for the disk."""
-
-Place = tuple[str, str]
-"""An image and its sidecar."""
 
 
 class Sidecars:
@@ -33,12 +31,18 @@ class Sidecars:
         """Look where these settings say from now on; an option still goes before them."""
         extension, naming = self._asked
         output = settings.output
-        self._extension = checked_extension(output.extension if extension is None else extension)
-        self._naming = checked_naming(output.sidecar_name if naming is None else naming)
+        self._output = Output(
+            extension=checked_extension(output.extension if extension is None else extension),
+            naming=checked_naming(output.sidecar_name if naming is None else naming),
+        )
 
     def of(self, image: str) -> str:
         """Return the path of this image's sidecar."""
-        return sidecar_path(image, extension=self._extension, naming=self._naming)
+        return self._output.sidecar_of(image)
+
+    def place(self, image: str) -> Place:
+        """Return this image and its sidecar."""
+        return self._output.place_of(image)
 
 
 def version(text: str | None) -> str:
@@ -55,11 +59,10 @@ def put(store: Store, place: Place, text: str, *, seen: str | None = None) -> No
         CaptionChanged: another caption is there than the one that was seen; nothing was done.
         SidecarError: the file cannot be read or written; the text is recorded in the second case.
     """
-    image, path = place
-    old = expected(path, seen)
-    store.write(_record_new, image, old, text, now_ms())
-    write(path, text)
-    sidecar.sync_folder(os.path.dirname(path))
+    old = expected(place.sidecar, seen)
+    store.write(_record_new, place, old, text, now_ms())
+    write(place.sidecar, text)
+    sidecar.sync_folder(os.path.dirname(place.sidecar))
 
 
 def drop(store: Store, place: Place, *, seen: str | None = None) -> bool:
@@ -68,7 +71,7 @@ def drop(store: Store, place: Place, *, seen: str | None = None) -> bool:
     Raises:
         CaptionChanged, SidecarError: as `put`.
     """
-    expected(place[1], seen)
+    expected(place.sidecar, seen)
     (result,) = remove(store, [place])
     if isinstance(result, SidecarError):
         raise result
@@ -80,9 +83,7 @@ def remove(store: Store, places: Iterable[Place]) -> Iterator[bool | SidecarErro
     for chunk in chunks(places, _AT_ONCE):
         texts = [read(path) for _, path in chunk]
         known = [
-            (image, text)
-            for (image, _), text in zip(chunk, texts, strict=True)
-            if isinstance(text, str)
+            (place, text) for place, text in zip(chunk, texts, strict=True) if isinstance(text, str)
         ]
         store.write(_record_old, known, now_ms())
         results = [
@@ -138,17 +139,17 @@ def _removed(path: str) -> bool | SidecarError:
         return error
 
 
-def _record_new(conn: Connection, image: str, old: str | None, new: str, now_ms: int) -> None:
+def _record_new(conn: Connection, place: Place, old: str | None, new: str, now_ms: int) -> None:
     if old is not None:
-        captions.record_found(conn, image, old, now_ms)
-    last = captions.latest(conn, image)
+        captions.record_found(conn, place, old, now_ms)
+    last = captions.latest(conn, place)
     if last is None or (last.text, last.source) != (new, "hand"):
-        captions.record(conn, image, new, content_hash(new), "hand", now_ms)
+        captions.record(conn, place, new, content_hash(new), "hand", now_ms)
 
 
-def _record_old(conn: Connection, texts: list[Place], now_ms: int) -> None:
-    for image, text in texts:
-        captions.record_found(conn, image, text, now_ms)
+def _record_old(conn: Connection, texts: list[tuple[Place, str]], now_ms: int) -> None:
+    for place, text in texts:
+        captions.record_found(conn, place, text, now_ms)
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

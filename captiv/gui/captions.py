@@ -99,10 +99,10 @@ def _write(room: Room, entry: Entry, edit: Edit) -> None:
 def place_of(room: Room, entry: Entry) -> Place:
     """Return an image and its sidecar, both really in the folder."""
     room.inside.real(entry.path)
-    sidecar = room.sidecars.of(entry.path)
-    if not room.inside.holds(sidecar):
+    place = room.sidecars.place(entry.path)
+    if not room.inside.holds(place.sidecar):
         raise SidecarError(
             "The caption's file is a link that leaves the opened folder.",
             hint="Remove the link, or open the folder that it leads to.",
         )
-    return entry.path, sidecar
+    return place

@@ -144,11 +144,11 @@ def _looked_at(room: Room, entry: Entry) -> tuple[Past, Measures | None]:
 
 def _past(room: Room, entry: Entry) -> Past:
     """Return the history; without a look at a sidecar that cannot be read or lies outside."""
-    sidecar = room.sidecars.of(entry.path)
-    if entry.trouble is None and room.inside.holds(sidecar):
+    place = room.sidecars.place(entry.path)
+    if entry.trouble is None and room.inside.holds(place.sidecar):
         with suppress(SidecarError):
-            return past(room.store, (entry.path, sidecar))
-    return Past(tuple(room.store.read(captions.history, entry.path)), None, None)
+            return past(room.store, place)
+    return Past(tuple(room.store.read(captions.history, place)), None, None)
 
 
 def _measured(room: Room, entry: Entry) -> Measures | None:
@@ -161,8 +161,7 @@ def _measured(room: Room, entry: Entry) -> Measures | None:
 def _sharing(room: Room, entry: Entry) -> list[str]:
     """Return the images that have the same sidecar as this one."""
     neighbours = [e.path for e in room.album.entries.values() if e.folder == entry.folder]
-    output = room.settings.output
-    shared = collisions(neighbours, extension=output.extension, naming=output.sidecar_name)
+    shared = collisions(neighbours, room.sidecars.of)
     return beside(entry.path, shared.get(room.sidecars.of(entry.path), ()))
 
 

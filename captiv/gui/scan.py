@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from captiv.core.keeping import author
+from captiv.core.naming import Place
 from captiv.core.texts import content_hash
 from captiv.editing import Sidecars
 from captiv.errors import SidecarError
@@ -46,6 +47,10 @@ class Reader:
         self._sidecars = sidecars
         self._store = store
         self._inside = Inside(root)
+
+    def shows(self, place: Place) -> bool:
+        """Whether this is the sidecar that is looked at, of the image's perhaps several."""
+        return self._sidecars.place(place.image) == place
 
     def pass_(self, known: Mapping[ImageId, Entry]) -> Iterator[Chunk]:
         """Yield everything in the tree, by folder; what is `known` and unchanged, as it is."""
@@ -110,7 +115,8 @@ class Reader:
 
     def _attributed(self, entries: Sequence[Entry], known: Mapping[ImageId, Entry]) -> list[Entry]:
         """Say of each text that was read who wrote it."""
-        asked = [e.path for e in entries if e.text is not None and known.get(e.id) is not e]
+        of = self._sidecars.place
+        asked = [of(e.path) for e in entries if e.text is not None and known.get(e.id) is not e]
         if not asked:
             return list(entries)
         sources = self._store.read(captions.sources, asked)
@@ -119,7 +125,7 @@ class Reader:
             if entry.text is None or known.get(entry.id) is entry:
                 result.append(entry)
                 continue
-            texts = {k.hash: k.source for k in sources.get(entry.path, ())}
+            texts = {k.hash: k.source for k in sources.get(of(entry.path), ())}
             result.append(replace(entry, by=author(content_hash(entry.text), texts)))
         return result
 

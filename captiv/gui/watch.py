@@ -138,8 +138,8 @@ class Watch:
     def _expect(self, news: Iterable[News]) -> None:
         until = monotonic_s() + _FILE_WITHIN_S
         for item in news:
-            id = image_id(item.path)
-            if id in self.album.entries:
+            id = image_id(item.place.image)
+            if id in self.album.entries and self.reader.shows(item.place):
                 self._expected[id] = _Expected(item.hash, until)
 
     async def _look_for_files(self) -> None:
@@ -162,11 +162,12 @@ class Watch:
 
     async def _failures(self) -> None:
         try:
-            reasons = dict(await self.store.aread(jobs.failures_standing))
+            standing = await self.store.aread(jobs.failures_standing)
         except StoreError as error:
             _log.warning("failures not read reason=%s", error.message)
             return
-        self.live.changed(self.album.fail(reasons))
+        shown = {place.image: why for place, why in standing if self.reader.shows(place)}
+        self.live.changed(self.album.fail(shown))
 
 
 def progress(album: Album) -> dict[str, object]:

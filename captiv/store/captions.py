@@ -1,7 +1,7 @@
 """Every text that was ever a caption: appended, never changed, never deleted.
 
-They tell captiv's own text from an edit by hand, and give history and undo. `queue clear` leaves
-them.
+A text belongs to a place: an image and one sidecar of it. They tell captiv's own text from an edit
+by hand, and give history and undo. `queue clear` leaves them.
 """
 
 import json
@@ -12,21 +12,22 @@ from typing import NamedTuple
 
 from captiv.core.jobs import JobId, Received, RunId
 from captiv.core.keeping import Source
+from captiv.core.naming import Place
 from captiv.core.texts import content_hash
-from captiv.store.texts import decode_path, encode_path, readable
+from captiv.store.texts import decode_path, decode_place, encode_place, readable
 
 _COLUMNS = (
-    "id, path, text, hash, source, run_id, job_id, model, variant, prompt, settings, seed, tokens,"
-    " created_ms"
+    "id, path, sidecar, text, hash, source, run_id, job_id, model, variant, prompt, settings, seed,"
+    " tokens, created_ms"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """One text of one image."""
+    """One text of one sidecar."""
 
     id: int
-    path: str
+    place: Place
     text: str
     hash: str
     source: Source
@@ -42,7 +43,7 @@ class Caption:
 
 
 class Known(NamedTuple):
-    """That an image had a text with this hash."""
+    """That a place had a text with this hash."""
 
     hash: str
     source: Source
@@ -53,28 +54,31 @@ class News(NamedTuple):
     """That a text came into the store."""
 
     id: int
-    path: str
+    place: Place
     hash: str
 
 
-def record(conn: Connection, path: str, text: str, hash: str, source: Source, now_ms: int) -> int:
+def record(
+    conn: Connection, place: Place, text: str, hash: str, source: Source, now_ms: int
+) -> int:
     """Append a text that no job of captiv's made; return its id."""
     cursor = conn.execute(
-        "INSERT INTO captions (path, text, hash, source, created_ms) VALUES (?, ?, ?, ?, ?)",
-        (encode_path(path), readable(text), hash, source, now_ms),
+        "INSERT INTO captions (path, sidecar, text, hash, source, created_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (*encode_place(place), readable(text), hash, source, now_ms),
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
 
 
 def record_replaced(
-    conn: Connection, path: str, text: str, source: Source, job_id: JobId, now_ms: int
+    conn: Connection, place: Place, text: str, source: Source, job_id: JobId, now_ms: int
 ) -> None:
     """Append a text whose place the answer of this job takes, and so stands before it."""
     conn.execute(
-        "INSERT INTO captions (path, text, hash, source, before_id, created_ms)"
-        " VALUES (?, ?, ?, ?, (SELECT max(id) FROM captions WHERE job_id=?), ?)",
-        (encode_path(path), readable(text), content_hash(text), source, job_id, now_ms),
+        "INSERT INTO captions (path, sidecar, text, hash, source, before_id, created_ms)"
+        " VALUES (?, ?, ?, ?, ?, (SELECT max(id) FROM captions WHERE job_id=?), ?)",
+        (*encode_place(place), readable(text), content_hash(text), source, job_id, now_ms),
     )
 
 
@@ -82,10 +86,11 @@ def record_answer(conn: Connection, received: Received, now_ms: int) -> int:
     """Append what the model answered for a job; return its id."""
     job, text = received.job, readable(received.text)
     cursor = conn.execute(
-        "INSERT INTO captions (path, text, hash, source, run_id, job_id, model, variant, prompt,"
-        " settings, seed, tokens, created_ms) VALUES (?, ?, ?, 'model', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO captions (path, sidecar, text, hash, source, run_id, job_id, model, variant,"
+        " prompt, settings, seed, tokens, created_ms)"
+        " VALUES (?, ?, ?, ?, 'model', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            encode_path(job.path),
+            *encode_place(job.place),
             text,
             content_hash(text),
             job.run_id,
@@ -103,12 +108,12 @@ def record_answer(conn: Connection, received: Received, now_ms: int) -> int:
     return cursor.lastrowid
 
 
-def history(conn: Connection, path: str) -> list[Caption]:
-    """Return every text of the image, in the order in which its sidecar had them."""
+def history(conn: Connection, place: Place) -> list[Caption]:
+    """Return every text of the place, in the order in which the sidecar had them."""
     rows = conn.execute(
-        f"SELECT {_COLUMNS} FROM captions WHERE path=?"
+        f"SELECT {_COLUMNS} FROM captions WHERE path=? AND sidecar=?"
         " ORDER BY ifnull(before_id, id), before_id IS NULL, id",
-        (encode_path(path),),
+        encode_place(place),
     )
     return [_caption(row) for row in rows]
 
@@ -138,46 +143,46 @@ def per_second(conn: Connection, run_id: RunId, last: int | None = None) -> list
     return [(second * 1000, n) for second, n in rows]
 
 
-def latest(conn: Connection, path: str) -> Caption | None:
-    """Return the last text of the image."""
+def latest(conn: Connection, place: Place) -> Caption | None:
+    """Return the last text of the place."""
     row = conn.execute(
-        f"SELECT {_COLUMNS} FROM captions WHERE path=? ORDER BY id DESC LIMIT 1",
-        (encode_path(path),),
+        f"SELECT {_COLUMNS} FROM captions WHERE path=? AND sidecar=? ORDER BY id DESC LIMIT 1",
+        encode_place(place),
     ).fetchone()
     return None if row is None else _caption(row)
 
 
-def has_any(conn: Connection, path: str) -> bool:
-    """Whether the image ever had a text that captiv knows of."""
-    row = conn.execute("SELECT 1 FROM captions WHERE path=? LIMIT 1", (encode_path(path),))
-    return row.fetchone() is not None
-
-
-def knows(conn: Connection, path: str, hash: str) -> bool:
-    """Whether the image ever had this text, whoever wrote it."""
+def has_any(conn: Connection, place: Place) -> bool:
+    """Whether the place ever had a text that captiv knows of."""
     row = conn.execute(
-        "SELECT 1 FROM captions WHERE path=? AND hash=? LIMIT 1", (encode_path(path), hash)
+        "SELECT 1 FROM captions WHERE path=? AND sidecar=? LIMIT 1", encode_place(place)
     )
     return row.fetchone() is not None
 
 
-def id_of(conn: Connection, path: str, hash: str) -> int | None:
-    """Return the id of the last text of the image with this hash, or None."""
+def knows(conn: Connection, place: Place, hash: str) -> bool:
+    """Whether the place ever had this text, whoever wrote it."""
+    return id_of(conn, place, hash) is not None
+
+
+def id_of(conn: Connection, place: Place, hash: str) -> int | None:
+    """Return the id of the last text of the place with this hash, or None."""
     row = conn.execute(
-        "SELECT max(id) FROM captions WHERE path=? AND hash=?", (encode_path(path), hash)
+        "SELECT max(id) FROM captions WHERE path=? AND sidecar=? AND hash=?",
+        (*encode_place(place), hash),
     ).fetchone()
     return row[0]  # type: ignore[no-any-return]
 
 
-def record_found(conn: Connection, path: str, text: str, now_ms: int) -> None:
+def record_found(conn: Connection, place: Place, text: str, now_ms: int) -> None:
     """Keep a text that is about to be replaced, unless it is known or blank.
 
-    One that captiv finds beside an image whose texts it knows is an edit by hand.
+    One that captiv finds in a sidecar whose texts it knows is an edit by hand.
     """
     digest = content_hash(text)
-    if not text.strip() or knows(conn, path, digest):
+    if not text.strip() or knows(conn, place, digest):
         return
-    record(conn, path, text, digest, "hand" if has_any(conn, path) else "import", now_ms)
+    record(conn, place, text, digest, "hand" if has_any(conn, place) else "import", now_ms)
 
 
 def last_id(conn: Connection) -> int:
@@ -189,33 +194,36 @@ def last_id(conn: Connection) -> int:
 def since(conn: Connection, after_id: int, limit: int) -> list[News]:
     """Return the texts that came after that id, the oldest first."""
     rows = conn.execute(
-        "SELECT id, path, hash FROM captions WHERE id>? ORDER BY id LIMIT ?", (after_id, limit)
+        "SELECT id, path, sidecar, hash FROM captions WHERE id>? ORDER BY id LIMIT ?",
+        (after_id, limit),
     )
-    return [News(id_, decode_path(path), digest) for id_, path, digest in rows]
+    return [News(id_, decode_place(path, file), digest) for id_, path, file, digest in rows]
 
 
-def sources(conn: Connection, paths: Sequence[str]) -> dict[str, list[Known]]:
-    """Return the texts that captiv knows of these images, each image's oldest first.
+def sources(conn: Connection, places: Sequence[Place]) -> dict[Place, list[Known]]:
+    """Return the texts that captiv knows of these places, each place's oldest first.
 
-    Images that it knows nothing of are left out.
+    Places that it knows nothing of are left out.
     """
     rows = conn.execute(
-        "SELECT wanted.value, captions.hash, captions.source, captions.job_id"
-        " FROM json_each(?) AS wanted CROSS JOIN captions ON captions.path = wanted.value"
+        "SELECT captions.path, captions.sidecar, captions.hash, captions.source, captions.job_id"
+        " FROM json_each(?) AS wanted CROSS JOIN captions"
+        " ON captions.path=json_extract(wanted.value, '$[0]')"
+        " AND captions.sidecar=json_extract(wanted.value, '$[1]')"
         " ORDER BY wanted.key, captions.id",
-        (json.dumps([encode_path(path) for path in dict.fromkeys(paths)]),),
+        (json.dumps([encode_place(place) for place in dict.fromkeys(places)]),),
     )
-    known: dict[str, list[Known]] = {}
-    for path, digest, source, job_id in rows:
-        known.setdefault(decode_path(path), []).append(Known(digest, source, job_id))
+    known: dict[Place, list[Known]] = {}
+    for path, file, digest, source, job_id in rows:
+        known.setdefault(decode_place(path, file), []).append(Known(digest, source, job_id))
     return known
 
 
-def hashes(conn: Connection, paths: Sequence[str]) -> dict[str, set[str]]:
-    """Return the hashes of the texts that these images ever had."""
-    return {path: {k.hash for k in known} for path, known in sources(conn, paths).items()}
+def hashes(conn: Connection, places: Sequence[Place]) -> dict[Place, set[str]]:
+    """Return the hashes of the texts that these places ever had."""
+    return {place: {k.hash for k in known} for place, known in sources(conn, places).items()}
 
 
-def _caption(row: tuple[int, str, *tuple[object, ...]]) -> Caption:
-    id_, path, *rest = row
-    return Caption(id_, decode_path(path), *rest)  # type: ignore[arg-type]
+def _caption(row: tuple[int, str, str, *tuple[object, ...]]) -> Caption:
+    id_, path, sidecar, *rest = row
+    return Caption(id_, decode_place(path, sidecar), *rest)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import NewType
 
+from captiv.core.naming import Place
 from captiv.core.texts import content_hash
 from captiv.store import captions
 from captiv.store.texts import decode_path, encode_path
@@ -50,9 +51,10 @@ def record(
 ) -> None:
     """Note what is about to be replaced: image, sidecar, old and new text of each."""
     for image, sidecar, old, new in changes:
-        captions.record_found(conn, image, old, now_ms)
-        old_id = captions.id_of(conn, image, content_hash(old))
-        new_id = captions.record(conn, image, new, content_hash(new), "hand", now_ms)
+        place = Place(image, sidecar)
+        captions.record_found(conn, place, old, now_ms)
+        old_id = captions.id_of(conn, place, content_hash(old))
+        new_id = captions.record(conn, place, new, content_hash(new), "hand", now_ms)
         conn.execute(
             "INSERT INTO edit_changes (edit_id, sidecar, old_id, new_id) VALUES (?, ?, ?, ?)",
             (edit, encode_path(sidecar), old_id, new_id),

@@ -1,7 +1,7 @@
 """How the images of a run become its jobs.
 
-A path is a job of a run once, however often it is scanned. A run that has been cancelled, or has
-finished, takes nothing more.
+A sidecar of an image is a job of a run once, however often it is scanned. A run that has been
+cancelled, or has finished, takes nothing more.
 """
 
 import json
@@ -9,22 +9,31 @@ from collections.abc import Sequence
 from sqlite3 import Connection
 
 from captiv.core.jobs import JobState, RunId
+from captiv.core.naming import Place
 from captiv.store import counts
-from captiv.store.texts import decode_path, encode_path, readable
+from captiv.store.texts import decode_place, encode_place, readable
 
-_ADD = "INSERT INTO jobs (run_id, path, created_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_ADD = (
+    "INSERT INTO jobs (run_id, path, sidecar, created_ms) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT DO NOTHING"
+)
 
 
 def add_jobs(
-    conn: Connection, run_id: RunId, paths: Sequence[str], now_ms: int, *, limit: int | None = None
+    conn: Connection,
+    run_id: RunId,
+    places: Sequence[Place],
+    now_ms: int,
+    *,
+    limit: int | None = None,
 ) -> int:
-    """Make these images pending jobs; return how many were none before.
+    """Make a pending job of each place; return how many were none before.
 
     `limit` is how many jobs the run may have in all, kept ones not counted: they cost nothing.
     """
     if not _takes_more(conn, run_id):
         return 0
-    rows = [(run_id, encode_path(path), now_ms) for path in paths]
+    rows = [(run_id, *encode_place(place), now_ms) for place in places]
     if limit is None:
         added = conn.executemany(_ADD, rows).rowcount if rows else 0
     else:
@@ -34,42 +43,47 @@ def add_jobs(
 
 
 def add_failed(
-    conn: Connection, run_id: RunId, failed: Sequence[tuple[str, str, str]], now_ms: int
+    conn: Connection, run_id: RunId, failed: Sequence[tuple[Place, str, str]], now_ms: int
 ) -> int:
-    """Record images that the scan refuses: path, code, reason. Return how many are new."""
+    """Record images that the scan refuses: place, code, reason. Return how many are new."""
     if not failed or not _takes_more(conn, run_id):
         return 0
     added = conn.executemany(
-        "INSERT INTO jobs (run_id, path, state, error_code, error, created_ms, finished_ms)"
-        " VALUES (?1, ?2, 'failed', ?3, ?4, ?5, ?5) ON CONFLICT DO NOTHING",
-        [(run_id, encode_path(path), code, readable(why), now_ms) for path, code, why in failed],
+        "INSERT INTO jobs"
+        " (run_id, path, sidecar, state, error_code, error, created_ms, finished_ms)"
+        " VALUES (?1, ?2, ?3, 'failed', ?4, ?5, ?6, ?6) ON CONFLICT DO NOTHING",
+        [
+            (run_id, *encode_place(place), code, readable(why), now_ms)
+            for place, code, why in failed
+        ],
     ).rowcount
     counts.add(conn, run_id, added, JobState.FAILED)
     return added
 
 
-def add_kept(conn: Connection, run_id: RunId, paths: Sequence[str], now_ms: int) -> int:
+def add_kept(conn: Connection, run_id: RunId, places: Sequence[Place], now_ms: int) -> int:
     """Record images whose sidecar is not captiv's to replace; return how many are new."""
-    if not paths or not _takes_more(conn, run_id):
+    if not places or not _takes_more(conn, run_id):
         return 0
     added = conn.executemany(
-        "INSERT INTO jobs (run_id, path, state, note, created_ms, finished_ms)"
-        " VALUES (?1, ?2, 'done', 'kept', ?3, ?3) ON CONFLICT DO NOTHING",
-        [(run_id, encode_path(path), now_ms) for path in paths],
+        "INSERT INTO jobs (run_id, path, sidecar, state, note, created_ms, finished_ms)"
+        " VALUES (?1, ?2, ?3, 'done', 'kept', ?4, ?4) ON CONFLICT DO NOTHING",
+        [(run_id, *encode_place(place), now_ms) for place in places],
     ).rowcount
     counts.add(conn, run_id, added, JobState.DONE)
     counts.add_kept(conn, run_id, added)
     return added
 
 
-def known(conn: Connection, run_id: RunId, paths: Sequence[str]) -> set[str]:
-    """Return which of these images are jobs of the run already, in whatever state."""
+def known(conn: Connection, run_id: RunId, places: Sequence[Place]) -> set[Place]:
+    """Return which of these places are jobs of the run already, in whatever state."""
     rows = conn.execute(
-        "SELECT jobs.path FROM json_each(?) AS wanted CROSS JOIN jobs"
-        " ON jobs.run_id=? AND jobs.path=wanted.value",
-        (json.dumps([encode_path(path) for path in paths]), run_id),
+        "SELECT jobs.path, jobs.sidecar FROM json_each(?) AS wanted CROSS JOIN jobs"
+        " ON jobs.run_id=? AND jobs.path=json_extract(wanted.value, '$[0]')"
+        " AND jobs.sidecar=json_extract(wanted.value, '$[1]')",
+        (json.dumps([encode_place(place) for place in places]), run_id),
     )
-    return {decode_path(path) for (path,) in rows}
+    return {decode_place(path, sidecar) for path, sidecar in rows}
 
 
 def set_skipped(conn: Connection, run_id: RunId, n: int) -> None:
@@ -99,8 +113,8 @@ def _counted(conn: Connection, run_id: RunId) -> int:
     return int(n)
 
 
-def _add_up_to(conn: Connection, rows: Sequence[tuple[RunId, str, int]], room: int) -> int:
-    """Insert one by one: paths that are there already take no room."""
+def _add_up_to(conn: Connection, rows: Sequence[tuple[RunId, str, str, int]], room: int) -> int:
+    """Insert one by one: places that are there already take no room."""
     added = 0
     for row in rows:
         if added >= room:

@@ -22,16 +22,17 @@ from captiv.core.jobs import (
     SessionId,
     Unwritten,
 )
+from captiv.core.naming import Place
 from captiv.core.retry import CRASH_LIMIT, Death
 from captiv.errors import ImageCrashes, UsageError
 from captiv.store import captions, counts
-from captiv.store.texts import decode_path, readable
+from captiv.store.texts import decode_path, decode_place, readable
 
 _CLAIM = (
     "UPDATE jobs SET state='running', attempt=attempt+1, session_id=?1, claimed_ms=?2"
     " WHERE id IN (SELECT id FROM jobs INDEXED BY {index}"
     " WHERE run_id=?3 AND state='pending' AND suspect={suspect} ORDER BY id LIMIT ?4)"
-    " RETURNING id, run_id, path, attempt, tries, crashes, suspect, misses"
+    " RETURNING id, run_id, path, sidecar, attempt, tries, crashes, suspect, misses"
 )
 _CLAIM_USUAL = _CLAIM.format(index="jobs_pending", suspect=0)
 _CLAIM_SUSPECT = _CLAIM.format(index="jobs_suspect", suspect=1)
@@ -125,7 +126,8 @@ def receive(conn: Connection, received: Sequence[Received], now_ms: int) -> list
             "UPDATE jobs SET state='captioned', session_id=NULL, caption_id=? WHERE id=?",
             (caption_id, job.id),
         )
-        unwritten.append(Unwritten(job.id, job.run_id, job.attempt, job.path, readable(item.text)))
+        text = readable(item.text)
+        unwritten.append(Unwritten(job.id, job.run_id, job.attempt, job.path, job.sidecar, text))
     for run_id, n in Counter(item.run_id for item in unwritten).items():
         counts.move(conn, run_id, n, JobState.RUNNING, JobState.CAPTIONED)
     return unwritten
@@ -205,14 +207,14 @@ def note_unwritable(conn: Connection, refused: Iterable[tuple[JobId, int, str, s
 def unwritten(conn: Connection, run_id: RunId, after_id: JobId, limit: int) -> list[Unwritten]:
     """Return a page of the run's captioned jobs, by id."""
     rows = conn.execute(
-        "SELECT jobs.id, jobs.run_id, jobs.attempt, jobs.path, captions.text"
+        "SELECT jobs.id, jobs.run_id, jobs.attempt, jobs.path, jobs.sidecar, captions.text"
         " FROM jobs INDEXED BY jobs_captioned CROSS JOIN captions ON captions.id=jobs.caption_id"
         " WHERE jobs.run_id=? AND jobs.state='captioned' AND jobs.id>? ORDER BY jobs.id LIMIT ?",
         (run_id, after_id, limit),
     )
     return [
-        Unwritten(job_id, run, attempt, decode_path(path), text)
-        for job_id, run, attempt, path, text in rows
+        Unwritten(job_id, run, attempt, decode_path(path), decode_path(sidecar), text)
+        for job_id, run, attempt, path, sidecar, text in rows
     ]
 
 
@@ -299,7 +301,7 @@ def charge_alone(
     failed = 0
     for job_id in suspects:
         row = conn.execute(
-            "SELECT id, run_id, path, attempt, tries, crashes, suspect, misses FROM jobs"
+            "SELECT id, run_id, path, sidecar, attempt, tries, crashes, suspect, misses FROM jobs"
             " WHERE id=? AND state='running' AND session_id<>? AND suspect=1",
             (job_id, session_id),
         ).fetchone()
@@ -314,12 +316,15 @@ def page(
     """Return a page of the run's jobs, by id, those in `state` only if it is given."""
     only = f" AND state='{state}'" if state else ""
     rows = conn.execute(
-        "SELECT id, path, state, error_code, error, note, tries, crashes, misses, error_text"
-        " FROM jobs"
+        "SELECT id, path, sidecar, state, error_code, error, note, tries, crashes, misses,"
+        " error_text FROM jobs"
         f" WHERE run_id=? AND id>?{only} ORDER BY id LIMIT ?",
         (run_id, after_id, limit),
     )
-    return [JobRow(id_, decode_path(path), JobState(at), *rest) for id_, path, at, *rest in rows]
+    return [
+        JobRow(id_, decode_path(path), decode_path(sidecar), JobState(at), *rest)
+        for id_, path, sidecar, at, *rest in rows
+    ]
 
 
 def failure_groups(conn: Connection, run_id: RunId, limit: int = 100) -> list[tuple[str, str, int]]:
@@ -332,17 +337,17 @@ def failure_groups(conn: Connection, run_id: RunId, limit: int = 100) -> list[tu
     return [(code, reason, n) for code, reason, n in rows]
 
 
-def failures_standing(conn: Connection) -> list[tuple[str, str]]:
-    """Return path and reason of every failure after which no text of that image came.
+def failures_standing(conn: Connection) -> list[tuple[Place, str]]:
+    """Return place and reason of every failure after which no text came there.
 
-    A path that failed in several runs is there several times, the last failure last.
+    A place that failed in several runs is there several times, the last failure last.
     """
     rows = conn.execute(
-        "SELECT path, error FROM jobs INDEXED BY jobs_failed WHERE state='failed'"
+        "SELECT path, sidecar, error FROM jobs INDEXED BY jobs_failed WHERE state='failed'"
         " AND NOT EXISTS (SELECT 1 FROM captions WHERE captions.path=jobs.path"
-        " AND captions.created_ms>=jobs.finished_ms) ORDER BY id"
+        " AND captions.sidecar=jobs.sidecar AND captions.created_ms>=jobs.finished_ms) ORDER BY id"
     )
-    return [(decode_path(path), error) for path, error in rows]
+    return [(decode_place(path, sidecar), error) for path, sidecar, error in rows]
 
 
 def _claim(
@@ -354,10 +359,18 @@ def _claim(
     return [_job(row) for row in rows]
 
 
-def _job(row: tuple[int, int, str, int, int, int, int, int]) -> Job:
-    id_, run, path, attempt, tries, crashes, suspect, misses = row
+def _job(row: tuple[int, int, str, str, int, int, int, int, int]) -> Job:
+    id_, run, path, sidecar, attempt, tries, crashes, suspect, misses = row
     return Job(
-        JobId(id_), RunId(run), decode_path(path), attempt, tries, crashes, bool(suspect), misses
+        JobId(id_),
+        RunId(run),
+        decode_path(path),
+        decode_path(sidecar),
+        attempt,
+        tries,
+        crashes,
+        bool(suspect),
+        misses,
     )
 
 

@@ -18,7 +18,7 @@ from captiv.store.database import connect
 from captiv.store.faults import damaged, translated
 from captiv.store.lease import Lease
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every revision of the table, the oldest first."""
 
 HEAD = REVISIONS[-1]
@@ -149,6 +149,18 @@ def _back_up(path: Path, copy: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+def _connect_to_change(path: Path) -> sqlite3.Connection:
+    """Connect without foreign keys: a table that others refer to could not be made anew.
+
+    They are all looked through before the upgrade is committed (`env.py`).
+    """
+    conn = connect(path)
+    conn.execute("PRAGMA foreign_keys=OFF")  # has no effect within a transaction
+    # A table that is dropped is kept until the transaction ends: 0.5 GB for a million captions.
+    conn.execute("PRAGMA temp_store=FILE")
+    return conn
+
+
 def _upgrade(path: Path) -> None:
     # Alembic and SQLAlchemy take a third of a second to import.
     import sqlalchemy
@@ -158,7 +170,7 @@ def _upgrade(path: Path) -> None:
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     engine = sqlalchemy.create_engine(
-        "sqlite://", creator=lambda: connect(path), poolclass=sqlalchemy.NullPool
+        "sqlite://", creator=lambda: _connect_to_change(path), poolclass=sqlalchemy.NullPool
     )
     sqlalchemy.event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("BEGIN IMMEDIATE"))
     try:

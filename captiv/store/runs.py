@@ -27,8 +27,11 @@ _COLUMNS = "id, state, spec, fingerprint, scanned, created_ms, finished_ms, " + 
 def open_run(conn: Connection, spec: RunSpec, now_ms: int) -> tuple[Run, bool]:
     """Return the run for this request, and whether it is an unfinished one that goes on.
 
-    One that goes on takes the new placement; unless its set of images is
-    fixed, it is not scanned until it has been scanned again.
+    One that goes on takes the new placement and limit; unless its set of images is fixed, and no
+    higher limit makes it larger, it is not scanned until it has been scanned again.
+
+    Raises:
+        UsageError: more of the unfinished run is open than the limit allows to caption now.
     """
     fingerprint = spec.fingerprint()
     row = conn.execute(
@@ -42,11 +45,13 @@ def open_run(conn: Connection, spec: RunSpec, now_ms: int) -> tuple[Run, bool]:
         )
         assert cursor.lastrowid is not None
         return get(conn, RunId(cursor.lastrowid)), False
+    before = get(conn, RunId(row[0]))
+    _refuse_more_than(spec.selection.limit, before)
+    same_set = spec.selection.fixed and not spec.selection.wider_than(before.spec.selection)
     conn.execute(
-        "UPDATE runs SET spec=?, scanned=min(scanned, ?) WHERE id=?",
-        (text, spec.selection.fixed, row[0]),
+        "UPDATE runs SET spec=?, scanned=min(scanned, ?) WHERE id=?", (text, same_set, before.id)
     )
-    return get(conn, RunId(row[0])), True
+    return get(conn, before.id), True
 
 
 def place(conn: Connection, run_id: RunId, placement: Placement) -> None:
@@ -196,6 +201,17 @@ def clear(conn: Connection, run_id: RunId | None = None) -> int:
     conn.executemany("DELETE FROM jobs WHERE run_id=?", ended)
     conn.executemany("DELETE FROM runs WHERE id=?", ended)
     return len(ended)
+
+
+def _refuse_more_than(limit: int | None, run: Run) -> None:
+    """Refuse to go on with a run of which more images would be captioned than was asked for now."""
+    unpaid = run.counts.pending + run.counts.running
+    if limit is not None and unpaid > limit:
+        raise UsageError(
+            f"--limit {limit} is less than what is left of run {run.id}, which asks for the same"
+            f" and is unfinished: {unpaid} images.",
+            hint=f"Go on without --limit, or set it aside: captiv queue cancel {run.id}",
+        )
 
 
 def _run(row: tuple[object, ...]) -> Run:

@@ -107,7 +107,7 @@ class Run(SQLModel, table=True):
 
 
 class Caption(SQLModel, table=True):
-    """One text of one image. Rows are appended only; two triggers refuse anything else."""
+    """One text of one sidecar. Rows are appended only; two triggers refuse anything else."""
 
     __tablename__ = "captions"
     __table_args__ = (
@@ -120,6 +120,9 @@ class Caption(SQLModel, table=True):
 
     id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
     path: str = Field(sa_column=_text())
+    """Of the image. See `captiv.store.texts.encode_path`."""
+    sidecar: str = Field(sa_column=_text())
+    """The whole path of the file that holds it, wherever that lies; encoded as `path`."""
     text: str = Field(sa_column=_text())
     hash: str = Field(sa_column=_text())
     """See `captiv.core.texts.content_hash`."""
@@ -140,11 +143,11 @@ class Caption(SQLModel, table=True):
 
 
 class Job(SQLModel, table=True):
-    """One image of one run; `captiv.core.jobs` draws its states."""
+    """One sidecar of one image in one run; `captiv.core.jobs` draws its states."""
 
     __tablename__ = "jobs"
     __table_args__ = (
-        UniqueConstraint("run_id", "path", name="once_in_a_run"),
+        UniqueConstraint("run_id", "path", "sidecar", name="once_in_a_run"),
         CheckConstraint(
             "state IN ('pending', 'running', 'captioned', 'done', 'failed', 'cancelled')",
             name="state_is_known",
@@ -193,6 +196,8 @@ class Job(SQLModel, table=True):
     run_id: int = Field(sa_column=Column(Integer, ForeignKey("runs.id"), nullable=False))
     path: str = Field(sa_column=_text())
     """See `captiv.store.texts.encode_path`."""
+    sidecar: str = Field(sa_column=_text())
+    """The whole path of the file that is written, wherever that lies; encoded as `path`."""
     state: str = Field(sa_column=_text(default="pending"))
     attempt: int = Field(sa_column=_integer(default=0))
     """How often it was claimed; with the state, the fence of every later transition."""

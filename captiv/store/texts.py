@@ -7,6 +7,8 @@ with ``escaped:``; every other path is stored as it is. The rule is reversible f
 
 from urllib.parse import quote, unquote_to_bytes
 
+from captiv.core.naming import Place
+
 _ESCAPED = "escaped:"
 
 
@@ -22,6 +24,16 @@ def decode_path(text: str) -> str:
     if text.startswith(_ESCAPED):
         return unquote_to_bytes(text.removeprefix(_ESCAPED)).decode("utf-8", "surrogatepass")
     return text
+
+
+def encode_place(place: Place) -> Place:
+    """Return the two texts under which `place` is stored."""
+    return Place(encode_path(place.image), encode_path(place.sidecar))
+
+
+def decode_place(path: str, sidecar: str) -> Place:
+    """Return the place that is stored as these two texts."""
+    return Place(decode_path(path), decode_path(sidecar))
 
 
 def readable(text: str) -> str:

@@ -7,7 +7,7 @@ with the table, so both tables are copied and made anew, the one that refers to 
 from alembic import op
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

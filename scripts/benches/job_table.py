@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from captiv.core.jobs import Received, RunId, SessionId
+from captiv.core.spec import Output
 from captiv.request.options import Options
 from captiv.request.run import request
 from captiv.settings import Settings
@@ -51,9 +52,11 @@ def _enqueue(store: Store, run_id: RunId, folder: Path, options: argparse.Namesp
     pictures = [str(folder / "pictures" / p) for p in write_scenes(folder / "pictures", 3, 64)]
     made = [f"/archive/{i // 1000:04}/photograph-{i:07}.jpg" for i in range(options.jobs)]
     made[options.work : options.work + len(pictures)] = pictures
+    output = Output()
     began = time.perf_counter()
     for first in range(0, options.jobs, CHUNK):
-        store.write(ingest.add_jobs, run_id, made[first : first + CHUNK], 0)
+        places = [output.place_of(path) for path in made[first : first + CHUNK]]
+        store.write(ingest.add_jobs, run_id, places, 0)
     store.write(ingest.mark_scanned, run_id)
     took = time.perf_counter() - began
     print(f"enqueued {options.jobs:,} jobs in {took:.1f} s ({options.jobs / took:,.0f}/s)")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from captiv.core.keeping import Keeping, keeping
+from captiv.core.spec import Output
 from captiv.core.texts import content_hash
 from captiv.store import Store, captions
 
@@ -29,7 +30,9 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def history(captiv_home: Path, image: Path) -> list[tuple[str, str]]:
     with Store.open(captiv_home / "data" / "captiv.db", read_only=True) as store:
-        return [(c.text, c.source) for c in store.read(captions.history, str(image))]
+        return [
+            (c.text, c.source) for c in store.read(captions.history, Output().place_of(str(image)))
+        ]
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ import pytest
 
 from captiv.clock import now_ms
 from captiv.core.jobs import Failure, Received, RunId
-from captiv.core.spec import Captioning, RunSpec, Selection
+from captiv.core.spec import Captioning, Output, RunSpec, Selection
 from captiv.store import Lease, Store, ingest, jobs, lease, runs
 
 from .conftest import Cli, ready_database
 
 NOW = 1_700_000_000_000
+_place = Output().place_of
 AN_HOUR_MS = 3_600_000
 """Who is wanted until then, is wanted however slow the test is."""
 
@@ -35,15 +36,16 @@ def make_run(
     with Store.open(ready_database(home)) as store:
         session = store.write(lease.begin_session, 1, "here", "dispatcher", NOW)
         run, _ = store.write(runs.open_run, spec, NOW)
-        store.write(ingest.add_jobs, run.id, list(captioned), NOW)
+        store.write(ingest.add_jobs, run.id, [*map(_place, captioned)], NOW)
         claimed = store.write(jobs.claim, run.id, 100, session, NOW)
         received = [Received(j, "a cat", None, "blip", "blip-base", "{}", None, 3) for j in claimed]
         store.write(jobs.receive, received, NOW)
-        store.write(ingest.add_jobs, run.id, [path for path, _, _ in failed], NOW)
+        store.write(ingest.add_jobs, run.id, [_place(path) for path, _, _ in failed], NOW)
         claimed = store.write(jobs.claim, run.id, 100, session, NOW)
         reasons = {path: (code, why) for path, code, why in failed}
         store.write(jobs.fail, [Failure(j, *reasons[j.path]) for j in claimed], NOW)
-        store.write(ingest.add_jobs, run.id, [f"{root}/{n}.jpg" for n in range(pending)], NOW)
+        left = [_place(f"{root}/{n}.jpg") for n in range(pending)]
+        store.write(ingest.add_jobs, run.id, left, NOW)
         if scanned:
             store.write(ingest.mark_scanned, run.id)
         store.write(runs.finish_if_complete, run.id, NOW)

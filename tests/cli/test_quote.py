@@ -12,6 +12,7 @@ import pytest
 
 from captiv.catalog import choose
 from captiv.core.jobs import Received, RunId
+from captiv.core.naming import Place
 from captiv.core.pods import pod_name
 from captiv.core.spec import RunSpec
 from captiv.rental.estimate import quoted
@@ -35,7 +36,12 @@ def _went(store: Store, spec: RunSpec, gpu: str, *, every_ms: int) -> RunId:
     """Put a finished run of 40 images on a GPU into the job table; return its id."""
     selection = spec.selection.model_copy(update={"roots": (f"/once/{every_ms}",)})
     run, _ = store.write(runs.open_run, spec.model_copy(update={"selection": selection}), 1)
-    store.write(ingest.add_jobs, run.id, [f"/once/{every_ms}/{i}.png" for i in range(40)], 1)
+    store.write(
+        ingest.add_jobs,
+        run.id,
+        [Place(f"/{every_ms}/{i}.png", f"/{every_ms}/{i}.txt") for i in range(40)],
+        1,
+    )
     store.write(ingest.mark_scanned, run.id)
     session = store.write(lease.begin_session, 1, "here", "dispatcher", 1)
     for at, job in enumerate(store.write(jobs.claim, run.id, 40, session, 1)):

@@ -10,7 +10,10 @@ from captiv.core.naming import (
     is_image_name,
     sidecar_path,
 )
+from captiv.core.spec import Output
 from captiv.errors import UsageError
+
+STEM, FULL = Output().sidecar_of, Output(naming="full").sidecar_of
 
 
 @pytest.mark.parametrize(
@@ -50,14 +53,14 @@ def test_any_name_gives_another_name_in_the_same_folder(name: str, naming: Namin
 
 def test_images_that_would_share_a_sidecar_are_named_in_order() -> None:
     names = ["a.jpg", "a.png", "b.jpg", "A.webp"]
-    assert collisions(names) == {"a.txt": ["a.jpg", "a.png"]}
-    assert collisions(names, ignore_case=True) == {"a.txt": ["a.jpg", "a.png", "A.webp"]}
-    assert collisions(names, naming="full") == {}
+    assert collisions(names, STEM) == {"a.txt": ["a.jpg", "a.png"]}
+    assert collisions(names, STEM, ignore_case=True) == {"a.txt": ["a.jpg", "a.png", "A.webp"]}
+    assert collisions(names, FULL) == {}
 
 
 def test_accents_stored_in_two_ways_collide_where_the_disk_takes_them_for_one() -> None:
-    assert collisions(["e\u0301.jpg", "\u00e9.png"]) == {}
-    assert len(collisions(["e\u0301.jpg", "\u00e9.png"], ignore_case=True)) == 1
+    assert collisions(["e\u0301.jpg", "\u00e9.png"], STEM) == {}
+    assert len(collisions(["e\u0301.jpg", "\u00e9.png"], STEM, ignore_case=True)) == 1
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ RETRIES = st.integers(0, 5)
 
 
 def charged(breaks: int, misses: int, id: int = 1) -> Job:
-    return Job(JobId(id), RunId(1), "/a.png", 1, breaks + misses, 0, False, misses)
+    return Job(JobId(id), RunId(1), "/a.png", "/a.txt", 1, breaks + misses, 0, False, misses)
 
 
 @pytest.mark.parametrize(

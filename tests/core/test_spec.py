@@ -1,7 +1,11 @@
+import hashlib
 import itertools
+from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, create_model
 
 from captiv.core.spec import Answers, Captioning, Output, Placement, RunSpec, Selection
 from captiv.core.texts import content_hash
@@ -50,7 +54,144 @@ def test_how_often_an_answer_is_tried_again_is_no_part_of_what_is_asked_for(
 def test_requests_share_a_fingerprint_only_if_they_ask_for_the_same(
     one: RunSpec, two: RunSpec
 ) -> None:
-    assert (one.fingerprint() == two.fingerprint()) == (one == two)
+    assert (one.fingerprint() == two.fingerprint()) == (_unlimited(one) == _unlimited(two))
+
+
+def _unlimited(spec: RunSpec) -> RunSpec:
+    selection = spec.selection.model_copy(update={"limit": None})
+    return spec.model_copy(update={"selection": selection})
+
+
+@given(SPECS, st.integers(1, 9))
+def test_how_much_of_it_is_asked_for_now_is_no_part_of_what_is_asked_for(
+    spec: RunSpec, limit: int
+) -> None:
+    selection = spec.selection.model_copy(update={"limit": limit})
+
+    limited = spec.model_copy(update={"selection": selection})
+
+    assert limited.fingerprint() == spec.fingerprint()
+
+
+MORE: Any = {"more": (int | None, None), "deeper": (Generation, Generation(seed=7))}
+"""Options as a later version may have them: one of no value, and one of several."""
+
+
+def _with_more(part: BaseModel, **parts: BaseModel) -> Any:
+    """The same request in a version whose model of this part has more options."""
+    kind = type(part)
+    fields = {name: (type(value), type(value).model_construct()) for name, value in parts.items()}
+    wider = create_model(f"Wider{kind.__name__}", __base__=kind, **MORE, **cast("Any", fields))
+    return wider(**{name: getattr(part, name) for name in kind.model_fields} | parts)
+
+
+@given(SPECS)
+def test_an_option_that_a_later_version_adds_leaves_the_fingerprint_as_it_was(
+    spec: RunSpec,
+) -> None:
+    generation = _with_more(spec.captioning.generation)
+    later = _with_more(
+        spec,
+        selection=_with_more(spec.selection),
+        captioning=_with_more(spec.captioning, generation=generation),
+        output=_with_more(spec.output),
+    )
+
+    assert "more" in later.captioning.generation.model_dump()
+    assert later.fingerprint() == spec.fingerprint()
+
+
+@given(SPECS, st.sampled_from(["selection", "captioning", "output"]))
+def test_an_option_of_a_later_version_counts_where_it_is_used(spec: RunSpec, part: str) -> None:
+    wider = _with_more(getattr(spec, part))
+    later = _with_more(spec, **{part: wider.model_copy(update={"more": 1})})
+
+    assert later.fingerprint() != spec.fingerprint()
+
+
+def test_an_option_that_a_later_version_adds_changes_the_key_of_an_answer() -> None:
+    """A worker of this version would be asked for something else under the same key."""
+    spec = RunSpec(selection=Selection(roots=()), captioning=Captioning(**ASKED))
+
+    later = _with_more(spec, captioning=_with_more(spec.captioning))
+
+    assert later.generation_digest() != spec.generation_digest()
+
+
+ASKED: Any = {"model": "blip", "variant": "blip-base", "source": "somewhere/blip"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "fingerprint"),
+    [
+        (
+            RunSpec(selection=Selection(roots=("/a",)), captioning=Captioning(**ASKED)),
+            "8bc0ef6178cc19a9877483bb78b16ade7e35e761bc81a5bef6f7ad6561fdcd7a",
+        ),
+        (
+            RunSpec(
+                selection=Selection(roots=("/b", "/a"), recursive=True, overwrite="yes", limit=9),
+                captioning=Captioning(
+                    **ASKED,
+                    mode="formal",
+                    length="short",
+                    prompt="Déscribe it.",
+                    generation=Generation(num_beams=3, temperature=0.0, repetition_penalty=1.5),
+                    dtype="float16",
+                ),
+                output=Output(
+                    save=False, extension=".caption", naming="full", prefix="ohwx, ", suffix="!"
+                ),
+                placement=Placement(device="cpu", max_cost_usd="2.50", pods=3),
+            ),
+            "a9d05993d41871e1204a292aaa6472e5073771467006efc7a3f74192113b2584",
+        ),
+    ],
+)
+def test_a_fingerprint_is_the_same_for_ever(spec: RunSpec, fingerprint: str) -> None:
+    """By another one no unfinished run would be found again."""
+    assert spec.fingerprint() == fingerprint
+
+
+def test_only_what_is_said_is_hashed() -> None:
+    said = RunSpec(
+        selection=Selection(roots=("/a",), overwrite="no"),
+        captioning=Captioning(**ASKED, generation=Generation(seed=None, top_k=5)),
+    )
+    text = (
+        '{"captioning":{"generation":{"top_k":5},"model":"blip","source":"somewhere/blip",'
+        '"variant":"blip-base"},"output":{},"selection":{"roots":["/a"]}}'
+    )
+
+    assert said.fingerprint() == hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("limit", "other", "wider"),
+    [
+        (None, None, False),
+        (5, None, False),
+        (5, 5, False),
+        (5, 6, False),
+        (6, 5, True),
+        (None, 5, True),
+    ],
+)
+def test_a_higher_limit_or_none_is_wider(limit: int | None, other: int | None, wider: bool) -> None:
+    assert Selection(roots=(), limit=limit).wider_than(Selection(roots=(), limit=other)) == wider
+
+
+@pytest.mark.parametrize(
+    ("output", "sidecar"),
+    [
+        (Output(), "/a/b.txt"),
+        (Output(extension=".caption"), "/a/b.caption"),
+        (Output(naming="full"), "/a/b.jpg.txt"),
+    ],
+)
+def test_an_output_names_the_sidecar_of_an_image(output: Output, sidecar: str) -> None:
+    assert output.sidecar_of("/a/b.jpg") == sidecar
+    assert output.place_of("/a/b.jpg") == ("/a/b.jpg", sidecar)
 
 
 def test_a_run_of_0_2_0_on_runpod_is_read_as_rented_there() -> None:
@@ -86,7 +227,7 @@ def test_whatever_is_asked_for_differently_is_another_request() -> None:
         captioning=Captioning(model="m", variant="v", source="s"),
     )
     parts: dict[str, list[dict[str, object]]] = {
-        "selection": [{"roots": ("/b",)}, {"recursive": True}, {"overwrite": "yes"}, {"limit": 1}],
+        "selection": [{"roots": ("/b",)}, {"recursive": True}, {"overwrite": "yes"}],
         "captioning": [
             {"variant": "w"},
             {"length": "short"},

@@ -76,7 +76,7 @@ async def test_a_key_names_the_work_and_never_the_attempt(world: World) -> None:
     assert [job.attempt for job in again] == [2, 2]
     assert len(set(keys)) == 2
     charged = again[0].__class__(
-        JobId(again[0].id), run.id, again[0].path, 2, tries=1, crashes=0, suspect=False
+        JobId(again[0].id), run.id, *again[0].place, 2, tries=1, crashes=0, suspect=False
     )
     assert claims.key(charged) != keys[0]
 

@@ -10,10 +10,11 @@ from anyio import to_thread
 
 from captiv.clock import now_ms
 from captiv.core.jobs import Failure, Job, Received, Run
+from captiv.core.naming import Place
 from captiv.core.spec import Output
 from captiv.dispatch.completer import Completer
 from captiv.errors import CaptivError, StoreFull, leading
-from captiv.store import Connection, captions, jobs, lease, runs
+from captiv.store import Connection, captions, ingest, jobs, lease, runs
 from tests.support import DEADLINE_S
 from tests.world import World, read, until
 
@@ -59,7 +60,7 @@ async def test_a_caption_is_committed_then_written_then_done(world: World) -> No
     assert await read(sidecar) == "a red square"
     assert (await world.counts(run)).done == 1
     assert world.told.captions == {job.path: "a red square"}
-    latest = await world.store.aread(captions.latest, job.path)
+    latest = await world.store.aread(captions.latest, job.place)
     assert latest is not None
     assert latest.text == "a red square"
 
@@ -143,7 +144,7 @@ async def test_overwriting_keeps_a_hand_edit_and_records_a_strangers_text(world:
     async with taking(world) as completer:
         await completer.received(answer(job))
         await done(completer)
-    texts = [(c.text, c.source) for c in await world.store.aread(captions.history, job.path)]
+    texts = [(c.text, c.source) for c in await world.store.aread(captions.history, job.place)]
 
     assert await read(sidecar) == "a red square"
     assert ("from another tool", "import") in texts
@@ -157,6 +158,39 @@ async def test_overwriting_keeps_a_hand_edit_and_records_a_strangers_text(world:
 
     assert await read(sidecar) == "my own words"
     assert (await world.counts(again)).kept == 1
+
+
+async def test_two_sidecars_of_one_image_are_made_at_the_same_time(world: World) -> None:
+    run, job, sidecar = await one(world)
+    beside = Place(job.path, str(sidecar.with_suffix(".caption")))
+    await world.store.awrite(ingest.add_jobs, run.id, [beside], now_ms())
+    (other,) = await claimed(world, run)
+
+    async with taking(world) as completions:
+        assert completions.begin(job)
+        assert completions.begin(other)
+        for item, text in ((job, "for the .txt"), (other, "for the .caption")):
+            await completions.received(answer(item, text))
+            await done(completions)
+            assert world.told.captions.pop(job.path) == text
+
+    assert await read(sidecar) == "for the .txt"
+    assert await read(beside.sidecar) == "for the .caption"
+    for place, text in ((job.place, "for the .txt"), (beside, "for the .caption")):
+        texts = await world.store.aread(captions.history, place)
+        assert [found.text for found in texts] == [text]
+
+
+async def test_one_sidecar_is_not_made_by_two_runs_at_the_same_time(world: World) -> None:
+    _, job, _ = await one(world)
+    second = await world.enqueue(job.path, spec=world.spec(overwrite="all"))
+    (other,) = await claimed(world, second)
+
+    async with taking(world) as completions:
+        assert completions.begin(job)
+        assert not completions.begin(other)
+        completions.released(job)
+        assert completions.begin(other)
 
 
 async def test_a_run_that_saves_nothing_writes_nothing(world: World) -> None:

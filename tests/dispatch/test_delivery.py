@@ -76,7 +76,7 @@ class Far:
     deliveries: Deliveries
 
     async def deliver(self, *, suspect: bool = False) -> CaptionReply:
-        job = Job(JobId(1), RunId(1), "/x/a.png", 1, 0, 0, suspect)
+        job = Job(JobId(1), RunId(1), "/x/a.png", "/x/a.txt", 1, 0, 0, suspect)
         with anyio.fail_after(DEADLINE_S):
             return await self.deliveries.run(job, IMAGE, CaptionRequest(), "key")
 

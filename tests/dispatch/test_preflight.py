@@ -125,7 +125,10 @@ async def test_an_image_that_is_left_to_be_tried_alone_is_worth_a_pod_and_stays_
 
 async def test_an_image_that_another_run_has_in_work_is_good_as_it_is(world: World) -> None:
     path = await world.picture("a.png")
-    first, second = await world.enqueue(path), await world.enqueue(path, spec=world.spec(limit=1))
+    first, second = (
+        await world.enqueue(path),
+        await world.enqueue(path, spec=world.spec(overwrite="yes")),
+    )
     (held,) = await world.store.awrite(jobs.claim, first.id, 1, world.session, now_ms())
     await anyio.Path(path).write_bytes(b"not looked at")
 

@@ -38,14 +38,14 @@ async def main():
         await again()
 
 def job(number, name):
-    return Job(number, 1, str(pathlib.Path(sys.argv[1]) / name), 1, 0, 0, False)
+    return Job(number, 1, str(pathlib.Path(sys.argv[1]) / name), "x.txt", 1, 0, 0, False)
 
 anyio.run(main)
 """
 
 
 def job(number: int, path: Path | str) -> Job:
-    return Job(JobId(number), RunId(1), str(path), 1, 0, 0, suspect=False)
+    return Job(JobId(number), RunId(1), str(path), "x.txt", 1, 0, 0, suspect=False)
 
 
 @pytest.mark.allow_blocking

@@ -74,7 +74,7 @@ async def test_a_hand_edit_is_kept_and_told_once(world: World) -> None:
     for path, text in ((edited, "captiv's"), (edited, "my words"), (own, "captiv's")):
         await world.store.awrite(
             captions.record,
-            path,
+            Output().place_of(path),
             text,
             content_hash(text),
             "hand" if text == "my words" else "import",

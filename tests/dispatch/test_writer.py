@@ -25,7 +25,9 @@ async def claimed(world: World, run: Run) -> list[Job]:
 
 async def put(world: World, jobs: list[Job], text: str = "a dog") -> list[Written | SidecarError]:
     """Write the same text for each of these jobs."""
-    items = [Unwritten(job.id, job.run_id, job.attempt, job.path, text) for job in jobs]
+    items = [
+        Unwritten(job.id, job.run_id, job.attempt, job.path, job.sidecar, text) for job in jobs
+    ]
     return await writer(world).put(items)
 
 
@@ -83,7 +85,8 @@ async def test_a_strangers_text_that_is_replaced_is_in_the_history_first(world: 
     run = await world.enqueue(path, spec=world.spec(overwrite="yes"))
     await anyio.Path(beside(path)).write_text("a stranger's")
 
-    assert await put(world, await claimed(world, run)) == [Written.WRITTEN]
+    (job,) = await claimed(world, run)
+    assert await put(world, [job]) == [Written.WRITTEN]
     assert await read(beside(path)) == "a dog"
-    (earlier,) = await world.store.aread(captions.history, path)
+    (earlier,) = await world.store.aread(captions.history, job.place)
     assert (earlier.text, earlier.source) == ("a stranger's", "import")

@@ -5,6 +5,7 @@ import pytest
 
 from captiv.core.edits import BulkEdit
 from captiv.core.keeping import Keeping, keeping
+from captiv.core.naming import Place
 from captiv.core.texts import content_hash
 from captiv.editing import bulk
 from captiv.editing.bulk import Change, Kept
@@ -23,9 +24,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def places(folder: Path) -> Iterator[tuple[str, str]]:
+def places(folder: Path) -> Iterator[Place]:
     for name in "abcde":
-        yield str(folder / f"{name}.jpg"), str(folder / f"{name}.txt")
+        yield Place(str(folder / f"{name}.jpg"), str(folder / f"{name}.txt"))
 
 
 def looked(folder: Path, edit: BulkEdit = EDIT) -> list[Change]:
@@ -67,7 +68,8 @@ def test_an_edit_and_its_undo_leave_the_folder_as_it_was(folder: Path, store: St
 def test_an_edit_counts_as_an_edit_by_hand(folder: Path, store: Store) -> None:
     list(bulk.apply(store, "dog to wolf", looked(folder)))
 
-    known = store.read(captions.sources, [str(folder / "a.jpg")])[str(folder / "a.jpg")]
+    first = next(places(folder))
+    known = store.read(captions.sources, [first])[first]
     earlier = {k.hash: k.source for k in known}
     assert keeping(content_hash("a wolf"), earlier, "yes") is Keeping.KEEP
 
@@ -176,7 +178,7 @@ def test_more_changes_than_one_transaction_takes(tmp_path: Path, store: Store) -
     for n in range(450):
         (tmp_path / f"{n:03}.txt").write_text(f"dog {n}")
     all_places = [
-        (str(tmp_path / f"{n:03}.jpg"), str(tmp_path / f"{n:03}.txt")) for n in range(450)
+        Place(str(tmp_path / f"{n:03}.jpg"), str(tmp_path / f"{n:03}.txt")) for n in range(450)
     ]
     changes = [c for c in bulk.preview(EDIT, all_places) if isinstance(c, Change)]
 

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from captiv.core.naming import Place
 from captiv.core.texts import content_hash
 from captiv.editing import put
 from captiv.editing.history import past, undo
@@ -10,11 +11,11 @@ from captiv.store import Store, captions
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> tuple[str, str]:
-    return str(tmp_path / "a.jpg"), str(tmp_path / "a.txt")
+def place(tmp_path: Path) -> Place:
+    return Place(str(tmp_path / "a.jpg"), str(tmp_path / "a.txt"))
 
 
-def test_history_tells_which_text_is_in_the_file(place: tuple[str, str], store: Store) -> None:
+def test_history_tells_which_text_is_in_the_file(place: Place, store: Store) -> None:
     put(store, place, "one")
     put(store, place, "two")
 
@@ -24,7 +25,7 @@ def test_history_tells_which_text_is_in_the_file(place: tuple[str, str], store: 
     assert found.current == 1
 
 
-def test_undo_goes_back_text_by_text(place: tuple[str, str], store: Store) -> None:
+def test_undo_goes_back_text_by_text(place: Place, store: Store) -> None:
     for text in ("one", "two", "three"):
         put(store, place, text)
 
@@ -35,7 +36,7 @@ def test_undo_goes_back_text_by_text(place: tuple[str, str], store: Store) -> No
     assert Path(place[1]).read_text() == "one"
 
 
-def test_undo_keeps_what_an_editor_wrote(place: tuple[str, str], store: Store) -> None:
+def test_undo_keeps_what_an_editor_wrote(place: Place, store: Store) -> None:
     put(store, place, "one")
     Path(place[1]).write_text("by an editor\n")
 
@@ -45,7 +46,7 @@ def test_undo_keeps_what_an_editor_wrote(place: tuple[str, str], store: Store) -
     assert undo(store, place, to=past(store, place).texts[1].id) == "by an editor\n"
 
 
-def test_a_removed_caption_comes_back(place: tuple[str, str], store: Store) -> None:
+def test_a_removed_caption_comes_back(place: Place, store: Store) -> None:
     put(store, place, "one")
     Path(place[1]).unlink()
 
@@ -53,8 +54,10 @@ def test_a_removed_caption_comes_back(place: tuple[str, str], store: Store) -> N
     assert undo(store, place) == "one"
 
 
-def test_a_text_of_another_image_is_refused(place: tuple[str, str], store: Store) -> None:
-    other = store.write(captions.record, "/b.jpg", "b", content_hash("b"), "import", 1)
+def test_a_text_of_another_image_is_refused(place: Place, store: Store) -> None:
+    other = store.write(
+        captions.record, Place("/b.jpg", "/b.txt"), "b", content_hash("b"), "import", 1
+    )
     put(store, place, "one")
 
     with pytest.raises(UsageError, match=f"no text {other}"):

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from captiv.core.naming import Place
 from captiv.editing.history import past
 from captiv.editing.sidecars import drop, put, version
 from captiv.errors import CaptionChanged, SidecarError
@@ -11,16 +12,14 @@ from .conftest import sealed
 
 pytestmark = pytest.mark.allow_blocking
 
-Place = tuple[str, str]
-
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    return str(tmp_path / "a.jpg"), str(tmp_path / "a.txt")
+    return Place(str(tmp_path / "a.jpg"), str(tmp_path / "a.txt"))
 
 
 def texts(store: Store, place: Place) -> list[tuple[str, str]]:
-    return [(c.text, c.source) for c in store.read(captions.history, place[0])]
+    return [(c.text, c.source) for c in store.read(captions.history, place)]
 
 
 def test_the_caption_that_was_seen_is_replaced(store: Store, place: Place) -> None:

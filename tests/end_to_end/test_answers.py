@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from captiv.core.jobs import JobId, JobRow, JobState
+from captiv.core.spec import Output
 from captiv.store import Store, captions, jobs, runs
 from tests.support import Home, finish, until
 
@@ -60,7 +61,7 @@ def test_a_greedy_answer_is_tried_again_by_sampling_and_recorded_so(home: Home) 
     assert ended.code == 0, ended
     assert "3 answers were no caption, and tried again." in ended.err
     with Store.open(home.data / "data" / "captiv.db", read_only=True) as store:
-        made = [store.read(captions.history, row.path) for row in rows(home).values()]
+        made = [store.read(captions.history, row.place) for row in rows(home).values()]
     seeds = set()
     for (caption,) in made:
         settings = json.loads(caption.settings or "")
@@ -100,7 +101,9 @@ def test_what_is_never_a_caption_fails_with_its_text_and_is_never_saved(
     assert reason in told["reason"]
     assert text in listed.out
     with Store.open(home.data / "data" / "captiv.db", read_only=True) as store:
-        assert store.read(captions.history, str(bad)) == [], "it was taken for a caption"
+        assert store.read(captions.history, Output().place_of(str(bad))) == [], (
+            "it was taken for a caption"
+        )
 
 
 def plain(home: Home) -> bytes:

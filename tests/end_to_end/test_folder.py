@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from captiv.core.spec import Output
 from captiv.store import Store, jobs, runs
 from tests.support import DRAINING, Home, finish, told, until
 
@@ -102,7 +103,10 @@ def test_a_text_that_captiv_never_wrote_is_recorded_before_it_is_replaced(home: 
     from captiv.store import captions
 
     with Store.open(home.data / "data" / "captiv.db", read_only=True) as store:
-        texts = [(c.text, c.source) for c in store.read(captions.history, str(picture))]
+        texts = [
+            (c.text, c.source)
+            for c in store.read(captions.history, Output().place_of(str(picture)))
+        ]
     assert ("from another tool", "import") in texts
 
 

@@ -6,6 +6,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
+from captiv.core.spec import Output
 from captiv.core.texts import content_hash
 from captiv.editing import Sidecars
 from captiv.gui.album import Album
@@ -14,7 +15,8 @@ from captiv.gui.live import Live
 from captiv.gui.scan import Reader
 from captiv.gui.watch import Watch
 from captiv.settings import Settings
-from captiv.store import Store, captions
+from captiv.store import Store, captions, ingest, runs
+from tests.store.scene import request
 from tests.support import DEADLINE_S
 
 
@@ -64,7 +66,12 @@ async def test_a_caption_in_the_store_is_looked_for_until_its_file_comes(
     sidecar = await to_thread.run_sync(draw, folder)
     async with watched(folder, store, 3600) as watch:
         await store.awrite(
-            captions.record, str(folder / "a.png"), "news", content_hash("news"), "hand", 1
+            captions.record,
+            Output().place_of(str(folder / "a.png")),
+            "news",
+            content_hash("news"),
+            "hand",
+            1,
         )
         await until(lambda: bool(watch._expected))
         assert only(watch).text is None
@@ -74,6 +81,29 @@ async def test_a_caption_in_the_store_is_looked_for_until_its_file_comes(
         await until(lambda: only(watch).text == "news")
         assert only(watch).by == "hand"
         await until(lambda: not watch._expected)
+
+
+async def test_what_comes_for_another_sidecar_of_the_image_is_not_waited_for(
+    tmp_path: Path, store: Store
+) -> None:
+    folder = tmp_path / "pictures"
+    await to_thread.run_sync(draw, folder)
+    image = str(folder / "a.png")
+    failed = Output(extension=".caption").place_of(image)
+    async with watched(folder, store, 3600) as watch:
+        run, _ = await store.awrite(runs.open_run, request(image), 1)
+        await store.awrite(ingest.add_failed, run.id, [(failed, "image", "Empty.")], 1)
+        await store.awrite(captions.record, failed, "news", content_hash("news"), "hand", 0)
+        last = await store.aread(captions.last_id)
+        await until(lambda: watch._seen == last)
+        await watch._failures()
+        assert not watch._expected
+        assert only(watch).failure is None
+
+        ours = Output().place_of(image)
+        await store.awrite(ingest.add_failed, run.id, [(ours, "image", "Torn.")], 1)
+
+        await until(lambda: only(watch).failure == "Torn.")
 
 
 async def test_what_another_program_changes_is_found_by_reading_again(

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from captiv.core.jobs import Counts, Job, JobId, JobRow, Received, Run, RunId, SessionId, Unwritten
-from captiv.core.spec import Captioning, Placement, RunSpec, Selection
+from captiv.core.naming import Place
+from captiv.core.spec import Captioning, Output, Placement, RunSpec, Selection
 from captiv.store import Store, ingest, jobs, lease, runs
 
 NOW = 1_700_000_000_000
@@ -23,10 +24,19 @@ def paths(n: int, folder: str = "/photos") -> list[str]:
     return [f"{folder}/{i:06d}.jpg" for i in range(n)]
 
 
+def place(path: str) -> Place:
+    """The image and the sidecar that it has by default."""
+    return Output().place_of(path)
+
+
+def places(n: int, folder: str = "/photos") -> list[Place]:
+    return [place(path) for path in paths(n, folder)]
+
+
 def enqueue(store: Store, n: int = 3, spec: RunSpec | None = None, *, scanned: bool = True) -> Run:
     """A run with `n` pending jobs."""
     run, _ = store.write(runs.open_run, spec or request(), NOW)
-    store.write(ingest.add_jobs, run.id, paths(n), NOW)
+    store.write(ingest.add_jobs, run.id, places(n), NOW)
     if scanned:
         store.write(ingest.mark_scanned, run.id)
     return store.read(runs.get, run.id)

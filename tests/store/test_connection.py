@@ -218,7 +218,7 @@ def test_an_error_of_the_sql_is_no_error_of_sqlite_above_the_store(store: Store)
     with pytest.raises(StoreError, match="FOREIGN KEY"):
         store.write(
             lambda conn: conn.execute(
-                "INSERT INTO jobs (run_id, path, created_ms) VALUES (9, '', 1)"
+                "INSERT INTO jobs (run_id, path, sidecar, created_ms) VALUES (9, '', '', 1)"
             )
         )
 
@@ -267,7 +267,7 @@ def test_a_full_disk_loses_nothing_and_may_be_emptied(template: Path, small_disk
         run = scene.enqueue(store, 100)
         with pytest.raises(StoreFull) as caught:
             for i in range(1000):
-                store.write(ingest.add_jobs, run.id, scene.paths(100, f"/more/{i}"), scene.NOW)
+                store.write(ingest.add_jobs, run.id, scene.places(100, f"/more/{i}"), scene.NOW)
                 added = i + 1
 
         assert str(path) in caught.value.message

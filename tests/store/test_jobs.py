@@ -86,7 +86,7 @@ def test_a_received_caption_is_kept_with_how_it_came_about(
     (unwritten,) = scene.receive(store, [job], "a cat")
 
     assert (unwritten.job_id, unwritten.text, unwritten.path) == (job.id, "a cat", job.path)
-    caption = store.read(captions.latest, job.path)
+    caption = store.read(captions.latest, job.place)
     assert caption is not None
     assert (caption.text, caption.source, caption.model, caption.job_id, caption.run_id) == (
         "a cat",
@@ -138,7 +138,7 @@ def test_a_failure_has_its_reason_and_its_answer(store: Store, session: SessionI
     assert (row.state, row.error_code, row.error) == ("failed", "degenerate", "Because.")
     assert (row.text, row.tries, row.misses) == ("dog dog dog", 1, 1)
     assert (scene.counts(store, run.id).failed, scene.counts(store, run.id).misses) == (1, 1)
-    assert store.read(captions.history, job.path) == [], "it is no caption"
+    assert store.read(captions.history, job.place) == [], "it is no caption"
 
 
 @pytest.mark.parametrize("captioned", [False, True])
@@ -156,7 +156,7 @@ def test_a_kept_sidecar_ends_a_claimed_or_captioned_job(
     assert (row.state, row.note) == ("done", "kept")
     counts = scene.counts(store, run.id)
     assert (counts.done, counts.kept) == (1, 1)
-    assert store.read(captions.has_any, job.path) is captioned
+    assert store.read(captions.has_any, job.place) is captioned
 
 
 def test_why_a_file_cannot_be_written_is_told_until_it_is(store: Store, session: SessionId) -> None:
@@ -201,7 +201,7 @@ def test_whoever_lost_a_job_cannot_move_it(store: Store, session: SessionId, lat
     assert not late(store, stale)
 
     assert _row(store, held.id) == before
-    assert not store.read(captions.has_any, stale.path)
+    assert not store.read(captions.has_any, stale.place)
     assert scene.counts(store, run.id).running == 1
 
 
@@ -236,7 +236,7 @@ def test_the_same_caption_is_received_once(store: Store, session: SessionId) -> 
     received = store.write(jobs.receive, [scene.answer(job), scene.answer(job)], scene.NOW)
 
     assert len(received) == 1
-    assert len(store.read(captions.history, job.path)) == 1
+    assert len(store.read(captions.history, job.place)) == 1
 
 
 @pytest.mark.parametrize("late", LATE, ids=NAMES)
@@ -549,6 +549,6 @@ def test_ingest_goes_on_while_jobs_run(store: Store, session: SessionId) -> None
     run = scene.enqueue(store, 2, scanned=False)
     scene.claim(store, run, session)
 
-    store.write(ingest.add_jobs, run.id, scene.paths(4), scene.NOW)
+    store.write(ingest.add_jobs, run.id, scene.places(4), scene.NOW)
 
     assert len(scene.claim(store, run, session)) == 2

@@ -102,7 +102,8 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(run_id=run_ids, paths=PATHS)
     def add_jobs(self, run_id: RunId, paths: list[str]) -> None:
         run = self._run(run_id)
-        added = self.store.write(ingest.add_jobs, run_id, paths, scene.NOW, limit=run.limit)
+        places = [scene.place(path) for path in paths]
+        added = self.store.write(ingest.add_jobs, run_id, places, scene.NOW, limit=run.limit)
         before = len(run.rows)
         for path in paths if run.state == "active" else ():
             kept = sum(row.note == "kept" for row in run.rows.values())
@@ -114,9 +115,9 @@ class StoreMachine(RuleBasedStateMachine):
     def add_ended(self, run_id: RunId, paths: list[str], kept: bool) -> None:
         run = self._run(run_id)
         if kept:
-            self.store.write(ingest.add_kept, run_id, paths, scene.NOW)
+            self.store.write(ingest.add_kept, run_id, [*map(scene.place, paths)], scene.NOW)
         else:
-            failed = [(path, "image", "Empty.") for path in paths]
+            failed = [(scene.place(path), "image", "Empty.") for path in paths]
             self.store.write(ingest.add_failed, run_id, failed, scene.NOW)
         for path in paths if run.state == "active" else ():
             row = Row("done", note="kept") if kept else Row("failed", code="image")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
-from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlmodel import SQLModel
@@ -19,7 +18,7 @@ from captiv.core.jobs import Failure
 from captiv.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
 from captiv.store import Lease, Store, jobs, lease, migrate, pods, runs, tables
 
-from . import scene
+from . import released, scene
 
 
 @contextmanager
@@ -209,18 +208,6 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         Store.open(tmp_path / "file" / "data" / "captiv.db")
 
 
-def _database_of(revision: str, path: Path) -> sqlite3.Connection:
-    """An empty job table as it was then, open for writing."""
-    config = Config()
-    config.set_main_option("script_location", str(migrate.migrations_folder()))
-    engine = sqlalchemy.create_engine(f"sqlite:///{path}", poolclass=sqlalchemy.NullPool)
-    with engine.begin() as conn:
-        config.attributes["connection"] = conn
-        command.upgrade(config, revision)
-    engine.dispose()
-    return sqlite3.connect(path)
-
-
 _FIRST_TABLES = ("sessions", "runs", "captions", "jobs")
 
 
@@ -253,7 +240,7 @@ def test_a_table_without_pods_gets_them_and_keeps_its_rows(tmp_path: Path, templ
     path, today = tmp_path / "captiv.db", tmp_path / "today.db"
     shutil.copy(template, today)
     _filled(today)
-    with closing(_database_of("0001", path)) as conn:
+    with closing(released.empty("0001", path)) as conn:
         columns = _columns(conn)
         conn.execute("ATTACH ? AS today", (str(today),))
         with conn:

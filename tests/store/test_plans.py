@@ -33,7 +33,7 @@ def plenty(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def _spread(conn: Connection) -> None:
     """Some of each state, pending ones last, as late in a run."""
-    caption = captions.record(conn, "/photos/000000.jpg", "a dog", "x", "hand", 1)
+    caption = captions.record(conn, scene.places(1)[0], "a dog", "x", "hand", 1)
     for low, high, values in (
         (1, 30_000, "state='done', note='kept', finished_ms=1"),
         (30_000, 32_000, "state='failed', error_code='image', error='x', finished_ms=1"),
@@ -63,7 +63,7 @@ def _plans(conn: Connection, fn: Callable[..., Any], args: tuple[Any, ...]) -> l
 
 RUN = RunId(1)
 SESSION = SessionId(1)
-JOB = Job(JobId(32_000), RUN, "/photos/031999.jpg", 1, 0, 0, False)
+JOB = Job(JobId(32_000), RUN, "/photos/031999.jpg", "/photos/031999.txt", 1, 0, 0, False)
 CAPTIONED = JobId(32_070)
 LATE = JobId(32_110)
 
@@ -81,10 +81,10 @@ HOT: dict[str, tuple[Callable[..., Any], tuple[Any, ...], str]] = {
     "page of done": (jobs.page, (RUN, JobState.DONE, JobId(9), 100), "(run_id=? AND id>?)"),
     "page of failed": (jobs.page, (RUN, JobState.FAILED, JobId(9), 100), "jobs_failed"),
     "page of running": (jobs.page, (RUN, JobState.RUNNING, JobId(9), 100), "jobs_running"),
-    "add_jobs": (ingest.add_jobs, (RUN, ["/new.jpg"], 1), ""),
-    "known": (ingest.known, (RUN, scene.paths(9)), "(run_id=? AND path=?)"),
-    "sources": (captions.sources, (scene.paths(9),), "captions_path (path=?)"),
-    "latest": (captions.latest, (scene.paths(1)[0],), "captions_path (path=?)"),
+    "add_jobs": (ingest.add_jobs, (RUN, [scene.place("/new.jpg")], 1), ""),
+    "known": (ingest.known, (RUN, scene.places(9)), "(run_id=? AND path=? AND sidecar=?)"),
+    "sources": (captions.sources, (scene.places(9),), "captions_path (path=?)"),
+    "latest": (captions.latest, (scene.places(1)[0],), "captions_path (path=?)"),
     "wanted": (runs.wanted, (0,), "runs_active"),
     "finish_if_complete": (runs.finish_if_complete, (RUN, 1), "INTEGER PRIMARY KEY"),
 }

@@ -105,8 +105,8 @@ def _check(store: Store, run: Run, said: dict[int, str]) -> None:
     for id_, what in list(said.items()):
         if what == "claimed":
             del said[id_]
-    texts = store.read(captions.sources, [row.path for row in rows.values()])
-    assert {path: len(known) for path, known in texts.items()} == {
-        row.path: 1 for row in rows.values() if row.state.value != "pending"
+    texts = store.read(captions.sources, [row.place for row in rows.values()])
+    assert {place: len(known) for place, known in texts.items()} == {
+        row.place: 1 for row in rows.values() if row.state.value != "pending"
     }
     scene.counts(store, run.id)

@@ -67,6 +67,38 @@ def test_after_an_ended_run_the_same_request_is_a_new_one(store: Store, end: str
     assert again.id != run.id
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "scanned"),
+    [(9, 9, True), (9, 5, True), (9, 12, False), (9, None, False), (None, 9, True)],
+)
+def test_a_higher_limit_looks_for_more_images(
+    store: Store, before: int | None, now: int | None, scanned: bool
+) -> None:
+    run = scene.enqueue(store, 3, scene.request(limit=before))
+
+    again, resumed = store.write(runs.open_run, scene.request(limit=now), scene.NOW)
+
+    assert (again.id, resumed) == (run.id, True)
+    assert again.spec.selection.limit == now
+    assert again.scanned is scanned
+
+
+def test_a_limit_that_the_rest_of_an_unfinished_run_exceeds_is_refused(
+    store: Store, session: SessionId
+) -> None:
+    run = scene.enqueue(store, 5)
+    claimed = scene.claim(store, run, session, 3)
+    scene.receive(store, claimed[:2])
+
+    with pytest.raises(UsageError, match="3 images") as caught:
+        store.write(runs.open_run, scene.request(limit=2), scene.NOW)
+
+    assert f"queue cancel {run.id}" in (caught.value.hint or "")
+    assert store.read(runs.get, run.id).spec.selection.limit is None
+    again, resumed = store.write(runs.open_run, scene.request(limit=3), scene.NOW)
+    assert (again.id, resumed) == (run.id, True), "what was received costs nothing more"
+
+
 def test_roots_of_any_bytes_survive(store: Store) -> None:
     spec = scene.request(os.fsdecode(b"/caf\xe9"))
 
@@ -141,7 +173,7 @@ def test_wanted_runs_come_by_priority_then_the_small_then_by_age(
 ) -> None:
     def run(name: str, n: int, *, scanned: bool = True) -> int:
         opened, _ = store.write(runs.open_run, scene.request(name), 1)
-        store.write(ingest.add_jobs, opened.id, scene.paths(n), 1)
+        store.write(ingest.add_jobs, opened.id, scene.places(n), 1)
         if scanned:
             store.write(ingest.mark_scanned, opened.id)
         store.write(runs.want, opened.id, session, 100)
@@ -202,7 +234,9 @@ def test_a_run_that_is_still_scanned_is_not_finished(store: Store) -> None:
 
 def test_a_run_whose_images_failed_is_finished_too(store: Store) -> None:
     run = scene.enqueue(store, 0)
-    store.write(ingest.add_failed, run.id, [("/photos/x", "image", "Empty.")], scene.NOW)
+    store.write(
+        ingest.add_failed, run.id, [(scene.place("/photos/x"), "image", "Empty.")], scene.NOW
+    )
 
     assert store.write(runs.finish_if_complete, run.id, scene.NOW)
 
@@ -211,7 +245,7 @@ def test_wrong_counters_are_found_and_set_right(store: Store, session: SessionId
     scene.enqueue(store, 2, scene.request("/right"))
     run = scene.enqueue(store, 3)
     scene.claim(store, run, session, 1)
-    store.write(ingest.add_kept, run.id, ["/photos/k"], scene.NOW)
+    store.write(ingest.add_kept, run.id, [scene.place("/photos/k")], scene.NOW)
     store.write(ingest.set_skipped, run.id, 4)
     right = store.read(runs.get, run.id).counts
     store.write(
@@ -235,7 +269,7 @@ def test_clearing_removes_ended_runs_and_leaves_captions(store: Store, session: 
 
     assert [run.id for run in store.read(runs.page, None, 9)] == [active.id]
     assert scene.rows(store, done) == []
-    assert store.read(captions.has_any, scene.paths(1)[0])
+    assert store.read(captions.has_any, scene.places(1)[0])
 
 
 def test_clearing_one_run_leaves_the_others(store: Store) -> None:
