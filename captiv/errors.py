@@ -45,8 +45,9 @@
         ├── StoreDamaged          not a database, or a damaged one
         └── StoreTooNew           written by a newer captiv
 
-Each class answers three questions: whose fault is it, may the same work be tried again, and what
-should the person do (`hint`). `code` is stable and travels on the wire and in the job table.
+Each class answers two questions: whose fault is it, and what should the person do (`hint`). Whether
+the same work is tried again, `core.retry` decides. `code` is stable and travels on the wire and in
+the job table.
 """
 
 from collections.abc import Iterator
@@ -70,7 +71,6 @@ class CaptivError(Exception):
 
     code: ClassVar[str] = "error"
     fault: ClassVar[Fault] = Fault.PERSON
-    retry: ClassVar[bool] = False
     exit_code: ClassVar[int] = 1
     hint: str | None = None
 
@@ -138,7 +138,6 @@ class AnswerError(CaptivError):
 
     code = "degenerate"
     fault = Fault.MODEL
-    retry = True
 
 
 class SidecarError(CaptivError):
@@ -172,7 +171,6 @@ class WorkerError(CaptivError):
 
     code = "worker"
     fault = Fault.WORKER
-    retry = True
     exit_code = 4
 
 
@@ -204,7 +202,6 @@ class WorkerRefused(WorkerError):
     """The worker does not accept the token."""
 
     code = "unauthorized"
-    retry = False
     hint = "Set CAPTIV_WORKER_TOKEN to the worker's token."
 
 
@@ -212,14 +209,12 @@ class WorkerMismatch(WorkerError):
     """The worker speaks another protocol, or serves another model than asked for."""
 
     code = "worker_mismatch"
-    retry = False
 
 
 class WorkerRejected(WorkerError):
     """The worker refused the request itself: a setting it does not have, a body too large."""
 
     code = "invalid_request"
-    retry = False
 
 
 class WorkerBusy(WorkerError):
@@ -264,7 +259,6 @@ class NoWorker(WorkerError):
     """No worker could be had at all; the images stay pending."""
 
     code = "no_worker"
-    retry = False
 
 
 class TunnelFailed(CaptivError):
@@ -272,7 +266,6 @@ class TunnelFailed(CaptivError):
 
     code = "tunnel"
     fault = Fault.PROVIDER
-    retry = True
 
 
 class BudgetSpent(CaptivError):
@@ -301,7 +294,6 @@ class ProviderUnreachable(ProviderError):
     """
 
     code = "provider_unreachable"
-    retry = True
     hint = "Try again in a few minutes."
 
     def __init__(
@@ -315,7 +307,6 @@ class ProviderBusy(ProviderError):
     """Too many calls: nothing was done, and nothing will be for `retry_after_s`."""
 
     code = "provider_busy"
-    retry = True
 
     def __init__(
         self, message: str, *, retry_after_s: float, detail: str = "", hint: str | None = None
@@ -385,7 +376,6 @@ class NoCapacity(ProviderError):
     """
 
     code = "no_capacity"
-    retry = True
     hint = "Try again later, or allow another cloud, GPU type or price."
 
 
@@ -442,7 +432,6 @@ class StoreBusy(StoreError):
     """Another process has held the job table for too long."""
 
     code = "store_busy"
-    retry = True
 
 
 class StoreDamaged(StoreError):

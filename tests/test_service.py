@@ -23,7 +23,7 @@ from tests.support import Home, finish, until
 SPEC = RunSpec(
     selection=Selection(roots=("/x",)), captioning=Captioning(model="m", variant="v", source="s")
 )
-RUN = Run(RunId(1), RunState.ACTIVE, SPEC, "f", 0, True, 0, None, Counts(done=3))
+RUN = Run(RunId(1), RunState.ACTIVE, SPEC, "f", True, 0, None, Counts(done=3))
 
 
 def outcome(

@@ -18,7 +18,7 @@ from typing import Final, Literal
 
 from captiv.catalog.model import Variant
 from captiv.core.cost import rate
-from captiv.errors import AccessDenied, NoCapacity, PodMayExist, ProviderBusy, ProviderUnreachable
+from captiv.errors import AccessDenied, NoCapacity, ProviderBusy, ProviderUnreachable
 
 Stock = Literal["none", "low", "medium", "high", "unknown"]
 
@@ -300,7 +300,6 @@ class Move(Enum):
 
     NEXT = "try the next offer"
     WAIT = "try the same offer again, later"
-    SETTLE = "find out by its name whether the pod exists, before anything else"
     STOP = "no offer will do"
 
 
@@ -317,7 +316,6 @@ _MOVES: Final = {
     AccessDenied.code: Move.NEXT,  # to this pool of machines, perhaps not to another
     ProviderBusy.code: Move.WAIT,
     ProviderUnreachable.code: Move.WAIT,
-    PodMayExist.code: Move.SETTLE,
 }
 
 

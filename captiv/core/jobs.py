@@ -39,10 +39,6 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
-OPEN_STATES = (JobState.PENDING, JobState.RUNNING, JobState.CAPTIONED)
-"""States in which something is still to be done."""
-
-
 class RunState(StrEnum):
     """Where a run stands."""
 
@@ -187,7 +183,6 @@ class Run:
     state: RunState
     spec: RunSpec
     fingerprint: str
-    priority: int
     scanned: bool
     """Whether every image that was asked for is a job."""
     created_ms: int

@@ -47,7 +47,7 @@ class Drained(Exception):
 class Deliveries:
     """Takes images to the worker of a life, as many at a time as its window allows."""
 
-    def __init__(self, supervisor: Supervisor, request_timeout_s: float = math.inf) -> None:
+    def __init__(self, supervisor: Supervisor, request_timeout_s: float) -> None:
         """Args: `request_timeout_s` is how long a worker may give no caption at all."""
         self._supervisor = supervisor
         self._request_timeout_s = request_timeout_s

@@ -44,7 +44,7 @@ class Supervisor:
         *,
         on_phase: OnPhase,
         on_warning: Callable[[str], None],
-        shared: Callable[[], bool] = lambda: False,
+        shared: Callable[[], bool],
     ) -> None:
         """Args: `shared` tells whether other workers are fed from the same runs."""
         self.number = 0

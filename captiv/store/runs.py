@@ -21,17 +21,14 @@ SMALL = 20
 
 _COUNTS = tuple(field.name for field in fields(Counts))
 _TOTAL = "(pending + running + captioned + done + failed + cancelled)"
-_COLUMNS = "id, state, spec, fingerprint, priority, scanned, created_ms, finished_ms, " + ", ".join(
-    _COUNTS
-)
+_COLUMNS = "id, state, spec, fingerprint, scanned, created_ms, finished_ms, " + ", ".join(_COUNTS)
 
 
-def open_run(conn: Connection, spec: RunSpec, now_ms: int, priority: int = 0) -> tuple[Run, bool]:
+def open_run(conn: Connection, spec: RunSpec, now_ms: int) -> tuple[Run, bool]:
     """Return the run for this request, and whether it is an unfinished one that goes on.
 
-    One that goes on takes the new placement and limit, and the higher priority; unless its set of
-    images is fixed, and no higher limit makes it larger, it is not scanned until it has been
-    scanned again.
+    One that goes on takes the new placement and limit; unless its set of images is fixed, and no
+    higher limit makes it larger, it is not scanned until it has been scanned again.
 
     Raises:
         UsageError: more of the unfinished run is open than the limit allows to caption now.
@@ -43,8 +40,8 @@ def open_run(conn: Connection, spec: RunSpec, now_ms: int, priority: int = 0) ->
     text = json.dumps(spec.model_dump(mode="json"))
     if row is None:
         cursor = conn.execute(
-            "INSERT INTO runs (fingerprint, priority, spec, created_ms) VALUES (?, ?, ?, ?)",
-            (fingerprint, priority, text, now_ms),
+            "INSERT INTO runs (fingerprint, spec, created_ms) VALUES (?, ?, ?)",
+            (fingerprint, text, now_ms),
         )
         assert cursor.lastrowid is not None
         return get(conn, RunId(cursor.lastrowid)), False
@@ -52,8 +49,7 @@ def open_run(conn: Connection, spec: RunSpec, now_ms: int, priority: int = 0) ->
     _refuse_more_than(spec.selection.limit, before)
     same_set = spec.selection.fixed and not spec.selection.wider_than(before.spec.selection)
     conn.execute(
-        "UPDATE runs SET spec=?, priority=max(priority, ?), scanned=min(scanned, ?) WHERE id=?",
-        (text, priority, same_set, before.id),
+        "UPDATE runs SET spec=?, scanned=min(scanned, ?) WHERE id=?", (text, same_set, before.id)
     )
     return get(conn, before.id), True
 
@@ -219,13 +215,12 @@ def _refuse_more_than(limit: int | None, run: Run) -> None:
 
 
 def _run(row: tuple[object, ...]) -> Run:
-    id_, state, spec, fingerprint, priority, scanned, created_ms, finished_ms, *counted = row
+    id_, state, spec, fingerprint, scanned, created_ms, finished_ms, *counted = row
     return Run(
         id=RunId(id_),  # type: ignore[arg-type]
         state=RunState(str(state)),
         spec=RunSpec.model_validate(json.loads(spec)),  # type: ignore[arg-type]
         fingerprint=fingerprint,  # type: ignore[arg-type]
-        priority=priority,  # type: ignore[arg-type]
         scanned=bool(scanned),
         created_ms=created_ms,  # type: ignore[arg-type]
         finished_ms=finished_ms,  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from captiv.dispatch.events import LaneView
 SPEC = RunSpec(
     selection=Selection(roots=("/x",)), captioning=Captioning(model="m", variant="v", source="s")
 )
-RUN = Run(RunId(7), RunState.ACTIVE, SPEC, "f", 0, True, 0, None, Counts())
+RUN = Run(RunId(7), RunState.ACTIVE, SPEC, "f", True, 0, None, Counts())
 
 
 class Screen:

@@ -274,7 +274,7 @@ def test_smaller_precisions_come_largest_first() -> None:
         (errors.AccessDenied, Move.NEXT),
         (errors.ProviderBusy, Move.WAIT),
         (errors.ProviderUnreachable, Move.WAIT),
-        (errors.PodMayExist, Move.SETTLE),
+        (errors.PodMayExist, Move.STOP),
         (errors.NoBalance, Move.STOP),
         (errors.KeyRefused, Move.STOP),
         (errors.ProviderRejected, Move.STOP),

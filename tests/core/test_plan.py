@@ -25,9 +25,7 @@ def run(
         placement=placement,
     )
     counts = Counts(pending=pending, running=running)
-    return Run(
-        RunId(number), RunState.ACTIVE, spec, spec.fingerprint(), 0, scanned, 0, None, counts
-    )
+    return Run(RunId(number), RunState.ACTIVE, spec, spec.fingerprint(), scanned, 0, None, counts)
 
 
 RUNS = st.lists(

@@ -86,7 +86,12 @@ async def far(script: Script, world: World, **traits: float) -> AsyncIterator[Fa
     serving = answering(script)
     source = UrlWorker(await to_thread.run_sync(serving.__enter__), "token")
     source.traits = Traits(**traits)  # type: ignore[arg-type]
-    supervisor = Supervisor(source, on_phase=world.told.phase, on_warning=world.told.warned)
+    supervisor = Supervisor(
+        source,
+        on_phase=world.told.phase,
+        on_warning=world.told.warned,
+        shared=lambda: False,
+    )
     try:
         deliveries = Deliveries(supervisor, source.traits.request_timeout_s)
         health = await supervisor.begin()

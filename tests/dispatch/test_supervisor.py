@@ -106,6 +106,7 @@ async def living(source: WorkerSource, world: World) -> AsyncIterator[Supervisor
         source,
         on_phase=world.told.phase,
         on_warning=world.told.warned,
+        shared=lambda: False,
     )
     try:
         yield supervisor

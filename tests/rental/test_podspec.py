@@ -30,7 +30,7 @@ def terms(dtype: str = "auto", placement: Placement | None = None, **runpod: Any
         captioning=captioning,
         placement=placement or Placement(kind="rented", provider="runpod"),
     )
-    run = Run(RunId(1), RunState.ACTIVE, spec, "", 0, True, 0, None, Counts())
+    run = Run(RunId(1), RunState.ACTIVE, spec, "", True, 0, None, Counts())
     policy = RUNPOD.policy(Settings.model_validate({"runpod": runpod}))
     return terms_of(run, policy, Owner("runpod", "0123456789ab"))
 

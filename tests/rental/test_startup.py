@@ -168,7 +168,7 @@ async def test_a_download_in_a_pod_has_its_line_with_its_size(pods: Pods) -> Non
         captioning=Captioning(model="m", variant="v", source="s"),
         placement=Placement(kind="rented", provider="runpod"),
     )
-    run = Run(RunId(7), RunState.ACTIVE, spec, "f", 0, True, 0, None, Counts())
+    run = Run(RunId(7), RunState.ACTIVE, spec, "f", True, 0, None, Counts())
     display.opened(run, resumed=False)
     sizes = [1_490_000_000, 14_900_000_000]
 

@@ -183,12 +183,11 @@ def test_a_table_that_others_hold_too_long_is_busy(store: Store, database: Path)
     other = sqlite3.connect(database, isolation_level=None)
     try:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreBusy) as caught:
+        with pytest.raises(StoreBusy):
             store.write(_insert)
     finally:
         other.close()
 
-    assert caught.value.retry
     store.write(_insert)
 
 

@@ -14,11 +14,11 @@ from . import scene
 def test_a_new_request_is_a_new_run(store: Store) -> None:
     spec = scene.request("/photos", recursive=True)
 
-    run, resumed = store.write(runs.open_run, spec, 5, priority=2)
+    run, resumed = store.write(runs.open_run, spec, 5)
 
     assert not resumed
     assert run.spec == spec
-    assert (run.state, run.priority, run.scanned, run.created_ms) == ("active", 2, False, 5)
+    assert (run.state, run.scanned, run.created_ms) == ("active", False, 5)
     assert run.counts == Counts()
 
 
@@ -31,13 +31,13 @@ def test_the_same_request_goes_on_with_an_unfinished_run(store: Store) -> None:
     assert (again.id, again.counts.pending) == (run.id, 3)
 
 
-def test_a_run_that_goes_on_takes_the_new_placement_and_the_higher_priority(store: Store) -> None:
-    store.write(runs.open_run, scene.request(), 1, priority=3)
+def test_a_run_that_goes_on_takes_the_new_placement(store: Store) -> None:
+    store.write(runs.open_run, scene.request(), 1)
     elsewhere = Placement(kind="url", url="https://box.example")
 
     run, _ = store.write(runs.open_run, scene.request(placement=elsewhere), 2)
 
-    assert (run.spec.placement, run.priority, run.created_ms) == (elsewhere, 3, 1)
+    assert (run.spec.placement, run.created_ms) == (elsewhere, 1)
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ def test_the_same_request_and_ended_runs_do_not_overlap(store: Store) -> None:
 def test_wanted_runs_come_by_priority_then_the_small_then_by_age(
     store: Store, session: SessionId
 ) -> None:
-    def run(name: str, n: int, priority: int = 0, *, scanned: bool = True) -> int:
-        opened, _ = store.write(runs.open_run, scene.request(name), 1, priority)
+    def run(name: str, n: int, *, scanned: bool = True) -> int:
+        opened, _ = store.write(runs.open_run, scene.request(name), 1)
         store.write(ingest.add_jobs, opened.id, scene.places(n), 1)
         if scanned:
             store.write(ingest.mark_scanned, opened.id)
@@ -183,7 +183,8 @@ def test_wanted_runs_come_by_priority_then_the_small_then_by_age(
     unknown = run("/unknown", 1, scanned=False)
     small = run("/small", 20)
     small_too = run("/small too", 1)
-    urgent = run("/urgent", 50, priority=1)
+    urgent = run("/urgent", 50)
+    store.write(lambda conn: conn.execute("UPDATE runs SET priority=1 WHERE id=?", (urgent,)))
 
     found = [r.id for r in store.read(runs.wanted, 100)]
 
