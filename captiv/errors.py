@@ -330,7 +330,9 @@ class ProviderMismatch(ProviderError):
     """The answer is none that the provider's contract knows."""
 
     code = "provider_mismatch"
-    hint = "Check runpod.api_url; if it is RunPod's own address, upgrade captiv."
+    hint = (
+        "Check the address of the provider's API in the settings; if it is right, upgrade captiv."
+    )
 
 
 class ProviderRejected(ProviderError):
@@ -344,7 +346,7 @@ class KeyRefused(ProviderError):
 
     code = "key_refused"
     fault = Fault.PERSON
-    hint = "Set a valid one: captiv config set runpod.api_key, or RUNPOD_API_KEY."
+    hint = "Set a valid API key of the provider: captiv config set, or its variable."
 
 
 class AccessDenied(ProviderError):
@@ -352,7 +354,7 @@ class AccessDenied(ProviderError):
 
     code = "access_denied"
     fault = Fault.PERSON
-    hint = "Give the key write access to pods in RunPod's console, or use another cloud or GPU."
+    hint = "Give the key write access to pods in the provider's console, or use another GPU."
 
 
 class NoBalance(ProviderError):
@@ -360,7 +362,7 @@ class NoBalance(ProviderError):
 
     code = "no_balance"
     fault = Fault.PERSON
-    hint = "Add credit in RunPod's console, under Billing."
+    hint = "Add credit in the provider's console."
 
 
 class NoCapacity(ProviderError):
@@ -372,7 +374,10 @@ class NoCapacity(ProviderError):
 
     code = "no_capacity"
     retry = True
-    hint = "Try again later, or allow another cloud, GPU type or price."
+    hint = (
+        "Try again later, or allow another cloud, GPU type or price: `captiv runpod gpus` lists "
+        "what is on offer."
+    )
 
 
 class PodMayExist(ProviderError):

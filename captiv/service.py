@@ -17,11 +17,12 @@ import anyio
 from captiv.clock import now_ms
 from captiv.core.bill import Bill
 from captiv.core.jobs import JobId, Run, RunId, RunState, SessionId
+from captiv.core.phase import Phase, Step
 from captiv.core.spec import RunSpec
-from captiv.dispatch.completer import Completions
+from captiv.dispatch.completer import Completer
 from captiv.dispatch.dispatcher import Dispatcher
 from captiv.dispatch.events import Reporter, Silence
-from captiv.dispatch.follow import Following
+from captiv.dispatch.follow import Follower
 from captiv.dispatch.preparation import Preparation, leftover
 from captiv.dispatch.scan import Intake
 from captiv.errors import CaptivError, StoreError, leading
@@ -90,9 +91,9 @@ class Service:
         with await offload(Store.open, self._paths.database) as store:
             since_ms = now_ms()
             run, resumed = await commit(store, runs.open_run, spec, since_ms)
-            following = await self._opened(store, run, since_ms, resumed=resumed)
+            follower = await self._opened(store, run, since_ms, resumed=resumed)
             await self._name_others(store, run)
-            return await self._serve(store, run, following, scan=not run.scanned)
+            return await self._serve(store, run, follower, scan=not run.scanned)
 
     async def resume(self, run_id: RunId) -> Outcome:
         """Go on with a run that is in the job table, without looking for new images."""
@@ -100,22 +101,22 @@ class Service:
         with await offload(Store.open, self._paths.database) as store:
             since_ms = now_ms()
             run = await store.aread(runs.get, run_id)
-            following = await self._opened(store, run, since_ms, resumed=True)
-            return await self._serve(store, run, following, scan=not run.scanned)
+            follower = await self._opened(store, run, since_ms, resumed=True)
+            return await self._serve(store, run, follower, scan=not run.scanned)
 
-    async def _opened(self, store: Store, run: Run, since_ms: int, *, resumed: bool) -> Following:
+    async def _opened(self, store: Store, run: Run, since_ms: int, *, resumed: bool) -> Follower:
         self._reporter.opened(run, resumed=resumed)
-        following = Following(store, run.id, self._reporter, since_ms=since_ms)
+        follower = Follower(store, run.id, self._reporter, since_ms=since_ms)
         if resumed:
-            await following.tell_failures()
-        return following
+            await follower.tell_failures()
+        return follower
 
     async def _name_others(self, store: Store, run: Run) -> None:
         others = await store.aread(runs.overlapping, run.spec)
         if others:
             self._reporter.warned(_others_named(others))
 
-    async def _serve(self, store: Store, run: Run, following: Following, *, scan: bool) -> Outcome:
+    async def _serve(self, store: Store, run: Run, follower: Follower, *, scan: bool) -> Outcome:
         session = await store.awrite(
             lease.begin_session, os.getpid(), socket.gethostname(), "follower", now_ms()
         )
@@ -126,7 +127,7 @@ class Service:
                 if self._signals:
                     tg.start_soon(self._watch_signals)
                 tg.start_soon(self._beat, store, session, run.id)
-                await self._work(store, session, run, following, scan)
+                await self._work(store, session, run, follower, scan)
                 tg.cancel_scope.cancel()
         except ExceptionGroup as group:
             first = leading(group)
@@ -149,7 +150,7 @@ class Service:
         return Outcome(run, self._interrupted, error, bill)
 
     async def _work(
-        self, store: Store, session: SessionId, run: Run, following: Following, scan: bool
+        self, store: Store, session: SessionId, run: Run, follower: Follower, scan: bool
     ) -> None:
         async with anyio.create_task_group() as tg:
             if scan:
@@ -158,7 +159,7 @@ class Service:
             with Lease(self._paths.lock_file) as held:
                 if not held.acquire():
                     await self._follow(store, run.id, held)
-                    await following.tell(at_end=not held.held)
+                    await follower.tell(at_end=not held.held)
                 if held.held and not self._interrupted:
                     await self._dispatch(store, session, run.id)
             if self._interrupted:
@@ -183,7 +184,7 @@ class Service:
         """Report what the holder of the lease does; True when nothing is left to follow."""
         run = await store.aread(runs.get, run_id)
         self._reporter.counted(run)
-        self._reporter.phase("another captiv is at work; following it")
+        self._reporter.phase(Phase(Step.FOLLOWING))
         return run.state is not RunState.ACTIVE or (run.scanned and not run.counts.open)
 
     # -- holding the lease -----------------------------------------------------------------------
@@ -195,26 +196,22 @@ class Service:
         await store.awrite(lease.become_dispatcher, session, now_ms())
         recovered = await store.awrite(_recovered, session, suspects, now_ms())
         _log.info("lease taken recovered=%d suspects=%d", recovered, len(suspects))
-        completions = Completions(
-            store, self._reporter, spec_of=self._specs.__getitem__, now_ms=now_ms
-        )
+        completer = Completer(store, self._reporter, spec_of=self._specs.__getitem__, now_ms=now_ms)
         async with AsyncExitStack() as stack:
             preparation = await stack.enter_async_context(Preparation(trace))
             tg = await stack.enter_async_context(anyio.create_task_group())
-            tg.start_soon(completions.run)
+            tg.start_soon(completer.run)
             tg.start_soon(self._sources.sweep, store, session)
             self._dispatcher = Dispatcher(
                 store,
                 session,
                 provide=self._sources.provider(store, session),
                 preparation=preparation,
-                completions=completions,
+                completer=completer,
                 reporter=self._reporter,
                 specs=self._specs,
                 now_ms=now_ms,
                 incapable=self._sources.incapable,
-                pod_lost_after_s=self._settings.runpod.lost_after,
-                pod_request_timeout_s=self._settings.runpod.request_timeout,
             )
             if self._interrupted:
                 self._dispatcher.drain()

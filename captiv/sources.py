@@ -7,7 +7,6 @@ is made of, and ends the pods that an earlier command of this installation left.
 import os
 import secrets
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from pydantic import SecretStr
 
@@ -16,25 +15,29 @@ from captiv.core.bill import Bill
 from captiv.core.jobs import Run, RunId, SessionId
 from captiv.core.machine import incapable
 from captiv.core.spec import Captioning, Placement, RunSpec
-from captiv.dispatch.claims import Supply
-from captiv.dispatch.dispatcher import WANTED_MS
+from captiv.dispatch.claims import Claims
 from captiv.dispatch.events import Reporter
 from captiv.errors import ConfigurationError, ProviderError
 from captiv.offload import offload
+from captiv.rental.account import Account, opened
 from captiv.rental.billing import confirmed
 from captiv.rental.fleet import Fleet
-from captiv.rental.podspec import guarded_by, terms_of
-from captiv.rental.runpod import RunpodApi
-from captiv.rental.source import Rental
+from captiv.rental.podspec import terms_of
+from captiv.rental.provider import ProviderType
+from captiv.rental.provision import RentalContext
+from captiv.rental.runpod import RUNPOD
+from captiv.rental.source import RentedWorker
 from captiv.rental.sweep import sweep
-from captiv.settings import Paths, Secret, Settings, installation_secret, worker_token
+from captiv.settings import Paths, Secret, Settings, installation_secret
 from captiv.store import Connection, Store, pods
 from captiv.workers import LocalWorker, UrlWorker, WorkerSource, machine
 from captiv.workers.local import LocalSettings
 from captiv.workers.openai import Asking, OpenAiServer, Wanted
 
+PROVIDERS: Mapping[str, ProviderType] = {kind.name: kind for kind in (RUNPOD,)}
+"""Whom captiv can rent from, by their names in settings, ledger and commands."""
 _SUSPICIOUS_MS = 24 * 3_600_000
-"""A pod that was ended in this time is looked for again: RunPod may not have done it."""
+"""A pod that was ended in this time is looked for again: its provider may not have done it."""
 ENGINE_VARIABLE = "CAPTIV_ENGINE"
 """`module:attribute` of an engine for local workers instead of the family's; for tests."""
 ENGINE_OPTIONS_VARIABLE = "CAPTIV_ENGINE_OPTIONS"
@@ -59,24 +62,24 @@ class Sources:
         self._specs = specs
         self._now_ms = now_ms
         self._fleets: dict[RunId, Fleet] = {}
-        self._unswept = ""
-        """Why the last sweep could not be done, which is said once."""
+        self._unswept: dict[str, str] = {}
+        """Why the last sweep at a provider could not be done, which is said once."""
 
     def provider(
         self, store: Store, session: SessionId
-    ) -> Callable[[Run], tuple[WorkerSource, Supply]]:
-        """Return what makes a worker for a run, and the supply that feeds it."""
+    ) -> Callable[[Run], tuple[WorkerSource, Claims]]:
+        """Return what makes a worker for a run, and the claims that feed it."""
         secret = installation_secret(self._paths.secret_file)
 
-        def provide(run: Run) -> tuple[WorkerSource, Supply]:
-            supply = Supply(
+        def provide(run: Run) -> tuple[WorkerSource, Claims]:
+            claims = Claims(
                 store,
                 session,
                 installation=secret.id,
                 policy=_policy(run.spec.captioning),
                 specs=self._specs,
             )
-            return self._source(store, run, secret, session), supply
+            return self._source(store, run, secret, session), claims
 
         return provide
 
@@ -100,51 +103,51 @@ class Sources:
         At the start, beside the run; and at its end, when a pod of an earlier command of this very
         run, which had nothing left to caption, is nobody's either.
         """
-        key = self._settings.runpod.api_key
-        billing = await store.aread(_has_pods)
-        if key is None:
+        for kind in PROVIDERS.values():
+            await self._sweep(kind, store, session)
+
+    async def _sweep(self, kind: ProviderType, store: Store, session: SessionId) -> None:
+        since_ms = self._now_ms() - _SUSPICIOUS_MS
+        billing = await store.aread(_has_pods, kind.name)
+        if not kind.has_key(self._settings):
             if billing:
-                self._reporter.warned("Pods of earlier runs may bill, and there is no API key.")
-            return
-        now = self._now_ms()
-        if not billing and not await store.aread(pods.recent, now - _SUSPICIOUS_MS):
-            return
-        secret = installation_secret(self._paths.secret_file)
-        try:
-            async with RunpodApi(key.get_secret_value(), url=self._settings.runpod.api_url) as api:
-                swept = await sweep(
-                    api,
-                    store,
-                    secret.id,
-                    self._now_ms,
-                    wanted_since_ms=now - WANTED_MS,
-                    guarded=guarded_by(self._settings),
-                    session=session,
+                self._reporter.warned(
+                    f"Pods of earlier runs may bill at {kind.label}, and there is no API key."
                 )
+            return
+        if not billing and not await store.aread(pods.recent, kind.name, since_ms):
+            return
+        try:
+            async with opened(kind, self._paths, self._settings) as account:
+                swept = await sweep(account, store, session=session, now_ms=self._now_ms)
         except ProviderError as error:
-            if error.message != self._unswept:
+            if error.message != self._unswept.get(kind.name):
                 self._reporter.warned(
                     f"Pods of earlier runs could not be looked for: {error.message}"
                 )
-            self._unswept = error.message
+            self._unswept[kind.name] = error.message
             return
         for pod in swept:
             if pod.outcome in ("terminated", "still there"):
                 self._reporter.warned(f"Pod {pod.pod_id}: {pod.outcome} ({pod.reason}).")
 
     async def bill(self, store: Store, run_id: RunId) -> Bill | None:
-        """Return what the run's pods cost, beside what RunPod says of it in a moment; or None."""
+        """Return what the run's pods cost, beside what its provider says in a moment; or None."""
         drawn = await store.aread(pods.bill, run_id, self._now_ms())
-        key = self._settings.runpod.api_key
-        if drawn and key is not None:
-            async with RunpodApi(key.get_secret_value(), url=self._settings.runpod.api_url) as api:
-                drawn = await confirmed(api, drawn)
+        for kind in PROVIDERS.values():
+            theirs = [pod for pod in drawn if pod.provider == kind.name]
+            if theirs and kind.has_key(self._settings):
+                async with opened(kind, self._paths, self._settings) as account:
+                    said = {pod.pod_id: pod for pod in await confirmed(account.provider, theirs)}
+                drawn = [
+                    said.get(pod.pod_id, pod) if pod.provider == kind.name else pod for pod in drawn
+                ]
         return Bill(tuple(drawn)) if drawn else None
 
     def _source(self, store: Store, run: Run, secret: Secret, session: SessionId) -> WorkerSource:
         placement = run.spec.placement
-        if placement.kind == "runpod":
-            return self._rental(store, run, secret, session)
+        if placement.kind == "rented":
+            return self._rented(store, run, secret, session)
         if placement.kind == "url":
             return self._elsewhere(run.spec.captioning, placement)
         return self._here(run.spec.captioning, placement)
@@ -193,32 +196,30 @@ class Sources:
             on_note=self._reporter.warned,
         )
 
-    def _rental(self, store: Store, run: Run, secret: Secret, session: SessionId) -> WorkerSource:
-        key = self._settings.runpod.api_key
-        if key is None:
-            raise ConfigurationError(
-                "There is no RunPod API key.",
-                hint="captiv config set runpod.api_key, or RUNPOD_API_KEY.",
-            )
-        terms = terms_of(run, self._settings, secret.id)
+    def _rented(self, store: Store, run: Run, secret: Secret, session: SessionId) -> WorkerSource:
+        kind = provider_of(run.spec.placement)
+        settings = self._settings
+        account = Account(kind.open(settings), kind.policy(settings), self._paths, secret)
+        terms = terms_of(run, account.policy, account.owner)
         fleet = self._fleets.get(run.id)
         if fleet is None or fleet.abandoned:
             fleet = Fleet(store, run.id, terms.max_cost, now_ms=self._now_ms, session=session)
             self._fleets[run.id] = fleet
-        return Rental(
-            RunpodApi(key.get_secret_value(), url=self._settings.runpod.api_url),
-            store,
+        return RentedWorker(
+            RentalContext(account, store, self._now_ms, self._reporter.warned),
             terms,
             fleet,
-            token_of=partial(worker_token, secret),
             new_token=lambda: secrets.token_hex(6),
-            now_ms=self._now_ms,
-            on_note=self._reporter.warned,
         )
 
 
-def _has_pods(conn: Connection) -> bool:
-    return bool(pods.live(conn) or pods.unsettled(conn))
+def provider_of(placement: Placement) -> ProviderType:
+    """Return whom a run that is placed so rents from."""
+    return PROVIDERS[placement.provider or RUNPOD.name]
+
+
+def _has_pods(conn: Connection, provider: str) -> bool:
+    return bool(pods.live(conn, provider) or pods.unsettled(conn, provider))
 
 
 def _policy(captioning: Captioning) -> ImagePolicy:

@@ -13,6 +13,7 @@
 - Errors: ``application/problem+json`` (RFC 9457), a `Problem` with one of captiv's error codes.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -49,18 +50,83 @@ class _Reply(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+@dataclass(frozen=True, slots=True)
+class InChat:
+    """How a server of OpenAI's chat protocol is told a setting."""
+
+    names: tuple[str, ...] = ()
+    """The protocol's own name, or else those that vLLM and llama.cpp give it; empty if none."""
+    idle: float | None = None
+    """The value that changes nothing. It isn't sent: a server may refuse a name that it lacks."""
+    sampling: bool = False
+    """Whether it only matters, and is only sent, where tokens are sampled."""
+
+
+# The only place that declares these settings. The command line, the configuration file, the page,
+# the worker's form and the chat protocol read name, type, bounds, title and description from here,
+# so a new setting is a field here and the lines of an engine that obey it.
 class Generation(_Value):
     """How the model decodes. None leaves a setting to the family's own default."""
 
-    max_new_tokens: Annotated[int, Field(ge=1, le=4096)] | None = None
-    min_new_tokens: Annotated[int, Field(ge=0, le=4096)] | None = None
-    num_beams: Annotated[int, Field(ge=1, le=32)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=5)] | None = None
-    """0 is greedy; above, tokens are sampled."""
-    top_k: Annotated[int, Field(ge=0, le=1000)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    max_new_tokens: Annotated[
+        int | None,
+        Field(ge=1, le=4096, title="Most tokens", description="Longest caption, in tokens."),
+        InChat(("max_tokens",)),
+    ] = None
+    min_new_tokens: Annotated[
+        int | None,
+        Field(ge=0, le=4096, title="Least tokens", description="Shortest caption, in tokens."),
+        InChat(("min_tokens",), idle=0),
+    ] = None
+    num_beams: Annotated[
+        int | None,
+        Field(ge=1, le=32, title="Beams", description="Beams searched; 1 is greedy or sampled."),
+        InChat(idle=1),
+    ] = None
+    temperature: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=5,
+            title="Temperature",
+            description="0 is greedy; above, tokens are sampled, with one beam unless told.",
+        ),
+        InChat(("temperature",)),
+    ] = None
+    top_k: Annotated[
+        int | None,
+        Field(
+            ge=0, le=1000, title="Top k", description="Sample among so many tokens; 0 among all."
+        ),
+        InChat(("top_k",), idle=0, sampling=True),
+    ] = None
+    top_p: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=1,
+            title="Top p",
+            description="Sample among the likeliest tokens of this share.",
+        ),
+        InChat(("top_p",), sampling=True),
+    ] = None
+    repetition_penalty: Annotated[
+        float | None,
+        Field(
+            gt=0, le=10, title="Repetition penalty", description="Above 1 discourages repeating."
+        ),
+        InChat(("repetition_penalty", "repeat_penalty"), idle=1),
+    ] = None
+    seed: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            lt=2**63,
+            title="Seed",
+            description="Makes sampling repeatable, image by image; exact in float32.",
+        ),
+        InChat(("seed",)),
+    ] = None
 
     def over(self, defaults: "Generation") -> "Generation":
         """Return these settings with what is None taken from `defaults`.
@@ -72,6 +138,12 @@ class Generation(_Value):
         if self.temperature and not defaults.temperature:
             own.setdefault("num_beams", 1)
         return defaults.model_copy(update=own)
+
+
+def in_chat(setting: str) -> InChat:
+    """Return how a chat server is told this setting of `Generation`."""
+    known = Generation.model_fields[setting].metadata
+    return next((told for told in known if isinstance(told, InChat)), InChat())
 
 
 class CaptionRequest(_Value):

@@ -27,7 +27,8 @@ from playwright.sync_api import Page as Tab
 
 from captiv.core.jobs import RunId
 from captiv.core.pods import pod_name
-from captiv.rental.runpod import CreatePod, GpuRequest, RunpodApi
+from captiv.rental.runpod.api import RunpodApi
+from captiv.rental.runpod.values import CreatePod, GpuRequest
 from captiv.settings import installation_secret
 from captiv.testing.cloud import Cloud, running
 from captiv.testing.scenes import write_scenes
@@ -80,7 +81,7 @@ def main() -> None:
 
 def _orphan(cloud: Cloud, home: Path) -> None:
     """Make a pod of a run that is not there any more, as a crash might leave one."""
-    name = pod_name(installation_secret(home / "data" / "secret.json").id, RunId(77), "t")
+    name = pod_name("runpod", installation_secret(home / "data" / "secret.json").id, RunId(77), "t")
     gpu = GpuRequest(id="NVIDIA RTX A5000")
 
     async def made() -> None:

@@ -13,7 +13,8 @@ import pytest
 from captiv.core.jobs import Counts, Run, RunId, RunState
 from captiv.core.spec import Captioning, RunSpec, Selection
 from captiv.errors import NoWorker, StoreFull
-from captiv.request import Options, request
+from captiv.request.options import Options
+from captiv.request.run import request
 from captiv.service import Outcome, Service
 from captiv.settings import Paths, read
 from captiv.store import Store, runs
@@ -184,7 +185,7 @@ def test_a_service_that_others_run_leaves_signals_alone_and_ends_when_told(
         monkeypatch.setenv(name, value)
     paths = Paths.find(None)
     spec, _ = request(
-        Options((home.pictures,), recursive=True, model="shapes"), read(paths).settings
+        Options(paths=(home.pictures,), recursive=True, model="shapes"), read(paths).settings
     )
     before = signal.getsignal(signal.SIGTERM)
 

@@ -16,9 +16,10 @@ from PIL import Image
 from captiv.catalog import ImagePolicy
 from captiv.clock import now_ms
 from captiv.core.jobs import Counts, JobId, JobRow, Run, RunId, SessionId
+from captiv.core.phase import OnPhase, Phase
 from captiv.core.spec import Captioning, Output, Placement, RunSpec, Selection
-from captiv.dispatch.claims import Supply
-from captiv.dispatch.completer import Completions
+from captiv.dispatch.claims import Claims
+from captiv.dispatch.completer import Completer
 from captiv.dispatch.dispatcher import Dispatcher, Providers
 from captiv.dispatch.events import Silence
 from captiv.dispatch.preparation import Preparation
@@ -27,7 +28,6 @@ from captiv.store import Store, ingest, jobs, lease, migrate, runs
 from captiv.wire import CaptionReply, CaptionRequest
 from captiv.workers import Address, LocalWorker, WorkerClient, WorkerSource
 from captiv.workers.local import LocalSettings
-from captiv.workers.source import OnPhase
 from tests.support import DEADLINE_S, SCRIPTED
 
 
@@ -40,11 +40,14 @@ class Told(Silence):
         self.kept_paths: list[str] = []
         self.unwritable: dict[str, str] = {}
         self.warnings: list[str] = []
-        self.phases: list[str] = []
+        self.phases: list[Phase | None] = []
+        self.pods: list[int | None] = []
+        """Of which pod each phase was told."""
         self.counts: list[Run] = []
 
-    def phase(self, text: str) -> None:
-        self.phases.append(text)
+    def phase(self, phase: Phase | None, *, pod: int | None = None) -> None:
+        self.phases.append(phase)
+        self.pods.append(pod)
 
     def warned(self, message: str) -> None:
         self.warnings.append(message)
@@ -223,8 +226,8 @@ class World:
         await file.touch()
         return file
 
-    def supply(self) -> Supply:
-        return Supply(
+    def claims(self) -> Claims:
+        return Claims(
             self.store,
             self.session,
             installation="here",
@@ -232,13 +235,13 @@ class World:
             specs=self.specs,
         )
 
-    def completions(self) -> Completions:
-        return Completions(self.store, self.told, spec_of=self.specs.__getitem__, now_ms=now_ms)
+    def completer(self) -> Completer:
+        return Completer(self.store, self.told, spec_of=self.specs.__getitem__, now_ms=now_ms)
 
     @asynccontextmanager
     async def dispatching(self, source: WorkerSource) -> AsyncIterator[Dispatcher]:
         """Have a dispatcher whose runs are served by this worker."""
-        async with self.dispatching_with(lambda _run: (source, self.supply())) as dispatcher:
+        async with self.dispatching_with(lambda _run: (source, self.claims())) as dispatcher:
             yield dispatcher
 
     @asynccontextmanager
@@ -246,14 +249,14 @@ class World:
         """Have a dispatcher, and the workers that `provide` makes."""
         trace = self.folder / "preparing"
         async with Preparation(trace) as preparation, anyio.create_task_group() as tg:
-            completions = self.completions()
-            tg.start_soon(completions.run)
+            completer = self.completer()
+            tg.start_soon(completer.run)
             yield Dispatcher(
                 self.store,
                 self.session,
                 provide=provide,
                 preparation=preparation,
-                completions=completions,
+                completer=completer,
                 reporter=self.told,
                 specs=self.specs,
                 now_ms=now_ms,

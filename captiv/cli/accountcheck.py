@@ -1,9 +1,9 @@
-"""What `captiv doctor` says of the RunPod account: its key, its money, pods that nobody needs.
+"""What `captiv doctor` says of a provider's account: its key, its money, pods that nobody needs.
 
-Nothing here is fatal, for captiv works without RunPod, and nothing takes longer than `LIMIT_S`.
+Nothing here is fatal, for captiv works without one, and nothing takes longer than `LIMIT_S`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -11,108 +11,115 @@ import anyio
 from captiv.cli.check import Check
 from captiv.cli.show import plural
 from captiv.clock import now_ms
-from captiv.core.cost import dollars, money, rate
-from captiv.core.pods import Listed
+from captiv.core.cost import dollars, rate
+from captiv.core.pods import Listed, Owner
 from captiv.errors import AccessDenied, CaptivError, KeyRefused, NoBalance
 from captiv.rental import views
-from captiv.rental.runpod import Balance, Pod, RunpodApi
-from captiv.settings import Paths, installation_secret, read
-from captiv.settings.schema import RunpodSettings
+from captiv.rental.provider import Balance, Pod, Provider, ProviderType, Right
+from captiv.settings import Paths, Settings, installation_secret, read
+from captiv.sources import PROVIDERS
 from captiv.store import Store, lease
 
 LIMIT_S = 5.0
 
-_NAME = "RunPod"
-
 
 @dataclass(slots=True)
 class _Answers:
-    """What RunPod said in time."""
+    """What the provider said in time."""
 
     listed: list[Pod] | None = None
     error: CaptivError | None = None
     balance: Balance | None = None
+    rights: Sequence[Right] = ()
 
 
 def account_checks(paths: Paths) -> Iterator[Check]:
-    """Yield what is to be said of the account."""
+    """Yield what is to be said of the account at each provider."""
+    for kind in PROVIDERS.values():
+        yield from _checks(kind, paths)
+
+
+def _checks(kind: ProviderType, paths: Paths) -> Iterator[Check]:
     try:
-        settings = read(paths).settings.runpod
+        settings = read(paths).settings
     except CaptivError:
-        yield Check(_NAME, "warn", "skipped", "Right the configuration first: see above.")
+        yield Check(kind.label, "warn", "skipped", "Right the configuration first: see above.")
         return
-    if settings.api_key is None:
-        yield Check(_NAME, "ok", "skipped: no API key is set (runpod.api_key, RUNPOD_API_KEY)")
+    if not kind.has_key(settings):
+        yield Check(kind.label, "ok", f"skipped: no API key is set ({kind.key_setting})")
         return
-    answers = anyio.run(_asked, settings)
+    answers = anyio.run(_asked, kind, settings)
     if answers.listed is None:
-        yield _unusable(answers.error, settings)
+        yield _unusable(kind, answers.error)
         return
-    yield Check(_NAME, "ok", f"key accepted; {plural(len(answers.listed), 'pod')} on the account")
+    there = plural(len(answers.listed), "pod")
+    yield Check(kind.label, "ok", f"key accepted; {there} on the account")
+    for right in answers.rights:
+        if right.missing is not None:
+            todo = f"Give the key the right to {right.what}."
+            yield Check(kind.label, "warn", f"the key may not {right.what}: {right.missing}", todo)
     yield _money(answers.balance)
-    yield from _orphans(paths, answers.listed)
+    yield from _orphans(kind, paths, answers.listed)
 
 
-async def _asked(settings: RunpodSettings) -> _Answers:
-    """Ask for pods and balance at once, each once."""
-    assert settings.api_key is not None
+async def _asked(kind: ProviderType, settings: Settings) -> _Answers:
+    """Ask for pods, rights and balance at once."""
     answers = _Answers()
 
-    async def pods_of(api: RunpodApi) -> None:
+    async def pods_of(provider: Provider) -> None:
         try:
-            answers.listed = await api.pods()
+            answers.listed = await provider.list()
+            answers.rights = await provider.rights()
         except CaptivError as error:
             answers.error = error
 
-    async def balance_of(api: RunpodApi) -> None:
-        answers.balance = await api.balance()
+    async def balance_of(provider: Provider) -> None:
+        answers.balance = await provider.balance()
 
-    async with RunpodApi(settings.api_key.get_secret_value(), url=settings.api_url) as api:
+    provider = kind.open(settings)
+    try:
         with anyio.move_on_after(LIMIT_S):
             async with anyio.create_task_group() as tg:
-                tg.start_soon(pods_of, api)
-                tg.start_soon(balance_of, api)
+                tg.start_soon(pods_of, provider)
+                tg.start_soon(balance_of, provider)
+    finally:
+        await provider.aclose()
     return answers
 
 
-def _unusable(error: CaptivError | None, settings: RunpodSettings) -> Check:
+def _unusable(kind: ProviderType, error: CaptivError | None) -> Check:
+    look = f"Look at the network, and at the settings of [{kind.name}]."
     if error is None:
-        said = f"{settings.api_url} did not answer within {LIMIT_S:g} s"
-        return Check(_NAME, "warn", said, "Look at the network, and at runpod.api_url.")
+        return Check(kind.label, "warn", f"its API did not answer within {LIMIT_S:g} s", look)
     if isinstance(error, KeyRefused | AccessDenied | NoBalance):
-        return Check(_NAME, "warn", f"key not accepted: {error.message}", error.hint or "")
-    todo = error.hint or "Look at the network, and at runpod.api_url."
-    return Check(_NAME, "warn", error.message, todo)
+        return Check(kind.label, "warn", f"key not accepted: {error.message}", error.hint or "")
+    return Check(kind.label, "warn", error.message, error.hint or look)
 
 
 def _money(found: Balance | None) -> Check:
     if found is None:
         return Check("balance", "ok", "unknown")
-    spending = money(found.spend_per_hour)
-    detail = dollars(money(found.balance)) + (f", spending {rate(spending)}" if spending else "")
-    if found.balance <= 0:
+    spending = f", spending {rate(found.spending_usd_h)}" if found.spending_usd_h else ""
+    detail = dollars(found.usd) + spending
+    if found.usd <= 0:
         return Check("balance", "warn", detail, NoBalance.hint or "")
     return Check("balance", "ok", detail)
 
 
-def _orphans(paths: Paths, listed: list[Pod]) -> Iterator[Check]:
+def _orphans(kind: ProviderType, paths: Paths, listed: list[Pod]) -> Iterator[Check]:
     if not paths.secret_file.exists() or not paths.database.exists():
         return
-    installation, at = installation_secret(paths.secret_file).id, now_ms()
+    owner = Owner(kind.name, installation_secret(paths.secret_file).id)
     found = [Listed(pod.id, pod.name) for pod in listed]
     with Store.open(paths.database, read_only=True) as store:
-        ledger = store.read(
-            views.known,
-            installation,
-            found,
-            at - views.WANTED_MS,
-            at,
-            leaderless=lease.is_free(paths.lock_file),
-        )
+        free = lease.is_free(paths.lock_file)
+        ledger = store.read(views.known, owner, found, now_ms(), leaderless=free)
     orphans = [pod for pod, about in ledger.items() if about.orphan]
     if orphans:
-        names = ", ".join(orphans)
-        todo = f"captiv runpod sweep ends them; captiv runpod list says why: {names}."
+        todo = (
+            f"captiv {kind.name} sweep ends them; captiv {kind.name} list says why: "
+            f"{', '.join(orphans)}."
+        )
         yield Check("orphans", "warn", f"{plural(len(orphans), 'pod')} that nobody needs", todo)
     else:
         yield Check("orphans", "ok", "none")

@@ -10,6 +10,7 @@ from captiv.errors import CaptivError
 from captiv.rental.account import Account, opened
 from captiv.settings import Settings
 from captiv.signals import ending, received
+from captiv.sources import PROVIDERS
 
 T = TypeVar("T")
 
@@ -29,7 +30,10 @@ def on_account(work: Callable[[Account], Awaitable[T]], *, settings: Settings | 
     async def run() -> T:
         result: list[T] = []
         failed: CaptivError | None = None
-        async with opened(paths, settings) as account, anyio.create_task_group() as tg:
+        async with (
+            opened(PROVIDERS["runpod"], paths, settings) as account,
+            anyio.create_task_group() as tg,
+        ):
             tg.start_soon(_stop_on_signal, tg.cancel_scope)
             try:
                 result.append(await work(account))

@@ -7,15 +7,18 @@ from decimal import Decimal
 from typing import Any
 
 from captiv.cli import show
+from captiv.cli.phases import worded
+from captiv.cli.podtable import phase_of
 from captiv.clock import now_ms
 from captiv.core.bill import PodBill
 from captiv.core.cost import dollars, price_of, rate
+from captiv.core.phase import loading_phase
 from captiv.core.pods import PodRow
 from captiv.rental.account import Account
 from captiv.rental.actions import Found, alive, find, view
+from captiv.rental.provider import LogSource
 from captiv.rental.records import Billed, drawn, told
-from captiv.rental.runpod import LogSource
-from captiv.rental.views import View, duration, note, queue
+from captiv.rental.views import View, duration, note, pool, queue
 from captiv.rental.views import as_json as pod_as_json
 from captiv.store import Store
 
@@ -24,10 +27,12 @@ from captiv.store import Store
 class Status:
     """What is known of a pod; no view of one that is gone."""
 
+    label: str
+    """The provider, for a person."""
     found: Found
     view: View | None
     recorded: Decimal
-    """What stands in RunPod's own records so far."""
+    """What stands in the provider's own records so far."""
 
     @property
     def bill(self) -> PodBill | None:
@@ -40,19 +45,19 @@ async def of(account: Account, ledger: Store | None, id_or_name: str) -> Status:
     """Return the status of the pod of this id or name.
 
     Raises:
-        UsageError: neither RunPod nor the ledger knows it.
+        UsageError: neither the provider nor the ledger knows it.
     """
     found = await find(account, ledger, id_or_name)
     if found.pod is not None:
         seen = await view(account, ledger, found.pod)
-        return Status(found, seen, seen.recorded)
+        return Status(account.provider.label, found, seen, seen.recorded)
     row = found.row
     assert row is not None
     recorded = Decimal(0)
     if row.pod_id is not None and row.created_ms is not None:
-        billed = await Billed().of(account.api, {row.pod_id: row.created_ms})
+        billed = await Billed().of(account.provider, {row.pod_id: row.created_ms})
         recorded = billed.get(row.pod_id, recorded)
-    return Status(found, None, recorded)
+    return Status(account.provider.label, found, None, recorded)
 
 
 def as_json(status: Status) -> dict[str, Any]:
@@ -64,7 +69,7 @@ def as_json(status: Status) -> dict[str, Any]:
             "pod": row.pod_id,
             "name": row.name,
             "status": "gone",
-            "billed_by_runpod_usd": float(round(status.recorded, 6)) if status.recorded else None,
+            "billed_by_provider_usd": float(round(status.recorded, 6)) if status.recorded else None,
             "ledger": _ledger(row),
         }
     return {
@@ -78,13 +83,15 @@ def tell(status: Status) -> None:
     """Print it."""
     seen, row = status.view, status.found.row
     if seen is not None:
-        _tell_view(seen)
+        _tell_view(status.label, seen)
     else:
-        show.line(f"Pod {status.found.pod_id or (row and row.name)}: RunPod does not know it.")
+        show.line(
+            f"Pod {status.found.pod_id or (row and row.name)}: {status.label} does not know it."
+        )
     if row is not None:
         _tell_row(row, status.bill)
     if row is None or row.created_ms is not None:
-        show.line(f"Billed {told(status.recorded, status.bill)}")
+        show.line(f"Billed {told(status.label, status.recorded, status.bill)}")
 
 
 async def tell_log(
@@ -98,7 +105,7 @@ async def tell_log(
 ) -> None:
     """Print a pod's log as it comes."""
     pod = await alive(account, ledger, id_or_name)
-    lines = account.api.logs(pod.id, source, tail=tail, follow=follow)
+    lines = account.provider.logs(pod.id, source, tail=tail, follow=follow)
     async with aclosing(lines):
         async for line in lines:
             at = f"{line.at:%Y-%m-%d %H:%M:%S}  " if line.at else ""
@@ -106,12 +113,11 @@ async def tell_log(
             sys.stdout.flush()
 
 
-def _tell_view(seen: View) -> None:
+def _tell_view(label: str, seen: View) -> None:
     pod, health = seen.pod, seen.health
-    show.line(f"Pod {pod.id}: {show.visible(seen.phase)} (RunPod says {pod.status})")
+    show.line(f"Pod {pod.id}: {show.visible(phase_of(seen))} ({label} says {pod.said})")
     show.line(f"Name   {show.visible(pod.name)}")
-    cloud = f", {pod.cloud.lower()} cloud" if pod.cloud else ""
-    show.line(f"GPU    {pod.gpu.id if pod.gpu else 'none'}{cloud}, {rate(seen.price)}")
+    show.line(f"GPU    {pod.gpu or 'none'}{pool(pod.cloud)}, {rate(seen.price)}")
     if seen.spent is None:
         show.line("Spent  not known here of a pod that was stopped")
     else:
@@ -119,7 +125,7 @@ def _tell_view(seen: View) -> None:
     if health is not None:
         model = f"{health.model or 'no model'} {health.variant or ''}".strip()
         device = f" on {health.device}" if health.device else ""
-        loading = f" ({health.loading.phase})" if health.loading else ""
+        loading = f" ({worded(loading_phase(health.loading))})" if health.loading else ""
         show.line(f"Worker {health.status}{loading}: {show.visible(model + device)}")
         show.line(
             f"       captiv {health.version}, {show.plural(health.max_batch, 'image')} at once"

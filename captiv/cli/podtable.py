@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from captiv.cli import show
+from captiv.cli.phases import worded
 from captiv.core.cost import dollars, rate
-from captiv.rental.runpod import PodStatus
+from captiv.core.pods import PodState
 from captiv.rental.views import View, duration, note, queue
 
 HEADINGS = ("Pod", "Name", "Phase", "GPU", "Price", "Up", "Spent", "Queue", "Note")
@@ -21,14 +22,19 @@ def table(found: Sequence[View]) -> None:
         show.note("captiv runpod sweep ends orphans of runs; captiv runpod terminate any pod.")
 
 
+def phase_of(view: View) -> str:
+    """Return how far a pod is, with what is known of its progress."""
+    return view.phase if view.startup is None else worded(view.startup)
+
+
 def _row(view: View) -> tuple[object, ...]:
     pod = view.pod
     return (
         pod.id,
         pod.name,
-        view.phase,
-        pod.gpu.id if pod.gpu else "none",
-        *(_rested(view) if pod.status is PodStatus.EXITED else _running(view)),
+        phase_of(view),
+        pod.gpu or "none",
+        *(_rested(view) if pod.state is PodState.STOPPED else _running(view)),
         queue(view),
         note(view),
     )
@@ -40,7 +46,7 @@ def _running(view: View) -> tuple[str, str, str]:
 
 
 def _rested(view: View) -> tuple[str, str, str]:
-    """Return price, time and cost of a stopped pod: RunPod names no price for a disk."""
+    """Return price, time and cost of a stopped pod: the provider names no price for a disk."""
     billed = f"{dollars(view.recorded)} billed" if view.recorded else ""
     return rate(view.price) if view.price else "disk only", "", billed
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from captiv.catalog import ModelChoice
 from captiv.cli.invocation import current
 from captiv.cli.nothing import no_images
+from captiv.cli.places import place_name
 from captiv.cli.show import note
 from captiv.core.naming import Place
 from captiv.core.spec import RunSpec
@@ -17,13 +18,12 @@ if TYPE_CHECKING:
     from captiv.rental.estimate import Quote
 
 _EXAMPLES = 3
-_WHERE = {"local": "this machine", "url": "a worker elsewhere", "runpod": "RunPod"}
 
 
 def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: bool) -> None:
     """Print how many images would be captioned, with what, and where the captions would go.
 
-    Of a run on RunPod it says, too, what would be rented; nothing is.
+    Of a run on rented pods it says, too, what would be rented; nothing is.
     With --overwrite, a sidecar that was edited by hand counts as an image to caption: only the job
     table knows of it, and it would be kept.
     """
@@ -55,10 +55,10 @@ def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: 
         "system": choice.family.system or None,
         "prompt": spec.captioning.prompt,
         "generation": spec.captioning.generation.model_dump(exclude_none=True),
-        "worker": spec.placement.url or _WHERE[spec.placement.kind],
+        "worker": place_name(spec.placement),
         "examples": examples,
     }
-    if spec.placement.kind == "runpod":
+    if spec.placement.kind == "rented":
         quote = _quoted(spec, choice, settings, wanted)
         facts["rental"] = quote.facts() if as_json else quote.lines()
     if as_json:
@@ -73,9 +73,12 @@ def _quoted(spec: RunSpec, choice: ModelChoice, settings: Settings, images: int)
     import anyio
 
     from captiv.rental.estimate import quoted
+    from captiv.sources import provider_of
 
     with current().queue() as store:
-        return anyio.run(quoted, spec, choice.variant, settings, images, store)
+        return anyio.run(
+            quoted, provider_of(spec.placement), spec, choice.variant, settings, images, store
+        )
 
 
 def _example(place: Place, spec: RunSpec) -> str:

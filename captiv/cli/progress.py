@@ -20,16 +20,27 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from captiv.cli.phases import worded
+from captiv.cli.show import size
 from captiv.clock import monotonic_s
 from captiv.core.bill import Bill
 from captiv.core.cost import dollars
 from captiv.core.jobs import Run
+from captiv.core.phase import Phase, Step
+from captiv.core.spec import Kind
 from captiv.dispatch.events import LaneView
 from captiv.errors import AnswerError
 
 _PLAIN_EVERY_S = 10.0
 _NAMED = 20
 """How many names of a kind the summary lists."""
+
+_DOWNLOADS: dict[Kind, tuple[str, str]] = {
+    "local": ("This machine", " It is kept for the next time."),
+    "rented": ("The pod", ""),
+    "url": ("The worker", ""),
+}
+"""Whose download it is, and what a person may want to know of it."""
 
 Verbosity = Literal["quiet", "normal", "verbose"]
 
@@ -67,7 +78,10 @@ class Display:
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._phase = ""
-        self._downloading = False
+        self._where: Kind = "local"
+        """On what kind of worker the run is now: it may fall back to this machine."""
+        self._told: set[Kind] = set()
+        """On which of them a download was told."""
         self._each = ""
         """What each worker does, where there are several."""
         self._plain_due_s = self.started_s + _PLAIN_EVERY_S
@@ -92,34 +106,36 @@ class Display:
 
     def opened(self, run: Run, *, resumed: bool) -> None:
         """A run begins, or goes on."""
+        self._where = run.spec.placement.kind
         if resumed and run.counts.total:
             done = run.counts.done + run.counts.failed
             self._say(f"Going on with run {run.id}: {done} of {run.counts.total} are through.")
 
-    def phase(self, text: str) -> None:
+    def phase(self, phase: Phase | None, *, pod: int | None = None) -> None:
         """What is being waited for."""
+        if phase is not None:
+            self._tell_download(phase)
+        text = _phase(phase, pod)
         if text == self._phase:
             return
         self._phase = text
-        self._tell_download(text)
         if self._bar is not None:
             self._bar.update(self._task, description=self._each or text or "captioning")
         elif text and self._verbosity == "verbose":
             self._say(text)
 
-    def _tell_download(self, phase: str) -> None:
-        """Say once, on a line that stays, how much is being downloaded."""
-        if self._downloading or self._verbosity == "quiet" or self._json:
+    def _tell_download(self, phase: Phase) -> None:
+        """Say once for each kind of worker, on a line that stays, how much is being downloaded."""
+        if phase.name is not Step.DOWNLOADING or not phase.total_bytes or self._where in self._told:
             return
-        if phase.startswith("downloading ("):
-            self._downloading = True
-            size = phase.rpartition(" % of ")[2].removesuffix(")")
-            self._say(f"The model is downloaded first: {size}. It is kept for the next time.")
+        self._told.add(self._where)
+        if self._verbosity != "quiet" and not self._json:
+            whose, kept = _DOWNLOADS[self._where]
+            self._say(f"{whose} downloads the model first: {size(phase.total_bytes)}.{kept}")
 
     def lanes(self, views: Sequence[LaneView]) -> None:
         """How far each worker is, where there are several."""
-        said = (f"pod {v.number}: {v.phase or f'{v.captioned} captioned'}" for v in views)
-        self._each = ", ".join(said)
+        self._each = ", ".join(map(_lane, views))
         if self._bar is not None:
             self._bar.update(self._task, description=self._each or self._phase or "captioning")
 
@@ -129,6 +145,7 @@ class Display:
 
     def counted(self, run: Run) -> None:
         """The run's counters moved."""
+        self._where = run.spec.placement.kind
         counts = run.counts
         ended = counts.total - counts.pending - counts.running
         now = monotonic_s()
@@ -304,6 +321,16 @@ class Display:
     def _object(self, **values: object) -> None:
         self._out.write(json.dumps(values) + "\n")
         self._out.flush()
+
+
+def _phase(phase: Phase | None, pod: int | None) -> str:
+    if phase is None:
+        return ""
+    return worded(phase) if pod is None else f"pod {pod}: {worded(phase)}"
+
+
+def _lane(view: LaneView) -> str:
+    return _phase(view.phase, view.number) or f"pod {view.number}: {view.captioned} captioned"
 
 
 def printable(text: str) -> str:

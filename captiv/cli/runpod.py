@@ -11,6 +11,7 @@ from captiv.cli.lazy import STYLE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from captiv.core.phase import Phase
     from captiv.rental.sweep import Swept
     from captiv.settings import Settings
 
@@ -53,7 +54,7 @@ def create(
     """Rent a pod by hand. Runs use it, and leave it to you and to its guard."""
     from captiv.cli.onaccount import on_account
     from captiv.rental import create as making
-    from captiv.request import model_choice
+    from captiv.request.run import model_to_load
 
     given = {
         "cloud": cloud,
@@ -67,13 +68,14 @@ def create(
             lambda account: making.create(
                 account,
                 ledger,
-                model_choice(model, None, settings),
+                model_to_load(model, settings),
                 name=name,
                 wait=wait,
                 image=image,
                 disk_gb=disk,
                 gpu_type=gpu_type,
                 on_note=_note,
+                on_phase=_Phases().tell,
             ),
             settings=settings,
         )
@@ -162,11 +164,11 @@ def gpus(
     """
     from captiv.cli import gpulist
     from captiv.cli.onaccount import on_account
-    from captiv.request import model_choice
+    from captiv.request.run import model_choice
 
     settings = current().settings()
     asked = None if model is None else model_choice(model, None, settings)
-    found = on_account(lambda account: account.api.gpus())
+    found = on_account(lambda account: account.provider.offers())
     gpulist.tell(found, settings.system.default_torch_dtype, asked=asked, as_json=json)
 
 
@@ -218,23 +220,10 @@ def sweep(json: Json = False) -> None:
     from dataclasses import asdict
 
     from captiv.cli.onaccount import on_account
-    from captiv.clock import now_ms
-    from captiv.rental.podspec import guarded_by
     from captiv.rental.sweep import sweep as swept_by
-    from captiv.rental.views import WANTED_MS
 
     with current().store() as ledger:
-        swept = on_account(
-            lambda account: swept_by(
-                account.api,
-                ledger,
-                account.secret.id,
-                now_ms,
-                wanted_since_ms=now_ms() - WANTED_MS,
-                guarded=guarded_by(account.settings),
-                lock=account.paths.lock_file,
-            )
-        )
+        swept = on_account(lambda account: swept_by(account, ledger, by_hand=True))
     if json:
         show.json_value([asdict(one) for one in swept])
     else:
@@ -256,6 +245,22 @@ def _tell_swept(swept: "list[Swept]") -> None:
         show.line(f"{one.outcome}: {one.pod_id or one.name}: {show.visible(one.reason)}")
         if one.outcome == "still there":
             show.line(f"  It bills. Again: captiv runpod terminate {one.pod_id}")
+
+
+class _Phases:
+    """Notes each phase of a pod, once as it is worded."""
+
+    def __init__(self) -> None:
+        self._told = ""
+
+    def tell(self, phase: "Phase | None") -> None:
+        """Note this phase, unless the last one was the same in words."""
+        from captiv.cli.phases import worded
+
+        text = "" if phase is None else worded(phase)
+        if text and text != self._told:
+            show.note(text)
+        self._told = text
 
 
 def _note(text: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import anyio
 
 from captiv.cli.nothing import no_images
+from captiv.cli.places import place_name
 from captiv.cli.progress import Display, Verbosity
 from captiv.core.jobs import Run
 from captiv.errors import BudgetSpent
@@ -45,7 +46,7 @@ def work(
     goes_on = _unfinished(outcome) and not capped
     display.summary(
         outcome.run,
-        where=_where(outcome.run),
+        where=place_name(outcome.run.spec.placement),
         exit_code=outcome.exit_code,
         error=error.message if error else None,
         bill=outcome.bill,
@@ -72,10 +73,3 @@ def _unfinished(outcome: Outcome) -> bool:
 
 def _found_nothing(run: Run) -> bool:
     return run.scanned and not run.counts.total and not run.counts.skipped
-
-
-def _where(run: Run) -> str:
-    placement = run.spec.placement
-    if placement.kind == "runpod":
-        return "RunPod"
-    return "this machine" if placement.kind == "local" else placement.url or placement.kind

@@ -23,6 +23,7 @@ _SLACK_SHARE: Final = Decimal("0.02")
 class PodBill:
     """What one pod cost."""
 
+    provider: str
     pod_id: str
     gpu: str
     price_micro: int
@@ -67,10 +68,10 @@ class PodBill:
         if self.billing:
             return (
                 f"{said} so far; it still bills, until its guard or "
-                f"`captiv runpod terminate {self.pod_id}` ends it."
+                f"`captiv {self.provider} terminate {self.pod_id}` ends it."
             )
         if self.billed is not None:
-            said += f", {dollars(self.billed)} by RunPod's own records"
+            said += f", {dollars(self.billed)} by the provider's own records"
         return f"{said}; it has ended."
 
 
@@ -100,7 +101,7 @@ class Bill:
                 "share_usd": _text(pod.share),
                 "total_usd": _text(pod.total),
                 "still_bills": pod.billing,
-                "billed_by_runpod_usd": None if pod.billed is None else _text(pod.billed),
+                "billed_by_provider_usd": None if pod.billed is None else _text(pod.billed),
             }
             for pod in self.pods
         ]

@@ -20,7 +20,6 @@ from captiv.catalog.model import Variant
 from captiv.core.cost import rate
 from captiv.errors import AccessDenied, NoCapacity, PodMayExist, ProviderBusy, ProviderUnreachable
 
-Cloud = Literal["secure", "community"]
 Stock = Literal["none", "low", "medium", "high", "unknown"]
 
 # Choosing
@@ -48,11 +47,19 @@ class Offer:
     """One GPU type in one cloud, as the catalog has it now."""
 
     gpu_id: str
-    cloud: Cloud
+    cloud: str
+    """The provider's pool of hosts; empty where it has one."""
     vram_gb: float
     price_usd_h: Decimal
     stock: Stock
     """A hint: a type in stock may be refused, and one without any be had."""
+    reliable: bool = True
+    """Whether the provider answers for these hosts: of equal offers, they come first."""
+    gpu_name: str = ""
+    """For a person, where it is not the id."""
+    maker: str = ""
+    most: int = 1
+    """How many of this GPU one pod can have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +68,11 @@ class Wish:
 
     gpu_type: str | None
     """An id of the catalog, or words of one: `RTX 4090`."""
-    cloud: Literal["any", "secure", "community"]
+    cloud: str
+    """A pool of hosts, or `any`."""
     max_price_usd_h: Decimal
+    price_setting: str = "max_price"
+    """The setting that holds the limit, for a person."""
     named: bool = False
     """Whether the type was named with the command: then one that nobody offers is a mistake."""
 
@@ -178,7 +188,7 @@ def _payable(offer: Offer, wish: Wish) -> bool:
 def _dear(offer: Offer) -> tuple[Decimal, int, float, bool, str]:
     """Sort by price; among equals the better stocked, larger and more reliable."""
     stock = _STOCK.index(offer.stock)
-    return offer.price_usd_h, stock, -offer.vram_gb, offer.cloud == "community", offer.gpu_id
+    return offer.price_usd_h, stock, -offer.vram_gb, not offer.reliable, offer.gpu_id
 
 
 def _words(text: str) -> set[str]:
@@ -227,11 +237,9 @@ def _unknown(gpu_type: str, ids: Collection[str]) -> NoOffer:
     near = [
         id_ for id_ in sorted(ids, key=lambda id_: (-likeness(id_), id_)) if likeness(id_) >= _ALIKE
     ]
-    meant = f"Did you mean {', '.join(near[:_NEAR])}? " if near else ""
+    meant = f"Did you mean {', '.join(near[:_NEAR])}?" if near else ""
     return NoOffer(
-        "type",
-        f"RunPod offers no GPU type {gpu_type!r}; nothing was rented.",
-        f"{meant}captiv runpod gpus lists them.",
+        "type", f"No GPU type {gpu_type!r} is on offer; nothing was rented.", meant or None
     )
 
 
@@ -252,7 +260,7 @@ def _no_offer(
         return NoOffer("price", f"No GPU that holds {demand.what} has a price{where}{ending}")
     cheapest = min(priced, key=_dear)
     costs = f"costs {rate(cheapest.price_usd_h)} ({cheapest.gpu_id})"
-    above = f"above the limit of {rate(wish.max_price_usd_h)} (runpod.max_price)"
+    above = f"above the limit of {rate(wish.max_price_usd_h)} ({wish.price_setting})"
     return NoOffer(
         "price", f"The cheapest GPU that holds {demand.what}{where} {costs}, {above}{ending}"
     )

@@ -24,6 +24,9 @@ RunId = NewType("RunId", int)
 JobId = NewType("JobId", int)
 SessionId = NewType("SessionId", int)
 
+WANTED_MS = 15_000
+"""A run is alive for so long after its command was last heard of: it speaks every few seconds."""
+
 
 class JobState(StrEnum):
     """Where a job stands."""

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from captiv.core.jobs import Run, RunId
-from captiv.core.spec import RunSpec
+from captiv.core.spec import Kind, RunSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
     """What a run needs of a worker. Runs with equal needs share one."""
 
-    kind: str
+    kind: Kind
+    provider: str | None
     url: str | None
     protocol: str
     model: str
@@ -33,6 +34,7 @@ def need_of_spec(spec: RunSpec) -> Need:
     placement, captioning = spec.placement, spec.captioning
     return Need(
         kind=placement.kind,
+        provider=placement.provider,
         url=placement.url,
         protocol=placement.protocol,
         model=captioning.model,

@@ -8,11 +8,11 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import Final, Literal, NewType
 
 from captiv.core.bill import SETTLED_MS
 from captiv.core.cost import price_of
-from captiv.core.fleet import Cloud
 from captiv.core.jobs import RunId
 
 PodRowId = NewType("PodRowId", int)
@@ -20,15 +20,36 @@ PodRowId = NewType("PodRowId", int)
 _GUARD_TRIES_MS: Final = 90_000
 """Within this time a guard whose hour has come has ended its pod; it tries once a minute."""
 
-_NAME: Final = re.compile(
-    r"captiv-([0-9a-z]+)-(?:r([1-9][0-9]*)-([0-9a-z]+)|hand-((?:[0-9a-z]+-)?[0-9a-z]+))"
-)
+_WHOSE: Final = r"(?:r([1-9][0-9]*)-([0-9a-z]+)|hand-((?:[0-9a-z]+-)?[0-9a-z]+))"
+_NAME: Final = re.compile(rf"captiv-([a-z][0-9a-z]*)-([0-9a-z]+)-{_WHOSE}")
+_NAME_OF_0_2: Final = re.compile(rf"captiv-([0-9a-z]+)-{_WHOSE}")
+"""Before a second provider could be had, names did not tell it."""
+_PROVIDER_OF_0_2: Final = "runpod"
+
+
+class PodState(StrEnum):
+    """Where a pod stands, as its provider sees it.
+
+    None of them means that a worker answers: `RUNNING` may show before anything runs.
+    """
+
+    PROVISIONING = "provisioning"
+    """No host has it yet."""
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    """Its GPU is given back; its disk may go on billing."""
+    FAILED = "failed"
+    ENDED = "ended"
+    """It does not exist any more: only such a pod costs nothing for certain."""
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class PodName:
     """What the name of a pod tells."""
 
+    provider: str
     installation: str
     run_id: RunId | None
     """The run that rented it; None of one that was made by hand."""
@@ -41,6 +62,8 @@ class PodRow:
     """A pod in the ledger."""
 
     id: PodRowId
+    provider: str
+    """By its name in the settings."""
     name: str
     pod_id: str | None
     """The provider's; None until its answer came."""
@@ -51,7 +74,8 @@ class PodRow:
     lingers: bool
     """It is not ended with its run, but left to its guard, so that a later run may use it."""
     gpu: str
-    cloud: Cloud
+    cloud: str
+    """The provider's pool of hosts; empty where it has one."""
     price_micro: int
     """Micro-dollars an hour."""
     version: str
@@ -78,6 +102,18 @@ class Guarded:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose pods: those of one installation at one provider."""
+
+    provider: str
+    installation: str
+
+    def has(self, name: PodName) -> bool:
+        """Whether a pod of that name is its own."""
+        return (name.provider, name.installation) == (self.provider, self.installation)
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """A pod that the provider lists, and that is not terminated."""
 
@@ -95,25 +131,30 @@ class Orphan:
     """Its row in the ledger, if it has one."""
 
 
-def pod_name(installation: str, run_id: RunId | None, token: str) -> str:
-    """Return the name of a pod: `captiv-<installation>-r<run>-<token>`, or `-hand-` without a run.
+def pod_name(provider: str, installation: str, run_id: RunId | None, token: str) -> str:
+    """Return the name of a pod: `captiv-<provider>-<installation>-r<run>-<token>`.
+
+    Without a run, `hand` stands in the place of `r<run>`.
 
     Raises:
         ValueError: it could not be read back.
     """
-    name = f"captiv-{installation}-{'hand' if run_id is None else f'r{run_id}'}-{token}"
-    if parse_pod_name(name) != PodName(installation, run_id, token):
+    whose = "hand" if run_id is None else f"r{run_id}"
+    name = f"captiv-{provider}-{installation}-{whose}-{token}"
+    if parse_pod_name(name) != PodName(provider, installation, run_id, token):
         raise ValueError(f"no name for a pod: {name!r}")
     return name
 
 
 def parse_pod_name(name: str) -> PodName | None:
-    """Return what the name tells, or None if it is none of captiv's."""
-    match = _NAME.fullmatch(name)
+    """Return what the name tells, or None if captiv did not give it."""
+    old = _NAME_OF_0_2.fullmatch(name)
+    match = old or _NAME.fullmatch(name)
     if match is None:
         return None
-    installation, run, token, own = match.groups()
-    return PodName(installation, None if run is None else RunId(int(run)), token or own)
+    provider = _PROVIDER_OF_0_2 if old else match[1]
+    installation, run, token, own = match.groups()[-4:]
+    return PodName(provider, installation, None if run is None else RunId(int(run)), token or own)
 
 
 def unseen_end_ms(
@@ -147,7 +188,7 @@ def unseen_end_ms(
 
 
 def sweepable(
-    installation: str,
+    owner: Owner,
     listed: Iterable[Listed],
     ledger: Iterable[PodRow],
     live_runs: Collection[RunId],
@@ -166,7 +207,7 @@ def sweepable(
     found = []
     for pod in listed:
         row = by_id.get(pod.pod_id) or by_name.get(pod.name)
-        reason = _orphaned(pod, row, installation, live_runs, now_ms)
+        reason = _orphaned(pod, row, owner, live_runs, now_ms)
         if reason is not None:
             own = row is not None and row.pod_id in (None, pod.pod_id)
             found.append(Orphan(pod.pod_id, reason, row.id if row is not None and own else None))
@@ -176,13 +217,13 @@ def sweepable(
 def _orphaned(
     pod: Listed,
     row: PodRow | None,
-    installation: str,
+    owner: Owner,
     live_runs: Collection[RunId],
     now_ms: int,
 ) -> str | None:
     if row is None:
         name = parse_pod_name(pod.name)
-        if name is None or name.installation != installation or name.run_id is None:
+        if name is None or not owner.has(name) or name.run_id is None:
             return None
         return (
             None if name.run_id in live_runs else "the ledger of this installation has no such pod"
@@ -208,7 +249,7 @@ def _orphaned(
 
 
 def spared(
-    installation: str,
+    owner: Owner,
     pod: Listed,
     row: PodRow | None,
     heard_ms: Mapping[RunId, int],
@@ -218,7 +259,7 @@ def spared(
     """Say why a listed pod that is not swept is left; None of one that is not this installation's.
 
     Args:
-        installation: whose pods.
+        owner: whose pods.
         pod: what is listed.
         row: what the ledger has of it.
         heard_ms: when somebody last waited for each run that counts as alive.
@@ -226,16 +267,17 @@ def spared(
         now_ms: the time.
     """
     name = parse_pod_name(pod.name)
-    if row is None and (name is None or name.installation != installation):
+    if row is None and (name is None or not owner.has(name)):
         return None
     run_id = row.run_id if row is not None else name and name.run_id
     if run_id is None:
         return (
-            f"it was made by hand, and is left to its guard; captiv runpod terminate {pod.pod_id}"
+            f"it was made by hand, and is left to its guard; "
+            f"captiv {owner.provider} terminate {pod.pod_id}"
         )
     alive = {run_id, *(row.users if row is not None else ())} & heard_ms.keys()
     if not alive:
-        return f"run {run_id} has left it to its guard (runpod.auto_terminate is false)"
+        return f"run {run_id} has left it to its guard ({owner.provider}.auto_terminate is false)"
     run = max(alive, key=heard_ms.__getitem__)
     wait_s = max(0, heard_ms[run] - since_ms) // 1000 + 1
     heard = f"the command of run {run} was heard {_ago(heard_ms[run], now_ms)} ago"

@@ -3,15 +3,18 @@
 import hashlib
 import json
 from collections.abc import Collection
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from captiv.core.naming import Naming, Place, sidecar_path
 from captiv.wire import Generation
 
 Overwrite = Literal["no", "yes", "all"]
 """What of the sidecars that are there is replaced: nothing, all but hand edits, or everything."""
+
+Kind = Literal["local", "url", "rented"]
+"""Of worker: one on this machine, one that somebody runs at a URL, or a pod that is rented."""
 
 Protocol = Literal["captiv", "openai"]
 """`openai`: any server that speaks OpenAI's chat protocol and sees images."""
@@ -23,6 +26,7 @@ Fallback = Literal["local", "wait", "fail"]
 RETRIES = 2
 """At a glitch in 3 of 100 answers (JoyCaption's author has 1.5 to 3 %), three tries leave 3 images
 of 100,000 without a caption, and cost 3 % more; a model that never manages an image costs three."""
+MAX_RETRIES = 20
 
 
 class _Value(BaseModel):
@@ -90,7 +94,9 @@ class Output(_Value):
 class Placement(_Value):
     """On what kind of worker. Not part of the fingerprint: a run may go on elsewhere."""
 
-    kind: Literal["local", "url", "runpod"] = "local"
+    kind: Kind = "local"
+    provider: str | None = None
+    """Of whom it is rented; None where nothing is."""
     url: str | None = None
     protocol: Protocol = "captiv"
     """What the worker at `url` speaks."""
@@ -99,20 +105,28 @@ class Placement(_Value):
     batch_size: int | None = None
     """None lets the worker choose."""
     gpu_type: str | None = None
-    """The type of GPU that is tried first on RunPod."""
+    """The type of GPU that is tried first."""
     max_cost_usd: str | None = None
-    """What the run may cost on RunPod, as a decimal; None without a cap."""
+    """What the run may cost, as a decimal; None without a cap."""
     pods: int = 1
-    """How many pods of RunPod are fed at the same time."""
+    """How many pods are fed at the same time."""
     terminate: bool = False
     """Whether a pod that the run only used, for somebody else made it, is ended with the run."""
     fallback: Fallback = "local"
-    """What to do when RunPod fails."""
+    """What to do when no pod can be had."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        """Read a row of 0.2.0, which wrote its only provider as the kind."""
+        if isinstance(data, dict) and data.get("kind") == "runpod":
+            return {**data, "kind": "rented", "provider": "runpod"}
+        return data
 
     @property
     def workers(self) -> int:
         """How many workers serve the run at the same time."""
-        return self.pods if self.kind == "runpod" else 1
+        return self.pods if self.kind == "rented" else 1
 
 
 class Answers(_Value):

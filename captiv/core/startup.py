@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
+from captiv.core.phase import Phase, Step, loading_phase
+from captiv.core.pods import PodState
 from captiv.wire import Health
 
 _CRASH_LOOP: Final = 3
+_FIRST: Final = Phase(Step.RENTING)
 _STALL_S: Final = 60.0
 """A pull or download that was not seen to advance for so long has stalled."""
 
@@ -26,9 +29,9 @@ class Start(Enum):
 class Seen:
     """What one look at a starting pod showed."""
 
-    status: str | None = None
-    """The provider's word for it, in capitals; None until it has an id; TERMINATED if it is gone.
-    Of these only the ends are believed: RUNNING shows before anything runs."""
+    state: PodState | None = None
+    """What the provider says of it; None while it says nothing. Of these only the ends are
+    believed: RUNNING shows before anything runs."""
     started: bool = False
     """Whether the provider or the pod's log reports that the container runs."""
     health: Health | None = None
@@ -56,7 +59,7 @@ class Waiting:
 
     began_s: float
     timeout_s: float
-    phase: str = "renting"
+    phase: Phase = _FIRST
     start: Start = Start.WAIT
     reason: str | None = None
     """Why it was given up."""
@@ -68,7 +71,7 @@ class Waiting:
         if self.start is not Start.WAIT:
             return self
         if seen.health is not None and seen.health.status == "ready":
-            return replace(self, phase="ready", start=Start.READY)
+            return replace(self, phase=Phase(Step.READY), start=Start.READY)
         after = replace(self._advanced(seen, now_s), phase=_phase(seen))
         reason = _broken(seen) or after._overdue(now_s)
         return after if reason is None else replace(after, start=Start.GIVE_UP, reason=reason)
@@ -92,30 +95,30 @@ class Waiting:
         waited_s = now_s - self.began_s
         if waited_s < self.limit_s(now_s):
             return None
-        return f"it was not ready after {waited_s:.0f} s (last seen: {self.phase})"
+        return f"it was not ready after {waited_s:.0f} s (last seen: {self.phase.name})"
 
 
-def _phase(seen: Seen) -> str:
+def _phase(seen: Seen) -> Phase:
     if seen.health is not None:
-        loading = seen.health.loading
-        if loading is None or not loading.total_bytes:
-            return "loading the model"
-        percent = min(100, 100 * (loading.done_bytes or 0) // loading.total_bytes)
-        return f"loading the model ({percent} %)"
+        return loading_phase(seen.health.loading)
+    return Phase(_step(seen))
+
+
+def _step(seen: Seen) -> Step:
     if seen.pulling:
-        return "pulling the image"
+        return Step.PULLING
     if seen.started:
-        return "starting"
-    if seen.status is None or seen.status == "PROVISIONING":
-        return "renting"
-    return "pulling the image"
+        return Step.STARTING
+    if seen.state is None or seen.state is PodState.PROVISIONING:
+        return Step.RENTING
+    return Step.PULLING
 
 
 def _broken(seen: Seen) -> str | None:
     if seen.health is not None and seen.health.status == "failed":
         return seen.health.reason or "its worker failed without a reason"
-    if seen.status in ("EXITED", "ERROR", "TERMINATED"):
-        return f"the pod ended while it was starting ({seen.status})"
+    if seen.state in (PodState.STOPPED, PodState.FAILED, PodState.ENDED):
+        return f"the pod ended while it was starting ({seen.state})"
     if seen.restarts >= _CRASH_LOOP:
         said = f" ({seen.last_words})" if seen.last_words else ""
         return f"it crashed {seen.restarts} times while starting{said}"

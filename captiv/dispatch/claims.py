@@ -15,7 +15,7 @@ AHEAD = 32
 """Images that are claimed together, so that one short statement feeds many."""
 
 
-class Supply:
+class Claims:
     """Claims ahead in small batches, so that one short statement feeds many images."""
 
     def __init__(

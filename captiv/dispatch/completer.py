@@ -19,7 +19,7 @@ from captiv.core.jobs import Failure, Job, JobId, Received, Run, RunId, Unwritte
 from captiv.core.naming import Place
 from captiv.core.spec import RunSpec
 from captiv.dispatch.events import Reporter
-from captiv.dispatch.writer import Filing
+from captiv.dispatch.writer import Writer
 from captiv.errors import SidecarError, StoreError
 from captiv.output.sidecar import Written
 from captiv.store import Connection, Store, jobs
@@ -62,7 +62,7 @@ class _Buffer:
         self.kept += later.kept
 
 
-class Completions:
+class Completer:
     """Takes outcomes from the lanes; `run` must be going while they come."""
 
     def __init__(
@@ -75,7 +75,7 @@ class Completions:
     ) -> None:
         self._store = store
         self._reporter = reporter
-        self._filing = Filing(store, spec_of=spec_of, now_ms=now_ms)
+        self._writer = Writer(store, spec_of=spec_of, now_ms=now_ms)
         self._now_ms = now_ms
         self._buffer = _Buffer()
         self._ended = anyio.Event()
@@ -237,7 +237,7 @@ class Completions:
         if not self._texts:
             self._writable = anyio.Event()
         unwritable: list[tuple[Unwritten, SidecarError]] = []
-        for item, result in zip(items, await self._filing.put(items), strict=True):
+        for item, result in zip(items, await self._writer.put(items), strict=True):
             self._free(item.place, item.job_id)
             ended = _Ended(item.job_id, item.attempt, item.run_id)
             if isinstance(result, SidecarError):

@@ -1,9 +1,9 @@
 """One image on the wire: sent, asked for again, until there is an answer.
 
-When the connection is lost, the image's task finds out what became of the worker (`Life.recover`,
-once for all of them) and asks again under the same key: a worker that is still there gives the
-caption that it has; a new life does not know the key, and the image, still in memory, is sent
-again.
+When the connection is lost, the image's task finds out what became of the worker
+(`Supervisor.recover`, once for all of them) and asks again under the same key: a worker that is
+still there gives the caption that it has; a new life does not know the key, and the image, still in
+memory, is sent again.
 """
 
 import math
@@ -14,8 +14,8 @@ from captiv.clock import monotonic_s
 from captiv.core.jobs import Job
 from captiv.core.retry import Death
 from captiv.core.window import Window
-from captiv.dispatch.limiter import Gate
-from captiv.dispatch.supervisor import Life
+from captiv.dispatch.limiter import Limiter
+from captiv.dispatch.supervisor import Supervisor
 from captiv.errors import (
     EngineFailed,
     NoWorker,
@@ -44,25 +44,25 @@ class Drained(Exception):
     """The lane is ending, or without a worker, and nobody works on this image."""
 
 
-class Errands:
+class Deliveries:
     """Takes images to the worker of a life, as many at a time as its window allows."""
 
-    def __init__(self, life: Life, request_timeout_s: float = math.inf) -> None:
+    def __init__(self, supervisor: Supervisor, request_timeout_s: float = math.inf) -> None:
         """Args: `request_timeout_s` is how long a worker may give no caption at all."""
-        self._life = life
+        self._supervisor = supervisor
         self._request_timeout_s = request_timeout_s
         self._answered_s = -math.inf
-        self._gate = Gate(Window(1, 1))
+        self._limiter = Limiter(Window(1, 1))
         self._drained = anyio.Event()
 
     @property
     def limit(self) -> int:
         """How many may be at the worker."""
-        return self._gate.limit
+        return self._limiter.limit
 
     def opened(self, health: Health) -> None:
         """A worker is ready."""
-        self._gate = Gate(Window.opening(health.max_batch, health.permits))
+        self._limiter = Limiter(Window.opening(health.max_batch, health.permits))
 
     def drain(self) -> None:
         """Send nothing more; what was sent is still waited for."""
@@ -80,10 +80,10 @@ class Errands:
         """
         sent, forgotten, began_s = False, 0, monotonic_s()
         while True:
-            life = self._life.number
+            life = self._supervisor.number
             try:
-                async with self._gate:
-                    life = self._life.number
+                async with self._limiter:
+                    life = self._supervisor.number
                     began_s = began_s if sent else monotonic_s()
                     reply = await self._asked(prepared, request, key, again=sent)
                 sent = True
@@ -92,7 +92,7 @@ class Errands:
                     return reply
                 await self._not_hung(job, key, life, began_s)
             except WorkerOverloaded as error:
-                self._gate.refused()
+                self._limiter.refused()
                 with anyio.move_on_after(error.retry_after_s):
                     await self._drained.wait()
             except UnknownKey as error:
@@ -102,7 +102,7 @@ class Errands:
                 if forgotten > _MAX_FORGOTTEN:
                     raise NoWorker("The worker does not know what it was sent.") from error
             except EngineFailed as error:
-                if error.suspect or await self._life.well():
+                if error.suspect or await self._supervisor.well():
                     raise
                 sent = True
                 await self._recover(job, key, life)
@@ -115,10 +115,10 @@ class Errands:
     ) -> CaptionReply | None:
         wait_s = min(_WAIT_S, self._request_timeout_s)
         if again:
-            return await self._life.client.result(key, wait_s=wait_s)
+            return await self._supervisor.client.result(key, wait_s=wait_s)
         if self._drained.is_set():
             raise Drained
-        return await self._life.client.caption(
+        return await self._supervisor.client.caption(
             prepared.data, prepared.media_type, request, key, wait_s=wait_s
         )
 
@@ -131,18 +131,18 @@ class Errands:
     def _answered(self, reply: CaptionReply) -> None:
         self._answered_s = monotonic_s()
         if reply.max_batch is not None and reply.permits is not None:
-            self._gate.told(reply.max_batch, reply.permits)
-        self._gate.answered()
+            self._limiter.told(reply.max_batch, reply.permits)
+        self._limiter.answered()
 
     async def _recover(self, job: Job, key: str, life: int, *, hung_s: float | None = None) -> None:
         """Have a worker again, or learn that this image may be why there is none."""
         alone = key if job.suspect else None
-        health = await self._life.recover(life, alone=alone, hung_s=hung_s)
+        health = await self._supervisor.recover(life, alone=alone, hung_s=hung_s)
         self._answered_s = monotonic_s()  # it was not there to caption, or begins only now
         if health is not None:
             self.opened(health)
-        loss = self._life.loss
+        loss = self._supervisor.loss
         if loss is not None and loss.life == life and key in loss.ended.suspects:
             raise Suspected(loss.ended.death)
-        if self._life.over or self._life.vacant:
+        if self._supervisor.over or self._supervisor.vacant:
             raise Drained

@@ -7,7 +7,6 @@ meanwhile, and go on under their own command afterwards.
 """
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -15,14 +14,14 @@ from functools import partial
 import anyio
 from anyio.abc import TaskGroup
 
-from captiv.core.jobs import Run, RunId, RunState, SessionId
+from captiv.core.jobs import WANTED_MS, Run, RunId, RunState, SessionId
 from captiv.core.plan import Assignment, Need, assign, need_of, need_of_spec
 from captiv.core.spec import RunSpec
-from captiv.dispatch.claims import AHEAD, Supply
-from captiv.dispatch.completer import Completions
+from captiv.dispatch.claims import AHEAD, Claims
+from captiv.dispatch.completer import Completer
 from captiv.dispatch.events import Reporter
 from captiv.dispatch.lane import Lane
-from captiv.dispatch.pool import Crew
+from captiv.dispatch.pool import Pool
 from captiv.dispatch.preparation import Preparation
 from captiv.errors import BudgetSpent, CaptivError, Fault, NoBalance, SidecarError, UsageError
 from captiv.store import Store, runs
@@ -34,13 +33,10 @@ _log = logging.getLogger(__name__)
 _TICK_S = 0.2
 _AGAIN_S = 5.0
 _LONGEST_AGAIN_S = 60.0
-"""How long `--fallback wait` waits before it asks RunPod again: each time twice as long."""
+"""How long `--fallback wait` waits before it asks for a pod again: each time twice as long."""
 _FINAL = (BudgetSpent, SidecarError, UsageError)
 """What no other worker mends."""
-WANTED_MS = 15_000
-"""A run is served for so long after its command was last heard of."""
-
-Providers = Callable[[Run], tuple[WorkerSource, Supply]]
+Providers = Callable[[Run], tuple[WorkerSource, Claims]]
 """Makes the worker that a run needs, and what feeds it."""
 Incapable = Callable[[RunSpec], Awaitable[str | None]]
 """Says why this machine plainly cannot do a run, or None."""
@@ -56,31 +52,22 @@ class Dispatcher:
         *,
         provide: Providers,
         preparation: Preparation,
-        completions: Completions,
+        completer: Completer,
         reporter: Reporter,
         specs: dict[RunId, RunSpec],
         now_ms: Callable[[], int],
         incapable: Incapable,
-        pod_lost_after_s: float = 60.0,
-        pod_request_timeout_s: float = math.inf,
     ) -> None:
-        """Prepare to serve.
-
-        Of the arguments, `pod_lost_after_s` is how long a rented worker may be silent, and
-        `pod_request_timeout_s` how long it may answer and give no caption.
-        """
         self._store = store
         self._session = session
         self._provide = provide
         self._preparation = preparation
-        self._completions = completions
+        self._completer = completer
         self._reporter = reporter
         self._specs = specs
         self._now_ms = now_ms
         self._incapable = incapable
-        self._pod_lost_after_s = pod_lost_after_s
-        self._pod_request_timeout_s = pod_request_timeout_s
-        self._crews: dict[Need, Crew] = {}
+        self._pools: dict[Need, Pool] = {}
         self._failed: dict[Need, CaptivError] = {}
         self._waits: Counter[Need] = Counter()
         self._seen: set[RunId] = set()
@@ -93,8 +80,8 @@ class Dispatcher:
         """Claim no more; `serve` returns when what is in flight has its outcome."""
         self._draining = True
         self._drained.set()
-        for crew in self._crews.values():
-            crew.drain()
+        for pool in self._pools.values():
+            pool.drain()
         self.stir()
 
     def stir(self) -> None:
@@ -132,7 +119,7 @@ class Dispatcher:
             self._specs[run.id] = run.spec
             if run.id not in self._seen:
                 self._seen.add(run.id)
-                await self._completions.write_leftovers(run)
+                await self._completer.write_leftovers(run)
         return found
 
     async def _steer(self, tg: TaskGroup, wanted: list[Run]) -> None:
@@ -143,99 +130,96 @@ class Dispatcher:
             if run.state is RunState.ACTIVE and need_of(run) not in self._failed
         ]
         assignments = {a.need: a for a in assign(able)}
-        for need, crew in self._crews.items():
-            crew.serve(assignments.get(need), by_id)
-            crew.tell()
+        for need, pool in self._pools.items():
+            pool.serve(assignments.get(need), by_id)
+            pool.tell()
         for need, assignment in assignments.items():
             if self._taken(need):
                 continue
-            crew = self._crews.get(need, Crew(need, self._reporter))
-            for _ in range(assignment.lanes(crew.lanes, crew.given_up) - crew.lanes):
-                if need not in self._failed and not crew.closing:
-                    await self._open(tg, crew, assignment, by_id[assignment.runs[0]])
+            pool = self._pools.get(need, Pool(need, self._reporter))
+            for _ in range(assignment.lanes(pool.lanes, pool.given_up) - pool.lanes):
+                if need not in self._failed and not pool.closing:
+                    await self._open(tg, pool, assignment, by_id[assignment.runs[0]])
 
     def _taken(self, need: Need) -> bool:
         """Whether this machine's device is still another worker's, which is ending."""
-        others = (other for other in self._crews if other != need)
+        others = (other for other in self._pools if other != need)
         return need.kind == "local" and any(other.kind == "local" for other in others)
 
-    async def _open(self, tg: TaskGroup, crew: Crew, assignment: Assignment, run: Run) -> None:
+    async def _open(self, tg: TaskGroup, pool: Pool, assignment: Assignment, run: Run) -> None:
         try:
-            source, supply = self._provide(run)
+            source, claims = self._provide(run)
         except CaptivError as error:
             await self._without(assignment.need, error)
             return
-        supply.serve(assignment.runs, ahead=0 if assignment.workers > 1 else AHEAD)
-        number = crew.join(supply)
-        rented = run.spec.placement.kind == "runpod"
+        claims.serve(assignment.runs, ahead=0 if assignment.workers > 1 else AHEAD)
+        number = pool.join(claims)
         lane = Lane(
             source,
-            supply,
+            claims,
             store=self._store,
             preparation=self._preparation,
-            completions=self._completions,
+            completer=self._completer,
             reporter=self._reporter,
             specs=self._specs,
             now_ms=self._now_ms,
-            lost_after_s=self._pod_lost_after_s if rented else 60.0,
-            request_timeout_s=self._pod_request_timeout_s if rented else math.inf,
-            scout=crew.scout if rented else None,
-            on_phase=partial(crew.phase, number),
-            shared=lambda: crew.shared,
+            scout=pool.scout if source.traits.rented else None,
+            on_phase=partial(pool.phase, number),
+            shared=lambda: pool.shared,
         )
-        crew.opened(number, lane)
-        self._crews[assignment.need] = crew
-        tg.start_soon(self._run_lane, crew, number, lane)
+        pool.opened(number, lane)
+        self._pools[assignment.need] = pool
+        tg.start_soon(self._run_lane, pool, number, lane)
 
-    async def _run_lane(self, crew: Crew, number: int, lane: Lane) -> None:
+    async def _run_lane(self, pool: Pool, number: int, lane: Lane) -> None:
         failed: CaptivError | None = None
         try:
             await lane.run()
         except CaptivError as error:
-            if not await self._waited(crew.need, error):
+            if not await self._waited(pool.need, error):
                 failed = error
-        last = crew.leave(number)
+        last = pool.leave(number)
         try:
             if failed is not None:
-                await self._lane_failed(crew, failed, last=last)
+                await self._lane_failed(pool, failed, last=last)
         finally:
             if last:
-                del self._crews[crew.need]
+                del self._pools[pool.need]
             self.stir()
 
-    async def _lane_failed(self, crew: Crew, error: CaptivError, *, last: bool) -> None:
+    async def _lane_failed(self, pool: Pool, error: CaptivError, *, last: bool) -> None:
         """The others go on; without any left, the need has no worker."""
-        crew.given_up += 1
+        pool.given_up += 1
         if last:
-            await self._without(crew.need, error)
+            await self._without(pool.need, error)
         elif not self._draining and not isinstance(error, _FINAL):
-            others = "Another pod goes" if crew.lanes == 1 else f"{crew.lanes} other pods go"
-            self._reporter.warned(f"{_told(error)} {others} on.")
+            others = "Another pod goes" if pool.lanes == 1 else f"{pool.lanes} other pods go"
+            self._reporter.warned(f"{error.message} {others} on.")
 
     async def _without(self, need: Need, error: CaptivError) -> None:
         """No worker is to be had for this need: its runs go on on this machine, or stay."""
         _log.warning(
             "worker given up model=%s code=%s reason=%s", need.model, error.code, error.message
         )
-        if need.kind == "runpod" and not isinstance(error, _FINAL) and not self._draining:
+        if need.kind == "rented" and not isinstance(error, _FINAL) and not self._draining:
             await self._fall_back(need, error)
         self._failed[need] = error
         self.stir()
 
     async def _waited(self, need: Need, error: CaptivError) -> bool:
-        """Wait a while before RunPod is asked again, if that is what every run of it wants.
+        """Wait a while before a pod is asked for again, if that is what every run of it wants.
 
         Credit may be added meanwhile; what else only a person can mend is not waited for.
         """
         specs = [spec for spec in self._specs.values() if need_of_spec(spec) == need]
         mended = error.fault is not Fault.PERSON or isinstance(error, NoBalance)
-        patient = need.kind == "runpod" and mended and not isinstance(error, SidecarError)
+        patient = need.kind == "rented" and mended and not isinstance(error, SidecarError)
         if not patient or any(spec.placement.fallback != "wait" for spec in specs):
             return False
         wait_s = min(_LONGEST_AGAIN_S, _AGAIN_S * 2 ** min(self._waits[need], 10))
         self._waits[need] += 1
         hint = f" {error.hint}" if error.hint and self._waits[need] == 1 else ""
-        self._reporter.warned(f"{_told(error)}{hint} Asking again in {wait_s:.0f} s.")
+        self._reporter.warned(f"{error.message}{hint} Asking again in {wait_s:.0f} s.")
         with anyio.move_on_after(wait_s):
             await self._drained.wait()
         return True
@@ -248,44 +232,36 @@ class Dispatcher:
                 continue
             if (reason := await self._incapable(spec)) is not None:
                 self._reporter.warned(
-                    f"{_told(error)} {error.hint or ''}\nThis machine cannot go on: "
+                    f"{error.message} {error.hint or ''}\nThis machine cannot go on: "
                     f"{reason} The images stay for the next run."
                 )
                 continue
             self._reporter.warned(
-                f"{_told(error)} {error.hint or ''}\nGoing on with {need.model} on this "
-                "machine. `captiv doctor` checks key and balance; `captiv runpod gpus` what is on "
-                "offer; --fallback fail keeps the images for later instead."
+                f"{error.message} {error.hint or ''}\nGoing on with {need.model} on this "
+                "machine. `captiv doctor` checks key and balance; --fallback fail keeps the images "
+                "for later instead."
             )
-            here = placement.model_copy(update={"kind": "local"})
+            here = placement.model_copy(update={"kind": "local", "provider": None})
             await commit(self._store, runs.place, run_id, here)
             self._specs[run_id] = spec.model_copy(update={"placement": here})
 
     def _ended(self, run: Run) -> bool:
         """Whether nothing more can be done for this run now."""
         if self._draining:
-            return not self._crews
+            return not self._pools
         if need_of_spec(self._specs[run.id]) in self._failed:
             return True
         counts = run.counts
         complete = run.scanned or run.state is not RunState.ACTIVE
         return (
-            complete
-            and not counts.pending
-            and not counts.running
-            and self._completions.idle(run.id)
+            complete and not counts.pending and not counts.running and self._completer.idle(run.id)
         )
 
     async def _finish(self, own: RunId) -> None:
-        await self._completions.settled()
+        await self._completer.settled()
         run = await self._store.aread(runs.get, own)
         await commit(self._store, runs.finish_if_complete, own, self._now_ms())
         self._reporter.counted(run)
         error = self._failed.get(need_of(run))
         if error is not None and (run.counts.pending or run.counts.running or not run.scanned):
             raise error
-
-
-def _told(error: CaptivError) -> str:
-    """Return why there is no pod, with the name of who did not give one."""
-    return error.message if "RunPod" in error.message else f"RunPod: {error.message}"

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from captiv.core.jobs import Counts, Run
+from captiv.core.phase import Phase
 
 
 class LaneView(NamedTuple):
     """One of several workers that serve the same runs."""
 
     number: int
-    phase: str
-    """What it waits for; empty while it captions."""
+    phase: Phase | None
+    """What it waits for; None while it captions."""
     captioned: int
 
 
@@ -21,8 +22,8 @@ class Reporter(Protocol):
     def opened(self, run: Run, *, resumed: bool) -> None:
         """A run begins, or goes on."""
 
-    def phase(self, text: str) -> None:
-        """What is being waited for, in a few words; empty when captions come."""
+    def phase(self, phase: Phase | None, *, pod: int | None = None) -> None:
+        """What is being waited for; None when captions come. Of several pods, of which."""
 
     def lanes(self, views: Sequence[LaneView]) -> None:
         """How far each worker is, where there are several."""
@@ -50,7 +51,7 @@ class Silence:
     """A reporter that tells nobody."""
 
     def opened(self, run: Run, *, resumed: bool) -> None: ...  # noqa: D102
-    def phase(self, text: str) -> None: ...  # noqa: D102
+    def phase(self, phase: Phase | None, *, pod: int | None = None) -> None: ...  # noqa: D102
     def lanes(self, views: Sequence[LaneView]) -> None: ...  # noqa: D102
     def warned(self, message: str) -> None: ...  # noqa: D102
     def counted(self, run: Run) -> None: ...  # noqa: D102

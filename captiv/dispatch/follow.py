@@ -11,7 +11,7 @@ _Told = tuple[JobRow, Caption | None]
 """A job, and its caption if it is done."""
 
 
-class Following:
+class Follower:
     """Reports what became of a run in another process's hands, image by image."""
 
     def __init__(self, store: Store, run_id: RunId, reporter: Reporter, *, since_ms: int) -> None:

@@ -1,28 +1,28 @@
 """Feeds one worker: claim, prepare, send, hand the outcome on.
 
-Each image in flight is a task: it is prepared on a thread, taken to the worker (`errand`), and its
-outcome goes to the completions. A worker that died leaves suspects: the images of its running
-batch. They go back, and are tried alone once nothing else is pending, so that one culprit cannot
-hold up its neighbours.
+Each image in flight is a task: it is prepared on a thread and delivered to the worker, and its
+outcome goes to the completer. A worker that died leaves suspects: the images of its running batch.
+They go back, and are tried alone once nothing else is pending, so that one culprit cannot hold up
+its neighbours.
 """
 
 import logging
-import math
 from collections.abc import Awaitable, Callable, Mapping
 
 import anyio
 
 from captiv.core import answers, retry
 from captiv.core.jobs import Failure, Job, Received, RunId
+from captiv.core.phase import OnPhase
 from captiv.core.retry import Death, Verdict
 from captiv.core.spec import RunSpec
-from captiv.dispatch.claims import Supply
-from captiv.dispatch.completer import Completions
-from captiv.dispatch.delivery import Drained, Errands, Suspected
+from captiv.dispatch.claims import Claims
+from captiv.dispatch.completer import Completer
+from captiv.dispatch.delivery import Deliveries, Drained, Suspected
 from captiv.dispatch.events import Reporter
-from captiv.dispatch.preflight import Scout
+from captiv.dispatch.preflight import Preflight
 from captiv.dispatch.preparation import Preparation
-from captiv.dispatch.supervisor import Life
+from captiv.dispatch.supervisor import Supervisor
 from captiv.errors import (
     AnswerError,
     BudgetSpent,
@@ -43,8 +43,6 @@ _log = logging.getLogger(__name__)
 
 _IDLE_S = 0.05
 """How soon a lane that found nothing to claim looks again."""
-_LOST_AFTER_S = 60.0
-"""How long a worker may be unreachable before it is given up."""
 
 _CRASHES = "The process that captions dies of this image, with nothing else in its batch."
 
@@ -58,33 +56,29 @@ class Lane:
     def __init__(
         self,
         source: WorkerSource,
-        supply: Supply,
+        claims: Claims,
         *,
         store: Store,
         preparation: Preparation,
-        completions: Completions,
+        completer: Completer,
         reporter: Reporter,
         specs: Mapping[RunId, RunSpec],
         now_ms: Callable[[], int],
-        lost_after_s: float = _LOST_AFTER_S,
-        request_timeout_s: float = math.inf,
         scout: Scouting | None = None,
-        on_phase: Callable[[str], None] | None = None,
+        on_phase: OnPhase | None = None,
         shared: Callable[[], bool] = lambda: False,
     ) -> None:
         """Prepare to serve.
 
         Args:
             source: provides the worker.
-            supply: what it is fed with.
+            claims: what it is fed with.
             store: the job table.
             preparation: threads for all lanes.
-            completions: takes the outcomes.
+            completer: takes the outcomes.
             reporter: is told.
             specs: the spec of every run.
             now_ms: the time.
-            lost_after_s: how long the worker may be unreachable.
-            request_timeout_s: how long it may have an image.
             scout: has an image looked at first, where the worker costs money.
             on_phase: is told what is waited for.
             shared: tells whether other lanes are fed from the same runs.
@@ -92,23 +86,22 @@ class Lane:
         self.captioned = 0
         """Captions that came back."""
         self._source = source
-        self._supply = supply
+        self._claims = claims
         self._store = store
         self._preparation = preparation
-        self._completions = completions
+        self._completer = completer
         self._specs = specs
         self._reporter = reporter
         self._now_ms = now_ms
-        self._life = Life(
+        self._supervisor = Supervisor(
             source,
             on_phase=on_phase or reporter.phase,
             on_warning=reporter.warned,
-            lost_after_s=lost_after_s,
             shared=shared,
         )
-        self._errands = Errands(self._life, request_timeout_s)
+        self._deliveries = Deliveries(self._supervisor, source.traits.request_timeout_s)
         self._scouting = scout
-        self._scout = Scout(supply, preparation, completions, specs, now_ms)
+        self._preflight = Preflight(claims, preparation, completer, specs, now_ms)
         self._in_flight = 0
         self._left = anyio.Event()
         self._draining = False
@@ -120,13 +113,13 @@ class Lane:
     def drain(self) -> None:
         """Claim and send no more; `run` ends when what is at the worker has its outcome."""
         self._draining = True
-        self._life.drain()
-        self._errands.drain()
+        self._supervisor.drain()
+        self._deliveries.drain()
         self._left.set()
 
     def dismiss(self) -> None:
         """Wait for no worker that is still to come: there is nothing for it to do."""
-        if self._life.number == 0 or self._life.vacant:
+        if self._supervisor.number == 0 or self._supervisor.vacant:
             self.drain()
 
     async def run(self) -> None:
@@ -137,25 +130,25 @@ class Lane:
             SidecarError: no caption could be written; no worker was begun.
         """
         try:
-            if self._scouting is not None and not await self._scouting(self._scout.look):
+            if self._scouting is not None and not await self._scouting(self._preflight.look):
                 return
-            health = await self._life.begin()
+            health = await self._supervisor.begin()
             if health is not None:
-                self._errands.opened(health)
+                self._deliveries.opened(health)
                 await self._feed()
         except ExceptionGroup as group:
             raise leading(group) from group
         finally:
             with anyio.CancelScope(shield=True):
                 try:
-                    await self._supply.give_back(self._last_suspects())
+                    await self._claims.give_back(self._last_suspects())
                 finally:
-                    await self._life.end()
+                    await self._supervisor.end()
 
     def _last_suspects(self) -> frozenset[str]:
         """Keys of the batch over which the worker died when it was given up."""
-        loss = self._life.loss
-        return loss.ended.suspects if loss and loss.life == self._life.number else frozenset()
+        loss = self._supervisor.loss
+        return loss.ended.suspects if loss and loss.life == self._supervisor.number else frozenset()
 
     # -- feeding ---------------------------------------------------------------------------------
 
@@ -163,21 +156,21 @@ class Lane:
         async with anyio.create_task_group() as tg:
             while not self._draining and self._source.affordable():
                 self._left = anyio.Event()
-                if self._life.vacant and not await self._replaced():
+                if self._supervisor.vacant and not await self._replaced():
                     break
-                ahead = self._errands.limit + 2 * self._preparation.threads
+                ahead = self._deliveries.limit + 2 * self._preparation.threads
                 room = ahead - self._in_flight
                 if room <= 0:
                     await self._left.wait()
                     continue
-                batch = await self._supply.next(room, self._now_ms())
+                batch = await self._claims.next(room, self._now_ms())
                 for job in batch:
                     self._in_flight += 1
                     tg.start_soon(self._work, job)
                 if batch:
                     continue
                 if self._in_flight or not await self._try_suspect():
-                    if self._supply.empty_handed:
+                    if self._claims.empty_handed:
                         return
                     with anyio.move_on_after(_IDLE_S):
                         await self._left.wait()
@@ -187,14 +180,14 @@ class Lane:
 
     async def _replaced(self) -> bool:
         """Have a worker again after the last one was lost; False if the lane drains first."""
-        health = await self._life.begin()
+        health = await self._supervisor.begin()
         if health is not None:
-            self._errands.opened(health)
+            self._deliveries.opened(health)
         return health is not None
 
     async def _try_suspect(self) -> bool:
         """Try one suspect with nothing else in flight; False if there is none."""
-        suspect = await self._supply.suspect(self._now_ms())
+        suspect = await self._claims.suspect(self._now_ms())
         if suspect is None:
             return False
         self._in_flight += 1
@@ -207,30 +200,30 @@ class Lane:
         try:
             await self._turn(job)
             prepared = await self._preparation.prepare(
-                job, self._supply.policy, unless=self._sidecar(job)
+                job, self._claims.policy, unless=self._sidecar(job)
             )
             if prepared is None:
-                self._supply.settled(job)
-                await self._completions.kept(job)
+                self._claims.settled(job)
+                await self._completer.kept(job)
             else:
-                request, key = self._supply.request(job), self._supply.key(job)
-                reply = await self._errands.run(job, prepared, request, key)
+                request, key = self._claims.request(job), self._claims.key(job)
+                reply = await self._deliveries.run(job, prepared, request, key)
                 answered = await self._take(job, reply, request.generation)
         except Drained:
-            await self._supply.release(job, suspect=False)
+            await self._claims.release(job, suspect=False)
         except Suspected as signal:
             await self._suspected(job, signal.death)
         except CaptivError as error:
             await self._settle(job, error)
         finally:
             if not answered:
-                self._completions.released(job)
+                self._completer.released(job)
             self._in_flight -= 1
             self._left.set()
 
     async def _turn(self, job: Job) -> None:
         """Wait while another run has the same place in work: then its sidecar will be there."""
-        while not self._completions.begin(job):
+        while not self._completer.begin(job):
             if self._draining:
                 raise Drained
             await anyio.sleep(_IDLE_S)
@@ -247,16 +240,16 @@ class Lane:
     async def _take(self, job: Job, reply: CaptionReply, used: Generation) -> bool:
         """Hand a caption on; False if it is none, and the image goes back to be tried again."""
         self.captioned += 1
-        self._life.crashes = self._barren = 0
-        self._fruitful = self._life.number
+        self._supervisor.crashes = self._barren = 0
+        self._fruitful = self._supervisor.number
         spec = self._specs[job.run_id]
         limited = spec.answers.limited_by_user
         miss = answers.judge(reply.caption, reply.finish, limited_by_user=limited)
         if miss is not None:
             error = AnswerError(f"The model's answer is no caption: {miss.reason}.")
             return await self._missed(job, error, reply.caption)
-        self._supply.settled(job)
-        await self._completions.received(
+        self._claims.settled(job)
+        await self._completer.received(
             Received(
                 job=job,
                 text=spec.output.text(reply.caption),
@@ -277,7 +270,7 @@ class Lane:
             return True
         _log.info("answer missed job=%s try=%d reason=%s", job.id, job.tries, error.message)
         await commit(self._store, jobs.charge_try, job, missed=True)
-        self._supply.settled(job)
+        self._claims.settled(job)
         return False
 
     def _verdict(self, error: CaptivError, job: Job) -> Verdict:
@@ -290,7 +283,7 @@ class Lane:
                 "The worker's engine fails on one image after the other.",
                 hint="Nothing is lost: the same command goes on with a new worker.",
             ) from error
-        if isinstance(error, WorkerRejected) and self._fruitful == self._life.number:
+        if isinstance(error, WorkerRejected) and self._fruitful == self._supervisor.number:
             self._fail(job, error)
             return
         match self._verdict(error, job):
@@ -298,7 +291,7 @@ class Lane:
                 self._fail(job, error, tried=isinstance(error, WorkerError))
             case Verdict.TRY_AGAIN:
                 await commit(self._store, jobs.charge_try, job)
-                self._supply.settled(job)
+                self._claims.settled(job)
             case Verdict.RELEASE:
                 raise error
 
@@ -314,18 +307,18 @@ class Lane:
     def _fail(
         self, job: Job, error: CaptivError, text: str | None = None, *, tried: bool = False
     ) -> None:
-        self._supply.settled(job)
-        self._completions.failed(Failure(job, error.code, error.message, text, tried))
+        self._claims.settled(job)
+        self._completer.failed(Failure(job, error.code, error.message, text, tried))
 
     async def _suspected(self, job: Job, death: Death) -> None:
         """The worker died over this image: alone, it is charged; else it is tried alone next."""
         if not job.suspect:
-            await self._supply.release(job, suspect=True)
+            await self._claims.release(job, suspect=True)
             return
         failed = await commit(
             self._store, jobs.charge_crash, job, self._now_ms(), weight=death.weight
         )
-        self._supply.settled(job)
+        self._claims.settled(job)
         if failed:
-            self._life.crashes = 0
+            self._supervisor.crashes = 0
             self._reporter.failed(job.path, ImageCrashes.code, _CRASHES)

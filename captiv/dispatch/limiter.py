@@ -8,7 +8,7 @@ import anyio
 from captiv.core.window import Window
 
 
-class Gate:
+class Limiter:
     """Lets as many in as the window allows, first come first served."""
 
     def __init__(self, window: Window) -> None:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import anyio
 
 from captiv.core.jobs import Run, RunId
+from captiv.core.phase import Phase
 from captiv.core.plan import Assignment, Need
-from captiv.dispatch.claims import AHEAD, Supply
+from captiv.dispatch.claims import AHEAD, Claims
 from captiv.dispatch.events import LaneView, Reporter
 from captiv.dispatch.lane import Lane
 
@@ -23,12 +24,12 @@ _PLENTY = 2
 @dataclass(slots=True)
 class _Member:
     number: int
-    supply: Supply
+    claims: Claims
     lane: Lane | None = None
-    phase: str = ""
+    phase: Phase | None = None
 
 
-class Crew:
+class Pool:
     """Who serves a need now."""
 
     def __init__(self, need: Need, reporter: Reporter) -> None:
@@ -56,10 +57,10 @@ class Crew:
         """Whether several lanes are fed from the same runs."""
         return self.lanes > 1
 
-    def join(self, supply: Supply) -> int:
+    def join(self, claims: Claims) -> int:
         """A lane is about to open; return its number."""
         self._joined += 1
-        self._members[self._joined] = _Member(self._joined, supply)
+        self._members[self._joined] = _Member(self._joined, claims)
         self._most = max(self._most, self.lanes)
         return self._joined
 
@@ -68,7 +69,7 @@ class Crew:
         self._members[number].lane = lane
 
     def leave(self, number: int) -> bool:
-        """A lane has ended; return whether it was the last: then no other opens in this crew."""
+        """A lane has ended; return whether it was the last: then no other opens in this pool."""
         del self._members[number]
         self.closing = not self._members
         return self.closing
@@ -92,18 +93,18 @@ class Crew:
         ahead = AHEAD if pending >= _PLENTY * AHEAD * self.lanes or not self.shared else 0
         for member in self._members.values():
             served = self._share(member, assignment, runs)
-            member.supply.serve(served, ahead=ahead)
-            if not served and member.lane is not None and member.supply.empty_handed:
+            member.claims.serve(served, ahead=ahead)
+            if not served and member.lane is not None and member.claims.empty_handed:
                 member.lane.dismiss()
 
-    def phase(self, number: int, text: str) -> None:
+    def phase(self, number: int, phase: Phase | None) -> None:
         """Take note of what a lane waits for, and tell; whose it is, where there are several."""
         member = self._members[number]
-        changed, member.phase = text != member.phase, text
+        changed, member.phase = phase != member.phase, phase
         if self._most == 1:
-            self._reporter.phase(text)
+            self._reporter.phase(phase)
         elif changed:
-            self._reporter.phase(f"pod {number}: {text}" if text else "")
+            self._reporter.phase(phase, pod=number)
             self.tell()
 
     def tell(self) -> None:
@@ -127,5 +128,5 @@ class Crew:
             for run_id in assignment.runs
             if runs[run_id].counts.pending
             or not runs[run_id].scanned
-            or member.supply.holds(run_id)
+            or member.claims.holds(run_id)
         )

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from captiv.core.jobs import Failure, Job, RunId
 from captiv.core.spec import RunSpec
-from captiv.dispatch.claims import Supply
-from captiv.dispatch.completer import Completions
+from captiv.dispatch.claims import Claims
+from captiv.dispatch.completer import Completer
 from captiv.dispatch.preparation import Preparation
 from captiv.errors import ImageError, SidecarError
 from captiv.offload import offload
@@ -20,20 +20,20 @@ _MOST = 256
 """Images of folders that cannot be written, after which no other folder is looked for."""
 
 
-class Scout:
+class Preflight:
     """Looks whether there is anything that a worker could do."""
 
     def __init__(
         self,
-        supply: Supply,
+        claims: Claims,
         preparation: Preparation,
-        completions: Completions,
+        completer: Completer,
         specs: Mapping[RunId, RunSpec],
         now_ms: Callable[[], int],
     ) -> None:
-        self._supply = supply
+        self._claims = claims
         self._preparation = preparation
-        self._completions = completions
+        self._completer = completer
         self._specs = specs
         self._now_ms = now_ms
         self._refused: dict[str, SidecarError] = {}
@@ -48,11 +48,11 @@ class Scout:
         held: list[Job] = []
         try:
             while len(held) < _MOST:
-                batch = await self._supply.next(1, self._now_ms())
+                batch = await self._claims.next(1, self._now_ms())
                 if not batch:
                     break
                 (job,) = batch
-                if not self._completions.begin(job):  # another run has it in work: it is good
+                if not self._completer.begin(job):  # another run has it in work: it is good
                     held.append(job)
                     return True
                 if not await self._prepared(job):
@@ -65,16 +65,16 @@ class Scout:
             return await self._suspect()
         finally:
             for job in held:
-                self._completions.released(job)
-                await self._supply.release(job, suspect=False)
+                self._completer.released(job)
+                await self._claims.release(job, suspect=False)
 
     async def _prepared(self, job: Job) -> bool:
         """Tell whether the image can be sent; one that cannot, or need not, has its outcome."""
         try:
-            prepared = await self._preparation.prepare(job, self._supply.policy)
+            prepared = await self._preparation.prepare(job, self._claims.policy)
         except ImageError as error:
-            self._supply.settled(job)
-            self._completions.failed(Failure(job, error.code, error.message, None, False))
+            self._claims.settled(job)
+            self._completer.failed(Failure(job, error.code, error.message, None, False))
             return False
         return prepared is not None
 
@@ -91,8 +91,8 @@ class Scout:
 
     async def _suspect(self) -> bool:
         """Tell whether an image is left that is to be tried alone."""
-        suspect = await self._supply.suspect(self._now_ms())
+        suspect = await self._claims.suspect(self._now_ms())
         if suspect is None:
             return False
-        await self._supply.release(suspect, suspect=True)
+        await self._claims.release(suspect, suspect=True)
         return True

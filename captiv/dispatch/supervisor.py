@@ -1,7 +1,7 @@
 """The life of one worker: started, waited for, spoken to, lost, found again or replaced.
 
-`Life.number` counts the lives, so that many tasks that notice one loss recover from it once. Once
-the lane drains, no other worker is started: what the dead one had goes back.
+`Supervisor.number` counts the lives, so that many tasks that notice one loss recover from it once.
+Once the lane drains, no other worker is started: what the dead one had goes back.
 """
 
 import logging
@@ -13,6 +13,7 @@ import anyio
 
 from captiv.clock import monotonic_s
 from captiv.core import retry
+from captiv.core.phase import OnPhase, loading_phase
 from captiv.errors import NoWorker, WorkerNotReady, WorkerUnreachable
 from captiv.offload import offload
 from captiv.wire import Health
@@ -34,16 +35,15 @@ class Loss:
     ended: Ended
 
 
-class Life:
+class Supervisor:
     """Keeps one worker at hand."""
 
     def __init__(
         self,
         source: WorkerSource,
         *,
-        on_phase: Callable[[str], None],
+        on_phase: OnPhase,
         on_warning: Callable[[str], None],
-        lost_after_s: float,
         shared: Callable[[], bool] = lambda: False,
     ) -> None:
         """Args: `shared` tells whether other workers are fed from the same runs."""
@@ -60,7 +60,7 @@ class Life:
         self._source = source
         self._on_phase = on_phase
         self._on_warning = on_warning
-        self._lost_after_s = lost_after_s
+        self._lost_after_s = source.traits.lost_after_s
         self._client: Client | None = None
         self._boot_id = ""
         self._recovering = anyio.Lock()
@@ -143,7 +143,7 @@ class Life:
                 self.number += 1
                 self.vacant = False
                 self._boot_id = health.boot_id
-                self._on_phase("")
+                self._on_phase(None)
                 _log.info(
                     "worker ready worker=%s device=%s max_batch=%d",
                     self._source.describe(),
@@ -196,7 +196,7 @@ class Life:
                     raise NoWorker(health.reason or "The worker could not load its model.")
                 if health.status == "ready":
                     return health
-                self._on_phase(_phase(health))
+                self._on_phase(loading_phase(health.loading))
             await anyio.sleep(_POLL_S)
 
     async def _found(self) -> Health | Ended:
@@ -240,13 +240,3 @@ class Life:
         self._boot_id = ready.boot_id
         self.number += 1
         return ready
-
-
-def _phase(health: Health) -> str:
-    loading = health.loading
-    if loading is None:
-        return "loading the model"
-    if loading.total_bytes and loading.done_bytes is not None:
-        share = 100 * loading.done_bytes // loading.total_bytes
-        return f"{loading.phase} ({share} % of {loading.total_bytes / 1e9:.1f} GB)"
-    return loading.phase

@@ -23,7 +23,7 @@ class _Replaced(NamedTuple):
     source: Source
 
 
-class Filing:
+class Writer:
     """Writes batches of captions where their runs want them."""
 
     def __init__(

@@ -17,22 +17,25 @@ from anyio.abc import TaskGroup
 
 from captiv.clock import monotonic_s, now_ms
 from captiv.core.cost import dollars, rate
+from captiv.core.phase import Phase
 from captiv.errors import CaptivError
 from captiv.gui.live import Live
+from captiv.gui.phases import worded
 from captiv.gui.show import readable
 from captiv.rental import create as making
 from captiv.rental.account import Account, opened
-from captiv.rental.podspec import guarded_by
 from captiv.rental.records import Billed
 from captiv.rental.sweep import Swept, sweep
-from captiv.rental.views import WANTED_MS, Rates, View, note, queue, views
+from captiv.rental.views import Rates, View, note, queue, views
 from captiv.rental.views import as_json as pod_as_json
-from captiv.request import model_choice
+from captiv.request.run import model_to_load
 from captiv.settings import Paths, Settings
+from captiv.sources import PROVIDERS
 from captiv.store import Store
 
 _log = logging.getLogger(__name__)
 
+_PROVIDER: Final = PROVIDERS["runpod"]
 _NEAR_S: Final = 3.0
 _FAR_S: Final = 60.0
 _IDLE_S: Final = 1.0
@@ -47,6 +50,8 @@ class Making:
 
     model: str | None
     notes: deque[str] = field(default_factory=lambda: deque(maxlen=_NOTES))
+    phase: str = ""
+    """The last phase that was noted."""
     error: CaptivError | None = None
     over: bool = False
 
@@ -97,13 +102,13 @@ class Lookout:
         Raises:
             ConfigurationError: there is no key.
         """
-        async with opened(self._paths, self._settings()) as account:
+        async with opened(_PROVIDER, self._paths, self._settings()) as account:
             yield account
 
     @property
     def has_key(self) -> bool:
         """Whether there is an account at all."""
-        return self._settings().runpod.api_key is not None
+        return _PROVIDER.has_key(self._settings())
 
     def now(self) -> dict[str, Any]:
         """Return what was seen last."""
@@ -131,15 +136,7 @@ class Lookout:
     async def sweep(self) -> list[Swept]:
         """End the pods that nobody needs, and put the ledger right."""
         async with self.account() as account:
-            swept = await sweep(
-                account.api,
-                self._store,
-                account.secret.id,
-                now_ms,
-                wanted_since_ms=now_ms() - WANTED_MS,
-                guarded=guarded_by(account.settings),
-                lock=account.paths.lock_file,
-            )
+            swept = await sweep(account, self._store, by_hand=True)
         self.look()
         return swept
 
@@ -184,16 +181,23 @@ class Lookout:
             about.notes.append(readable(text))
             self._live.tell("pods", self.now())
 
+        def phase(now: Phase | None) -> None:
+            text = "" if now is None else worded(now)
+            if text and text != about.phase:
+                said(text)
+            about.phase = text
+
         try:
-            async with opened(self._paths, settings) as account:
+            async with opened(_PROVIDER, self._paths, settings) as account:
                 await making.create(
                     account,
                     self._store,
-                    model_choice(about.model, None, settings),
+                    model_to_load(about.model, settings),
                     name=name,
                     gpu_type=gpu_type,
                     wait=True,
                     on_note=said,
+                    on_phase=phase,
                 )
         except CaptivError as error:
             about.error = error

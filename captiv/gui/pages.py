@@ -13,10 +13,13 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from captiv import __version__
+from captiv.core.spec import MAX_RETRIES
+from captiv.gui.inputs import number_inputs
 from captiv.gui.problems import Gone
 from captiv.gui.rights import OWN, held
 from captiv.gui.room import room_of
 from captiv.gui.show import readable
+from captiv.wire import Generation
 
 _HERE: Final = Path(__file__).parent
 _STATIC: Final = _HERE / "static"
@@ -48,6 +51,7 @@ def routes() -> list[BaseRoute]:
     base = f"/static/{_fingerprint(files)}"
     page = _template("page.html")
     modules = [name.removeprefix("js/") for name in files if name.startswith("js/")]
+    decoding = list(number_inputs(Generation))
     styles = [name.removeprefix("css/") for name in files if name.startswith("css/")]
 
     async def index(request: Request) -> Response:
@@ -60,6 +64,8 @@ def routes() -> list[BaseRoute]:
             path=readable(str(room.root) if right is OWN else room.root.name),
             may=right.word,
             version=__version__,
+            decoding=decoding,
+            max_retries=MAX_RETRIES,
         )
         if not _unpacks(request):
             return HTMLResponse(html)

@@ -11,8 +11,9 @@ from captiv.gui.room import Room, room_of
 from captiv.gui.wishes import Plan, planned, wish_of
 from captiv.offload import offload
 from captiv.rental.estimate import quoted
-from captiv.request import contradicted
+from captiv.request.run import contradicted
 from captiv.settings import DTYPES
+from captiv.sources import provider_of
 
 _CAP = "“Cost at most”"
 """What the page calls `--max-cost`."""
@@ -52,7 +53,8 @@ async def quote(request: Request) -> Response:
     room = room_of(request)
     found = await planned(room, await wish_of(request))
     images = _to_do(found)
-    quote = await quoted(found.spec, found.choice.variant, found.settings, images, room.store)
+    kind = provider_of(found.spec.placement)
+    quote = await quoted(kind, found.spec, found.choice.variant, found.settings, images, room.store)
     return JSONResponse({"images": images, "lines": quote.lines(_CAP), **quote.facts()})
 
 

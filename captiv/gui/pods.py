@@ -16,7 +16,7 @@ from captiv.gui.bodies import body_of
 from captiv.gui.room import Room, room_of
 from captiv.gui.show import readable
 from captiv.rental import actions
-from captiv.rental.runpod.values import LogSource
+from captiv.rental.provider import LogSource
 
 _LONGEST_BYTES = 10_000
 _TAIL = 300
@@ -114,7 +114,7 @@ async def log(request: Request) -> Response:
 async def _lines(room: Room, pod: str, source: LogSource) -> AsyncIterator[str]:
     try:
         async with room.lookout.account() as account:
-            lines = account.api.logs(pod, source, tail=_TAIL, follow=True)
+            lines = account.provider.logs(pod, source, tail=_TAIL, follow=True)
             async with aclosing(lines):
                 async for line in lines:
                     at_ms = None if line.at is None else round(line.at.timestamp() * 1000)

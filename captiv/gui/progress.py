@@ -16,7 +16,7 @@ import anyio
 from captiv.clock import now_ms
 from captiv.core.bill import Bill
 from captiv.core.cost import dollars
-from captiv.core.jobs import JobId, JobRow, JobState, Run, RunId, RunState
+from captiv.core.jobs import WANTED_MS, JobId, JobRow, JobState, Run, RunId, RunState
 from captiv.errors import StoreError
 from captiv.gui.entry import image_id, shown
 from captiv.gui.live import Live
@@ -24,7 +24,6 @@ from captiv.gui.pace import Pace
 from captiv.gui.show import readable
 from captiv.gui.work import Errand, Work
 from captiv.offload import offload
-from captiv.rental.views import WANTED_MS
 from captiv.store import Connection, Store, captions, jobs, pods, runs
 
 _log = logging.getLogger(__name__)
@@ -170,7 +169,7 @@ class Progress:
             "what": _what(run),
             "save": spec.output.save,
             "overwrite": spec.selection.overwrite,
-            "where": spec.placement.kind,
+            "where": spec.placement.provider or spec.placement.kind,
             "url": spec.placement.url,
             "max_cost": spec.placement.max_cost_usd,
             "scanned": run.scanned,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 
 from captiv.catalog import ModelChoice
-from captiv.core.spec import Fallback, Overwrite, RunSpec
+from captiv.core.spec import MAX_RETRIES, Fallback, Overwrite, RunSpec
 from captiv.errors import UsageError
 from captiv.gui.bodies import body_of
 from captiv.gui.entry import Entry, FolderId, ImageId, parsed
@@ -20,7 +20,8 @@ from captiv.gui.listing import Filters, Show
 from captiv.gui.problems import Gone
 from captiv.gui.room import Room
 from captiv.offload import offload
-from captiv.request import Options, request
+from captiv.request.options import Options
+from captiv.request.run import request
 from captiv.settings import Settings
 from captiv.wire import Generation
 
@@ -64,7 +65,7 @@ class Wish(BaseModel):
     options: Annotated[list[Word], Field(max_length=100)] = []
     variables: dict[Word, Annotated[str, StringConstraints(max_length=2000)]] = {}
     generation: Generation = Generation()
-    retries: Annotated[int, Field(ge=0, le=20)] | None = None
+    retries: Annotated[int, Field(ge=0, le=MAX_RETRIES)] | None = None
     dtype: Word | None = None
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
 

@@ -16,8 +16,10 @@ import anyio
 from anyio.abc import TaskGroup
 
 from captiv.core.jobs import Run, RunId
+from captiv.core.phase import Phase
 from captiv.dispatch.events import Silence
 from captiv.errors import CaptivError
+from captiv.gui.phases import worded
 from captiv.service import Outcome, Service
 from captiv.settings import Paths, Settings
 
@@ -43,6 +45,7 @@ class Errand(Silence):
     service: Service | None = None
     run: RunId | None = None
     phase_text: str = ""
+    """What is being waited for, in words; empty when captions come."""
     warnings: deque[str] = field(default_factory=lambda: deque(maxlen=_WARNINGS))
     outcome: Outcome | None = None
     error: CaptivError | None = None
@@ -63,8 +66,11 @@ class Errand(Silence):
         self.settled.set()
         self.on_change()
 
-    def phase(self, text: str) -> None:
+    def phase(self, phase: Phase | None, *, pod: int | None = None) -> None:
         """What is being waited for."""
+        text = "" if phase is None else worded(phase)
+        if text and pod is not None:
+            text = f"pod {pod}: {text}"
         if text != self.phase_text:
             self.phase_text = text
             self.on_change()

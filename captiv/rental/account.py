@@ -1,54 +1,76 @@
-"""The RunPod account of a person, opened with the key of the settings."""
+"""An account at a provider, and this installation, whose pods are there: the one door to both."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Self
 
-from captiv.errors import ConfigurationError
-from captiv.rental.podspec import PORT
-from captiv.rental.runpod import RunpodApi
+from captiv.core.pods import Owner
+from captiv.offload import offload
+from captiv.rental.provider import Policy, Provider, ProviderType
 from captiv.settings import Paths, Secret, Settings, installation_secret, worker_token
-from captiv.workers import WorkerClient
+from captiv.workers import Address, WorkerClient
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An open account, and this installation, whose pods are there."""
+    """An open account."""
 
-    api: RunpodApi
-    settings: Settings
+    provider: Provider
+    policy: Policy
     paths: Paths
     secret: Secret
 
-    def url(self, pod_id: str) -> str:
-        """Return the public address of a pod's worker."""
-        return self.settings.runpod.proxy_url.format(pod=pod_id, port=PORT)
+    @classmethod
+    def open(cls, kind: ProviderType, paths: Paths, settings: Settings) -> Self:
+        """Open the account with the key of the settings; `aclose` closes it. Blocks.
+
+        Raises:
+            ConfigurationError: there is no key.
+        """
+        provider = kind.open(settings)
+        paths.make_data_dir()
+        return cls(provider, kind.policy(settings), paths, installation_secret(paths.secret_file))
+
+    @property
+    def owner(self) -> Owner:
+        """Whose pods are this installation's here."""
+        return Owner(self.provider.name, self.secret.id)
+
+    def token_of(self, name: str) -> str:
+        """Return the token of the worker in the pod of that name."""
+        return worker_token(self.secret, name)
+
+    def address(self, pod_id: str, name: str) -> Address:
+        """Return where the worker in a pod is, and its token."""
+        return Address(self.provider.url(pod_id), self.token_of(name))
 
     @asynccontextmanager
-    async def worker(self, pod_id: str, name: str) -> AsyncIterator[WorkerClient]:
+    async def worker(
+        self, pod_id: str, name: str, *, connections: int = 2
+    ) -> AsyncIterator[WorkerClient]:
         """Have a client of the worker in a pod of this installation."""
-        client = WorkerClient(self.url(pod_id), worker_token(self.secret, name), connections=2)
+        address = self.address(pod_id, name)
+        client = WorkerClient(address.url, address.token, connections=connections)
         try:
             yield client
         finally:
             await client.aclose()
 
+    async def aclose(self) -> None:
+        """Close every connection to the provider."""
+        await self.provider.aclose()
+
 
 @asynccontextmanager
-async def opened(paths: Paths, settings: Settings) -> AsyncIterator[Account]:
+async def opened(kind: ProviderType, paths: Paths, settings: Settings) -> AsyncIterator[Account]:
     """Have the account open.
 
     Raises:
         ConfigurationError: there is no key.
     """
-    key = settings.runpod.api_key
-    if key is None:
-        raise ConfigurationError(
-            "There is no RunPod API key.",
-            hint="Make one in RunPod's console, under Settings, and set it: captiv config set "
-            "runpod.api_key, or RUNPOD_API_KEY.",
-        )
-    paths.make_data_dir()
-    secret = installation_secret(paths.secret_file)
-    async with RunpodApi(key.get_secret_value(), url=settings.runpod.api_url) as api:
-        yield Account(api, settings, paths, secret)
+    account = await offload(Account.open, kind, paths, settings)
+    try:
+        yield account
+    finally:
+        await account.aclose()

@@ -10,12 +10,12 @@ from captiv.core.cost import DEADLINE_CAP_S, cost, dollars, price_of
 from captiv.core.pods import PodRow
 from captiv.errors import PodConflict, ProviderError, UsageError, WorkerError
 from captiv.rental.account import Account
-from captiv.rental.podspec import guarded_by
+from captiv.rental.provider import Pod, Provider
 from captiv.rental.reconcile import unseen_end
-from captiv.rental.runpod import Pod, RunpodApi
 from captiv.rental.sweep import end
 from captiv.rental.views import Known, View, duration, label_of, looked
 from captiv.store import Store, pods
+from captiv.store.commit import commit
 from captiv.wire import GuardLimits
 
 _ANSWER_S = 180.0
@@ -32,7 +32,7 @@ class Found:
 
     @property
     def pod_id(self) -> str | None:
-        """RunPod's id of it, if it ever had one."""
+        """The provider's id of it, if it ever had one."""
         if self.pod is not None:
             return self.pod.id
         return None if self.row is None else self.row.pod_id
@@ -47,14 +47,16 @@ class Doomed:
 
 
 async def find(account: Account, ledger: Store | None, id_or_name: str) -> Found:
-    """Return what RunPod and the ledger have under this id or name.
+    """Return what the provider and the ledger have under this id or name.
 
     Raises:
         UsageError: neither has anything, or several pods have this name.
-        ProviderError: RunPod cannot be asked.
+        ProviderError: the provider cannot be asked.
     """
-    row = None if ledger is None else await ledger.aread(pods.find, id_or_name)
-    listed = await account.api.pods()
+    row = (
+        None if ledger is None else await ledger.aread(pods.find, account.provider.name, id_or_name)
+    )
+    listed = await account.provider.list()
     ids = {id_or_name} if row is None else {id_or_name, row.pod_id}
     named = [pod for pod in listed if pod.id in ids] or [
         pod for pod in listed if id_or_name in (pod.name, label_of(pod.name))
@@ -62,22 +64,23 @@ async def find(account: Account, ledger: Store | None, id_or_name: str) -> Found
     if len(named) > 1:
         called = ", ".join(pod.id for pod in named)
         raise UsageError(f"Several pods are called {id_or_name}: {called}.", hint="Give an id.")
-    pod = named[0] if named else await _unlisted(account.api, id_or_name, row)
+    pod = named[0] if named else await _unlisted(account.provider, id_or_name, row)
     if pod is None and row is None:
         raise UsageError(
-            f"There is no pod {id_or_name}.", hint="captiv runpod list shows those there are."
+            f"There is no pod {id_or_name}.",
+            hint=f"captiv {account.provider.name} list shows those there are.",
         )
     if row is None and pod is not None and ledger is not None:
-        row = await ledger.aread(pods.find, pod.id)
+        row = await ledger.aread(pods.find, account.provider.name, pod.id)
     return Found(pod, row)
 
 
-async def _unlisted(api: RunpodApi, id_or_name: str, row: PodRow | None) -> Pod | None:
+async def _unlisted(provider: Provider, id_or_name: str, row: PodRow | None) -> Pod | None:
     """Ask for one pod: the list may miss it for a while."""
     pod_id = id_or_name if row is None else row.pod_id
     if pod_id is None or not pod_id.isalnum():
         return None
-    return await api.pod(pod_id)
+    return await provider.get(pod_id)
 
 
 async def alive(account: Account, ledger: Store | None, id_or_name: str) -> Pod:
@@ -100,7 +103,7 @@ async def view(account: Account, ledger: Store | None, pod: Pod) -> View:
 
 async def stop(account: Account, ledger: Store | None, id_or_name: str) -> Pod:
     """Stop a pod and return it."""
-    return await account.api.act((await alive(account, ledger, id_or_name)).id, "stop")
+    return await account.provider.stop((await alive(account, ledger, id_or_name)).id)
 
 
 async def start(
@@ -109,9 +112,9 @@ async def start(
     """Start a pod, and once its worker answers give its guard new limits; tell how it went."""
     pod = await alive(account, ledger, id_or_name)
     try:
-        pod = await account.api.act(pod.id, "start")
+        pod = await account.provider.start(pod.id)
     except PodConflict:
-        if "start" in pod.actions:
+        if pod.startable:
             raise
         on_note(f"pod {pod.id} runs already.")
     about = await view(account, ledger, pod)
@@ -122,7 +125,7 @@ async def start(
     with anyio.move_on_after(_ANSWER_S):
         while not await _renewed(account, pod, limits):  # noqa: ASYNC110 - nobody tells us
             await anyio.sleep(_LOOK_S)
-        idle = duration(account.settings.runpod.guard_idle)
+        idle = duration(account.policy.guarded.idle_s)
         on_note(
             f"pod {pod.id} is started; its guard ends it after {idle} without a request that "
             "brings its token, as captiv's do."
@@ -130,7 +133,7 @@ async def start(
         return
     on_note(
         f"pod {pod.id} is started, and its worker does not answer yet; its guard keeps the limits "
-        f"that it was made with. Look: captiv runpod status {pod.id}."
+        f"that it was made with. Look: captiv {account.provider.name} status {pod.id}."
     )
 
 
@@ -138,7 +141,7 @@ def limits_of(account: Account, about: Known) -> GuardLimits:
     """Return for how long a pod may live from now on: one made by hand has no deadline."""
     by_hand = about.row is not None and about.row.made_by == "hand"
     deadline = None if by_hand else now_ms() / 1000 + DEADLINE_CAP_S
-    return GuardLimits(idle_s=account.settings.runpod.guard_idle, deadline=deadline)
+    return GuardLimits(idle_s=account.policy.guarded.idle_s, deadline=deadline)
 
 
 async def _renewed(account: Account, pod: Pod, limits: GuardLimits) -> bool:
@@ -156,7 +159,7 @@ async def to_terminate(account: Account, ledger: Store, id_or_name: str) -> Doom
     if found.pod is None:
         return Doomed(found, f"Pod {id_or_name} is gone already. Close its row in the ledger?")
     about = await view(account, ledger, found.pod)
-    gpu = found.pod.gpu.id if found.pod.gpu else "no GPU"
+    gpu = found.pod.gpu or "no GPU"
     spent = "" if about.spent is None else f", {dollars(about.spent)} so far"
     users = ", ".join(f"run {run.id}" for run in about.known.users)
     whose = f" {users} uses it." if users else "" if about.ours else " It is none of captiv's here."
@@ -170,19 +173,19 @@ async def terminate(account: Account, ledger: Store, doomed: Doomed) -> str:
         ProviderError: it is still there.
     """
     found = doomed.found
-    if found.pod is not None and not await end(account.api, found.pod.id):
+    if found.pod is not None and not await end(account.provider, found.pod.id):
         raise ProviderError(
             f"Pod {found.pod.id} is still there, and bills.",
-            hint=f"Again: captiv runpod terminate {found.pod.id}, or RunPod's console.",
+            hint=f"Again: captiv {account.provider.name} terminate {found.pod.id}, or "
+            f"{account.provider.label}'s console: {account.provider.console}",
         )
     said = f"pod {found.pod_id or (found.row and found.row.name)} is gone"
     if found.row is None:
         return said + "."
     at = now_ms()
     if found.pod is None:
-        guarded = guarded_by(account.settings)
-        at = await unseen_end(account.api, ledger, found.row, guarded, session=None, now_ms=at)
-    await ledger.awrite(pods.ended, found.row.id, at, "terminated by hand")
+        at = await unseen_end(account, ledger, found.row, session=None, now_ms=at)
+    await commit(ledger, pods.ended, found.row.id, at, "terminated by hand")
     if found.row.created_ms is None or found.row.state != "live":
         return said + "."
     spent = cost(price_of(found.row.price_micro), found.row.created_ms, at)

@@ -4,48 +4,36 @@ A pod is spoken to only once the ledger says that this run has it. One that serv
 loads this run's; while captions of somebody else are in it, it is waited for a while.
 """
 
-from collections.abc import Callable
 from contextlib import suppress
 
 import anyio
 
 from captiv.core import fleet
+from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.pods import PodRow
 from captiv.errors import ProviderError, WorkerBusy, WorkerError, WorkerUnreachable
 from captiv.rental.fleet import Fleet
 from captiv.rental.podspec import Terms
-from captiv.rental.provision import Renting
+from captiv.rental.provision import Provisioning, RentalContext
 from captiv.rental.reconcile import close_if_gone
-from captiv.rental.runpod import RunpodApi
 from captiv.rental.startup import come_up
 from captiv.rental.sweep import YOUNG_MS
-from captiv.store import Store, pods
-from captiv.workers import Address, OnPhase, WorkerClient
+from captiv.store import pods
+from captiv.workers import WorkerClient
 
 
-class Reuse:
+class Adoption:
     """Finds pods for one run, and has them load its model."""
 
     def __init__(
-        self,
-        api: RunpodApi,
-        store: Store,
-        terms: Terms,
-        fleet: Fleet,
-        renting: Renting,
-        *,
-        now_ms: Callable[[], int],
-        on_note: Callable[[str], None],
-        look_s: float,
+        self, context: RentalContext, terms: Terms, fleet: Fleet, provisioning: Provisioning
     ) -> None:
-        self._api = api
-        self._store = store
+        self._context = context
+        self._provider = context.account.provider
+        self._ledger = context.ledger
         self._terms = terms
         self._fleet = fleet
-        self._renting = renting
-        self._now_ms = now_ms
-        self._on_note = on_note
-        self._look_s = look_s
+        self._provisioning = provisioning
 
     async def left_behind(self) -> list[PodRow]:
         """Return the pods of an earlier command of this run, which was killed.
@@ -53,26 +41,27 @@ class Reuse:
         One whose answer it did not live to see is found by its name. One that is gone is none of
         them: it is ended in the ledger, at the time at which its guard ended it.
         """
-        unsettled = [row for row in await self._store.aread(pods.unsettled) if self._earlier(row)]
+        name = self._provider.name
+        asked = await self._ledger.aread(pods.unsettled, name)
+        unsettled = [row for row in asked if self._earlier(row)]
         if unsettled:
-            listed = {pod.name: pod for pod in await self._api.pods()}
+            listed = {pod.name: pod for pod in await self._provider.list()}
             for row in unsettled:
                 if (pod := listed.get(row.name)) is not None:
-                    await self._renting.arrived(row.name, pod, row.intended_ms)
-        rows = [row for row in await self._store.aread(pods.live) if self._earlier(row)]
+                    await self._provisioning.arrived(row.name, pod, row.intended_ms)
+        rows = [row for row in await self._ledger.aread(pods.live, name) if self._earlier(row)]
         return [row for row in rows if not await self._gone(row)]
 
     async def _gone(self, row: PodRow) -> bool:
-        """Whether RunPod does not know the pod any more; then it is ended in the ledger."""
-        if self._now_ms() - row.intended_ms < YOUNG_MS:
+        """Whether the provider does not know the pod any more; then it is ended in the ledger."""
+        if self._context.now_ms() - row.intended_ms < YOUNG_MS:
             return False
         return await close_if_gone(
-            self._api,
-            self._store,
+            self._context.account,
+            self._ledger,
             row,
-            self._terms.guarded,
             session=self._fleet.session,
-            now_ms=self._now_ms(),
+            now_ms=self._context.now_ms(),
         )
 
     async def free(self) -> list[PodRow]:
@@ -80,56 +69,55 @@ class Reuse:
 
         Pods that a run will end are none of them: they go with their run.
         """
-        found = [row for row in await self._store.aread(pods.live) if self._usable(row)]
+        live = await self._ledger.aread(pods.live, self._provider.name)
+        found = [row for row in live if self._usable(row)]
         if not found:
             return []
-        listed = {pod.id for pod in await self._api.pods()}
+        listed = {pod.id for pod in await self._provider.list()}
         memory: dict[str, float] = {}
         with suppress(ProviderError):
-            memory = {gpu.id: float(gpu.memory_gb) for gpu in await self._api.gpus()}
+            memory = {offer.gpu_id: offer.vram_gb for offer in await self._provider.offers()}
         return [row for row in found if row.pod_id in listed and self._holds(row, memory)]
 
-    async def load(self, row: PodRow, address: Address, on_phase: OnPhase) -> str:
+    async def load(self, row: PodRow, on_phase: OnPhase) -> str:
         """Have the worker of a pod serve this run's model; return why it does not, or nothing."""
-        client = WorkerClient(address.url, address.token, connections=2)
-        young_s = self._terms.startup_timeout_s - (self._now_ms() - (row.created_ms or 0)) / 1000
+        within_s = self._terms.policy.startup_timeout_s
+        young_s = within_s - (self._context.now_ms() - (row.created_ms or 0)) / 1000
         try:
-            if young_s > 0:  # it may still be coming up, with whatever model it was made for
-                await self._ready(client, row, on_phase, within_s=young_s)
-            reason = await self._asked(client, row, on_phase)
-            within_s = self._terms.startup_timeout_s
-            return reason or await self._ready(client, row, on_phase, within_s=within_s)
+            async with self._context.account.worker(row.pod_id or "", row.name) as worker:
+                if young_s > 0:  # it may still be coming up, with the model it was made for
+                    await self._ready(worker, row, on_phase, within_s=young_s)
+                reason = await self._asked(worker, row, on_phase)
+                return reason or await self._ready(worker, row, on_phase, within_s=within_s)
         except WorkerError as error:
             return error.message
-        finally:
-            await client.aclose()
 
     async def _asked(self, client: WorkerClient, row: PodRow, on_phase: OnPhase) -> str:
         """Ask for the model; what the worker has at hand for somebody else comes first."""
-        with anyio.move_on_after(self._terms.lost_after_s):
+        with anyio.move_on_after(self._terms.policy.lost_after_s):
             while True:
                 try:
                     await client.load(self._terms.model)
                 except WorkerBusy:
-                    on_phase(f"waiting for other captions of pod {row.pod_id}")
+                    on_phase(Phase(Step.WAITING, subject=row.pod_id or ""))
                 except WorkerUnreachable as error:
                     return error.message
                 else:
                     return ""
-                await anyio.sleep(min(1.0, self._look_s))
+                await anyio.sleep(min(1.0, self._context.look_s))
         return "it captions for somebody else"
 
     async def _ready(
         self, client: WorkerClient, row: PodRow, on_phase: OnPhase, *, within_s: float
     ) -> str:
         return await come_up(
-            self._api,
+            self._provider,
             client,
             row.pod_id or "",
             timeout_s=within_s,
             fresh=False,
             on_phase=on_phase,
-            look_s=self._look_s,
+            look_s=self._context.look_s,
         )
 
     def _earlier(self, row: PodRow) -> bool:
@@ -147,7 +135,7 @@ class Reuse:
         if gb is None or fleet.fits(gb, demand):
             return True
         self._fleet.unfit.add(row.id)
-        self._on_note(
+        self._context.on_note(
             f"Pod {row.pod_id} is not used: its {row.gpu} has {gb:g} GB; {fleet.needs(demand)}."
         )
         return False

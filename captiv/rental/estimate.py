@@ -1,6 +1,7 @@
 """What `--runpod --dry-run` says of the pod that would be rented: which GPU, for how long and much.
 
-RunPod's catalog is asked and nothing else; what stands in the way of renting is said, not raised.
+The provider's offers are asked for and nothing else; what stands in the way of renting is said, not
+raised.
 """
 
 from dataclasses import dataclass
@@ -11,12 +12,11 @@ from captiv.core.cost import Estimate, cost, deadline_ms, dollars, estimate, rat
 from captiv.core.fleet import NoOffer, Offer, candidates
 from captiv.core.jobs import RunId
 from captiv.core.spec import RunSpec
-from captiv.errors import CaptivError, ConfigurationError
+from captiv.errors import CaptivError
 from captiv.rental.measured import measured
-from captiv.rental.podspec import demand_of, offers_of, package_of, wish_of
-from captiv.rental.runpod import GpuType, RunpodApi
-from captiv.rental.runpod.contents import found
-from captiv.rental.views import duration
+from captiv.rental.podspec import demand_of, extras_of, model_of, wish_of
+from captiv.rental.provider import ProviderType
+from captiv.rental.views import duration, pool
 from captiv.settings import Settings
 from captiv.store import Store
 
@@ -65,7 +65,7 @@ class Quote:
         if self.offer is None:
             return [f"nothing would be rented: {self.problem}"]
         offer = self.offer
-        what = f"{offer.gpu_id} ({offer.vram_gb:g} GB), {offer.cloud} cloud"
+        what = f"{offer.gpu_id} ({offer.vram_gb:g} GB){pool(offer.cloud)}"
         several = "" if self.pods == 1 else f"{self.pods} pods, each "
         each = "" if self.pods == 1 else f" (together {rate(offer.price_usd_h * self.pods)})"
         price = f"{rate(offer.price_usd_h)}{each}"
@@ -89,28 +89,35 @@ class Quote:
 
 
 async def quoted(
-    spec: RunSpec, variant: Variant, settings: Settings, images: int, store: Store | None = None
+    kind: ProviderType,
+    spec: RunSpec,
+    variant: Variant,
+    settings: Settings,
+    images: int,
+    store: Store | None = None,
 ) -> Quote:
     """Ask what so many images would be captioned on; the store tells how fast it went before."""
     if not images:
         return Quote(None, "there is no image to caption.")
     try:
-        types = await _catalog(settings)
+        policy = kind.policy(settings)
+        captioning, placement = spec.captioning, spec.placement
+        model = model_of(captioning, placement.batch_size)
+        offers = await _offers(kind, settings, extras_of(model))
     except CaptivError as error:
         return Quote(None, " ".join(filter(None, (error.message, error.hint))))
-    if not settings.runpod.auto_create:
-        return Quote(None, "runpod.auto_create is false; only a pod that is there is used.")
-    captioning, placement = spec.captioning, spec.placement
-    demand = demand_of(captioning, placement.batch_size)
-    ranking = candidates(offers_of(types), demand, wish_of(placement, settings))
+    if not policy.create:
+        return Quote(None, f"{kind.name}.auto_create is false; only a pod that is there is used.")
+    ranking = candidates(offers, demand_of(model), wish_of(placement, policy))
     if isinstance(ranking, NoOffer):
-        return Quote(None, " ".join(filter(None, (ranking.reason, ranking.hint))))
+        listing = f"captiv {kind.name} gpus lists them." if ranking.missing == "type" else None
+        return Quote(None, " ".join(filter(None, (ranking.reason, ranking.hint, listing))))
     cap = None if placement.max_cost_usd is None else Decimal(placement.max_cost_usd)
     offer = ranking.offers[0]
     before = await store.aread(measured, captioning, offer.gpu_id) if store else None
     per_s = before.images_per_s if before else variant.images_per_s
     # The whole time allowed for starting: nobody knows how far the image is from that host.
-    startup_s = settings.runpod.startup_timeout
+    startup_s = policy.startup_timeout_s
     pods = min(placement.pods, images)
     return Quote(
         offer,
@@ -124,17 +131,14 @@ async def quoted(
     )
 
 
-async def _catalog(settings: Settings) -> list[GpuType]:
-    key = settings.runpod.api_key
-    if key is None:
-        raise ConfigurationError(
-            "there is no RunPod API key, so the catalog cannot be asked.",
-            hint="Set it: captiv config set runpod.api_key, or RUNPOD_API_KEY.",
-        )
-    async with RunpodApi(key.get_secret_value(), url=settings.runpod.api_url) as api:
-        types = await api.gpus()
-        await found(api, package_of(settings), settings.runpod.template_id)
-        return types
+async def _offers(kind: ProviderType, settings: Settings, extras: tuple[str, ...]) -> list[Offer]:
+    provider = kind.open(settings)
+    try:
+        offers = await provider.offers()
+        await provider.verify(extras, None)
+        return offers
+    finally:
+        await provider.aclose()
 
 
 def _expected(

@@ -10,12 +10,14 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import anyio
+from anyio.abc import TaskStatus
 
 from captiv.core import fleet
-from captiv.core.cost import micro, money, price_of, rate
+from captiv.core.cost import micro, price_of, rate
 from captiv.core.fleet import Move, NoOffer, Offer
 from captiv.core.jobs import RunId
 from captiv.core.pods import PodRow, PodRowId
@@ -25,70 +27,75 @@ from captiv.errors import (
     PodMayExist,
     ProviderBusy,
     ProviderError,
+    StoreError,
     UsageError,
 )
 from captiv.rental import sweep
-from captiv.rental.podspec import Terms, create_request, offers_of
-from captiv.rental.runpod import Pod, RunpodApi
-from captiv.rental.runpod.contents import known
+from captiv.rental.account import Account
+from captiv.rental.podspec import Terms, pod_spec
+from captiv.rental.provider import Pod
 from captiv.store import Connection, Store, pods
+from captiv.store.commit import commit
 
 _log = logging.getLogger(__name__)
 
 LOOK_S = 2.0
+_WRITE_FIRST_S = 1.0
+"""How long the order that ends a pod waits for the ledger, which most often takes milliseconds."""
 
 
 class Rented(NamedTuple):
-    """A pod that was made: as the ledger has it, as RunPod answered, and what was asked for."""
+    """A pod that was made: as the ledger has it, as the provider answered, and what was asked."""
 
     row: PodRow
     pod: Pod
     offer: Offer
 
 
-class Renting:
+@dataclass(frozen=True, slots=True)
+class RentalContext:
+    """What renting for one command works with."""
+
+    account: Account
+    ledger: Store
+    now_ms: Callable[[], int]
+    on_note: Callable[[str], None]
+    """Tells a person."""
+    look_s: float = LOOK_S
+    """How often a pod that is awaited is looked for."""
+
+
+class Provisioning:
     """Makes pods on the same terms, for one run or by hand."""
 
     def __init__(
         self,
-        api: RunpodApi,
-        store: Store,
+        context: RentalContext,
         terms: Terms,
         *,
         run_id: RunId | None,
-        token_of: Callable[[str], str],
         new_name: Callable[[], str],
-        now_ms: Callable[[], int],
-        on_note: Callable[[str], None],
-        look_s: float = LOOK_S,
         settling_s: Callable[..., float] = fleet.settling_s,
     ) -> None:
         """Prepare to rent.
 
         Args:
-            api: the account.
-            store: the ledger, to be written.
+            context: account and ledger.
             terms: what is asked for.
             run_id: who pays; None if a person makes the pod.
-            token_of: the worker's token, by the pod's name.
             new_name: a name that is used once.
-            now_ms: the time.
-            on_note: tells a person.
-            look_s: how often it is looked for a pod whose answer never came.
-            settling_s: how long, if the service itself `answered` or did not.
+            settling_s: how long a pod whose answer never came is looked for, if the service itself
+                `answered` or did not.
         """
-        self._api = api
-        self._store = store
+        self._context = context
+        self._provider = context.account.provider
+        self._ledger = context.ledger
         self._terms = terms
         self._run_id = run_id
-        self._token_of = token_of
         self._new_name = new_name
-        self._now_ms = now_ms
-        self._on_note = on_note
-        self._look_s = look_s
         self._settling_s = settling_s
         self._doubtful: set[str] = set()
-        """Names of pods that RunPod seems not to have made; their intents are open."""
+        """Names of pods that the provider seems not to have made; their intents are open."""
 
     async def rent(self, deadline_of: Callable[[Offer], Awaitable[int | None]]) -> Rented:
         """Make a pod from the first offer that can be had.
@@ -100,18 +107,11 @@ class Renting:
         Raises:
             ConfigurationError: what the pod is to run cannot be had.
             NoCapacity: there is no offer, or none can be had.
-            ProviderError: RunPod refuses.
-            UsageError: the GPU type that was named with the command is none.
+            ProviderError: the provider refuses.
+            UsageError: the GPU type that was named with the command does not exist.
         """
-        self._terms = await known(self._api, self._terms)
-        offers = offers_of(await self._api.gpus())
-        ranking = fleet.candidates(offers, self._terms.demand, self._terms.wish)
-        if isinstance(ranking, NoOffer):
-            if ranking.missing == "type":
-                raise UsageError(ranking.reason, hint=ranking.hint)
-            raise NoCapacity(ranking.reason)
-        for note in ranking.notes:
-            self._on_note(note)
+        await self._provider.verify(self._terms.extras, self._terms.image)
+        ranking = await self._ranked()
         refused: list[ProviderError] = []
         for tried, offer in enumerate(ranking.offers[: fleet.MAX_TRIES], start=1):
             had = await self._patiently(offer, tried, deadline_of)
@@ -121,42 +121,54 @@ class Renting:
         if all(isinstance(error, AccessDenied) for error in refused):
             raise refused[-1]  # not for want of machines
         raise NoCapacity(
-            "RunPod has no capacity for any GPU that fits, at the allowed price "
+            f"{self._provider.label} has no capacity for any GPU that fits, at the allowed price "
             f"({len(refused)} tried; the last: {refused[-1].detail or refused[-1].message})."
         )
 
     async def arrived(self, name: str, pod: Pod, asked_ms: int) -> PodRow | None:
-        """Keep what RunPod answered, and pay from the pod's first second; None: it must not live.
+        """Keep what the provider answered, and pay from the pod's first second.
 
-        RunPod's clock may be another; the pod was made after it was asked for.
+        None: the pod must not live, and is ended. The provider's clock may be another; the pod was
+        made after it was asked for.
         """
-        now_ms = self._now_ms()
-        began_ms = int(pod.created_at.timestamp() * 1000) if pod.created_at else now_ms
+        now_ms = self._context.now_ms()
+        began_ms = now_ms if pod.created_ms is None else pod.created_ms
         created_ms = max(asked_ms, min(began_ms, now_ms))
-        price, url = micro(money(pod.cost_per_hour)), self._terms.url(pod.id)
-        row = await self._store.awrite(
-            _kept, name, pod.id, price, created_ms, url, run_id=self._run_id
-        )
+        price, url = micro(pod.price_usd_h), self._provider.url(pod.id)
+        try:
+            row = await commit(
+                self._ledger, _kept, name, pod.id, price, created_ms, url, run_id=self._run_id
+            )
+        except StoreError:  # nobody would know it: it goes, whatever became of the ledger
+            await sweep.end(self._provider, pod.id)
+            raise
         if row is None:
-            await sweep.end(self._api, pod.id)
+            await sweep.end(self._provider, pod.id)
         return row
 
     async def give_up(self, row: PodRow, reason: str) -> bool:
         """End a pod; tell whether it is gone.
 
         One of a run that is still there is found by the next sweep, for it is ended in the ledger
-        and listed. One that was made by hand no sweep would end: it stays live in the ledger.
+        and listed. One that was made by hand no sweep would end: it stays live in the ledger. The
+        pod is ended whatever becomes of the ledger.
+
+        Raises:
+            StoreError: the ledger could not be written; the pod was ended all the same.
         """
         with anyio.CancelScope(shield=True):
-            if row.made_by == "run":  # before: killed in between, captiv would go on paying for it
-                await self._store.awrite(pods.ended, row.id, self._now_ms(), reason)
-            gone = await sweep.end(self._api, row.pod_id or "")
+            async with anyio.create_task_group() as tg:
+                if row.made_by == "run":  # before: killed in between, captiv would pay on for it
+                    written = await tg.start(self._call_ended, row, reason)
+                    with anyio.move_on_after(_WRITE_FIRST_S):
+                        await written.wait()
+                gone = await sweep.end(self._provider, row.pod_id or "")
             if gone:
-                await self._store.awrite(_gone, row.id, self._now_ms(), reason)
+                await commit(self._ledger, _gone, row.id, self._context.now_ms(), reason)
         if not gone:
-            self._on_note(
+            self._context.on_note(
                 f"Pod {row.pod_id} could not be ended, and bills until its guard ends it: "
-                f"captiv runpod terminate {row.pod_id}"
+                f"captiv {self._provider.name} terminate {row.pod_id}"
             )
         return gone
 
@@ -169,29 +181,43 @@ class Renting:
         if not self._doubtful:
             return
         with anyio.CancelScope(shield=True), suppress(ProviderError):
-            listed = {pod.name: pod for pod in await self._api.pods()}
-            for row in await self._store.aread(pods.unsettled):
+            listed = {pod.name: pod for pod in await self._provider.list()}
+            for row in await self._ledger.aread(pods.unsettled, self._provider.name):
                 if row.name not in self._doubtful:
                     continue
                 if (pod := listed.get(row.name)) is not None:
                     await self._too_late(row, pod)
-                elif fleet.never_made(row.intended_ms, self._now_ms()):
-                    await self._store.awrite(
-                        pods.ended, row.id, self._now_ms(), sweep.NEVER_ANSWERED
-                    )
+                elif fleet.never_made(row.intended_ms, self._context.now_ms()):
+                    await self._ended(row.id, sweep.NEVER_ANSWERED)
+
+    async def _ranked(self) -> fleet.Ranking:
+        """Return the offers to be tried, and say what a person should know of them."""
+        offers = await self._provider.offers()
+        ranking = fleet.candidates(offers, self._terms.demand, self._terms.policy.wish)
+        if isinstance(ranking, NoOffer):
+            if ranking.missing == "type":
+                listing = f"captiv {self._provider.name} gpus lists them."
+                raise UsageError(
+                    ranking.reason, hint=" ".join(filter(None, (ranking.hint, listing)))
+                )
+            raise NoCapacity(ranking.reason)
+        for note in ranking.notes:
+            self._context.on_note(note)
+        return ranking
 
     async def _too_late(self, row: PodRow, pod: Pod) -> None:
         arrived = await self.arrived(row.name, pod, row.intended_ms)
         if arrived is not None:
-            self._on_note(
-                f"Pod {pod.id}, which RunPod said it could not make, was there; ending it."
+            self._context.on_note(
+                f"Pod {pod.id}, which {self._provider.label} said it could not make, was there; "
+                "ending it."
             )
             await self.give_up(arrived, "it came when another was rented already")
 
     async def _patiently(
         self, offer: Offer, tried: int, deadline_of: Callable[[Offer], Awaitable[int | None]]
     ) -> Rented | ProviderError:
-        """Rent this offer, waiting where RunPod asks for it; why not, if another may do."""
+        """Rent this offer, waiting where the provider asks for it; why not, if another may do."""
         waited = 0
         while True:
             try:
@@ -209,7 +235,7 @@ class Renting:
                 await anyio.sleep(step.wait_s)
 
     async def _ask_for(self, offer: Offer, deadline_ms: int | None) -> Rented:
-        name, now = self._new_name(), self._now_ms()
+        name, now = self._new_name(), self._context.now_ms()
         row_id = await self._intend(name, offer, deadline_ms, now)
         with anyio.CancelScope(shield=True):
             try:
@@ -218,14 +244,14 @@ class Renting:
                 self._doubtful.add(name)
                 raise NoCapacity(f"{error.message} It is not listed.") from error
             except ProviderError as error:
-                await self._store.awrite(pods.ended, row_id, self._now_ms(), error.message)
+                await self._ended(row_id, error.message)
                 raise
             row = await self.arrived(name, pod, now)
         if row is None:
-            raise NoCapacity(f"{name} was given up before RunPod answered.")
+            raise NoCapacity(f"{name} was given up before {self._provider.label} answered.")
         price = price_of(row.price_micro)
-        if price > self._terms.wish.max_price_usd_h:
-            await self.give_up(row, "it costs more than runpod.max_price")
+        if price > self._terms.policy.wish.max_price_usd_h:
+            await self.give_up(row, f"it costs more than {self._terms.policy.wish.price_setting}")
             raise NoCapacity(f"{offer.gpu_id} turned out to cost {rate(price)}, and was ended.")
         _log.info("pod rented pod=%s gpu=%s", pod.id, offer.gpu_id)
         return Rented(row, pod, offer)
@@ -233,9 +259,11 @@ class Renting:
     async def _intend(
         self, name: str, offer: Offer, deadline_ms: int | None, now_ms: int
     ) -> PodRowId:
-        return await self._store.awrite(
+        return await commit(
+            self._ledger,
             pods.intend,
             name,
+            provider=self._provider.name,
             run_id=self._run_id,
             gpu=offer.gpu_id,
             cloud=offer.cloud,
@@ -247,18 +275,18 @@ class Renting:
         )
 
     async def _made(self, name: str, offer: Offer, deadline_ms: int | None) -> Pod:
-        """Ask RunPod for the pod; an answer that never comes is settled by the name.
+        """Ask the provider for the pod; an answer that never comes is settled by the name.
 
         Raises:
             PodMayExist: it is not listed.
-            ProviderError: RunPod refuses.
+            ProviderError: the provider refuses.
         """
-        sha256 = hashlib.sha256(self._token_of(name).encode()).hexdigest()
+        sha256 = hashlib.sha256(self._context.account.token_of(name).encode()).hexdigest()
         deadline_s = None if deadline_ms is None else deadline_ms // 1000
+        ending = tuple(self._provider.ending())
+        spec = pod_spec(self._terms, offer, name, sha256, deadline_s, ending)
         try:
-            return await self._api.create(
-                create_request(self._terms, offer, name, sha256, deadline_s)
-            )
+            return await self._provider.create(spec)
         except PodMayExist as error:
             found = await self._settled(name, self._settling_s(answered=error.answered))
             if found is None:
@@ -267,14 +295,34 @@ class Renting:
 
     async def _settled(self, name: str, within_s: float) -> Pod | None:
         """Find out by its name whether a pod exists whose answer never came."""
+        if not self._provider.traits.names:
+            return None
         with anyio.move_on_after(within_s):
             while True:
                 with suppress(ProviderError):
-                    for pod in await self._api.pods():
+                    for pod in await self._provider.list():
                         if pod.name == name:
                             return pod
-                await anyio.sleep(min(self._look_s, 5.0))
+                await anyio.sleep(min(self._context.look_s, 5.0))
         return None
+
+    async def _call_ended(
+        self, row: PodRow, reason: str, *, task_status: TaskStatus[anyio.Event]
+    ) -> None:
+        """Have the ledger call a pod ended; a table that stays busy keeps no pod alive meanwhile.
+
+        What cannot be written is written once the pod is gone, or found by the next sweep.
+        """
+        written = anyio.Event()
+        task_status.started(written)
+        try:
+            await commit(self._ledger, pods.ended, row.id, self._context.now_ms(), reason)
+        except StoreError as error:
+            _log.warning("pod not called ended pod=%s reason=%s", row.pod_id, error.message)
+        written.set()
+
+    async def _ended(self, row_id: PodRowId, reason: str) -> None:
+        await commit(self._ledger, pods.ended, row_id, self._context.now_ms(), reason)
 
 
 def _gone(conn: Connection, row_id: PodRowId, now_ms: int, reason: str) -> None:
@@ -296,7 +344,7 @@ def _kept(
     """Record that the pod came, and that this run pays for it, in one transaction."""
     if not pods.arrived(conn, name, pod_id, price_micro, created_ms, url):
         return None
-    row = pods.find(conn, pod_id)
+    row = pods.named(conn, name)
     assert row is not None
     if run_id is not None:
         pods.begin_use(conn, row.id, run_id, created_ms)

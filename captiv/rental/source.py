@@ -15,19 +15,20 @@ import anyio
 from captiv.core.budget import outlives
 from captiv.core.cost import DEADLINE_CAP_S, price_of
 from captiv.core.fleet import Offer
-from captiv.core.pods import PodRow, pod_name, unseen_end_ms
+from captiv.core.phase import OnPhase, Phase, Step
+from captiv.core.pods import PodRow, PodState, pod_name, unseen_end_ms
 from captiv.core.retry import Death
 from captiv.errors import NoWorker, ProviderError, WorkerError
-from captiv.rental.adopt import Reuse
+from captiv.rental.adopt import Adoption
 from captiv.rental.fleet import Fleet
 from captiv.rental.podspec import Terms
-from captiv.rental.provision import LOOK_S, Renting
-from captiv.rental.runpod import RunpodApi
+from captiv.rental.provision import Provisioning, RentalContext
 from captiv.rental.startup import come_up
-from captiv.rental.suspend import Slumber
-from captiv.store import Store, pods
+from captiv.rental.suspend import SleepWatch
+from captiv.store import pods
+from captiv.store.commit import commit
 from captiv.wire import GuardLimits
-from captiv.workers import Address, Ended, OnPhase, WorkerClient
+from captiv.workers import Address, Ended, Traits
 
 _MAX_HOSTS = 3
 """Hosts tried for one pod that does not come up."""
@@ -35,65 +36,42 @@ _FRESH_S = 60.0
 """The log of an older pod may tell of losses that are long over."""
 
 
-class Rental:
+class RentedWorker:
     """One pod at a time for one lane of a run."""
 
     def __init__(
-        self,
-        api: RunpodApi,
-        store: Store,
-        terms: Terms,
-        fleet: Fleet,
-        *,
-        token_of: Callable[[str], str],
-        new_token: Callable[[], str],
-        now_ms: Callable[[], int],
-        on_note: Callable[[str], None],
-        look_s: float = LOOK_S,
+        self, context: RentalContext, terms: Terms, fleet: Fleet, *, new_token: Callable[[], str]
     ) -> None:
         """Join the fleet.
 
         Args:
-            api: the account; closed by `stop`.
-            store: the ledger, to be written.
+            context: account and ledger; `stop` closes the account.
             terms: what is rented, for which run.
             fleet: what this pod shares with the run's others.
-            token_of: the worker's token, by the pod's name.
             new_token: makes a name that is used once.
-            now_ms: the time.
-            on_note: tells a person.
-            look_s: how often a pod that comes up is looked at.
         """
-        self._api = api
-        self._store = store
+        self._context = context
+        self._account = context.account
+        self._provider = context.account.provider
+        self._ledger = context.ledger
         self._terms = terms
         self._fleet = fleet
-        self._token_of = token_of
-        self._now_ms = now_ms
-        self._on_note = on_note
-        self._renting = Renting(
-            api,
-            store,
+        self._provisioning = Provisioning(
+            context,
             terms,
             run_id=terms.run_id,
-            token_of=token_of,
-            new_name=lambda: pod_name(terms.installation, terms.run_id, new_token()),
-            now_ms=now_ms,
-            on_note=on_note,
-            look_s=look_s,
+            new_name=lambda: pod_name(
+                terms.owner.provider, terms.owner.installation, terms.run_id, new_token()
+            ),
         )
-        self._reuse = Reuse(
-            api,
-            store,
-            terms,
-            fleet,
-            self._renting,
-            now_ms=now_ms,
-            on_note=on_note,
-            look_s=look_s,
+        self._adoption = Adoption(context, terms, fleet, self._provisioning)
+        self.traits = Traits(
+            rented=True,
+            lost_after_s=terms.policy.lost_after_s,
+            request_timeout_s=terms.policy.request_timeout_s,
         )
         self._row: PodRow | None = None
-        self._slumber = Slumber(now_ms)
+        self._sleep = SleepWatch(context.now_ms)
         self._first = True
         """Whether no pod was rented for this lane yet: the next one replaces none."""
         fleet.join(self)
@@ -101,27 +79,29 @@ class Rental:
     def describe(self) -> str:
         """Name the worker for a person."""
         if self._row is None:
-            return "RunPod"
-        return f"RunPod pod {self._row.pod_id} ({self._row.gpu})"
+            return self._provider.label
+        return f"{self._provider.label} pod {self._row.pod_id} ({self._row.gpu})"
 
     async def start(self, on_phase: OnPhase) -> Address:
         """Have a pod whose worker is ready.
 
         Raises:
             NoWorker: none is to be had: no offer, no money, no host that comes up.
-            ProviderError: RunPod refuses the key or the account.
+            ProviderError: the provider refuses the key or the account.
         """
         await self._end("lost")
-        await self._fleet.look_back(self._reuse.left_behind)  # before: it may have ended long ago
+        await self._fleet.look_back(
+            self._adoption.left_behind
+        )  # before: it may have ended long ago
         await self._fleet.require_money()
-        on_phase("looking for a pod")
+        on_phase(Phase(Step.LOOKING))
         adopted = await self._adopt(on_phase)
         if adopted is not None:
             return adopted
-        if not self._terms.create:
+        if not self._terms.policy.create:
             raise NoWorker(
-                "No pod can be used again, and runpod.auto_create is false.",
-                hint="Make one: captiv runpod create.",
+                f"No pod can be used again, and {self._provider.name}.auto_create is false.",
+                hint=f"Make one: captiv {self._provider.name} create.",
             )
         if not self._first:
             self._fleet.replace()
@@ -134,25 +114,28 @@ class Rental:
         Nor may this pod's part of the cap end before: then its guard would end it.
         """
         row = self._row
-        self._slumber.look()
+        self._sleep.look()
         if row is None or self._terms.max_cost is None:
             return True
-        return self._fleet.affords() and outlives(row.intended_ms, row.deadline_ms, self._now_ms())
+        return self._fleet.affords() and outlives(
+            row.intended_ms, row.deadline_ms, self._context.now_ms()
+        )
 
     async def ended(self) -> Ended | None:
-        """Ask RunPod whether the pod is gone; unknown counts as there."""
-        fell_ms = self._slumber.look()
+        """Ask the provider whether the pod is gone; unknown counts as there."""
+        fell_ms = self._sleep.look()
         if self._row is None or self._row.pod_id is None:
             return None
         try:
-            pod = await self._api.pod(self._row.pod_id)
+            pod = await self._provider.get(self._row.pod_id)
         except ProviderError:
             return None
         if pod is None and fell_ms is not None:
             await self._ended_meanwhile(self._row, fell_ms)
-        if pod is not None and pod.status not in ("EXITED", "ERROR"):
+        if pod is not None and pod.state not in (PodState.STOPPED, PodState.FAILED):
             return None
-        return Ended(Death.KILLED, frozenset(), "RunPod says that the pod is gone")
+        said = f"{self._provider.label} says that the pod is gone"
+        return Ended(Death.KILLED, frozenset(), said)
 
     async def lost(self) -> Ended | None:
         """End a pod that is silent for too long."""
@@ -165,15 +148,15 @@ class Rental:
         The last lane of a run ends what an earlier command left to it, too.
         """
         with anyio.CancelScope(shield=True):
-            await self._renting.end_doubtful()
+            await self._provisioning.end_doubtful()
             await self._end("the run ended")
             await self._fleet.leave(self)
             if self._fleet.abandoned:
                 with suppress(ProviderError):
-                    for row in await self._reuse.left_behind():
+                    for row in await self._adoption.left_behind():
                         self._row = row
                         await self._end("its command was killed")
-            await self._api.aclose()
+            await self._account.aclose()
 
     # -- as one of the fleet ---------------------------------------------------------------------
 
@@ -193,16 +176,14 @@ class Rental:
         more_ms = int(dollars * 3600 / price_of(row.price_micro)) * 1000
         last_ms = row.intended_ms + DEADLINE_CAP_S * 1000
         deadline = min(row.deadline_ms + more_ms, last_ms)
-        if not await self._store.awrite(pods.prolong, row.id, deadline):
+        if not await commit(self._ledger, pods.prolong, row.id, deadline):
             return
-        client = WorkerClient(self._address(row).url, self._address(row).token, connections=1)
+        idle_s = self._terms.policy.guarded.idle_s
         try:
-            limits = GuardLimits(idle_s=self._terms.guard_idle_s, deadline=deadline / 1000)
-            await client.renew(limits)
+            async with self._account.worker(row.pod_id or "", row.name, connections=1) as worker:
+                await worker.renew(GuardLimits(idle_s=idle_s, deadline=deadline / 1000))
         except WorkerError:
             return
-        finally:
-            await client.aclose()
         if self._row is row:
             self._row = replace(row, deadline_ms=deadline)
 
@@ -210,60 +191,60 @@ class Rental:
 
     async def _adopt(self, on_phase: OnPhase) -> Address | None:
         """Use a pod that is there, if there is one."""
-        while row := await self._fleet.inherit(self._reuse.left_behind):
+        while row := await self._fleet.inherit(self._adoption.left_behind):
             if (address := await self._taken_up(row, on_phase)) is not None:
                 return address
-        for row in await self._reuse.free():
+        for row in await self._adoption.free():
             if (address := await self._borrowed(row, on_phase)) is not None:
                 return address
         return None
 
     async def _taken_up(self, row: PodRow, on_phase: OnPhase) -> Address | None:
         """Use a pod that an earlier command of this run rented, ready or not yet; else end it."""
-        from_ms = row.created_ms or self._now_ms()
+        from_ms = row.created_ms or self._context.now_ms()
         self._row = row
         reason = "its worker is of another version"
         if row.version == self._terms.version:
             reason = await self._came_up(row, on_phase)
         run_id = self._terms.run_id
-        if reason or not await self._store.awrite(pods.resume_use, row.id, run_id, from_ms):
+        if reason or not await commit(self._ledger, pods.resume_use, row.id, run_id, from_ms):
             await self._end(reason)
             return None
         await self._fleet.reckon()
-        self._on_note(f"Using pod {row.pod_id} ({row.gpu}) again.")
+        self._context.on_note(f"Using pod {row.pod_id} ({row.gpu}) again.")
         return self._address(row)
 
     async def _borrowed(self, row: PodRow, on_phase: OnPhase) -> Address | None:
         """Use a pod of somebody else, if it is still free and loads this run's model."""
-        now = self._now_ms()
-        if not await self._store.awrite(pods.begin_use, row.id, self._terms.run_id, now):
+        now = self._context.now_ms()
+        if not await commit(self._ledger, pods.begin_use, row.id, self._terms.run_id, now):
             return None
         self._row, address = row, self._address(row)
         await self._fleet.reckon()
-        reason = await self._reuse.load(row, address, on_phase)
+        reason = await self._adoption.load(row, on_phase)
         if not reason:
-            self._on_note(f"Using pod {row.pod_id} ({row.gpu}) again.")
+            self._context.on_note(f"Using pod {row.pod_id} ({row.gpu}) again.")
             return address
         self._fleet.unfit.add(row.id)
-        self._on_note(f"Pod {row.pod_id} is not used: {reason}")
+        self._context.on_note(f"Pod {row.pod_id} is not used: {reason}")
         await self._give_back(row)
         return None
 
     def _address(self, row: PodRow) -> Address:
-        return Address(self._terms.url(row.pod_id or ""), self._token_of(row.name))
+        return self._account.address(row.pod_id or "", row.name)
 
     # -- renting ---------------------------------------------------------------------------------
 
     async def _rented(self, on_phase: OnPhase) -> Address:
         reason = ""
         for _ in range(_MAX_HOSTS):
-            on_phase("renting")
+            on_phase(Phase(Step.RENTING))
             row = await self._made()
             reason = await self._came_up(row, on_phase)
             if not reason:
-                await self._renting.end_doubtful()
+                await self._provisioning.end_doubtful()
                 return self._address(row)
-            self._on_note(f"Pod {row.pod_id} is given up: {reason}. Trying another host.")
+            self._context.on_note(f"Pod {row.pod_id} is given up: {reason}. Trying another host.")
             await self._end(reason)
         raise NoWorker(f"No pod came up; the last one: {reason}.")
 
@@ -272,7 +253,7 @@ class Rental:
             return await self._fleet.deadline_ms(self, offer)
 
         try:
-            self._row = (await self._renting.rent(deadline_of)).row
+            self._row = (await self._provisioning.rent(deadline_of)).row
         finally:
             with anyio.CancelScope(shield=True):
                 await self._fleet.made(self)
@@ -283,20 +264,18 @@ class Rental:
 
         An old pod that is only silent may be so for `lost_after`.
         """
-        limit_s, age_s = self._terms.startup_timeout_s, (self._now_ms() - row.intended_ms) / 1000
-        client = WorkerClient(self._address(row).url, self._address(row).token, connections=2)
-        try:
+        policy, age_s = self._terms.policy, (self._context.now_ms() - row.intended_ms) / 1000
+        limit_s = policy.startup_timeout_s
+        async with self._account.worker(row.pod_id or "", row.name) as worker:
             return await come_up(
-                self._api,
-                client,
+                self._provider,
+                worker,
                 row.pod_id or "",
                 timeout_s=limit_s,
-                waited_s=max(0.0, min(age_s, limit_s - self._terms.lost_after_s)),
+                waited_s=max(0.0, min(age_s, limit_s - policy.lost_after_s)),
                 fresh=age_s < _FRESH_S,
                 on_phase=on_phase,
             )
-        finally:
-            await client.aclose()
 
     # -- ending ----------------------------------------------------------------------------------
 
@@ -310,20 +289,24 @@ class Rental:
             await self._give_back(row)
             return
         self._row = None
-        await self._renting.give_up(row, reason)
+        await self._provisioning.give_up(row, reason)
         await self._fleet.reckon()
 
     async def _ended_meanwhile(self, row: PodRow, heard_ms: int) -> None:
         """The pod is gone, and its guard ended it while this machine slept: paid till then."""
-        now_ms = self._now_ms()
-        at_ms = unseen_end_ms(row, self._terms.guarded, heard_ms, Decimal(0), now_ms)
+        now_ms = self._context.now_ms()
+        at_ms = unseen_end_ms(row, self._terms.policy.guarded, heard_ms, Decimal(0), now_ms)
         with anyio.CancelScope(shield=True):
-            await self._store.awrite(pods.ended, row.id, at_ms, "it ended while this machine slept")
+            await commit(
+                self._ledger, pods.ended, row.id, at_ms, "it ended while this machine slept"
+            )
         self._row = None
         await self._fleet.reckon()
 
     async def _give_back(self, row: PodRow) -> None:
         self._row = None
         with anyio.CancelScope(shield=True):
-            await self._store.awrite(pods.end_use, row.id, self._terms.run_id, self._now_ms())
+            await commit(
+                self._ledger, pods.end_use, row.id, self._terms.run_id, self._context.now_ms()
+            )
         await self._fleet.reckon()

@@ -1,22 +1,23 @@
 """Waits until the worker in a pod is ready, or it is plain that it never will be.
 
 Three are listened to at once: the worker, whose word through the proxy alone makes it ready; the
-pod's log, which tells how a pull goes and that a container ends again and again; and RunPod's API,
-asked seldom, for it counts calls by the minute, and not believed when it says `RUNNING`. What it
-all means, `core.startup` and `core.startlog` decide.
+pod's log, which tells how a pull goes and that a container ends again and again; and the provider's
+API, asked seldom, for it counts calls by the minute, and not believed when it says `running`. What
+it all means, `core.startup` and `core.startlog` decide.
 """
 
 import logging
-from collections.abc import Callable
 from contextlib import aclosing, suppress
 
 import anyio
 
 from captiv.clock import monotonic_s
+from captiv.core.phase import OnPhase
+from captiv.core.pods import PodState
 from captiv.core.startlog import StartLog
 from captiv.core.startup import Seen, Start, Waiting
 from captiv.errors import ProviderError, WorkerUnreachable, leading
-from captiv.rental.runpod import RunpodApi
+from captiv.rental.provider import Provider
 from captiv.wire import Health
 from captiv.workers import WorkerClient
 
@@ -31,20 +32,20 @@ _BACKLOG = 500
 
 
 async def come_up(
-    api: RunpodApi,
+    provider: Provider,
     client: WorkerClient,
     pod_id: str,
     *,
     timeout_s: float,
     waited_s: float = 0.0,
     fresh: bool = True,
-    on_phase: Callable[[str], None],
+    on_phase: OnPhase,
     look_s: float = LOOK_S,
 ) -> str:
     """Wait until the worker is ready; return why it is given up, or nothing.
 
     Args:
-        api: the account.
+        provider: whose pod it is.
         client: the pod's worker.
         pod_id: the pod.
         timeout_s: how long it may take; up to twice that while a pull or download advances.
@@ -53,7 +54,7 @@ async def come_up(
         on_phase: is told each phase as it begins.
         look_s: the time between two looks at the worker.
     """
-    starting = _Starting(api, client, pod_id)
+    starting = _Starting(provider, client, pod_id)
     waiting = Waiting(monotonic_s() - waited_s, timeout_s)
     try:
         async with anyio.create_task_group() as tg:
@@ -69,17 +70,15 @@ async def come_up(
 class _Starting:
     """One pod that starts, and what was last heard of it."""
 
-    def __init__(self, api: RunpodApi, client: WorkerClient, pod_id: str) -> None:
-        self._api = api
+    def __init__(self, provider: Provider, client: WorkerClient, pod_id: str) -> None:
+        self._provider = provider
         self._client = client
         self._pod_id = pod_id
         self._said = StartLog()
-        self._status: str | None = None
+        self._state: PodState | None = None
         self._running = False
 
-    async def look(
-        self, waiting: Waiting, on_phase: Callable[[str], None], every_s: float
-    ) -> Waiting:
+    async def look(self, waiting: Waiting, on_phase: OnPhase, every_s: float) -> Waiting:
         """Look until it is ready or given up; return the state in which it is then."""
         told = None
         while waiting.start is Start.WAIT:
@@ -92,19 +91,19 @@ class _Starting:
         return waiting
 
     async def ask(self) -> None:
-        """Keep what RunPod says of the pod; while it says nothing, what it said last holds."""
+        """Keep what the provider says of the pod; while it is silent, what it said last holds."""
         while True:
             with suppress(ProviderError):
-                pod = await self._api.pod(self._pod_id)
-                self._status = "TERMINATED" if pod is None else pod.status.value
-                self._running = pod is not None and pod.runtime is not None
+                pod = await self._provider.get(self._pod_id)
+                self._state = PodState.ENDED if pod is None else pod.state
+                self._running = pod is not None and pod.started
             await anyio.sleep(_ASK_S)
 
     async def listen(self, backlog: int) -> None:
         """Read the log, as far as it is to be had; a pod starts without it, too."""
-        while True:
+        while self._provider.traits.logs:
             try:
-                lines = self._api.logs(self._pod_id, None, tail=backlog, follow=True)
+                lines = self._provider.logs(self._pod_id, None, tail=backlog, follow=True)
                 async with aclosing(lines):
                     async for line in lines:
                         self._said.hear(line.source, line.text, monotonic_s())
@@ -118,7 +117,7 @@ class _Starting:
             health = await self._client.health()
         said = self._said
         return Seen(
-            status=self._status,
+            state=self._state,
             started=self._running or said.started,
             health=health,
             pulling=said.pulling,

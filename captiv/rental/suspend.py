@@ -14,7 +14,7 @@ _RECENTLY_S = 300.0
 """What a sleep was the reason for is found out by then."""
 
 
-class Slumber:
+class SleepWatch:
     """Compares both clocks from look to look."""
 
     def __init__(

@@ -6,10 +6,11 @@ that cannot be had is an error and never an empty one: without it nothing is don
 
 Three kinds of rows come out of it right:
 
-- a pod that no living run needs is `ended`, here and, as far as RunPod does it, there;
+- a pod that no living run needs is `ended`, here and, as far as the provider does it, there;
 - an intent whose answer never came is ended once it is too old to be under way; its pod, if there
   is one, too;
-- a pod that RunPod does not know any more is `ended`. The list may miss one, so it is asked for.
+- a pod that its provider does not know any more is `ended`. The list may miss one, so it is asked
+  for.
 """
 
 import logging
@@ -21,24 +22,27 @@ from typing import Literal
 
 import anyio
 
-from captiv.core.jobs import SessionId
-from captiv.core.pods import Guarded, Listed, Orphan, PodRow, awaited, spared
+from captiv.clock import now_ms
+from captiv.core.jobs import WANTED_MS, SessionId
+from captiv.core.pods import Listed, Orphan, Owner, PodRow, awaited, spared
 from captiv.errors import ProviderError
 from captiv.offload import offload
+from captiv.rental.account import Account
+from captiv.rental.provider import Provider
 from captiv.rental.reconcile import GONE, close_if_gone
-from captiv.rental.runpod import RunpodApi
 from captiv.store import Connection, Lease, Store, pods, runs
+from captiv.store.commit import commit
 
 _log = logging.getLogger(__name__)
 
 SETTLED_MS = 300_000
 """An intent so old is not under way any more: a create is answered, or given up, within 2 min."""
 YOUNG_MS = 60_000
-"""RunPod's list and its other answers may not know a pod yet that is younger."""
+"""A provider's list and its other answers may not know a pod yet that is younger."""
 CONFIRM_S = 60.0
 _LOOK_S = 1.0
 _LONGEST_LOOK_S = 5.0
-"""RunPod counts calls by the minute: each time twice as long, and several pods may end at once."""
+"""Calls are counted by the minute: each time twice as long, and several pods may end at once."""
 _ANSWER_S = 2.0
 """An order that is not answered in this time may have been carried out all the same."""
 
@@ -54,7 +58,7 @@ class Swept:
     name: str
     pod_id: str | None
     outcome: Outcome
-    """`gone`: RunPod did not know it any more; `never came`: it was asked for and never made;
+    """`gone`: its provider did not know it any more; `never came`: it was asked for and never made;
     `left`: somebody may need it, and it may bill."""
     reason: str
 
@@ -69,65 +73,61 @@ class _Verdict:
 
 
 async def sweep(
-    api: RunpodApi,
-    store: Store,
-    installation: str,
-    now_ms: Callable[[], int],
+    account: Account,
+    ledger: Store,
     *,
-    wanted_since_ms: int,
-    guarded: Guarded,
     session: SessionId | None = None,
-    lock: Path | None = None,
+    by_hand: bool = False,
+    now_ms: Callable[[], int] = now_ms,
     confirm_s: float = CONFIRM_S,
 ) -> list[Swept]:
     """End the pods of this installation that nobody needs; return what was done.
 
-    A sweep by hand gives the `lock`. While the lease is free no captiv is at work, and the pods of
-    one that was killed a moment ago are nobody's at once. The pods that are left are returned, too.
+    Runs that somebody has waited for in the last 15 s are alive. A sweep by hand holds the lease
+    for a moment if it is free: then no captiv is at work, and the pods of one that was killed a
+    moment ago are nobody's at once. It returns the pods that are left, too.
 
     Args:
-        api: the account.
-        store: the ledger, to be written.
-        installation: whose pods.
-        now_ms: the time.
-        wanted_since_ms: runs that somebody has waited for since then are alive.
-        guarded: how long pods live that nobody speaks to.
+        account: whose pods.
+        ledger: the pods of this installation, to be written.
         session: this process's own, if it dispatches.
-        lock: the file of the lease, which is held for a moment if it is free.
+        by_hand: whether a person asked for it.
+        now_ms: the time.
         confirm_s: how long each pod's end is asked for; one that is still there then is found
             again by the next sweep.
 
     Raises:
         ProviderError: the list cannot be had; nothing was done.
     """
-    listed = [Listed(pod.id, pod.name) for pod in await api.pods()]
-    async with _leaderless(lock) as leaderless:
-        verdict = await store.awrite(
-            _judged, installation, listed, wanted_since_ms, now_ms(), leaderless=leaderless
+    provider = account.provider
+    listed = [Listed(pod.id, pod.name) for pod in await provider.list()]
+    async with _leaderless(account.paths.lock_file if by_hand else None) as leaderless:
+        verdict = await commit(
+            ledger, _judged, account.owner, listed, now_ms(), leaderless=leaderless
         )
     names = {pod.pod_id: pod.name for pod in listed}
     swept = [Swept(row.name, None, "never came", NEVER_ANSWERED) for row in verdict.never_came]
-    swept += verdict.left if lock is not None else []
+    swept += verdict.left if by_hand else []
     async with anyio.create_task_group() as tg:
 
         async def terminate(orphan: Orphan) -> None:
-            gone = await end(api, orphan.pod_id, within_s=confirm_s)
+            gone = await end(provider, orphan.pod_id, within_s=confirm_s)
             if gone and orphan.row_id is not None:
-                await store.awrite(pods.gone, orphan.row_id, now_ms())
+                await commit(ledger, pods.gone, orphan.row_id, now_ms())
             outcome: Outcome = "terminated" if gone else "still there"
             swept.append(Swept(names[orphan.pod_id], orphan.pod_id, outcome, orphan.reason))
 
         for orphan in verdict.orphans:
             tg.start_soon(terminate, orphan)
     for row in verdict.missing:
-        if await close_if_gone(api, store, row, guarded, session=session, now_ms=now_ms()):
+        if await close_if_gone(account, ledger, row, session=session, now_ms=now_ms()):
             swept.append(Swept(row.name, row.pod_id, "gone", GONE))
     for one in swept:
         _log.info("pod swept pod=%s outcome=%s reason=%s", one.pod_id, one.outcome, one.reason)
     return swept
 
 
-async def end(api: RunpodApi, pod_id: str, *, within_s: float = CONFIRM_S) -> bool:
+async def end(provider: Provider, pod_id: str, *, within_s: float = CONFIRM_S) -> bool:
     """Ask for a pod's end until it is gone; False if it is still there after `within_s`.
 
     A cancellation waits for it: a pod whose end was begun is a pod that is known to be gone, or
@@ -135,14 +135,14 @@ async def end(api: RunpodApi, pod_id: str, *, within_s: float = CONFIRM_S) -> bo
     """
     pause_s = _LOOK_S
     with anyio.move_on_after(within_s, shield=True):
-        while not await _ordered(api, pod_id):
+        while not await _ordered(provider, pod_id):
             await anyio.sleep(pause_s)
             pause_s = min(_LONGEST_LOOK_S, 2 * pause_s)
         return True
     return False
 
 
-async def _ordered(api: RunpodApi, pod_id: str) -> bool:
+async def _ordered(provider: Provider, pod_id: str) -> bool:
     """Order a pod's end; tell whether it is gone.
 
     While the answer to the order does not come, the pod is looked for: what passes until its end is
@@ -152,7 +152,7 @@ async def _ordered(api: RunpodApi, pod_id: str) -> bool:
 
     async def order() -> None:
         with suppress(ProviderError):
-            await api.terminate(pod_id)
+            await provider.terminate(pod_id)
         answered.set()
 
     async with anyio.create_task_group() as tg:
@@ -163,7 +163,7 @@ async def _ordered(api: RunpodApi, pod_id: str) -> bool:
                 await answered.wait()
             last = answered.is_set()
             with suppress(ProviderError):
-                gone = await api.pod(pod_id) is None
+                gone = await provider.get(pod_id) is None
             if last:
                 break
         tg.cancel_scope.cancel()
@@ -186,21 +186,19 @@ async def _leaderless(lock: Path | None) -> AsyncIterator[bool]:
 
 def _judged(
     conn: Connection,
-    installation: str,
+    owner: Owner,
     listed: Sequence[Listed],
-    wanted_since_ms: int,
     now_ms: int,
     *,
     leaderless: bool,
 ) -> _Verdict:
     """Decide, and keep what was decided, in one transaction."""
-    orphans = pods.condemn(
-        conn, installation, listed, wanted_since_ms, now_ms, leaderless=leaderless
-    )
+    wanted_since_ms = now_ms - WANTED_MS
+    orphans = pods.condemn(conn, owner, listed, wanted_since_ms, now_ms, leaderless=leaderless)
     heard = runs.heard(conn, wanted_since_ms, leaderless=leaderless)
     by_name = {pod.name: pod for pod in listed}
     never_came, unanswered = [], []
-    for row in pods.unsettled(conn):
+    for row in pods.unsettled(conn, owner.provider):
         if row.run_id in heard or now_ms - row.intended_ms < SETTLED_MS:
             unanswered.append(row)
             continue
@@ -212,7 +210,7 @@ def _judged(
     ids = {pod.pod_id for pod in listed}
     missing = [
         row
-        for row in pods.live(conn)
+        for row in pods.live(conn, owner.provider)
         if row.pod_id not in ids
         and now_ms - row.intended_ms >= YOUNG_MS
         and heard.keys().isdisjoint({row.run_id, *row.users})  # theirs to notice
@@ -224,8 +222,8 @@ def _judged(
     ]
     doomed = {orphan.pod_id for orphan in orphans}
     for pod in listed:
-        row_of = pods.find(conn, pod.pod_id) or pods.find(conn, pod.name)
-        why = spared(installation, pod, row_of, heard, wanted_since_ms, now_ms)
+        row_of = pods.listed(conn, owner.provider, pod)
+        why = spared(owner, pod, row_of, heard, wanted_since_ms, now_ms)
         if why is not None and pod.pod_id not in doomed:
             left.append(Swept(pod.name, pod.pod_id, "left", why))
     return _Verdict(orphans, never_came, missing, left)

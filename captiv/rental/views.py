@@ -1,7 +1,7 @@
-"""Pods as they are shown: what RunPod says of each, what the ledger knows, its queue.
+"""Pods as they are shown: what the provider says of each, what the ledger knows, its queue.
 
-What RunPod lists is the truth about what exists; the ledger says whose it is and what it is for.
-A pod's phase comes from both and from its own worker, for RunPod says RUNNING of anything.
+What the provider lists is the truth about what exists; the ledger says whose it is and what it is
+for. A pod's phase comes from both and from its own worker, for a provider calls anything running.
 """
 
 import math
@@ -13,21 +13,19 @@ from typing import Any
 
 import anyio
 
-from captiv.clock import monotonic_s, now_ms, now_s
-from captiv.core.cost import cost, money, price_of
-from captiv.core.jobs import Run, RunId
-from captiv.core.pods import Listed, PodRow, parse_pod_name, sweepable
+from captiv.clock import monotonic_s, now_ms
+from captiv.core.cost import cost, price_of
+from captiv.core.jobs import WANTED_MS, Run, RunId
+from captiv.core.phase import Phase
+from captiv.core.pods import Listed, Owner, PodRow, PodState, parse_pod_name, sweepable
 from captiv.core.startup import Seen, Start, Waiting
 from captiv.errors import CaptivError
 from captiv.offload import offload
 from captiv.rental.account import Account
+from captiv.rental.provider import Pod
 from captiv.rental.records import Billed
-from captiv.rental.runpod import Pod, PodStatus
 from captiv.store import Connection, Store, lease, pods, runs
 from captiv.wire import Health
-
-WANTED_MS = 15_000
-"""Whoever waits for a run says so every few seconds."""
 
 RANDOM_DIGITS = 8
 """Of the name of a pod that is made by hand, after what the person called it."""
@@ -59,33 +57,35 @@ class View:
     health: Health | None = None
     images_per_s: float | None = None
     recorded: Decimal = Decimal(0)
-    """What stands in RunPod's own records so far; they come later."""
+    """What stands in the provider's own records so far; they come later."""
+
+    @property
+    def startup(self) -> Phase | None:
+        """How far a pod of ours is on its way to ready; None if it is stopped or failed."""
+        if not self.ours or self.pod.state in (PodState.STOPPED, PodState.FAILED):
+            return None
+        seen = Seen(self.pod.state, self.pod.started, self.health)
+        looked = Waiting(0, math.inf).look(seen, 0)
+        return None if looked.start is Start.GIVE_UP else looked.phase
 
     @property
     def phase(self) -> str:
         """How far it is, in a word or two."""
-        plain = self.pod.status.value.lower()
-        if self.pod.status in (PodStatus.EXITED, PodStatus.ERROR):
-            return "stopped" if self.pod.status is PodStatus.EXITED else "error"
-        if not self.ours:
-            return plain
-        if self.health is not None and self.health.status == "failed":
-            return "failed"
-        seen = Seen(self.pod.status.value, self.pod.runtime is not None, self.health)
-        looked = Waiting(0, math.inf).look(seen, 0)
-        return "failed" if looked.start is Start.GIVE_UP else looked.phase
+        if self.pod.state in (PodState.STOPPED, PodState.FAILED) or not self.ours:
+            return self.pod.state.value
+        return "failed" if self.startup is None else self.startup.name.value
 
     @property
     def price(self) -> Decimal:
         """What it costs now, in dollars an hour."""
-        return money(self.pod.cost_per_hour)
+        return self.pod.price_usd_h
 
     @property
     def up_s(self) -> float | None:
         """For how long it has billed; None if that is not known, as of a stopped one."""
-        if self.pod.status is PodStatus.EXITED or self.pod.created_at is None:
+        if self.pod.state is PodState.STOPPED or self.pod.created_ms is None:
             return None
-        return max(0.0, now_s() - self.pod.created_at.timestamp())
+        return max(0, now_ms() - self.pod.created_ms) / 1000
 
     @property
     def spent(self) -> Decimal | None:
@@ -131,21 +131,20 @@ class Rates:
 
 def known(
     conn: Connection,
-    installation: str,
+    owner: Owner,
     listed: Sequence[Listed],
-    since_ms: int,
     at_ms: int,
     *,
     leaderless: bool,
 ) -> dict[str, Known]:
     """Return what the ledger knows of each listed pod, by its id; `leaderless` as `runs.heard`."""
-    alive = runs.heard(conn, since_ms, leaderless=leaderless)
+    alive = runs.heard(conn, at_ms - WANTED_MS, leaderless=leaderless)
     found = {}
     for pod in listed:
-        row = pods.find(conn, pod.pod_id) or pods.find(conn, pod.name)
+        row = pods.listed(conn, owner.provider, pod)
         rows = [] if row is None else [row]
         reason = next(
-            (o.reason for o in sweepable(installation, [pod], rows, alive, at_ms)),
+            (o.reason for o in sweepable(owner, [pod], rows, alive, at_ms)),
             None,
         )
         if row is not None and row.state == "ended" and reason is None:
@@ -162,7 +161,7 @@ async def views(
     billed: Billed | None = None,
 ) -> list[View]:
     """Return every pod of the account, this installation's first, then captiv's, then by age."""
-    return await looked(account, ledger, await account.api.pods(), rates, billed)
+    return await looked(account, ledger, await account.provider.list(), rates, billed)
 
 
 async def looked(
@@ -194,9 +193,8 @@ async def _described(
         free = await offload(lease.is_free, account.paths.lock_file)
         ledgers = await ledger.aread(
             known,
-            account.secret.id,
+            account.owner,
             listed,
-            at - WANTED_MS,
             at,
             leaderless=free,
         )
@@ -212,12 +210,12 @@ async def _described(
     recorded: dict[str, Decimal] = {}
 
     async def read() -> None:
-        recorded.update(await billed.of(account.api, _since_ms(found, ours)))
+        recorded.update(await billed.of(account.provider, _since_ms(found, ours)))
 
     async with anyio.create_task_group() as tg:
         tg.start_soon(read)
         for pod in found:
-            if pod.id in ours and pod.status is not PodStatus.EXITED:
+            if pod.id in ours and pod.state is not PodState.STOPPED:
                 tg.start_soon(ask, pod)
     for pod in found:
         about = ledgers.get(pod.id, Known())
@@ -243,14 +241,14 @@ def as_json(view: View) -> dict[str, Any]:
         "pod": pod.id,
         "name": pod.name,
         "ours": view.ours,
-        "status": pod.status.value,
+        "status": pod.said,
         "phase": view.phase,
-        "gpu": pod.gpu.id if pod.gpu else None,
-        "cloud": pod.cloud.value.lower() if pod.cloud else None,
+        "gpu": pod.gpu,
+        "cloud": pod.cloud or None,
         "price_usd_h": float(view.price),
         "up_s": None if view.up_s is None else round(view.up_s, 1),
         "spent_usd": None if spent is None else float(round(spent, 6)),
-        "billed_by_runpod_usd": float(round(view.recorded, 6)) if view.recorded else None,
+        "billed_by_provider_usd": float(round(view.recorded, 6)) if view.recorded else None,
         "orphan": view.known.orphan,
         "made_by": row.made_by if row else None,
         "run": row.run_id if row else None,
@@ -281,6 +279,11 @@ def label_of(name: str) -> str | None:
     return parsed.token[:-RANDOM_DIGITS].removesuffix("-") or None
 
 
+def pool(cloud: str) -> str:
+    """Return a provider's pool of hosts as it follows a GPU's name; nothing where it has one."""
+    return f", {cloud} cloud" if cloud else ""
+
+
 def queue(view: View) -> str:
     """Return how far the runs are that a pod works for."""
     if not view.known.users:
@@ -309,18 +312,15 @@ def note(view: View) -> str:
 
 def _ours(pod: Pod, account: Account, about: Known) -> bool:
     name = parse_pod_name(pod.name)
-    return about.row is not None or (name is not None and name.installation == account.secret.id)
+    return about.row is not None or (name is not None and account.owner.has(name))
 
 
 def _since_ms(found: Sequence[Pod], ours: Collection[str]) -> dict[str, int]:
     """Return when our pods were made: of others, the records may be months of hours."""
     return {
-        pod.id: int(pod.created_at.timestamp() * 1000)
-        for pod in found
-        if pod.id in ours and pod.created_at is not None
+        pod.id: pod.created_ms for pod in found if pod.id in ours and pod.created_ms is not None
     }
 
 
-def _order(view: View) -> tuple[bool, bool, float]:
-    born = view.pod.created_at.timestamp() if view.pod.created_at else 0.0
-    return not view.ours, parse_pod_name(view.pod.name) is None, born
+def _order(view: View) -> tuple[bool, bool, int]:
+    return not view.ours, parse_pod_name(view.pod.name) is None, view.pod.created_ms or 0

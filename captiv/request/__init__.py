@@ -1,6 +1,4 @@
-"""From what a person asks for, and the settings behind it, to a run's specification."""
+"""From what a person asks for, and the settings behind it, to a run's specification.
 
-from captiv.request.options import Options, pairs, words
-from captiv.request.run import contradicted, model_choice, request
-
-__all__ = ["Options", "contradicted", "model_choice", "pairs", "request", "words"]
+`options` is read for every help page, so nothing is imported here.
+"""

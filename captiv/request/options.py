@@ -1,49 +1,39 @@
-"""What a person can ask for, as the command line and the page give it."""
+"""What a person can ask for, as the command line, the page and Python code give it.
 
-from collections.abc import Mapping, Sequence
+Options come in groups, so that commands can share them. Each field has its type, its default and a
+`Flag`, which is all that the command line needs to offer it; `captiv.cli.groups` does that.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
-from captiv.core.spec import Overwrite
+from pydantic import BaseModel
+
+from captiv.core.spec import MAX_RETRIES, Overwrite
 from captiv.errors import UsageError
+from captiv.wire import Generation
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What a person gave; None is not given, and the settings decide."""
+class Flag:
+    """How the command line offers a field. Without `spelled` it is called as the field is."""
 
-    paths: Sequence[Path] = ()
-    recursive: bool = False
-    overwrite: Overwrite = "no"
-    limit: int | None = None
-    model: str | None = None
-    variant: str | None = None
-    mode: str | None = None
-    length: str | None = None
-    prompt: str | None = None
-    prompt_options: Sequence[str] = ()
-    prompt_variables: Mapping[str, str] = field(default_factory=dict)
-    generation: Mapping[str, Any] = field(default_factory=dict)
-    retries: int | None = None
-    dtype: str | None = None
-    device: str | None = None
-    batch_size: str | None = None
-    """A number, or `auto`."""
-    save: bool = True
-    extension: str | None = None
-    sidecar_name: str | None = None
-    prefix: str | None = None
-    suffix: str | None = None
-    worker: str | None = None
-    protocol: str | None = None
-    insecure: bool = False
-    runpod: bool = False
-    gpu_type: str | None = None
-    pods: int = 1
-    max_cost: str | None = None
-    fallback: str | None = None
-    terminate: bool = False
+    help: str
+    spelled: tuple[str, ...] = ()
+    metavar: str | None = None
+    min: int | None = None
+    max: int | None = None
+    read: Callable[[str | None], Any] | None = None
+    """Turns the text given on the command line into the field's value."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlagEach:
+    """The field is a mapping with a flag for each field of `model`, which describes them."""
+
+    model: type[BaseModel]
 
 
 def pairs(text: str | None, flag: str) -> dict[str, str]:
@@ -60,3 +50,164 @@ def pairs(text: str | None, flag: str) -> dict[str, str]:
 def words(text: str | None) -> tuple[str, ...]:
     """Return `a,b` as a tuple."""
     return tuple(filter(None, (part.strip() for part in (text or "").split(","))))
+
+
+def _variables(text: str | None) -> dict[str, str]:
+    return pairs(text, "--prompt-variables")
+
+
+# Groups are not slotted: Options inherits from all of them, and slots don't allow that.
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionOptions:
+    """Which images."""
+
+    panel: ClassVar[str | None] = None
+
+    paths: Sequence[Path] = ()
+    recursive: Annotated[bool, Flag("Look into folders below, too.", ("--recursive", "-r"))] = False
+    overwrite: Overwrite = "no"
+    limit: Annotated[int | None, Flag("Caption at most so many images.", min=1)] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Which model captions, and what it is asked."""
+
+    panel: ClassVar[str | None] = "Model"
+
+    model: Annotated[
+        str | None,
+        Flag("A model of `captiv model list`, a local directory or a hub id.", ("--model", "-m")),
+    ] = None
+    variant: Annotated[str | None, Flag("Which checkpoint of the model.", ("--variant", "-v"))] = (
+        None
+    )
+    mode: Annotated[str | None, Flag("How to ask: `captiv model show NAME` lists them.")] = None
+    length: Annotated[
+        str | None,
+        Flag(
+            "How long a caption to ask for, where the model has lengths: short, long, … or a "
+            "number of words.",
+            metavar="LENGTH",
+        ),
+    ] = None
+    prompt: Annotated[
+        str | None, Flag("A prompt of your own, instead of a mode's.", ("--prompt", "-p"))
+    ] = None
+    prompt_options: Annotated[
+        Sequence[str], Flag("Sentences to add, by key: a,b,c.", read=words)
+    ] = ()
+    prompt_variables: Annotated[
+        Mapping[str, str], Flag("Values for {name} in the prompt: name=VALUE,…", read=_variables)
+    ] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodingOptions:
+    """How the model decodes, and what is done about answers that are no captions."""
+
+    panel: ClassVar[str | None] = "Decoding"
+
+    generation: Annotated[Mapping[str, Any], FlagEach(Generation)] = field(default_factory=dict)
+    """By the names of `Generation`; not checked yet."""
+    retries: Annotated[
+        int | None,
+        Flag(
+            "How often an answer that is no caption (looping, empty, refusing, cut off) is tried "
+            "again, sampled from another seed.",
+            min=0,
+            max=MAX_RETRIES,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacementOptions:
+    """On what kind of worker, and for how much money."""
+
+    panel: ClassVar[str | None] = "Where"
+
+    dtype: Annotated[
+        str | None,
+        Flag("auto, float32, float16, bfloat16, 8bit or 4bit.", ("--torch-dtype",)),
+    ] = None
+    device: Annotated[str | None, Flag("auto, cpu, mps, cuda, cuda:N, xpu or xpu:N.")] = None
+    batch_size: Annotated[
+        str | None,
+        Flag(
+            "Images captioned together; auto: the worker finds out what its memory holds.",
+            metavar="N|auto",
+        ),
+    ] = None
+    worker: Annotated[
+        str | None,
+        Flag("A worker that runs elsewhere; its token in CAPTIV_WORKER_TOKEN.", metavar="URL"),
+    ] = None
+    protocol: Annotated[
+        str | None,
+        Flag(
+            "What --worker speaks. openai: any chat server that sees images, such as vLLM, "
+            "llama.cpp, LM Studio or Ollama.",
+            metavar="captiv|openai",
+        ),
+    ] = None
+    insecure: Annotated[bool, Flag("Send the token over plain http to another machine.")] = False
+    runpod: Annotated[
+        bool,
+        Flag(
+            "Rent a GPU from RunPod by the second, and end it when the run ends.",
+            ("--runpod/--no-runpod",),
+        ),
+    ] = False
+    gpu_type: Annotated[
+        str | None,
+        Flag("Type of GPU tried first on RunPod; one that is not on offer at all is refused."),
+    ] = None
+    pods: Annotated[
+        int,
+        Flag(
+            "Pods that are fed from the same queue, each at its own speed.",
+            metavar="N",
+            min=1,
+            max=64,
+        ),
+    ] = 1
+    max_cost: Annotated[
+        str | None,
+        Flag("Claim no more in time to stay below; the rest stays pending.", metavar="DOLLARS"),
+    ] = None
+    fallback: Annotated[
+        str | None,
+        Flag(
+            "When RunPod fails: go on on this machine, wait, or keep the images for later.",
+            metavar="local|wait|fail",
+        ),
+    ] = None
+    terminate: Annotated[
+        bool, Flag("Also end a pod that this run used and `captiv runpod create` made.")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """What is written where."""
+
+    panel: ClassVar[str | None] = "Output"
+
+    save: Annotated[
+        bool, Flag("Write sidecars, or print the captions only.", ("--save/--no-save",))
+    ] = True
+    extension: Annotated[str | None, Flag("Extension of sidecars (.txt).")] = None
+    sidecar_name: Annotated[
+        str | None,
+        Flag("a.jpg has a.txt (stem) or a.jpg.txt (full).", metavar="stem|full"),
+    ] = None
+    prefix: Annotated[str | None, Flag("Text before each caption.")] = None
+    suffix: Annotated[str | None, Flag("Text after each caption.")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(SelectionOptions, ModelOptions, DecodingOptions, PlacementOptions, OutputOptions):
+    """What a person asks of a run; None is not given, and the settings decide."""

@@ -26,7 +26,8 @@ def place(options: Options, settings: Settings) -> Placement:
     if url is not None:
         _check_address(url, insecure=insecure, given=options.worker is not None)
     return Placement(
-        kind="runpod" if options.runpod else "local" if url is None else "url",
+        kind="rented" if options.runpod else "local" if url is None else "url",
+        provider="runpod" if options.runpod else None,
         url=url,
         protocol=_protocol(options, settings, url),
         insecure=insecure,

@@ -29,10 +29,10 @@ from captiv.errors import UsageError
 from captiv.request.loaded import is_left_open, loaded_choice
 from captiv.request.options import Options
 from captiv.request.placement import place
-from captiv.request.served import refuse_beams, served_choice
+from captiv.request.served import refuse_untold, served_choice
 from captiv.settings import DTYPES, Settings
 from captiv.settings.keys import find_key
-from captiv.wire import Generation
+from captiv.wire import Generation, ModelChange
 
 _NEVER_EMPTY = (
     *("model", "variant", "mode", "dtype", "device", "worker", "protocol"),
@@ -58,7 +58,7 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
 
         require_weights(choice.variant.source)
     if placement.protocol == "openai":
-        refuse_beams(captioning)
+        refuse_untold(captioning)
     spec = RunSpec(
         selection=Selection(
             roots=_roots(options.paths),
@@ -115,6 +115,18 @@ def model_choice(model: str | None, variant: str | None, settings: Settings) -> 
     folder = Path(name).expanduser()
     source = str(folder.resolve()) if folder.is_dir() else name
     return choose_source(source, read_config(source))
+
+
+def model_to_load(model: str | None, settings: Settings) -> ModelChange:
+    """Return what a worker that is started for this model, or the settings', has to load."""
+    choice = model_choice(model, None, settings)
+    return ModelChange(
+        model=choice.family.name,
+        variant=choice.variant.name,
+        source=choice.variant.source,
+        dtype=choice.family.precision(settings.system.default_torch_dtype),
+        max_batch=settings.worker.batch_size,
+    )
 
 
 def _require_text(**given: str | None) -> None:

@@ -5,6 +5,7 @@ from captiv.catalog.foreign import CHAT, sourced
 from captiv.core.spec import Captioning
 from captiv.errors import UsageError
 from captiv.settings import Settings
+from captiv.wire import in_chat
 
 
 def served_choice(
@@ -34,15 +35,21 @@ def served_choice(
     return family
 
 
-def refuse_beams(captioning: Captioning) -> None:
+def refuse_untold(captioning: Captioning) -> None:
     """Refuse what the protocol has no word for.
 
     Raises:
-        UsageError: beams are asked for.
+        UsageError: a setting is asked for that no such server can be told, such as beams.
     """
-    if (captioning.generation.num_beams or 1) > 1:
+    for name, value in captioning.generation.model_dump(exclude_none=True).items():
+        told = in_chat(name)
+        if told.names or value == told.idle:
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        without = f"Leave {flag} out" if told.idle is None else f"Add {flag} {told.idle:g}"
         raise UsageError(
-            "OpenAI's protocol knows no beams.", hint="Add --num-beams 1 (generation.num_beams)."
+            f"OpenAI's protocol has no word for {flag} {value:g}.",
+            hint=f"{without} (generation.{name}).",
         )
 
 

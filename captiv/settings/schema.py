@@ -13,8 +13,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, cr
 from captiv.catalog.families import FAMILIES
 from captiv.catalog.model import DEVICE, DEVICES
 from captiv.core.naming import checked_extension
-from captiv.core.spec import RETRIES
+from captiv.core.spec import MAX_RETRIES, RETRIES
 from captiv.errors import UsageError
+from captiv.wire import Generation
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -150,37 +151,13 @@ else:
     )
 
 
-class GenerationSettings(Section):
+class GenerationSettings(Section, Generation):
     """How models decode. Unset, each family uses its own.
 
     The first captiv listed numbers here and never read them; they are no defaults.
     """
 
-    max_new_tokens: Annotated[int, Field(ge=1, le=4096)] | None = Field(
-        default=None, description="Longest caption, in tokens."
-    )
-    min_new_tokens: Annotated[int, Field(ge=0, le=4096)] | None = Field(
-        default=None, description="Shortest caption, in tokens."
-    )
-    num_beams: Annotated[int, Field(ge=1, le=32)] | None = Field(
-        default=None, description="Beams searched; 1 is greedy or sampled."
-    )
-    temperature: Annotated[float, Field(ge=0, le=5)] | None = Field(
-        default=None, description="0 is greedy; above, tokens are sampled."
-    )
-    top_k: Annotated[int, Field(ge=0, le=1000)] | None = Field(
-        default=None, description="Sample among so many tokens; 0 among all."
-    )
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        default=None, description="Sample among the likeliest tokens of this share."
-    )
-    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = Field(
-        default=None, description="Above 1 discourages repeating."
-    )
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
-        default=None, description="Makes sampling repeatable, image by image; exact in float32."
-    )
-    retries: Annotated[int, Field(ge=0, le=20)] = Field(
+    retries: Annotated[int, Field(ge=0, le=MAX_RETRIES)] = Field(
         default=RETRIES,
         description="How often an answer that is no caption is tried again, sampled.",
     )

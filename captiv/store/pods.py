@@ -20,9 +20,8 @@ from typing import Any
 from captiv.core.bill import PodBill
 from captiv.core.budget import Budget, Running
 from captiv.core.cost import Share, total
-from captiv.core.fleet import Cloud
 from captiv.core.jobs import RunId, SessionId
-from captiv.core.pods import Listed, Orphan, PodRow, PodRowId, sweepable
+from captiv.core.pods import Listed, Orphan, Owner, PodRow, PodRowId, sweepable
 from captiv.errors import StoreError
 from captiv.store import runs
 
@@ -38,9 +37,10 @@ def intend(
     conn: Connection,
     name: str,
     *,
+    provider: str,
     run_id: RunId | None,
     gpu: str,
-    cloud: Cloud,
+    cloud: str,
     price_micro: int,
     version: str,
     deadline_ms: int | None,
@@ -59,10 +59,13 @@ def intend(
     """
     made_by = "hand" if run_id is None else "run"
     conn.execute(
-        "INSERT INTO pods (name, made_by, run_id, lingers, gpu, cloud, price_micro, version,"
-        " deadline_ms, intended_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        "INSERT INTO pods (provider, name, made_by, run_id, lingers, gpu, cloud, price_micro,"
+        " version, deadline_ms, intended_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (name) DO NOTHING",
-        (name, made_by, run_id, lingers, gpu, cloud, price_micro, version, deadline_ms, now_ms),
+        (
+            *(provider, name, made_by, run_id, lingers, gpu, cloud, price_micro, version),
+            *(deadline_ms, now_ms),
+        ),
     )
     row = conn.execute(
         "SELECT id FROM pods WHERE name=? AND state='intended' AND run_id IS ? AND intended_ms=?",
@@ -135,7 +138,7 @@ def resume_use(conn: Connection, row_id: PodRowId, run_id: RunId, from_ms: int) 
     """Go on with the use that an earlier command of the run began, or else begin one.
 
     False if the pod is not live, or another run has it. Which lane of the run has the pod is not
-    told apart here: only pods that are handed out once may be asked for (`dispatch.fleet`).
+    told apart here: only pods that are handed out once may be asked for (`rental.fleet`).
     """
     if begin_use(conn, row_id, run_id, from_ms):
         return True
@@ -190,8 +193,8 @@ def end_use(conn: Connection, row_id: PodRowId, run_id: RunId, now_ms: int) -> b
 
 def condemn(
     conn: Connection,
-    installation: str,
-    listed: Iterable[Listed],
+    owner: Owner,
+    there: Iterable[Listed],
     wanted_since_ms: int,
     now_ms: int,
     *,
@@ -203,38 +206,59 @@ def condemn(
     in between: see `sweepable`, and `begin_use`, which refuses them from now on. A pod that then
     cannot be ended is found again by the next sweep, for it is ended here and still listed there.
     """
-    found = list(listed)
+    found = list(there)
     live = runs.heard(conn, wanted_since_ms, leaderless=leaderless)
-    rows = [row for pod in found for row in _matching(conn, pod)]
-    orphans = sweepable(installation, found, rows, live, now_ms)
+    rows = [row for pod in found if (row := listed(conn, owner.provider, pod)) is not None]
+    orphans = sweepable(owner, found, rows, live, now_ms)
     for orphan in orphans:
         if orphan.row_id is not None:
             ended(conn, orphan.row_id, now_ms, f"swept: {orphan.reason}")
     return orphans
 
 
-def find(conn: Connection, pod_id_or_name: str) -> PodRow | None:
-    """Return the pod with that id, else the one with that name, or None."""
+def find(conn: Connection, provider: str, pod_id_or_name: str) -> PodRow | None:
+    """Return the provider's pod with that id, else the one with that name, or None."""
     for column in ("pod_id", "name"):
-        found = _rows(conn, f"{column}=?", (pod_id_or_name,))
+        found = _rows(conn, f"provider=? AND {column}=?", (provider, pod_id_or_name))
         if found:
             return found[0]
     return None
 
 
-def live(conn: Connection) -> list[PodRow]:
-    """Return the pods that bill as far as the ledger knows, the oldest first."""
-    return _rows(conn, "state='live' ORDER BY id")
+def named(conn: Connection, name: str) -> PodRow | None:
+    """Return the pod that was asked for under this name, or None."""
+    found = _rows(conn, "name=?", (name,))
+    return found[0] if found else None
 
 
-def unsettled(conn: Connection) -> list[PodRow]:
-    """Return the pods that were asked for and whose answer is not known, the oldest first."""
-    return _rows(conn, "state='intended' ORDER BY id")
+def listed(conn: Connection, provider: str, pod: Listed) -> PodRow | None:
+    """Return the row of a pod that its provider lists, by its id, else by its name; or None."""
+    by_id = _rows(conn, "provider=? AND pod_id=?", (provider, pod.pod_id))
+    found = by_id or _rows(conn, "provider=? AND name=?", (provider, pod.name))
+    return found[0] if found else None
 
 
-def recent(conn: Connection, since_ms: int) -> bool:
-    """Whether a pod was ended since then: RunPod may not have done it."""
-    row = conn.execute("SELECT 1 FROM pods WHERE ended_ms>=? LIMIT 1", (since_ms,)).fetchone()
+def live(conn: Connection, provider: str | None = None) -> list[PodRow]:
+    """Return the pods that bill as far as the ledger knows, the oldest first.
+
+    Without a provider, those of all.
+    """
+    return _rows(conn, "state='live' AND provider=ifnull(?, provider) ORDER BY id", (provider,))
+
+
+def unsettled(conn: Connection, provider: str | None = None) -> list[PodRow]:
+    """Return the pods that were asked for and whose answer is not known, the oldest first.
+
+    Without a provider, those of all.
+    """
+    return _rows(conn, "state='intended' AND provider=ifnull(?, provider) ORDER BY id", (provider,))
+
+
+def recent(conn: Connection, provider: str, since_ms: int) -> bool:
+    """Whether a pod was ended since then: its provider may not have done it."""
+    row = conn.execute(
+        "SELECT 1 FROM pods WHERE provider=? AND ended_ms>=? LIMIT 1", (provider, since_ms)
+    ).fetchone()
     return row is not None
 
 
@@ -274,6 +298,7 @@ def bill(conn: Connection, run_id: RunId, now_ms: int) -> list[PodBill]:
     uses = _uses(conn, run_id, now_ms)
     return [
         PodBill(
+            provider=pod.provider,
             pod_id=pod.pod_id,
             gpu=pod.gpu,
             price_micro=pod.price_micro,
@@ -294,10 +319,6 @@ def _uses(conn: Connection, run_id: RunId, now_ms: int) -> list[tuple[PodRowId, 
         (now_ms, run_id),
     )
     return [(PodRowId(row), Share(*use)) for row, *use in rows]
-
-
-def _matching(conn: Connection, pod: Listed) -> list[PodRow]:
-    return _rows(conn, "pod_id=?", (pod.pod_id,)) or _rows(conn, "name=?", (pod.name,))
 
 
 def _rows(conn: Connection, where: str, values: tuple[object, ...] = ()) -> list[PodRow]:

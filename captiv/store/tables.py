@@ -234,7 +234,6 @@ class Pod(SQLModel, table=True):
         CheckConstraint("made_by IN ('run', 'hand')", name="made_by_is_known"),
         CheckConstraint("(run_id IS NOT NULL) = (made_by = 'run')", name="run_of_the_rented"),
         CheckConstraint("lingers IN (0, 1)", name="lingers_is_a_flag"),
-        CheckConstraint("cloud IN ('secure', 'community')", name="cloud_is_known"),
         CheckConstraint("price_micro >= 0", name="price_is_a_price"),
         CheckConstraint(
             "CASE state WHEN 'intended' THEN pod_id IS NULL"
@@ -249,7 +248,13 @@ class Pod(SQLModel, table=True):
             " AND (end_reason IS NOT NULL) = (state = 'ended')",
             name="end_of_the_ended",
         ),
-        Index("pods_pod_id", "pod_id", unique=True, sqlite_where=text("pod_id IS NOT NULL")),
+        Index(
+            "pods_pod_id",
+            "provider",
+            "pod_id",
+            unique=True,
+            sqlite_where=text("pod_id IS NOT NULL"),
+        ),
         Index("pods_live", "id", sqlite_where=text("state = 'live'")),
         Index("pods_intended", "id", sqlite_where=text("state = 'intended'")),
         Index("pods_run", "run_id", "id", sqlite_where=text("run_id IS NOT NULL")),
@@ -257,6 +262,8 @@ class Pod(SQLModel, table=True):
     )
 
     id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
+    provider: str = Field(sa_column=_text())
+    """Its name in the settings."""
     name: str = Field(sa_column=_text())
     pod_id: str | None = Field(default=None, sa_column=Column(Text))
     """The provider's."""
@@ -268,6 +275,7 @@ class Pod(SQLModel, table=True):
     """Left to its guard when its run ends."""
     gpu: str = Field(sa_column=_text())
     cloud: str = Field(sa_column=_text())
+    """The provider's pool of hosts; empty where it has one."""
     price_micro: int = Field(sa_column=_integer())
     """Micro-dollars an hour."""
     version: str = Field(sa_column=_text())

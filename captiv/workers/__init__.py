@@ -3,7 +3,7 @@
 from captiv.workers.client import WorkerClient
 from captiv.workers.local import LocalWorker
 from captiv.workers.machine import machine
-from captiv.workers.source import Address, Client, Ended, OnPhase, WorkerSource
+from captiv.workers.source import Address, Client, Ended, Traits, WorkerSource
 from captiv.workers.transport import check_transport
 from captiv.workers.url import UrlWorker
 
@@ -12,7 +12,7 @@ __all__ = [
     "Client",
     "Ended",
     "LocalWorker",
-    "OnPhase",
+    "Traits",
     "UrlWorker",
     "WorkerClient",
     "WorkerSource",

@@ -16,14 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import aiofiles
 import anyio
 from anyio.abc import Process
 
+from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.retry import Death
 from captiv.errors import ModelError, NoWorker
 from captiv.offload import offload
 from captiv.workers.machine import has_torch
-from captiv.workers.source import Address, Ended, OnPhase
+from captiv.workers.source import Address, Ended, Traits
 
 _SIGKILL = 9  # which Windows' module does not name
 _START_S = 60.0
@@ -50,6 +52,8 @@ class LocalSettings:
 class LocalWorker:
     """Starts the child, knows how it died, starts another, ends it."""
 
+    traits = Traits()
+
     def __init__(self, settings: LocalSettings, *, folder: Path, log: Path) -> None:
         """Args: `folder` holds the batch file, `log` collects the worker's own log."""
         self._settings = settings
@@ -75,7 +79,7 @@ class LocalWorker:
         """
         if self._settings.engine is None:
             _require_torch()
-        on_phase("starting a worker on this machine")
+        on_phase(Phase(Step.STARTING_HERE))
         await self.stop()
         token = secrets.token_urlsafe(32)
         self._process = await self._spawn()
@@ -112,12 +116,12 @@ class LocalWorker:
             process.kill()
         with anyio.CancelScope(shield=True):
             await process.wait()
-        return Ended(Death.KILLED, await offload(self._batch_keys), "it hung")
+        return Ended(Death.KILLED, await self._batch_keys(), "it hung")
 
     async def _death(self, code: int) -> Ended:
         death = Death.KILLED if code == -_SIGKILL else Death.CRASHED
         reason = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return Ended(death, await offload(self._batch_keys), reason)
+        return Ended(death, await self._batch_keys(), reason)
 
     async def stop(self) -> None:
         """Close its standard input, wait, and kill it if it does not end by itself."""
@@ -164,9 +168,13 @@ class LocalWorker:
             line += await self._process.stdout.receive()
         return str(json.loads(line.split(b"\n", 1)[0])["url"])
 
-    def _batch_keys(self) -> frozenset[str]:
+    async def _batch_keys(self) -> frozenset[str]:
+        """Return what the child was captioning, as its file says."""
         try:
-            return frozenset(json.loads(self._batch_file.read_bytes() or b"[]"))
+            with anyio.CancelScope(shield=True):  # a cancelled open would leave the file open
+                async with aiofiles.open(self._batch_file, "rb") as file:
+                    data = await file.read()
+            return frozenset(json.loads(data or b"[]"))
         except (OSError, ValueError):
             return frozenset()
 
@@ -176,7 +184,7 @@ def _require_torch() -> None:
     if not has_torch():
         raise ModelError(
             "Captioning on this machine needs torch, which is not installed.",
-            hint="pip install 'captiv[local]', or rent a GPU with --runpod, or use --worker URL.",
+            hint="pip install 'captiv[local]', or rent a GPU, or use --worker URL.",
         )
 
 

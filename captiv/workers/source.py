@@ -1,15 +1,13 @@
 """The seam between the dispatcher and whatever provides a worker."""
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
+from captiv.core.phase import OnPhase
 from captiv.core.retry import Death
 from captiv.wire import CaptionReply, CaptionRequest, Health, ModelsReply
 from captiv.workers.client import WorkerClient
-
-OnPhase = Callable[[str], None]
-"""Is told, in a few words, what a starting worker is doing."""
 
 
 class Client(Protocol):
@@ -60,8 +58,25 @@ class Ended:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What the queue has to know of a worker, wherever it runs."""
+
+    rented: bool = False
+    """Whether it costs money while it is there."""
+    lost_after_s: float = 60.0
+    """How long it may be silent."""
+    request_timeout_s: float = math.inf
+    """How long it may answer and give no caption."""
+
+
 class WorkerSource(Protocol):
     """Provides one worker, and a new one after a loss. All of it may raise `NoWorker`."""
+
+    @property
+    def traits(self) -> Traits:
+        """What kind of worker it is; the same as long as the source lives."""
+        ...
 
     async def start(self, on_phase: OnPhase) -> Address:
         """Provide the worker; it may still be loading."""

@@ -1,11 +1,14 @@
 """A worker that somebody else runs: `--worker URL`."""
 
-from captiv.workers.source import Address, Ended, OnPhase
+from captiv.core.phase import OnPhase, Phase, Step
+from captiv.workers.source import Address, Ended, Traits
 from captiv.workers.transport import check_transport
 
 
 class UrlWorker:
     """A worker known only by its URL; it is neither started nor ended here."""
+
+    traits = Traits()
 
     def __init__(self, url: str, token: str, *, insecure: bool = False) -> None:
         check_transport(url, insecure=insecure)
@@ -13,7 +16,7 @@ class UrlWorker:
 
     async def start(self, on_phase: OnPhase) -> Address:
         """Return the address as it was given."""
-        on_phase(f"connecting to {self._address.url}")
+        on_phase(Phase(Step.CONNECTING, subject=self._address.url))
         return self._address
 
     async def ended(self) -> Ended | None:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from captiv.core.jobs import Received, RunId, SessionId
 from captiv.core.spec import Output
-from captiv.request import Options, request
+from captiv.request.options import Options
+from captiv.request.run import request
 from captiv.settings import Settings
 from captiv.store import Store, ingest, jobs, lease, runs
 from captiv.testing.scenes import write_scenes

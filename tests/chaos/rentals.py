@@ -267,4 +267,4 @@ def _shares(conn: Connection) -> list[Any]:
 
 def _rows(conn: Connection) -> list[Any]:
     names = conn.execute("SELECT name FROM pods").fetchall()
-    return [pods.find(conn, name) for (name,) in names]
+    return [pods.named(conn, name) for (name,) in names]

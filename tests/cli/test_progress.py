@@ -3,7 +3,6 @@
 import io
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -11,7 +10,8 @@ from rich.console import Console
 from captiv.cli import progress
 from captiv.cli.progress import Display, Verbosity, printable
 from captiv.core.jobs import Counts, Run, RunId, RunState
-from captiv.core.spec import Captioning, RunSpec, Selection
+from captiv.core.phase import Phase, Step
+from captiv.core.spec import Captioning, Placement, RunSpec, Selection
 from captiv.dispatch.events import LaneView
 
 SPEC = RunSpec(
@@ -124,27 +124,65 @@ def test_each_of_several_workers_is_shown() -> None:
     console = Console(file=shown, force_terminal=True, width=200)
 
     with Display(err=console, out=io.StringIO()) as display:
-        display.lanes([LaneView(1, "", 120), LaneView(2, "loading the model (40 %)", 0)])
-        display.phase("")
+        display.lanes([LaneView(1, None, 120), LaneView(2, Phase(Step.DOWNLOADING, 4, 10), 0)])
+        display.phase(None)
         display.counted(RUN)
 
-    assert "pod 1: 120 captioned, pod 2: loading the model (40 %)" in shown.getvalue()
+    assert "pod 1: 120 captioned, pod 2: downloading the model (40 % of 10 B)" in shown.getvalue()
 
 
 def test_a_download_is_told_once_with_its_size() -> None:
     screen, quiet = Screen(), Screen("quiet")
     for display in (screen.display, quiet.display):
-        display.phase("importing")
-        display.phase("downloading (0 % of 14.9 GB)")
-        display.phase("downloading (1 % of 14.9 GB)")
+        display.opened(RUN, resumed=False)
+        display.phase(Phase(Step.LOADING))
+        display.phase(Phase(Step.DOWNLOADING, 0, 14_900_000_000))
+        display.phase(Phase(Step.DOWNLOADING, 149_000_000, 14_900_000_000))
 
-    assert screen.err.getvalue().count("14.9 GB") == 1
+    assert screen.err.getvalue() == (
+        "This machine downloads the model first: 14.9 GB. It is kept for the next time.\n"
+    )
     assert quiet.err.getvalue() == ""
+
+
+def test_a_download_of_a_rented_pod_has_its_line_and_so_has_the_one_it_falls_back_to() -> None:
+    placement = Placement(kind="rented", provider="runpod")
+    rented = replace(RUN, spec=SPEC.model_copy(update={"placement": placement}))
+    screen = Screen()
+    screen.display.opened(rented, resumed=False)
+    for pod in (1, 2):
+        screen.display.phase(Phase(Step.DOWNLOADING, 0, 14_900_000_000), pod=pod)
+    screen.display.counted(RUN)
+    screen.display.phase(Phase(Step.DOWNLOADING, 0, 14_900_000_000))
+
+    assert screen.err.getvalue() == (
+        "The pod downloads the model first: 14.9 GB.\n"
+        "This machine downloads the model first: 14.9 GB. It is kept for the next time.\n"
+    )
+
+
+def test_a_phase_is_said_once_as_it_is_worded() -> None:
+    screen = Screen("verbose")
+    for phase in (
+        Phase(Step.CONNECTING, subject="https://here"),
+        Phase(Step.RESOLVING),
+        Phase(Step.WAITING, subject="abc"),
+        Phase(Step.LOADING, 100, 1000),
+        Phase(Step.LOADING, 101, 1000),
+    ):
+        screen.display.phase(phase, pod=2)
+
+    assert screen.err.getvalue().splitlines() == [
+        "pod 2: connecting to https://here",
+        "pod 2: resolving the model",
+        "pod 2: waiting for other captions of pod abc",
+        "pod 2: loading the model (10 % of 1 kB)",
+    ]
 
 
 def test_a_rate_is_left_out_until_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(progress, "monotonic_s", lambda: now[0])
     screen = Screen()
     for now_s, done in ((111.0, 0), (122.0, 10), (133.0, 10), (144.0, 12)):
         now[0] = now_s

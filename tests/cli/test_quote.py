@@ -17,7 +17,9 @@ from captiv.core.pods import pod_name
 from captiv.core.spec import RunSpec
 from captiv.rental.estimate import quoted
 from captiv.rental.measured import images_per_s
-from captiv.request import Options, request
+from captiv.rental.runpod import RUNPOD
+from captiv.request.options import Options
+from captiv.request.run import request
 from captiv.settings import Settings
 from captiv.store import Store, ingest, jobs, lease, pods, runs
 from captiv.testing.cloud import Cloud, running
@@ -46,8 +48,9 @@ def _went(store: Store, spec: RunSpec, gpu: str, *, every_ms: int) -> RunId:
         got = Received(job, "a dog", None, "shapes", "shapes", "{}", None, 3)
         (to_write,) = store.write(jobs.receive, [got], at * every_ms)
         store.write(jobs.finish, [(to_write.job_id, to_write.attempt)], at * every_ms)
-    name = pod_name("0123456789ab", run.id, "t")
+    name = pod_name("runpod", "0123456789ab", run.id, "t")
     about: dict[str, Any] = {
+        "provider": "runpod",
         "gpu": gpu,
         "cloud": "community",
         "price_micro": 170_000,
@@ -183,7 +186,9 @@ def test_a_measured_rate_gives_time_and_cost(cloud: Cloud, pictures: Path) -> No
     choice = choose("shapes")
     assert choice is not None
 
-    found = anyio.run(quoted, spec, replace(choice.variant, images_per_s=10), settings, 12_000)
+    found = anyio.run(
+        quoted, RUNPOD, spec, replace(choice.variant, images_per_s=10), settings, 12_000
+    )
 
     assert found.expected is not None
     assert found.expected.seconds == 600 + 1200  # the start may take all of startup_timeout
@@ -228,7 +233,7 @@ def test_without_a_key_it_says_so(
 ) -> None:
     monkeypatch.setenv("CAPTIV_RUNPOD_IMAGE", "captiv/worker:test")
 
-    assert "there is no RunPod API key" in rental(dry("--json"))["problem"]
+    assert "There is no RunPod API key" in rental(dry("--json"))["problem"]
     assert "captiv config set runpod.api_key" in dry().out
 
 

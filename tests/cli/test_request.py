@@ -8,7 +8,8 @@ from captiv_worker.settings import parse
 
 from captiv.core.spec import RunSpec
 from captiv.errors import UsageError
-from captiv.request import Options, contradicted, request
+from captiv.request.options import Options
+from captiv.request.run import contradicted, request
 from captiv.settings import Settings
 from captiv.wire import Generation
 

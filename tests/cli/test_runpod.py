@@ -15,7 +15,8 @@ import pytest
 from captiv.clock import now_ms
 from captiv.core.jobs import RunId, SessionId
 from captiv.core.pods import PodRow, pod_name
-from captiv.rental.runpod import CreatePod, GpuRequest, RunpodApi
+from captiv.rental.runpod.api import RunpodApi
+from captiv.rental.runpod.values import CreatePod, GpuRequest
 from captiv.settings import Paths, installation_secret
 from captiv.store import Lease, Store, pods, runs
 from captiv.testing.cloud import Cloud, running
@@ -106,11 +107,11 @@ class Account:
 
     def orphan(self) -> str:
         """Make a pod of a run that is not there any more."""
-        return self.make(pod_name(self.installation, RunId(77), "t"))
+        return self.make(pod_name("runpod", self.installation, RunId(77), "t"))
 
     def row(self, pod: str) -> PodRow:
         with Store.open(self.home / "data" / "captiv.db", read_only=True) as store:
-            found = store.read(pods.find, pod)
+            found = store.read(pods.find, "runpod", pod)
         assert found is not None
         return found
 
@@ -135,7 +136,7 @@ def test_the_life_of_a_pod_made_by_hand(process: Cli, cli: Cli, account: Account
     assert cloud.pods_alive() == [pod]
     assert "guard ends it after 15 min without a request that brings its token" in made.err
     assert "ready" in made.err
-    assert account.row(pod).name.startswith(f"captiv-{account.installation}-hand-mine-")
+    assert account.row(pod).name.startswith(f"captiv-runpod-{account.installation}-hand-mine-")
     assert "CAPTIV_GUARD_DEADLINE" not in cloud.pod(pod).recipe().env
 
     line = cli("runpod", "list").out.split("\t")
@@ -303,7 +304,7 @@ def test_what_cannot_be_is_refused_before_anything_is_asked(
 
 def test_the_queue_behind_a_pod_is_shown(cli: Cli, account: Account) -> None:
     run = RunId(make_run(account.home, pending=3))
-    name = pod_name(account.installation, run, "t")
+    name = pod_name("runpod", account.installation, run, "t")
     pod = account.make(name)
     with Store.open(account.home / "data" / "captiv.db") as store:
         values: dict[str, Any] = {"gpu": A5000, "cloud": "secure", "price_micro": 260_000}
@@ -336,9 +337,9 @@ def test_what_runpod_has_billed_stands_beside_what_a_pod_cost(cli: Cli, account:
     without = cli("runpod", "status", pod)
 
     assert re.search(r"\t\$0\.\d+ \(\$0\.\d+ billed\)\t", listed), listed
-    assert 0 < shown["billed_by_runpod_usd"] <= shown["spent_usd"] + 1e-4
+    assert 0 < shown["billed_by_provider_usd"] <= shown["spent_usd"] + 1e-4
     assert "so far by RunPod's own records, which come later" in status
-    assert unknown["billed_by_runpod_usd"] is None
+    assert unknown["billed_by_provider_usd"] is None
     assert without.code == 0
     assert "nothing yet in RunPod's own records" in without.out
 
@@ -356,7 +357,7 @@ def test_orphans_are_marked_and_swept(process: Cli, cli: Cli, account: Account) 
     assert [(s["pod_id"], s["outcome"]) for s in swept] == [(orphan, "terminated")]
     assert account.cloud.pods_alive() == [foreign]
     assert cli("runpod", "sweep").out == "Nothing to sweep.\n"
-    hand = account.make(pod_name(account.installation, None, "t"))
+    hand = account.make(pod_name("runpod", account.installation, None, "t"))
     assert f"left: {hand}: it was made by hand" in cli("runpod", "sweep").out
     for pod in (foreign, hand):
         anyio.run(end, account.cloud, pod)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from captiv.rental.runpod import Pod, Template
 from captiv.rental.runpod.pages import BillingPage, GpuPage, PodPage
+from captiv.rental.runpod.values import Pod, Template
 from tests.contract.contract import (
     OWN,
     PUBLISHED,

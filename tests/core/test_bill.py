@@ -9,6 +9,7 @@ from captiv.core.bill import SETTLED_MS, Bill, PodBill
 
 HOUR_MS = 3_600_000
 POD = PodBill(
+    provider="runpod",
     pod_id="p1",
     gpu="NVIDIA RTX A5000",
     price_micro=360_000,
@@ -61,7 +62,7 @@ def test_records_are_shown_once_they_have_caught_up(
     pod = replace(POD, recorded=Decimal(recorded), now_ms=HOUR_MS + later_ms)
 
     assert pod.billed == (Decimal(recorded) if shown else None)
-    assert ("by RunPod's own records" in pod.line()) is shown
+    assert ("by the provider's own records" in pod.line()) is shown
 
 
 def test_records_of_a_pod_that_still_bills_are_never_whole() -> None:
@@ -73,5 +74,5 @@ def test_a_run_pays_its_share_of_each_pod() -> None:
 
     assert bill.share == Decimal("0.10")
     assert bill.lines()[0] == "This run's share of its pods cost $0.1000."
-    assert [fact["billed_by_runpod_usd"] for fact in bill.facts()] == [None, "0.360000"]
+    assert [fact["billed_by_provider_usd"] for fact in bill.facts()] == [None, "0.360000"]
     assert bill.facts()[0]["share_usd"] == "0.090000"

@@ -200,7 +200,7 @@ def test_a_type_that_is_offered_somewhere_may_be_named_even_if_it_will_not_do(sa
             "price",
             (
                 "The cheapest GPU that holds joycaption beta-one costs $0.26/h (NVIDIA RTX A5000),"
-                " above the limit of $0.20/h (runpod.max_price)."
+                " above the limit of $0.20/h (max_price)."
             ),
         ),
     ],

@@ -80,7 +80,7 @@ def test_the_first_local_need_has_the_device() -> None:
 
 def rented(number: int, pods: int, **more: Any) -> Run:
     one = run(number, **more)
-    placement = Placement(kind="runpod", pods=pods)
+    placement = Placement(kind="rented", provider="runpod", pods=pods)
     return replace(one, spec=one.spec.model_copy(update={"placement": placement}))
 
 
@@ -120,3 +120,12 @@ def test_a_run_that_has_ended_frees_the_device_for_the_next() -> None:
     ended = replace(run(1, model="shapes"), counts=Counts(done=5))
 
     assert [a.runs for a in assign([ended, run(2)])] == [(2,)]
+
+
+def test_pods_of_two_providers_are_two_needs() -> None:
+    def at(provider: str) -> Run:
+        spec = run(1).spec
+        placement = Placement(kind="rented", provider=provider)
+        return replace(run(1), spec=spec.model_copy(update={"placement": placement}))
+
+    assert need_of(at("runpod")) != need_of(at("other"))

@@ -10,6 +10,7 @@ from captiv.core.jobs import RunId
 from captiv.core.pods import (
     Guarded,
     Listed,
+    Owner,
     PodName,
     PodRow,
     PodRowId,
@@ -20,27 +21,41 @@ from captiv.core.pods import (
 )
 
 HERE = "0123456789ab"
+OWNER = Owner("runpod", HERE)
 NOW = 1_700_000_000_000
 ONE = RunId(1)
 RUNS = st.none() | st.integers(1, 9).map(RunId)
 
 
 @given(
+    st.from_regex(r"[a-z][0-9a-z]{0,9}", fullmatch=True),
     st.from_regex(r"[0-9a-f]{12}", fullmatch=True),
     RUNS,
     st.from_regex(r"[0-9a-z]{1,12}", fullmatch=True),
 )
-def test_a_name_is_read_back(installation: str, run_id: RunId | None, token: str) -> None:
-    assert parse_pod_name(pod_name(installation, run_id, token)) == PodName(
-        installation, run_id, token
+def test_a_name_is_read_back(
+    provider: str, installation: str, run_id: RunId | None, token: str
+) -> None:
+    assert parse_pod_name(pod_name(provider, installation, run_id, token)) == PodName(
+        provider, installation, run_id, token
     )
 
 
-def test_names_say_who_made_the_pod() -> None:
-    assert pod_name(HERE, RunId(12), "x1") == f"captiv-{HERE}-r12-x1"
-    assert pod_name(HERE, None, "x1") == f"captiv-{HERE}-hand-x1"
-    assert parse_pod_name(f"captiv-{HERE}-hand-mine-6d44971e") == PodName(
-        HERE, None, "mine-6d44971e"
+def test_names_say_where_and_who_made_the_pod() -> None:
+    assert pod_name("runpod", HERE, RunId(12), "x1") == f"captiv-runpod-{HERE}-r12-x1"
+    assert pod_name("runpod", HERE, None, "x1") == f"captiv-runpod-{HERE}-hand-x1"
+    assert parse_pod_name(f"captiv-runpod-{HERE}-hand-mine-6d44971e") == PodName(
+        "runpod", HERE, None, "mine-6d44971e"
+    )
+
+
+@pytest.mark.parametrize("installation", [HERE, "abcdef012345"])
+def test_a_name_of_0_2_tells_no_provider_and_is_runpods(installation: str) -> None:
+    assert parse_pod_name(f"captiv-{installation}-r12-x1") == PodName(
+        "runpod", installation, RunId(12), "x1"
+    )
+    assert parse_pod_name(f"captiv-{installation}-hand-hand-x1") == PodName(
+        "runpod", installation, None, "hand-x1"
     )
 
 
@@ -64,11 +79,22 @@ def test_other_names_are_none_of_captivs(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("installation", "token"), [("a-b", "x"), (HERE, ""), (HERE, "a-b"), ("", "x"), (HERE, "É")]
+    ("provider", "installation", "token"),
+    [
+        ("runpod", "a-b", "x"),
+        ("runpod", HERE, ""),
+        ("runpod", HERE, "a-b"),
+        ("runpod", "", "x"),
+        ("runpod", HERE, "É"),
+        ("", HERE, "x"),
+        ("run-pod", HERE, "x"),
+    ],
 )
-def test_a_name_that_could_not_be_read_back_is_not_given(installation: str, token: str) -> None:
+def test_a_name_that_could_not_be_read_back_is_not_given(
+    provider: str, installation: str, token: str
+) -> None:
     with pytest.raises(ValueError, match="name"):
-        pod_name(installation, RunId(1), token)
+        pod_name(provider, installation, RunId(1), token)
 
 
 def pod_row(
@@ -76,7 +102,8 @@ def pod_row(
 ) -> PodRow:
     values: dict[str, Any] = {
         "id": PodRowId(number),
-        "name": pod_name(HERE, run_id, f"t{number}"),
+        "provider": "runpod",
+        "name": pod_name("runpod", HERE, run_id, f"t{number}"),
         "pod_id": None if state == "intended" else f"p{number}",
         "state": state,
         "made_by": "hand" if run_id is None else "run",
@@ -122,7 +149,7 @@ def test_no_pod_made_by_hand_and_none_of_a_live_command_is_swept(
 ) -> None:
     ledger = [row for row, kept in zip(rows, known, strict=False) if kept]
 
-    swept = {o.pod_id for o in sweepable(HERE, map(listed, rows), ledger, live, NOW)}
+    swept = {o.pod_id for o in sweepable(OWNER, map(listed, rows), ledger, live, NOW)}
 
     for row in rows:
         ended = row in ledger and row.state == "ended"
@@ -133,7 +160,7 @@ def test_no_pod_made_by_hand_and_none_of_a_live_command_is_swept(
 
 @given(ROWS, LIVE)
 def test_what_nobody_needs_is_swept(rows: list[PodRow], live: set[RunId]) -> None:
-    swept = {o.pod_id for o in sweepable(HERE, map(listed, rows), rows, live, NOW)}
+    swept = {o.pod_id for o in sweepable(OWNER, map(listed, rows), rows, live, NOW)}
 
     for row in rows:
         unused = row.run_id not in live and not row.users & live
@@ -143,12 +170,17 @@ def test_what_nobody_needs_is_swept(rows: list[PodRow], live: set[RunId]) -> Non
 
 @given(ROWS, LIVE)
 def test_pods_of_another_installation_are_left_alone(rows: list[PodRow], live: set[RunId]) -> None:
-    assert sweepable("another", map(listed, rows), [], live, NOW) == []
+    assert sweepable(Owner("runpod", "another"), map(listed, rows), [], live, NOW) == []
+
+
+@given(ROWS, LIVE)
+def test_pods_at_another_provider_are_left_alone(rows: list[PodRow], live: set[RunId]) -> None:
+    assert sweepable(Owner("elsewhere", HERE), map(listed, rows), [], live, NOW) == []
 
 
 @given(ROWS, LIVE)
 def test_only_what_is_listed_is_swept(rows: list[PodRow], live: set[RunId]) -> None:
-    assert sweepable(HERE, [], rows, live, NOW) == []
+    assert sweepable(OWNER, [], rows, live, NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -161,7 +193,7 @@ def test_only_what_is_listed_is_swept(rows: list[PodRow], live: set[RunId]) -> N
     ],
 )
 def test_why_a_pod_is_swept_is_said(row: PodRow, said: str) -> None:
-    (orphan,) = sweepable(HERE, [listed(row)], [row], set(), NOW)
+    (orphan,) = sweepable(OWNER, [listed(row)], [row], set(), NOW)
 
     assert (orphan.pod_id, orphan.reason, orphan.row_id) == ("p1", said, row.id)
 
@@ -169,12 +201,12 @@ def test_why_a_pod_is_swept_is_said(row: PodRow, said: str) -> None:
 def test_a_pod_that_was_left_to_its_guard_stays_until_its_deadline() -> None:
     row = pod_row(lingers=True, deadline_ms=NOW)
 
-    assert sweepable(HERE, [listed(row)], [row], set(), NOW) == []
-    assert len(sweepable(HERE, [listed(row)], [row], set(), NOW + 1)) == 1
+    assert sweepable(OWNER, [listed(row)], [row], set(), NOW) == []
+    assert len(sweepable(OWNER, [listed(row)], [row], set(), NOW + 1)) == 1
 
 
 def test_a_pod_that_the_ledger_does_not_know_is_swept_by_its_name() -> None:
-    (orphan,) = sweepable(HERE, [listed(pod_row())], [], set(), NOW)
+    (orphan,) = sweepable(OWNER, [listed(pod_row())], [], set(), NOW)
 
     assert orphan.row_id is None
     assert "no such pod" in orphan.reason
@@ -183,16 +215,16 @@ def test_a_pod_that_the_ledger_does_not_know_is_swept_by_its_name() -> None:
 def test_a_pod_is_known_by_its_id_whatever_its_name_is_now() -> None:
     row = pod_row()
 
-    assert len(sweepable(HERE, [Listed("p1", "renamed")], [row], set(), NOW)) == 1
-    assert sweepable(HERE, [Listed("p1", "renamed")], [row], {RunId(1)}, NOW) == []
-    assert sweepable(HERE, [Listed("p9", "renamed")], [row], set(), NOW) == []
+    assert len(sweepable(OWNER, [Listed("p1", "renamed")], [row], set(), NOW)) == 1
+    assert sweepable(OWNER, [Listed("p1", "renamed")], [row], {RunId(1)}, NOW) == []
+    assert sweepable(OWNER, [Listed("p9", "renamed")], [row], set(), NOW) == []
 
 
 def test_a_second_pod_of_one_name_is_swept_alone() -> None:
     row = pod_row(lingers=True)
     twin = Listed("p9", row.name)
 
-    (orphan,) = sweepable(HERE, [listed(row), twin], [row], set(), NOW)
+    (orphan,) = sweepable(OWNER, [listed(row), twin], [row], set(), NOW)
 
     assert (orphan.pod_id, orphan.row_id) == ("p9", None)
 

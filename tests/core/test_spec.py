@@ -194,6 +194,24 @@ def test_an_output_names_the_sidecar_of_an_image(output: Output, sidecar: str) -
     assert output.place_of("/a/b.jpg") == ("/a/b.jpg", sidecar)
 
 
+def test_a_run_of_0_2_0_on_runpod_is_read_as_rented_there() -> None:
+    row = (
+        '{"kind":"runpod","url":null,"protocol":"captiv","insecure":false,"device":"auto",'
+        '"batch_size":null,"gpu_type":"NVIDIA L4","max_cost_usd":"2","pods":3,"terminate":true,'
+        '"fallback":"wait"}'
+    )
+
+    assert Placement.model_validate_json(row) == Placement(
+        kind="rented",
+        provider="runpod",
+        gpu_type="NVIDIA L4",
+        max_cost_usd="2",
+        pods=3,
+        terminate=True,
+        fallback="wait",
+    )
+
+
 @given(SPECS)
 def test_a_spec_survives_the_job_table(spec: RunSpec) -> None:
     read = RunSpec.model_validate_json(spec.model_dump_json())

@@ -4,19 +4,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from captiv.core.phase import Phase, Step, loading_phase
+from captiv.core.pods import PodState
 from captiv.core.startup import Seen, Start, Waiting
 from captiv.wire import Health, Loading
 
 
 def worker(status: Any = "loading", done: int | None = None, total: int | None = None) -> Health:
-    loading = Loading(phase="download", done_bytes=done, total_bytes=total)
+    loading = Loading(phase="downloading", done_bytes=done, total_bytes=total)
     return Health(status=status, worker="w", boot_id="b", loading=loading)
 
 
 WAITING = Waiting(began_s=1000, timeout_s=600)
 SEEN = st.builds(
     Seen,
-    st.sampled_from([None, "PROVISIONING", "STARTING", "RUNNING", "UNKNOWN"]),
+    st.sampled_from(
+        [
+            None,
+            PodState.PROVISIONING,
+            PodState.STARTING,
+            PodState.RUNNING,
+            PodState.UNKNOWN,
+        ]
+    ),
     st.booleans(),
     st.none() | st.builds(worker, done=st.integers(0, 100), total=st.sampled_from([0, 100])),
     st.booleans(),
@@ -28,44 +38,69 @@ SEEN = st.builds(
 @pytest.mark.parametrize(
     ("seen", "phase"),
     [
-        (Seen(), "renting"),
-        (Seen("PROVISIONING"), "renting"),
-        (Seen("RUNNING"), "pulling the image"),
-        (Seen("STARTING"), "pulling the image"),
-        (Seen("RUNNING", started=True), "starting"),
-        (Seen("RUNNING", pulling=True), "pulling the image"),
-        (Seen(pulling=True), "pulling the image"),
-        (Seen(started=True), "starting"),
-        (Seen("RUNNING", started=True, health=worker()), "loading the model"),
-        (Seen("RUNNING", True, worker(done=430, total=1000)), "loading the model (43 %)"),
-        (Seen("RUNNING", True, worker(done=1200, total=1000)), "loading the model (100 %)"),
+        (Seen(), Phase(Step.RENTING)),
+        (Seen(PodState.PROVISIONING), Phase(Step.RENTING)),
+        (Seen(PodState.RUNNING), Phase(Step.PULLING)),
+        (Seen(PodState.STARTING), Phase(Step.PULLING)),
+        (Seen(PodState.RUNNING, started=True), Phase(Step.STARTING)),
+        (Seen(PodState.RUNNING, pulling=True), Phase(Step.PULLING)),
+        (Seen(pulling=True), Phase(Step.PULLING)),
+        (Seen(started=True), Phase(Step.STARTING)),
+        (Seen(PodState.RUNNING, started=True, health=worker()), Phase(Step.DOWNLOADING)),
+        (
+            Seen(PodState.RUNNING, True, worker(done=430, total=1000)),
+            Phase(Step.DOWNLOADING, 430, 1000),
+        ),
     ],
 )
-def test_the_phase_is_what_was_seen(seen: Seen, phase: str) -> None:
+def test_the_phase_is_what_was_seen(seen: Seen, phase: Phase) -> None:
     after = WAITING.look(seen, 1001)
 
     assert (after.phase, after.start) == (phase, Start.WAIT)
 
 
-def test_only_the_workers_own_word_makes_it_ready() -> None:
-    after = WAITING.look(Seen("RUNNING", health=worker("ready")), 5000)
+@pytest.mark.parametrize(
+    ("word", "step"),
+    [
+        ("starting", Step.LOADING),
+        ("resolving", Step.RESOLVING),
+        ("downloading", Step.DOWNLOADING),
+        ("warming", Step.WARMING),
+        ("installing", Step.INSTALLING),
+        ("dreaming of sheep", Step.LOADING),
+    ],
+)
+def test_a_word_of_a_worker_that_is_not_known_is_loading(word: str, step: Step) -> None:
+    assert loading_phase(Loading(phase=word, done_bytes=1, total_bytes=2)) == Phase(step, 1, 2)
+    assert loading_phase(None) == Phase(Step.LOADING)
 
-    assert (after.phase, after.start) == ("ready", Start.READY)
+
+def test_a_percentage_is_known_with_the_bytes_and_never_above_100() -> None:
+    percents = [Phase(Step.DOWNLOADING, done, 1000).percent for done in (0, 430, 1200)]
+
+    assert percents == [0, 43, 100]
+    assert Phase(Step.DOWNLOADING, 5).percent is None
+
+
+def test_only_the_workers_own_word_makes_it_ready() -> None:
+    after = WAITING.look(Seen(PodState.RUNNING, health=worker("ready")), 5000)
+
+    assert (after.phase, after.start) == (Phase(Step.READY), Start.READY)
 
 
 @pytest.mark.parametrize(
     ("seen", "said"),
     [
-        (Seen("RUNNING", True, restarts=3), "crashed 3 times"),
+        (Seen(PodState.RUNNING, True, restarts=3), "crashed 3 times"),
         (
-            Seen("RUNNING", True, restarts=3, last_words="ImportError: no captiv"),
+            Seen(PodState.RUNNING, True, restarts=3, last_words="ImportError: no captiv"),
             "crashed 3 times while starting (ImportError: no captiv)",
         ),
-        (Seen("RUNNING", pulling=True, trouble="its image is not there"), "its image is not there"),
-        (Seen("EXITED"), "EXITED"),
-        (Seen("TERMINATED"), "TERMINATED"),
-        (Seen("ERROR"), "ERROR"),
-        (Seen("RUNNING", True, worker("failed")), "failed"),
+        (Seen(PodState.RUNNING, pulling=True, trouble="no such image"), "no such image"),
+        (Seen(PodState.STOPPED), "stopped"),
+        (Seen(PodState.ENDED), "ended"),
+        (Seen(PodState.FAILED), "failed"),
+        (Seen(PodState.RUNNING, True, worker("failed")), "failed"),
         (
             Seen(health=worker("failed").model_copy(update={"reason": "It does not fit."})),
             "It does not fit.",
@@ -81,10 +116,10 @@ def test_what_will_never_be_ready_is_given_up_at_once(seen: Seen, said: str) -> 
 
 
 def test_a_silent_pod_is_given_up_after_the_limit() -> None:
-    pulling = WAITING.look(Seen("RUNNING"), 1599)
+    pulling = WAITING.look(Seen(PodState.RUNNING), 1599)
     assert pulling.start is Start.WAIT
 
-    after = pulling.look(Seen("RUNNING"), 1600)
+    after = pulling.look(Seen(PodState.RUNNING), 1600)
 
     assert after.start is Start.GIVE_UP
     assert after.reason == "it was not ready after 600 s (last seen: pulling the image)"
@@ -92,22 +127,22 @@ def test_a_silent_pod_is_given_up_after_the_limit() -> None:
 
 def test_a_pull_that_advances_has_twice_the_time() -> None:
     def look(waiting: Waiting, now: float) -> Waiting:
-        return waiting.look(Seen("RUNNING", progress_s=now - 5), now)
+        return waiting.look(Seen(PodState.RUNNING, progress_s=now - 5), now)
 
     assert look(WAITING, 2199).start is Start.WAIT
     assert look(look(WAITING, 2199), 2200).start is Start.GIVE_UP
 
 
 def test_a_pull_that_stalls_after_the_limit_is_given_up() -> None:
-    pulling = WAITING.look(Seen("RUNNING", progress_s=1650), 1651)
-    assert pulling.look(Seen("RUNNING", progress_s=1650), 1710).start is Start.WAIT
+    pulling = WAITING.look(Seen(PodState.RUNNING, progress_s=1650), 1651)
+    assert pulling.look(Seen(PodState.RUNNING, progress_s=1650), 1710).start is Start.WAIT
 
-    assert pulling.look(Seen("RUNNING", progress_s=1650), 1711).start is Start.GIVE_UP
+    assert pulling.look(Seen(PodState.RUNNING, progress_s=1650), 1711).start is Start.GIVE_UP
 
 
 def test_a_download_of_the_worker_is_an_advance_only_while_it_grows() -> None:
     def look(waiting: Waiting, done: int, now: float) -> Waiting:
-        return waiting.look(Seen("RUNNING", True, worker(done=done, total=9)), now)
+        return waiting.look(Seen(PodState.RUNNING, True, worker(done=done, total=9)), now)
 
     growing = look(look(WAITING, 1, 1590), 2, 1640)
     assert growing.start is Start.WAIT

@@ -12,7 +12,7 @@ from captiv.clock import now_ms
 from captiv.core.jobs import Failure, Job, Received, Run
 from captiv.core.naming import Place
 from captiv.core.spec import Output
-from captiv.dispatch.completer import Completions
+from captiv.dispatch.completer import Completer
 from captiv.errors import CaptivError, StoreFull, leading
 from captiv.store import Connection, captions, ingest, jobs, lease, runs
 from tests.support import DEADLINE_S
@@ -28,11 +28,11 @@ async def claimed(world: World, run: Run, n: int = 100) -> list[Job]:
 
 
 @asynccontextmanager
-async def taking(world: World) -> AsyncIterator[Completions]:
+async def taking(world: World) -> AsyncIterator[Completer]:
     async with anyio.create_task_group() as tg:
-        completions = world.completions()
-        tg.start_soon(completions.run)
-        yield completions
+        completer = world.completer()
+        tg.start_soon(completer.run)
+        yield completer
         tg.cancel_scope.cancel()
 
 
@@ -43,19 +43,19 @@ async def one(world: World, **selection: Any) -> tuple[Run, Job, Path]:
     return run, job, Path(path).with_suffix(".txt")
 
 
-async def done(completions: Completions) -> None:
+async def done(completer: Completer) -> None:
     with anyio.fail_after(DEADLINE_S):
-        await completions.settled()
+        await completer.settled()
 
 
 async def test_a_caption_is_committed_then_written_then_done(world: World) -> None:
     run, job, sidecar = await one(world)
 
-    async with taking(world) as completions:
-        assert completions.begin(job)
-        await completions.received(answer(job))
-        assert not completions.idle(run.id)
-        await done(completions)
+    async with taking(world) as completer:
+        assert completer.begin(job)
+        await completer.received(answer(job))
+        assert not completer.idle(run.id)
+        await done(completer)
 
     assert await read(sidecar) == "a red square"
     assert (await world.counts(run)).done == 1
@@ -71,14 +71,14 @@ async def test_a_caption_whose_file_cannot_be_written_is_committed_all_the_same(
     run, job, sidecar = await one(world)
     await to_thread.run_sync(sidecar.mkdir)
 
-    async with taking(world) as completions:
-        await completions.received(answer(job))
-        await done(completions)
+    async with taking(world) as completer:
+        await completer.received(answer(job))
+        await done(completer)
         counts = await world.counts(run)
         unwritable = dict(world.told.unwritable)
         await to_thread.run_sync(sidecar.rmdir)
-        await completions.write_leftovers(run)
-        await done(completions)
+        await completer.write_leftovers(run)
+        await done(completer)
 
     assert counts.captioned == 1
     assert list(unwritable) == [job.path]
@@ -91,9 +91,9 @@ async def test_what_came_back_is_kept_and_written_although_all_is_cancelled(worl
     run = await world.enqueue(*paths)
     work = await claimed(world, run, 200)
 
-    async with taking(world) as completions:
+    async with taking(world) as completer:
         for job in work:
-            await completions.received(answer(job, job.path))
+            await completer.received(answer(job, job.path))
         # leaving cancels before the first commit
 
     assert (await world.counts(run)).done == 200
@@ -107,15 +107,15 @@ async def test_a_caption_is_not_lost_by_a_cancellation_while_it_waits_for_room(
     paths = await world.pictures(3)
     run = await world.enqueue(*paths)
     work = await claimed(world, run)
-    completions = world.completions()
+    completer = world.completer()
     for _ in range(1024):
-        await completions._room.acquire()
+        await completer._room.acquire()
 
     with anyio.move_on_after(0.01):
-        await completions.received(answer(work[0]))
+        await completer.received(answer(work[0]))
     async with anyio.create_task_group() as tg:
-        tg.start_soon(completions.run)
-        await done(completions)
+        tg.start_soon(completer.run)
+        await done(completer)
         tg.cancel_scope.cancel()
 
     assert (await world.counts(run)).done == 1
@@ -128,9 +128,9 @@ async def test_a_sidecar_that_came_meanwhile_is_kept_unless_it_is_the_same(
     run, job, sidecar = await one(world)
     await to_thread.run_sync(sidecar.write_text, text)
 
-    async with taking(world) as completions:
-        await completions.received(answer(job))
-        await done(completions)
+    async with taking(world) as completer:
+        await completer.received(answer(job))
+        await done(completer)
 
     assert await read(sidecar) == text
     assert (await world.counts(run)).kept == (text == "my own words")
@@ -141,9 +141,9 @@ async def test_overwriting_keeps_a_hand_edit_and_records_a_strangers_text(world:
     run, job, sidecar = await one(world, overwrite="yes")
     await to_thread.run_sync(sidecar.write_text, "from another tool")
 
-    async with taking(world) as completions:
-        await completions.received(answer(job))
-        await done(completions)
+    async with taking(world) as completer:
+        await completer.received(answer(job))
+        await done(completer)
     texts = [(c.text, c.source) for c in await world.store.aread(captions.history, job.place)]
 
     assert await read(sidecar) == "a red square"
@@ -152,9 +152,9 @@ async def test_overwriting_keeps_a_hand_edit_and_records_a_strangers_text(world:
     await to_thread.run_sync(sidecar.write_text, "my own words")
     await world.store.awrite(runs.finish_if_complete, run.id, now_ms())
     again, job, _ = await one(world, overwrite="yes")
-    async with taking(world) as completions:
-        await completions.received(answer(job, "a blue square"))
-        await done(completions)
+    async with taking(world) as completer:
+        await completer.received(answer(job, "a blue square"))
+        await done(completer)
 
     assert await read(sidecar) == "my own words"
     assert (await world.counts(again)).kept == 1
@@ -198,9 +198,9 @@ async def test_a_run_that_saves_nothing_writes_nothing(world: World) -> None:
     run = await world.enqueue(path, spec=world.spec(output=Output(save=False)))
     (job,) = await claimed(world, run)
 
-    async with taking(world) as completions:
-        await completions.received(answer(job))
-        await done(completions)
+    async with taking(world) as completer:
+        await completer.received(answer(job))
+        await done(completer)
 
     assert await read(Path(path).with_suffix(".txt")) is None
     assert world.told.captions == {path: "a red square"}
@@ -214,12 +214,12 @@ async def test_an_answer_for_a_job_that_was_taken_away_is_refused_and_holds_noth
     other = await world.store.awrite(lease.begin_session, 2, "here", "dispatcher", now_ms())
     await world.store.awrite(jobs.recover, other)
 
-    async with taking(world) as completions:
-        assert completions.begin(job)
-        await completions.received(answer(job))
-        await done(completions)
+    async with taking(world) as completer:
+        assert completer.begin(job)
+        await completer.received(answer(job))
+        await done(completer)
         (again,) = await claimed(world, run)
-        assert completions.begin(again)
+        assert completer.begin(again)
 
     assert await read(sidecar) is None
     assert (await world.counts(run)).running == 1
@@ -231,18 +231,18 @@ async def test_an_image_is_in_work_for_one_job_at_a_time_and_always_let_go(world
     second = await world.enqueue(path, spec=world.spec(output=Output(prefix="x")))
     (a,), (b,) = await claimed(world, first), await claimed(world, second)
 
-    async with taking(world) as completions:
-        assert completions.begin(a)
-        assert not completions.begin(b)
-        completions.released(b)
-        assert not completions.begin(b), "b let go of what is a's"
-        completions.released(a)
-        assert completions.begin(b)
-        completions.failed(Failure(b, "image_unreadable", "it is no image"))
-        assert completions.begin(a)
-        await completions.received(answer(a))
-        await done(completions)
-        assert completions.begin(b)
+    async with taking(world) as completer:
+        assert completer.begin(a)
+        assert not completer.begin(b)
+        completer.released(b)
+        assert not completer.begin(b), "b let go of what is a's"
+        completer.released(a)
+        assert completer.begin(b)
+        completer.failed(Failure(b, "image_unreadable", "it is no image"))
+        assert completer.begin(a)
+        await completer.received(answer(a))
+        await done(completer)
+        assert completer.begin(b)
 
 
 async def test_a_table_that_is_busy_for_a_while_loses_nothing(world: World) -> None:
@@ -255,12 +255,12 @@ async def test_a_table_that_is_busy_for_a_while_loses_nothing(world: World) -> N
         return other
 
     other = await to_thread.run_sync(hold)
-    async with taking(world) as completions:
-        await completions.received(answer(job))
+    async with taking(world) as completer:
+        await completer.received(answer(job))
         await anyio.sleep(0.3)
-        assert not completions.idle(run.id)
+        assert not completer.idle(run.id)
         await to_thread.run_sync(other.close)
-        await done(completions)
+        await done(completer)
 
     assert await read(sidecar) == "a red square"
 
@@ -274,8 +274,8 @@ async def test_a_full_disk_ends_the_work_and_what_was_lost_is_said(world: World)
 
     await world.store.awrite(fill)
     with pytest.raises(BaseExceptionGroup) as caught:
-        async with taking(world) as completions:
-            await completions.received(answer(job, "a red square " * 2000))
+        async with taking(world) as completer:
+            await completer.received(answer(job, "a red square " * 2000))
             await until(lambda: bool(world.told.warnings))
 
     error = leading(caught.value)
@@ -290,18 +290,18 @@ async def test_what_a_full_disk_refused_is_committed_at_the_end_if_it_can_be(
     world: World,
 ) -> None:
     run, job, sidecar = await one(world)
-    completions = world.completions()
+    completer = world.completer()
 
     def fill(conn: Connection) -> None:
         (pages,) = conn.execute("PRAGMA page_count").fetchone()
         conn.execute(f"PRAGMA max_page_count={pages}").fetchone()
 
     await world.store.awrite(fill)
-    await completions.received(answer(job, "a red square " * 2000))
+    await completer.received(answer(job, "a red square " * 2000))
     with pytest.raises(StoreFull):
-        await completions._commit()
+        await completer._commit()
     await world.store.awrite(lambda c: c.execute("PRAGMA max_page_count=1000000").fetchone())
-    await completions._flush()
+    await completer._flush()
 
     assert (await world.counts(run)).done == 1
     assert await read(sidecar)

@@ -4,11 +4,11 @@ import anyio
 from anyio import to_thread
 
 from captiv.core.jobs import Run
+from captiv.core.phase import OnPhase
 from captiv.core.spec import Output, Placement
-from captiv.dispatch.claims import Supply
+from captiv.dispatch.claims import Claims
 from captiv.store import jobs
 from captiv.workers import Address, LocalWorker, WorkerSource
-from captiv.workers.source import OnPhase
 from tests.support import DEADLINE_S
 from tests.world import World, until
 
@@ -25,7 +25,7 @@ async def serve(
         def __init__(self, name: str, inner: LocalWorker) -> None:
             self.name, self.inner = name, inner
             self.describe, self.ended, self.lost = inner.describe, inner.ended, inner.lost
-            self.affordable = inner.affordable
+            self.affordable, self.traits = inner.affordable, inner.traits
 
         async def start(self, on_phase: OnPhase) -> Address:
             device.append(f"+{self.name}")
@@ -35,10 +35,10 @@ async def serve(
             await self.inner.stop()
             device.append(f"-{self.name}")
 
-    def provide(run: Run) -> tuple[WorkerSource, Supply]:
+    def provide(run: Run) -> tuple[WorkerSource, Claims]:
         name = str(run.spec.placement.batch_size)
         worker = world.local(name, broken=name == broken, **script)  # type: ignore[arg-type]
-        return Logged(name, worker), world.supply()
+        return Logged(name, worker), world.claims()
 
     async with world.dispatching_with(provide) as dispatcher:
         with anyio.fail_after(DEADLINE_S):

@@ -2,7 +2,7 @@ from anyio import Path as Disk
 
 from captiv.clock import now_ms
 from captiv.core.jobs import Failure, Run
-from captiv.dispatch.follow import Following
+from captiv.dispatch.follow import Follower
 from captiv.store import jobs
 from tests.dispatch.test_completer import answer, claimed, taking
 from tests.world import World
@@ -16,21 +16,21 @@ async def work_elsewhere(world: World, run: Run) -> list[str]:
     work = await claimed(world, run, 4)
     other = World(world.folder, world.store, world.session, specs=world.specs)
     await Disk(work[3].path).with_suffix(".txt").mkdir()
-    async with taking(other) as completions:
-        await completions.received(answer(work[0], "a red square"))
-        completions.failed(Failure(work[1], "image_unreadable", "it is no image"))
-        await completions.kept(work[2])
-        await completions.received(answer(work[3], "a blue square"))
-        await completions.settled()
+    async with taking(other) as completer:
+        await completer.received(answer(work[0], "a red square"))
+        completer.failed(Failure(work[1], "image_unreadable", "it is no image"))
+        await completer.kept(work[2])
+        await completer.received(answer(work[3], "a blue square"))
+        await completer.settled()
     return [job.path for job in work]
 
 
 async def test_every_image_that_another_process_did_is_told(world: World) -> None:
     run = await world.enqueue(*await world.pictures(6))
-    following = Following(world.store, run.id, world.told, since_ms=now_ms())
+    follower = Follower(world.store, run.id, world.told, since_ms=now_ms())
 
     one, two, three, four = await work_elsewhere(world, run)
-    await following.tell(at_end=True)
+    await follower.tell(at_end=True)
 
     told = world.told
     assert told.captions == {one: "a red square"}
@@ -42,9 +42,9 @@ async def test_every_image_that_another_process_did_is_told(world: World) -> Non
 async def test_captions_from_before_are_no_news(world: World) -> None:
     run = await world.enqueue(*await world.pictures(6))
     _, two, three, _ = await work_elsewhere(world, run)
-    following = Following(world.store, run.id, world.told, since_ms=now_ms() + 1)
+    follower = Follower(world.store, run.id, world.told, since_ms=now_ms() + 1)
 
-    await following.tell(at_end=False)
+    await follower.tell(at_end=False)
 
     told = world.told
     assert (told.captions, told.unwritable) == ({}, {})
@@ -57,8 +57,8 @@ async def test_a_run_that_goes_on_names_its_failures(world: World) -> None:
     failure = Failure(job, "image_unreadable", "it is no image")
     await world.store.awrite(jobs.fail, [failure], now_ms())
 
-    following = Following(world.store, run.id, world.told, since_ms=now_ms())
-    await following.tell_failures()
-    await following.tell(at_end=True)
+    follower = Follower(world.store, run.id, world.told, since_ms=now_ms())
+    await follower.tell_failures()
+    await follower.tell(at_end=True)
 
     assert world.told.failures == {job.path: "image_unreadable"}

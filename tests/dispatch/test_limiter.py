@@ -4,14 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captiv.core.window import Window
-from captiv.dispatch.limiter import Gate
+from captiv.dispatch.limiter import Limiter
 
 
 class Crowd:
-    """Tasks at one gate: who came in, in which order, and how many at once."""
+    """Tasks at one limiter: who came in, in which order, and how many at once."""
 
     def __init__(self, limit: int) -> None:
-        self.gate = Gate(Window(limit, limit))
+        self.limiter = Limiter(Window(limit, limit))
         self.entered: list[int] = []
         self.inside = 0
         self.most = 0
@@ -21,7 +21,7 @@ class Crowd:
     async def visit(self, number: int) -> None:
         self.leave[number] = anyio.Event()
         with anyio.CancelScope() as self.scopes[number]:
-            async with self.gate:
+            async with self.limiter:
                 self.entered.append(number)
                 self.inside += 1
                 self.most = max(self.most, self.inside)
@@ -64,11 +64,11 @@ async def test_one_that_is_cancelled_when_its_turn_has_come_passes_it_on() -> No
 
 
 async def test_a_wider_window_admits_who_waits() -> None:
-    gate = Gate(Window(1, 3))
+    limiter = Limiter(Window(1, 3))
     inside: list[int] = []
 
     async def visit(number: int) -> None:
-        async with gate:
+        async with limiter:
             inside.append(number)
             await anyio.sleep_forever()
 
@@ -77,7 +77,7 @@ async def test_a_wider_window_admits_who_waits() -> None:
             tg.start_soon(visit, number)
         await settle()
         assert inside == [0]
-        gate.answered()
+        limiter.answered()
         await settle()
         assert inside == [0, 1]
         tg.cancel_scope.cancel()
@@ -113,7 +113,7 @@ def test_no_place_is_lost_or_given_twice_whoever_is_cancelled(
         cancelled = {n for a, n in actions if a == "cancel"}
         assert set(range(12)) - cancelled <= set(crowd.entered)
         with anyio.fail_after(1):
-            async with crowd.gate:
+            async with crowd.limiter:
                 pass
 
     anyio.run(trial)
@@ -127,7 +127,7 @@ async def test_a_worker_that_takes_more_lets_in_who_waits() -> None:
         await settle()
         assert crowd.inside == 2
 
-        crowd.gate.told(3, 9)
+        crowd.limiter.told(3, 9)
         await settle()
         assert crowd.inside == 6
 

@@ -8,13 +8,13 @@ from anyio import to_thread
 from PIL import Image
 
 from captiv.core.jobs import Run
+from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.spec import Fallback, Placement
-from captiv.dispatch.claims import Supply
+from captiv.dispatch.claims import Claims
 from captiv.dispatch.events import LaneView
 from captiv.errors import NoCapacity, NoWorker
 from captiv.testing.engine import picture_id
-from captiv.workers import Address, Ended, LocalWorker, WorkerSource
-from captiv.workers.source import OnPhase
+from captiv.workers import Address, Ended, LocalWorker, Traits, WorkerSource
 from tests.support import DEADLINE_S
 from tests.world import Told, World, until
 
@@ -25,6 +25,7 @@ class Pod:
     def __init__(self, inner: LocalWorker, number: int) -> None:
         self.number, self.inner = number, inner
         self.describe, self.affordable = inner.describe, inner.affordable
+        self.traits = Traits(rented=True)
         self.refuse: Callable[[int], Exception | None] = lambda _start: None
         self.starts = 0
         self.never: set[int] = set()
@@ -36,7 +37,7 @@ class Pod:
     async def start(self, on_phase: OnPhase) -> Address:
         self.starts += 1
         if self.starts in self.never:
-            on_phase("renting")
+            on_phase(Phase(Step.RENTING))
             await anyio.sleep_forever()
         while self.after is not None and not await anyio.Path(self.after).exists():
             await anyio.sleep(0.01)
@@ -72,14 +73,14 @@ class Pods:
         ]
         self._world = world
 
-    def provide(self, _run: Run) -> tuple[WorkerSource, Supply]:
+    def provide(self, _run: Run) -> tuple[WorkerSource, Claims]:
         pod = self.prepared[len(self.made)]
         self.made.append(pod)
-        return pod, self._world.supply()
+        return pod, self._world.claims()
 
 
 def rented(pods: int, fallback: Fallback = "fail") -> Placement:
-    return Placement(kind="runpod", pods=pods, batch_size=2, fallback=fallback)
+    return Placement(kind="rented", provider="runpod", pods=pods, batch_size=2, fallback=fallback)
 
 
 async def enqueue(world: World, n: int, pods: int = 2, **more: Fallback) -> Run:
@@ -275,7 +276,7 @@ async def test_each_worker_is_told_of(world: World) -> None:
         await held.unlink()
 
     assert {view.number for views in told.views for view in views} == {1, 2}
-    assert any(phase.startswith("pod 2: ") for phase in told.phases)
+    assert set(told.pods) == {1, 2}
 
 
 async def test_one_worker_is_told_of_as_ever(world: World) -> None:
@@ -283,4 +284,4 @@ async def test_one_worker_is_told_of_as_ever(world: World) -> None:
 
     await serve(world, Pods(world, {}), run)
 
-    assert not any(phase.startswith("pod ") for phase in world.told.phases)
+    assert set(world.told.pods) == {None}

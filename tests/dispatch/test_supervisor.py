@@ -1,4 +1,4 @@
-"""One worker, lost and found: Life over real children and over a URL whose far end changes."""
+"""One worker, lost and found, over real children and over a URL whose far end changes."""
 
 import json
 import os
@@ -13,11 +13,11 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from captiv.dispatch.supervisor import Life
+from captiv.core.phase import OnPhase, Step
+from captiv.dispatch.supervisor import Supervisor
 from captiv.errors import NoWorker, WorkerRefused
 from captiv.wire import PROTOCOL, WORKER_HEADER
-from captiv.workers import Address, Ended, LocalWorker, UrlWorker, WorkerSource
-from captiv.workers.source import OnPhase
+from captiv.workers import Address, Ended, LocalWorker, Traits, UrlWorker, WorkerSource
 from tests.support import DEADLINE_S
 from tests.workers.conftest import answering, problem, reply
 from tests.world import World, until
@@ -56,7 +56,8 @@ class FarEnd:
 class Relay:
     """Real workers, one after the other: the next one starts when the last has died."""
 
-    def __init__(self, *workers: LocalWorker) -> None:
+    def __init__(self, *workers: LocalWorker, lost_after_s: float = 30.0) -> None:
+        self.traits = Traits(lost_after_s=lost_after_s)
         self.workers = list(workers)
         self.at = -1
 
@@ -93,30 +94,35 @@ class Relay:
             await worker.stop()
 
 
+def loads(world: World) -> bool:
+    """Whether a worker was last seen to load its model."""
+    last = world.told.phases[-1] if world.told.phases else None
+    return last is not None and last.name is Step.LOADING
+
+
 @asynccontextmanager
-async def living(
-    source: WorkerSource, world: World, *, lost_after_s: float = 30.0
-) -> AsyncIterator[Life]:
-    life = Life(
+async def living(source: WorkerSource, world: World) -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor(
         source,
         on_phase=world.told.phase,
         on_warning=world.told.warned,
-        lost_after_s=lost_after_s,
     )
     try:
-        yield life
+        yield supervisor
     finally:
         with anyio.CancelScope(shield=True):
-            await life.end()
+            await supervisor.end()
 
 
 @asynccontextmanager
-async def far(end: FarEnd) -> AsyncIterator[UrlWorker]:
+async def far(end: FarEnd, *, lost_after_s: float = 30.0) -> AsyncIterator[UrlWorker]:
     """Serve a far end; its thread is started and joined off the loop."""
     serving = answering(end)
     url = await to_thread.run_sync(serving.__enter__)
     try:
-        yield UrlWorker(url, "token")
+        source = UrlWorker(url, "token")
+        source.traits = Traits(lost_after_s=lost_after_s)
+        yield source
     finally:
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(serving.__exit__, None, None, None)
@@ -124,24 +130,24 @@ async def far(end: FarEnd) -> AsyncIterator[UrlWorker]:
 
 async def test_ready_is_a_healthy_worker_that_knows_our_token(world: World) -> None:
     end = FarEnd(models_away=2)
-    async with far(end) as source, living(source, world) as life:
-        health = await life.begin()
+    async with far(end) as source, living(source, world) as supervisor:
+        health = await supervisor.begin()
 
     assert health is not None
-    assert life.number == 1
+    assert supervisor.number == 1
     assert end.calls.count("/api/models") == 3
 
 
 async def test_a_worker_that_does_not_know_our_token_is_refused_at_once(world: World) -> None:
-    async with far(FarEnd(refuses=True)) as source, living(source, world) as life:
+    async with far(FarEnd(refuses=True)) as source, living(source, world) as supervisor:
         with pytest.raises(WorkerRefused):
-            await life.begin()
+            await supervisor.begin()
 
 
 async def test_a_worker_that_comes_back_is_the_same_life(world: World) -> None:
     end = FarEnd()
-    async with far(end) as source, living(source, world) as life:
-        await life.begin()
+    async with far(end) as source, living(source, world) as supervisor:
+        await supervisor.begin()
         end.away = True
 
         async def return_soon() -> None:
@@ -151,15 +157,15 @@ async def test_a_worker_that_comes_back_is_the_same_life(world: World) -> None:
 
         async with anyio.create_task_group() as tg:
             tg.start_soon(return_soon)
-            assert await life.recover(1) is None
+            assert await supervisor.recover(1) is None
 
-    assert (life.number, life.crashes) == (1, 0)
+    assert (supervisor.number, supervisor.crashes) == (1, 0)
 
 
 async def test_a_worker_that_its_keeper_started_anew_is_a_new_life(world: World) -> None:
     end = FarEnd()
-    async with far(end) as source, living(source, world) as life:
-        await life.begin()
+    async with far(end) as source, living(source, world) as supervisor:
+        await supervisor.begin()
         end.boot_id, end.status = "two", "failed"
 
         async def load() -> None:
@@ -169,62 +175,62 @@ async def test_a_worker_that_its_keeper_started_anew_is_a_new_life(world: World)
 
         async with anyio.create_task_group() as tg:
             tg.start_soon(load)
-            health = await life.recover(1)
+            health = await supervisor.recover(1)
 
     assert health is not None
-    assert (life.number, life.crashes) == (2, 1)
+    assert (supervisor.number, supervisor.crashes) == (2, 1)
 
 
 async def test_a_worker_that_is_always_started_anew_is_given_up(world: World) -> None:
     end = FarEnd()
-    async with far(end) as source, living(source, world) as life:
-        await life.begin()
+    async with far(end) as source, living(source, world) as supervisor:
+        await supervisor.begin()
         for boot_id in ("two", "three"):
             end.boot_id = boot_id
-            await life.recover(life.number)
+            await supervisor.recover(supervisor.number)
         end.boot_id = "four"
         with pytest.raises(NoWorker, match="died 3 times"):
-            await life.recover(life.number)
+            await supervisor.recover(supervisor.number)
 
 
 async def test_a_worker_that_stays_away_is_given_up(world: World) -> None:
     end = FarEnd()
-    async with far(end) as source, living(source, world, lost_after_s=0.3) as life:
-        await life.begin()
+    async with far(end, lost_after_s=0.3) as source, living(source, world) as supervisor:
+        await supervisor.begin()
         end.away = True
         with pytest.raises(NoWorker, match="is gone"):
-            await life.recover(1)
+            await supervisor.recover(1)
 
 
 async def test_many_that_lose_a_worker_recover_it_once(world: World) -> None:
     source = Relay(world.local("one"), world.local("two"))
-    async with living(source, world) as life:
-        await life.begin()
+    async with living(source, world) as supervisor:
+        await supervisor.begin()
         os.kill(source.pid, signal.SIGKILL)
         found: list[object] = []
 
         async def recover() -> None:
-            found.append(await life.recover(1))
+            found.append(await supervisor.recover(1))
 
         async with anyio.create_task_group() as tg:
             for _ in range(10):
                 tg.start_soon(recover)
 
     assert sum(health is not None for health in found) == 1
-    assert (life.number, life.crashes) == (2, 1)
+    assert (supervisor.number, supervisor.crashes) == (2, 1)
     assert len(world.told.warnings) == 1
 
 
 async def test_a_child_that_hangs_is_replaced(world: World) -> None:
-    source = Relay(world.local("one"), world.local("two"))
-    async with living(source, world, lost_after_s=0.5) as life:
-        await life.begin()
+    source = Relay(world.local("one"), world.local("two"), lost_after_s=0.5)
+    async with living(source, world) as supervisor:
+        await supervisor.begin()
         os.kill(source.pid, signal.SIGSTOP)
         with anyio.fail_after(DEADLINE_S):
-            health = await life.recover(1)
+            health = await supervisor.recover(1)
 
     assert health is not None
-    assert life.number == 2
+    assert supervisor.number == 2
     assert "it hung" in world.told.warnings[0]
 
 
@@ -232,64 +238,64 @@ async def test_a_child_that_dies_alone_over_nothing_counts_against_the_worker(
     world: World,
 ) -> None:
     source = Relay(*(world.local(str(n)) for n in range(4)))
-    async with living(source, world) as life:
-        await life.begin()
+    async with living(source, world) as supervisor:
+        await supervisor.begin()
         for number in (1, 2):
             os.kill(source.pid, signal.SIGKILL)
-            await life.recover(number, alone="the-suspect")
+            await supervisor.recover(number, alone="the-suspect")
         os.kill(source.pid, signal.SIGKILL)
         with pytest.raises(NoWorker, match="died 3 times"):
-            await life.recover(3, alone="the-suspect")
+            await supervisor.recover(3, alone="the-suspect")
 
 
 async def test_a_drain_does_not_wait_for_a_model_that_loads(world: World) -> None:
     source = Relay(world.local(load_s=1000))
-    async with living(source, world) as life:
+    async with living(source, world) as supervisor:
         found: list[object] = []
 
         async def begin() -> None:
-            found.append(await life.begin())
+            found.append(await supervisor.begin())
 
         with anyio.fail_after(DEADLINE_S):
             async with anyio.create_task_group() as tg:
                 tg.start_soon(begin)
-                await until(lambda: "loading" in " ".join(world.told.phases))
-                life.drain()
+                await until(lambda: loads(world))
+                supervisor.drain()
 
         assert found == [None]
-        assert life.over
+        assert supervisor.over
 
 
 async def test_a_drain_does_not_wait_for_another_worker_after_a_death(world: World) -> None:
     source = Relay(world.local("one"), world.local("two", load_s=1000))
-    async with living(source, world) as life:
-        await life.begin()
+    async with living(source, world) as supervisor:
+        await supervisor.begin()
         os.kill(source.pid, signal.SIGKILL)
         found: list[object] = []
 
         async def recover() -> None:
-            found.append(await life.recover(1))
+            found.append(await supervisor.recover(1))
 
         with anyio.fail_after(DEADLINE_S):
             async with anyio.create_task_group() as tg:
                 tg.start_soon(recover)
                 tg.start_soon(recover)
                 await until(lambda: bool(world.told.warnings))
-                await until(lambda: "loading" in world.told.phases[-1])
-                life.drain()
+                await until(lambda: loads(world))
+                supervisor.drain()
 
         assert found == [None, None]
-        assert life.over
-        assert life.loss is not None
+        assert supervisor.over
+        assert supervisor.loss is not None
 
 
 async def test_once_drained_a_dead_worker_is_not_replaced(world: World) -> None:
     source = Relay(world.local("one"), world.local("two"))
-    async with living(source, world) as life:
-        await life.begin()
-        life.drain()
+    async with living(source, world) as supervisor:
+        await supervisor.begin()
+        supervisor.drain()
         os.kill(source.pid, signal.SIGKILL)
 
-        assert await life.recover(1) is None
-        assert life.over
+        assert await supervisor.recover(1) is None
+        assert supervisor.over
         assert source.at == 0

@@ -73,7 +73,8 @@ def test_what_captiv_does_not_take_is_noticed() -> None:
 
 @pytest.mark.parametrize("line", of("captiv"), ids=str)
 def test_models_and_modes_that_it_names_exist(line: Line) -> None:
-    from captiv.request import Options, pairs, request, words
+    from captiv.request.options import Options, pairs, words
+    from captiv.request.run import request
     from captiv.settings import Settings
 
     given = parsed(line.words[1:])

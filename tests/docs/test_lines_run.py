@@ -66,7 +66,7 @@ BEFORE = (
 """What a reader has done in between."""
 
 ENDS = ((r"captiv queue cancel", (0, 2)),)
-"""Exit codes besides 0: a run that has ended cannot be set aside."""
+"""Exit codes besides 0: a run that has ended cannot be cancelled."""
 
 ANSWERS_Y = "y\n" * 3
 SCRIPTED = ("--engine", "captiv.testing.engine:ScriptedEngine")

@@ -12,7 +12,7 @@ from .test_rented import calls, generate, rented
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.allow_blocking]
 
-TIPS = ("captiv doctor", "captiv runpod gpus", "--fallback fail")
+TIPS = ("captiv doctor", "--fallback fail")
 REASONS = {
     "no_capacity": "RunPod has no capacity for any GPU that fits",
     "no_balance": "The RunPod account has too little credit",

@@ -101,7 +101,7 @@ def test_the_bill_shows_runpods_own_records_once_they_have_caught_up(home: Home)
     (billed,) = ended.lines[-1]["pods"]
     assert (billed["pod"], billed["still_bills"]) == (pod.id, False)
     assert billed["share_usd"] == billed["total_usd"]
-    assert abs(Decimal(billed["billed_by_runpod_usd"]) - bill) < Decimal("0.000001")
+    assert abs(Decimal(billed["billed_by_provider_usd"]) - bill) < Decimal("0.000001")
 
 
 def test_a_pod_that_is_left_to_its_guard_still_bills_and_says_so(home: Home) -> None:

@@ -10,7 +10,8 @@ import anyio
 
 from captiv.core.jobs import RunId
 from captiv.core.pods import pod_name
-from captiv.rental.runpod import CreatePod, GpuRequest, RunpodApi
+from captiv.rental.runpod.api import RunpodApi
+from captiv.rental.runpod.values import CreatePod, GpuRequest
 from captiv.settings import installation_secret
 from captiv.testing.cloud import Cloud, running
 from tests.support import SCRIPTED, Home
@@ -34,7 +35,7 @@ def orphan(home: Home, cloud: Cloud) -> str:
 
     async def made() -> str:
         async with RunpodApi(cloud.account_key, url=cloud.api_url) as api:
-            name = pod_name(installation, RunId(77), "t")
+            name = pod_name("runpod", installation, RunId(77), "t")
             gpu = GpuRequest(id="NVIDIA RTX A5000")
             return (await api.create(CreatePod(name=name, image="captiv/worker:test", gpu=gpu))).id
 

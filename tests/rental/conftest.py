@@ -1,13 +1,18 @@
 """A job table, and an account of the simulated cloud."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
-from captiv.rental.runpod import RunpodApi
+from captiv.rental.account import Account
+from captiv.rental.runpod.api import RunpodApi
 from captiv.rental.runpod.exchange import Patience
+from captiv.settings import Paths
 from captiv.testing.cloud import Cloud, running
 from tests.world import template, world
+
+from .accounts import account_of
 
 __all__ = ["template", "world"]
 
@@ -21,7 +26,7 @@ def cloud() -> Iterator[Cloud]:
 
 @pytest.fixture
 async def api(cloud: Cloud) -> AsyncIterator[RunpodApi]:
-    """The account; no pod of it is left."""
+    """RunPod's API itself; no pod of the account is left."""
     quick = Patience(tries=2, backoff_s=0.01)
     async with RunpodApi(cloud.account_key, url=cloud.api_url, patience=quick) as opened:
         yield opened
@@ -29,3 +34,17 @@ async def api(cloud: Cloud) -> AsyncIterator[RunpodApi]:
         for pod in await opened.pods():
             await opened.terminate(pod.id)
         assert cloud.pods_alive() == []
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    """Where the installation keeps its things."""
+    found = Paths.find(environ={"CAPTIV_HOME": str(tmp_path)})
+    found.make_data_dir()
+    return found
+
+
+@pytest.fixture
+def account(cloud: Cloud, api: RunpodApi, paths: Paths) -> Account:
+    """The account as `rental` has it."""
+    return account_of(cloud, api, paths)

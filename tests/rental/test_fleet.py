@@ -46,11 +46,12 @@ class Lane:
         """Have a pod; return the seconds that it may live."""
         deadline = await self.fleet.deadline_ms(self, OFFER)
         await anyio.sleep(0)  # others ask meanwhile
-        name = pod_name(HERE, RUN, f"t{id(self)}x{self.clock.now}")
+        name = pod_name("runpod", HERE, RUN, f"t{id(self)}x{self.clock.now}")
         now = self.clock.now
         await self.world.store.awrite(
             pods.intend,
             name,
+            provider="runpod",
             run_id=RUN,
             gpu=OFFER.gpu_id,
             cloud="secure",
@@ -60,7 +61,7 @@ class Lane:
             now_ms=now,
         )
         await self.world.store.awrite(pods.arrived, name, name, 360_000, now, "http://x")
-        self.row = await self.world.store.aread(pods.find, name)
+        self.row = await self.world.store.aread(pods.find, "runpod", name)
         assert self.row is not None
         await self.world.store.awrite(pods.begin_use, self.row.id, RUN, now)
         await self.fleet.made(self)
@@ -68,7 +69,7 @@ class Lane:
 
     async def look(self) -> None:
         assert self.row is not None
-        self.row = await self.world.store.aread(pods.find, self.row.name)
+        self.row = await self.world.store.aread(pods.find, "runpod", self.row.name)
 
     async def end(self) -> None:
         assert self.row is not None

@@ -1,7 +1,6 @@
-"""How a pod is asked for: what is in it, what starts it, and what its guard is told."""
+"""What a pod is to be: what it loads, what its guard is told, and on what terms it is rented."""
 
 import json
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -10,57 +9,83 @@ import pytest
 from captiv import __version__
 from captiv.core.fleet import Offer
 from captiv.core.jobs import Counts, Run, RunId, RunState
+from captiv.core.pods import Owner
 from captiv.core.spec import Captioning, Placement, RunSpec, Selection
-from captiv.errors import ConfigurationError
-from captiv.rental.podspec import BOOTSTRAP_IMAGE, Terms, create_request, requirement_of, terms_of
-from captiv.rental.runpod import CreatePod, Template
+from captiv.rental.podspec import Terms, pod_spec, requirement_of, terms_of
+from captiv.rental.provider import EndingCall, PodSpec
+from captiv.rental.runpod import RUNPOD
 from captiv.settings import Settings
 
 OFFER = Offer("NVIDIA RTX A5000", "secure", 24.0, Decimal("0.26"), "high")
+ENDING = (
+    EndingCall("PUT", "https://cloud.example/${BOX}/end", {"X-Key": "${KEY}"}, "now"),
+    EndingCall("DELETE", "https://cloud.example/${BOX}", {"X-Key": "${KEY}"}),
+)
 
 
-def terms(**runpod: Any) -> Terms:
+def terms(dtype: str = "auto", placement: Placement | None = None, **runpod: Any) -> Terms:
+    captioning = Captioning(model="shapes", variant="shapes", source="builtin", dtype=dtype)
     spec = RunSpec(
         selection=Selection(roots=("/pictures",)),
-        captioning=Captioning(model="shapes", variant="shapes", source="builtin"),
-        placement=Placement(kind="runpod"),
+        captioning=captioning,
+        placement=placement or Placement(kind="rented", provider="runpod"),
     )
     run = Run(RunId(1), RunState.ACTIVE, spec, "", 0, True, 0, None, Counts())
-    return terms_of(run, Settings.model_validate({"runpod": runpod}), "0123456789ab")
+    policy = RUNPOD.policy(Settings.model_validate({"runpod": runpod}))
+    return terms_of(run, policy, Owner("runpod", "0123456789ab"))
 
 
-def asked(of: Terms) -> CreatePod:
-    return create_request(of, OFFER, "captiv-0123456789ab-r1-t", "5" * 64, 1_800_000_000)
+def asked(of: Terms, deadline_s: int | None = 1_800_000_000) -> PodSpec:
+    return pod_spec(of, OFFER, "captiv-runpod-0123456789ab-r1-t", "5" * 64, deadline_s, ENDING)
 
 
-def test_a_worker_image_is_told_what_to_load() -> None:
-    request = asked(terms(image="captiv/worker:1", container_disk_size=60))
+def test_the_worker_is_told_where_to_listen_and_what_to_load() -> None:
+    spec = asked(terms())
 
-    assert (request.image, request.disk_gb, request.entrypoint) == ("captiv/worker:1", 60, ())
-    assert request.cmd[:4] == ("--host", "0.0.0.0", "--port", "8000")
-    assert request.gpu.min_cuda_version is None
-    assert request.ports == ("8000/http",)
-    assert request.env["CAPTIV_GUARD_DEADLINE"] == "1800000000"
-
-
-def test_an_image_that_names_its_cuda_gets_a_host_that_has_it() -> None:
-    assert asked(terms(image="captiv/worker:1-cu130")).gpu.min_cuda_version == "13.0"
+    said = " ".join(spec.arguments)
+    assert said.startswith("--host 0.0.0.0 --port 8000 --name captiv-runpod-0123456789ab-r1-t")
+    assert "--model shapes --variant shapes --source builtin --dtype auto" in said
+    assert spec.port == 8000
 
 
-def test_with_nothing_to_run_no_terms_are_had() -> None:
-    with pytest.raises(ConfigurationError, match="nothing that a pod could run"):
-        terms()
+def test_the_guard_is_told_its_limits_and_how_to_end_the_pod() -> None:
+    env = asked(terms(guard_idle=70, startup_timeout=100)).env
+
+    assert env["CAPTIV_WORKER_TOKEN_SHA256"] == "5" * 64
+    assert env["CAPTIV_GUARD_IDLE_S"] == "70"
+    assert env["CAPTIV_GUARD_STARTUP_S"] == "500", "twice what captiv waits, and five minutes"
+    assert env["CAPTIV_GUARD_DEADLINE"] == "1800000000"
+    assert json.loads(env["CAPTIV_GUARD_ENDING"]) == [
+        {
+            "method": "PUT",
+            "url": "https://cloud.example/${BOX}/end",
+            "headers": {"X-Key": "${KEY}"},
+            "body": "now",
+        },
+        {
+            "method": "DELETE",
+            "url": "https://cloud.example/${BOX}",
+            "headers": {"X-Key": "${KEY}"},
+        },
+    ]
 
 
-def test_runpods_image_installs_this_version_and_needs_a_driver_that_is_new_enough() -> None:
-    request = asked(terms(bootstrap="pip"))
+def test_without_a_deadline_the_guard_ends_a_pod_that_is_idle_only() -> None:
+    assert "CAPTIV_GUARD_DEADLINE" not in asked(terms(), None).env
 
-    assert request.image == BOOTSTRAP_IMAGE
-    assert request.gpu.min_cuda_version == "12.8"
-    assert request.entrypoint[:2] == ("python", "-c")
-    compile(request.entrypoint[2], "bootstrap", "exec")
-    assert request.cmd[:3] == (f"captiv[local]=={__version__}", "--host", "0.0.0.0")
-    assert len(json.dumps(request.body())) < 20_000, "RunPod takes 102,400 bytes at most"
+
+def test_weights_in_8_bit_need_an_extra_more() -> None:
+    assert asked(terms()).extras == ("local",)
+    assert asked(terms("8bit")).extras == ("local", "quant")
+
+
+def test_a_gpu_that_was_named_with_the_command_goes_before_the_settings() -> None:
+    wish = terms(
+        placement=Placement(kind="rented", provider="runpod", gpu_type=" H100 "), cloud="secure"
+    ).policy.wish
+
+    assert (wish.gpu_type, wish.named, wish.cloud) == ("H100", True, "secure")
+    assert terms(default_gpu_type="L4").policy.wish.named is False
 
 
 @pytest.mark.parametrize(
@@ -77,30 +102,9 @@ def test_runpods_image_installs_this_version_and_needs_a_driver_that_is_new_enou
 def test_a_package_is_installed_with_what_captioning_needs(
     package: str | None, asked_for: str
 ) -> None:
-    assert requirement_of(package) == asked_for
+    assert requirement_of(package, ("local",)) == asked_for
 
 
-def test_weights_in_8_bit_need_a_package_more() -> None:
-    assert requirement_of(None, "local,quant") == f"captiv[local,quant]=={__version__}"
-    assert requirement_of("/opt/c.whl", "local,quant") == "/opt/c.whl[local,quant]"
-
-
-def test_a_package_is_installed_into_an_image_of_ones_own() -> None:
-    request = asked(terms(bootstrap="pip", image="mine/torch:1"))
-
-    assert request.image == "mine/torch:1"
-    assert request.cmd[0].startswith("captiv[local]==")
-
-
-def test_a_template_gives_image_environment_disk_and_ports() -> None:
-    of = terms(template_id="t1", image="not/this:1", container_disk_size=60)
-    template = Template(id="t1", args="--model blip", ports=("22/tcp", "8000/http"))
-
-    plain = asked(of)
-    request = asked(replace(of, template=template))
-
-    assert plain.body().keys() == {"name", "gpu", "templateId", "env", "ports", "cloud", "cmd"}
-    assert request.ports == ("22/tcp", "8000/http")
-    assert request.args is not None, "the template's own start command would stand beside ours"
-    assert json.loads(request.args)["cmd"][:2] == ["--host", "0.0.0.0"]
-    assert "entrypoint" not in json.loads(request.args)
+def test_a_package_is_installed_with_every_extra() -> None:
+    assert requirement_of(None, ("local", "quant")) == f"captiv[local,quant]=={__version__}"
+    assert requirement_of("/opt/c.whl", ("local", "quant")) == "/opt/c.whl[local,quant]"

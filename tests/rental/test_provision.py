@@ -1,6 +1,5 @@
-"""A pod that was made though RunPod said otherwise, or nothing, is known, ended and paid."""
+"""A pod that was made though its provider said otherwise, or nothing, is known, ended and paid."""
 
-from decimal import Decimal
 from itertools import count
 
 import anyio
@@ -8,25 +7,25 @@ import pytest
 
 from captiv.clock import now_ms
 from captiv.core.cost import total
-from captiv.core.fleet import Demand, Offer, Wish, settling_s
+from captiv.core.fleet import Demand, Offer, settling_s
 from captiv.core.jobs import Run
 from captiv.core.pods import PodRow, pod_name
+from captiv.rental.account import Account
 from captiv.rental.podspec import Terms
-from captiv.rental.provision import Rented, Renting
-from captiv.rental.runpod import RunpodApi
+from captiv.rental.provision import Provisioning, RentalContext, Rented
 from captiv.rental.sweep import NEVER_ANSWERED
 from captiv.store import pods
 from captiv.testing.cloud import Cloud
 from captiv.wire import ModelChange
 from tests.world import World, until
 
-HERE = "0123456789ab"
+from .accounts import HERE
 
 
 class Scene:
     """A run that rents, and what is told of it."""
 
-    def __init__(self, api: RunpodApi, world: World, run: Run) -> None:
+    def __init__(self, account: Account, world: World, run: Run) -> None:
         self.world = world
         self.run = run
         self.notes: list[str] = []
@@ -36,18 +35,15 @@ class Scene:
         """For how long a pod is looked for."""
         self.asked: list[bool] = []
         """Whether the service had answered, for each pod that was looked for."""
-        self.terms = _terms(run)
+        self.account = account
+        self.context = RentalContext(account, world.store, self.now_ms, self.notes.append, 0.05)
+        self.terms = _terms(run, account)
         numbers = count()
-        self.renting = Renting(
-            api,
-            world.store,
+        self.provisioning = Provisioning(
+            self.context,
             self.terms,
             run_id=run.id,
-            token_of=lambda name: f"token-of-{name}",
-            new_name=lambda: pod_name(HERE, run.id, f"t{next(numbers)}"),
-            now_ms=self.now_ms,
-            on_note=self.notes.append,
-            look_s=0.05,
+            new_name=lambda: pod_name("runpod", HERE, run.id, f"t{next(numbers)}"),
             settling_s=self._settling_s,
         )
 
@@ -62,34 +58,26 @@ class Scene:
         async def never(_offer: Offer) -> None:
             return None
 
-        return await self.renting.rent(never)
+        return await self.provisioning.rent(never)
 
     async def rows(self) -> list[PodRow]:
         return await self.world.store.aread(pods.of_run, self.run.id)
 
 
 @pytest.fixture
-async def scene(api: RunpodApi, world: World) -> Scene:
-    return Scene(api, world, await world.open())
+async def scene(account: Account, world: World) -> Scene:
+    return Scene(account, world, await world.open())
 
 
-def _terms(run: Run) -> Terms:
+def _terms(run: Run, account: Account) -> Terms:
     return Terms(
-        installation=HERE,
+        owner=account.owner,
         run_id=run.id,
         demand=Demand("shapes", "float32", 0.1),
-        wish=Wish(None, "any", Decimal("1.5")),
+        policy=account.policy,
         model=ModelChange(model="shapes"),
         version="1",
-        image="captiv/worker:test",
-        package=None,
-        template_id=None,
         disk_gb=20,
-        startup_timeout_s=60,
-        guard_idle_s=60,
-        lost_after_s=3,
-        proxy_url="http://127.0.0.1/{pod}/{port}",
-        api_url="http://127.0.0.1",
     )
 
 
@@ -130,7 +118,7 @@ async def test_a_pod_that_is_listed_too_late_is_ended_and_paid(scene: Scene, clo
     unlisted.options["seconds"] = 0
 
     async def ended() -> bool:
-        await scene.renting.end_doubtful()
+        await scene.provisioning.end_doubtful()
         return late not in cloud.pods_alive()
 
     await until(ended)
@@ -147,10 +135,10 @@ async def test_one_that_is_never_listed_is_given_up_in_time(scene: Scene, cloud:
     cloud.mischief.arm("server_error", status=503, call="create_pod")
     await scene.rent()
 
-    await scene.renting.end_doubtful()
+    await scene.provisioning.end_doubtful()
     early = (await scene.rows())[0]
     scene.late_ms = 60_000
-    await scene.renting.end_doubtful()
+    await scene.provisioning.end_doubtful()
     late = (await scene.rows())[0]
 
     assert early.state == "intended"
@@ -167,7 +155,7 @@ async def test_a_pod_is_called_ended_before_its_end_and_paid_until_it_is_gone(
         return (await scene.rows())[0].state == "ended"
 
     async with anyio.create_task_group() as tg:
-        tg.start_soon(scene.renting.give_up, rented.row, "the run ended")
+        tg.start_soon(scene.provisioning.give_up, rented.row, "the run ended")
         await until(ended_in_the_ledger)
         alive = cloud.pods_alive()
         early = await scene.world.store.aread(pods.share, scene.run.id, 2**53)
@@ -187,6 +175,6 @@ async def test_what_cannot_be_listed_stays_open(scene: Scene, cloud: Cloud) -> N
     cloud.mischief.arm("server_error", times=None, call="list_pods")
     scene.late_ms = 60_000
 
-    await scene.renting.end_doubtful()
+    await scene.provisioning.end_doubtful()
 
     assert (await scene.rows())[0].state == "intended"

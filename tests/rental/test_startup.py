@@ -1,5 +1,6 @@
 """Waiting for a pod: what is shown, how long it may take, and what ends the wait at once."""
 
+import io
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -9,13 +10,26 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio import to_thread
+from rich.console import Console
+from starlette.requests import Request
+from starlette.responses import Response
 
-from captiv.rental.runpod import CreatePod, GpuRequest, RunpodApi
+from captiv.cli.progress import Display
+from captiv.core.jobs import Counts, Run, RunId, RunState
+from captiv.core.phase import Phase, Step
+from captiv.core.spec import Captioning, Placement, RunSpec, Selection
+from captiv.rental.runpod import RunpodProvider
+from captiv.rental.runpod.api import RunpodApi
+from captiv.rental.runpod.values import CreatePod, GpuRequest
 from captiv.rental.startup import come_up
+from captiv.settings.schema import RunpodSettings
 from captiv.testing.cloud import Cloud, running
 from captiv.testing.cloud.conditions import GUARDED
+from captiv.wire import PROTOCOL
 from captiv.workers import WorkerClient
 from tests.support import SCRIPTED
+from tests.workers.conftest import answering, reply
 from tests.world import until
 
 A5000 = "NVIDIA RTX A5000"
@@ -55,13 +69,14 @@ class Pods:
 
     api: RunpodApi
     cloud: Cloud
-    phases: list[str] = field(default_factory=list)
-    at: dict[str, Callable[[], object]] = field(default_factory=dict)
+    phases: list[Step] = field(default_factory=list)
+    at: dict[Step, Callable[[], object]] = field(default_factory=dict)
     """What is done when a phase is shown."""
 
-    def shown(self, phase: str) -> None:
-        self.phases.append(phase)
-        self.at.get(phase, lambda: None)()
+    def shown(self, phase: Phase | None) -> None:
+        assert phase is not None
+        self.phases.append(phase.name)
+        self.at.get(phase.name, lambda: None)()
 
     async def come_up(self, timeout_s: float = 50, **more: Any) -> str:
         wanted = CreatePod(
@@ -71,7 +86,7 @@ class Pods:
         client = WorkerClient(self.cloud.url(pod.id), "any-token")
         try:
             return await come_up(
-                self.api,
+                RunpodProvider(self.api, RunpodSettings()),
                 client,
                 pod.id,
                 timeout_s=timeout_s,
@@ -104,15 +119,17 @@ async def test_each_phase_is_shown_as_it_begins(pods: Pods, holds: Holds) -> Non
     for hold in (holds.starting, holds.loading):
         hold.touch()
     pods.at = {
-        "pulling the image": lambda: slow.options.update(seconds=0.0),
-        "starting": holds.starting.unlink,
-        "loading the model": holds.loading.unlink,
+        Step.PULLING: lambda: slow.options.update(seconds=0.0),
+        Step.STARTING: holds.starting.unlink,
+        Step.LOADING: holds.loading.unlink,
     }
 
     assert await pods.come_up() == ""
 
-    shown = [phase for phase in pods.phases if phase != "renting"]  # over before the first look?
-    assert shown == ["pulling the image", "starting", "loading the model", "ready"]
+    shown = [
+        phase for phase in pods.phases if phase is not Step.RENTING
+    ]  # over before the first look?
+    assert shown == [Step.PULLING, Step.STARTING, Step.LOADING, Step.READY]
 
 
 @pytest.mark.slow
@@ -143,6 +160,46 @@ async def test_a_pull_that_says_nothing_is_not(pods: Pods) -> None:
     assert waited_s(reason) < 2 * 103
 
 
+async def test_a_download_in_a_pod_has_its_line_with_its_size(pods: Pods) -> None:
+    shown, out = io.StringIO(), io.StringIO()
+    display = Display(err=Console(file=shown, soft_wrap=True), out=out)
+    spec = RunSpec(
+        selection=Selection(roots=("/x",)),
+        captioning=Captioning(model="m", variant="v", source="s"),
+        placement=Placement(kind="rented", provider="runpod"),
+    )
+    run = Run(RunId(7), RunState.ACTIVE, spec, "f", 0, True, 0, None, Counts())
+    display.opened(run, resumed=False)
+    sizes = [1_490_000_000, 14_900_000_000]
+
+    def health(_request: Request) -> Response:
+        said = {"worker": "w", "boot_id": "b", "protocol": PROTOCOL}
+        if not sizes:
+            return reply(status="ready", **said)
+        loading = {
+            "phase": "downloading",
+            "done_bytes": sizes.pop(0),
+            "total_bytes": 14_900_000_000,
+        }
+        return reply(status="loading", loading=loading, **said)
+
+    serving = answering(health)
+    client = WorkerClient(await to_thread.run_sync(serving.__enter__), "any-token")
+
+    wanted = CreatePod(name="p", image="captiv/worker:test", gpu=GpuRequest(id=A5000))
+    pod = await pods.api.create(wanted)
+    provider = RunpodProvider(pods.api, RunpodSettings())
+    reason = await come_up(
+        provider, client, pod.id, timeout_s=50, on_phase=display.phase, look_s=0.01
+    )
+
+    await client.aclose()
+    await pods.api.terminate(pod.id)
+    await to_thread.run_sync(serving.__exit__, None, None, None)
+    assert reason == ""
+    assert shown.getvalue() == "The pod downloads the model first: 14.9 GB.\n"
+
+
 async def test_a_crash_loop_ends_the_wait_at_once_with_its_last_words(pods: Pods) -> None:
     pods.cloud.mischief.arm("crash_loop")
 
@@ -164,12 +221,13 @@ async def test_what_went_wrong_in_an_old_pod_long_ago_does_not_count(pods: Pods)
     pods.cloud.mischief.arm("preempted", after=0, pod=old.id)
     client = WorkerClient(pods.cloud.url(old.id), "any-token")
 
+    provider = RunpodProvider(pods.api, RunpodSettings())
     reason = await come_up(
-        pods.api, client, old.id, timeout_s=1000, fresh=False, on_phase=print, look_s=0.1
+        provider, client, old.id, timeout_s=1000, fresh=False, on_phase=print, look_s=0.1
     )
 
     await client.aclose()
-    assert reason == "the pod ended while it was starting (EXITED)"
+    assert reason == "the pod ended while it was starting (stopped)"
 
 
 async def test_an_image_that_is_not_there_ends_the_wait(pods: Pods) -> None:
@@ -185,7 +243,7 @@ async def test_without_a_log_the_pod_comes_up_too(pods: Pods) -> None:
 
     assert await pods.come_up() == ""
 
-    assert pods.phases[-1] == "ready"
+    assert pods.phases[-1] is Step.READY
 
 
 async def test_a_pod_that_was_taken_away_ends_the_wait(pods: Pods) -> None:
@@ -201,4 +259,4 @@ async def test_a_pod_that_was_taken_away_ends_the_wait(pods: Pods) -> None:
         tg.start_soon(preempt)
         reason = await pods.come_up(timeout_s=1000)
 
-    assert reason == "the pod ended while it was starting (EXITED)"
+    assert reason == "the pod ended while it was starting (stopped)"

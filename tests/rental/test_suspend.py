@@ -1,21 +1,23 @@
 """A machine that sleeps is noticed, and not charged for the pod that its guard ended meanwhile."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 import pytest
 
 from captiv.core.cost import total
 from captiv.rental.fleet import Fleet
-from captiv.rental.runpod import RunpodApi
-from captiv.rental.source import Rental
-from captiv.rental.suspend import Slumber
+from captiv.rental.runpod.api import RunpodApi
+from captiv.rental.source import RentedWorker
+from captiv.rental.suspend import SleepWatch
+from captiv.settings import Paths
 from captiv.store import pods
 from captiv.testing.cloud import Cloud, running
 from tests.support import SCRIPTED
 from tests.world import World
 
+from .accounts import account_of
 from .test_provision import Scene
 
 HOURS_MS = 8 * 3_600_000
@@ -36,21 +38,21 @@ class Clocks:
 
 def test_a_sleep_is_told_from_a_long_wait() -> None:
     clocks = Clocks()
-    slumber = Slumber(lambda: clocks.wall_ms, lambda: clocks.loop_s)
-    assert slumber.look() is None
+    watch = SleepWatch(lambda: clocks.wall_ms, lambda: clocks.loop_s)
+    assert watch.look() is None
     clocks.awake(7200)
-    assert slumber.look() is None
+    assert watch.look() is None
     clocks.asleep(30)
-    assert slumber.look() is None, "a clock that was set"
+    assert watch.look() is None, "a clock that was set"
 
     fell_ms = clocks.wall_ms
     clocks.asleep(7200)
     clocks.awake(2)
 
-    assert slumber.look() == fell_ms + 2000, "at the latest"
-    assert slumber.look() == fell_ms + 2000
+    assert watch.look() == fell_ms + 2000, "at the latest"
+    assert watch.look() == fell_ms + 2000
     clocks.awake(301)
-    assert slumber.look() is None, "it is over for long"
+    assert watch.look() is None, "it is over for long"
 
 
 @pytest.fixture(scope="module")
@@ -60,20 +62,12 @@ def cloud() -> Iterator[Cloud]:
 
 
 async def test_a_pod_that_ended_while_this_machine_slept_is_paid_until_its_guard_had_ended_it(
-    cloud: Cloud, world: World
+    cloud: Cloud, world: World, paths: Paths
 ) -> None:
     api = RunpodApi(cloud.account_key, url=cloud.api_url)
-    scene = Scene(api, world, await world.open())
-    rental = Rental(
-        api,
-        world.store,
-        replace(scene.terms, proxy_url=cloud.proxy_url, api_url=cloud.api_url),
-        Fleet(world.store, scene.run.id, None, now_ms=scene.now_ms),
-        token_of=lambda name: f"token-of-{name}",
-        new_token=lambda: "t",
-        now_ms=scene.now_ms,
-        on_note=scene.notes.append,
-    )
+    scene = Scene(account_of(cloud, api, paths), world, await world.open())
+    fleet = Fleet(world.store, scene.run.id, None, now_ms=scene.now_ms)
+    rental = RentedWorker(scene.context, scene.terms, fleet, new_token=lambda: "t")
     await rental.start(lambda _phase: None)
     assert rental.affordable()
     (pod,) = cloud.pods_alive()

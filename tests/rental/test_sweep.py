@@ -1,6 +1,6 @@
 """The sweep ends what nobody needs, leaves what somebody does, and never guesses."""
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,14 +10,17 @@ from captiv.clock import now_ms
 from captiv.core.jobs import RunId
 from captiv.core.pods import Guarded, PodRow, pod_name
 from captiv.errors import ProviderUnreachable
+from captiv.rental.account import Account
 from captiv.rental.reconcile import GONE
-from captiv.rental.runpod import CreatePod, GpuRequest, RunpodApi
+from captiv.rental.runpod.api import RunpodApi
+from captiv.rental.runpod.values import CreatePod, GpuRequest
 from captiv.rental.sweep import NEVER_ANSWERED, SETTLED_MS, Swept, sweep
 from captiv.store import Lease, lease, pods, runs
 from captiv.testing.cloud import Cloud
 from tests.world import World
 
-HERE = "0123456789ab"
+from .accounts import HERE
+
 A5000 = "NVIDIA RTX A5000"
 DEAD = RunId(77)
 GUARDED = Guarded(idle_s=900, startup_s=1500)
@@ -26,17 +29,18 @@ GUARDED = Guarded(idle_s=900, startup_s=1500)
 class Fleet:
     """Pods, in the cloud and in the ledger."""
 
-    def __init__(self, api: RunpodApi, world: World) -> None:
-        self.api, self.world = api, world
+    def __init__(self, api: RunpodApi, account: Account, world: World) -> None:
+        self.api, self.account, self.world = api, account, world
         self.token = 0
 
     async def intend(self, run: RunId | None = DEAD, **more: Any) -> str:
         self.token += 1
-        name = pod_name(HERE, run, f"t{self.token}")
+        name = pod_name("runpod", HERE, run, f"t{self.token}")
         given: dict[str, Any] = {"deadline_ms": None, "now_ms": now_ms()} | more
         await self.world.store.awrite(
             pods.intend,
             name,
+            provider="runpod",
             run_id=run,
             gpu=A5000,
             cloud="secure",
@@ -57,26 +61,20 @@ class Fleet:
         return pod_id
 
     async def row(self, id_or_name: str) -> PodRow:
-        found = await self.world.store.aread(pods.find, id_or_name)
+        found = await self.world.store.aread(pods.find, "runpod", id_or_name)
         assert found is not None
         return found
 
     async def sweep(self, later_ms: int = 0, **more: Any) -> list[Swept]:
-        since = now_ms() - 15_000
         return await sweep(
-            self.api,
-            self.world.store,
-            HERE,
-            lambda: now_ms() + later_ms,
-            wanted_since_ms=since,
-            guarded=GUARDED,
-            **more,
+            self.account, self.world.store, now_ms=lambda: now_ms() + later_ms, **more
         )
 
 
 @pytest.fixture
-def fleet(api: RunpodApi, world: World) -> Fleet:
-    return Fleet(api, world)
+def fleet(api: RunpodApi, account: Account, world: World) -> Fleet:
+    policy = replace(account.policy, guarded=GUARDED)
+    return Fleet(api, replace(account, policy=policy), world)
 
 
 async def test_a_pod_of_a_dead_run_is_ended_here_and_there(fleet: Fleet, cloud: Cloud) -> None:
@@ -99,7 +97,7 @@ async def test_what_somebody_needs_is_left(fleet: Fleet, world: World, cloud: Cl
         await fleet.rent(None),
         await fleet.rent(lingers=True),
         await fleet.make("somebody-elses"),
-        await fleet.make(pod_name("ffffffffffff", DEAD, "t")),
+        await fleet.make(pod_name("runpod", "ffffffffffff", DEAD, "t")),
     ]
 
     assert await fleet.sweep() == []
@@ -107,7 +105,7 @@ async def test_what_somebody_needs_is_left(fleet: Fleet, world: World, cloud: Cl
 
 
 async def test_a_pod_that_the_ledger_never_heard_of_is_ended(fleet: Fleet, cloud: Cloud) -> None:
-    pod = await fleet.make(pod_name(HERE, DEAD, "unknown"))
+    pod = await fleet.make(pod_name("runpod", HERE, DEAD, "unknown"))
 
     assert [(s.pod_id, s.outcome) for s in await fleet.sweep()] == [(pod, "terminated")]
     assert cloud.pods_alive() == []
@@ -235,25 +233,27 @@ async def test_an_end_whose_answer_never_comes_is_known_by_asking(
 
 
 async def test_by_hand_a_dispatcher_that_was_killed_is_known_to_be_dead_at_once(
-    fleet: Fleet, world: World, tmp_path: Path
+    fleet: Fleet, world: World
 ) -> None:
     pod = await fleet.rent((await world.open()).id)
 
     assert await fleet.sweep() == [], "for all that is known without the lease, it lives"
-    (swept,) = await fleet.sweep(lock=tmp_path / "captiv.lock")
+    (swept,) = await fleet.sweep(by_hand=True)
 
     assert (swept.pod_id, swept.outcome) == (pod, "terminated")
-    assert await to_thread.run_sync(lease.is_free, tmp_path / "captiv.lock"), "it is given back"
+    assert await to_thread.run_sync(lease.is_free, fleet.account.paths.lock_file), (
+        "it is given back"
+    )
 
 
 async def test_by_hand_a_pod_is_left_while_somebody_has_the_lease_and_it_is_said(
-    fleet: Fleet, world: World, cloud: Cloud, tmp_path: Path
+    fleet: Fleet, world: World, cloud: Cloud
 ) -> None:
     run = await world.open()
     pod = await fleet.rent(run.id)
-    theirs = await to_thread.run_sync(Lease, tmp_path / "captiv.lock")
+    theirs = await to_thread.run_sync(Lease, fleet.account.paths.lock_file)
     assert await to_thread.run_sync(theirs.acquire)
-    (left,) = await fleet.sweep(lock=tmp_path / "captiv.lock")
+    (left,) = await fleet.sweep(by_hand=True)
     await to_thread.run_sync(theirs.release)
 
     assert (left.pod_id, left.outcome) == (pod, "left")
@@ -263,25 +263,25 @@ async def test_by_hand_a_pod_is_left_while_somebody_has_the_lease_and_it_is_said
 
 
 async def test_by_hand_the_pod_of_a_follower_that_takes_over_is_left(
-    fleet: Fleet, world: World, tmp_path: Path
+    fleet: Fleet, world: World
 ) -> None:
     run = await world.open()
     pod = await fleet.rent(run.id)
     follower = await world.store.awrite(lease.begin_session, 2, "here", "follower", now_ms())
     await world.store.awrite(runs.want, run.id, follower, now_ms())
 
-    (left,) = await fleet.sweep(lock=tmp_path / "captiv.lock")
+    (left,) = await fleet.sweep(by_hand=True)
 
     assert (left.pod_id, left.outcome) == (pod, "left")
 
 
-async def test_by_hand_every_pod_that_is_left_has_a_reason(fleet: Fleet, tmp_path: Path) -> None:
+async def test_by_hand_every_pod_that_is_left_has_a_reason(fleet: Fleet) -> None:
     by_hand = await fleet.rent(None)
     lingering = await fleet.rent(lingers=True)
     asked = await fleet.intend()
     await fleet.make("somebody-elses")
 
-    swept = await fleet.sweep(lock=tmp_path / "captiv.lock")
+    swept = await fleet.sweep(by_hand=True)
 
     assert {one.outcome for one in swept} == {"left"}
     reasons = {one.pod_id or one.name: one.reason for one in swept}

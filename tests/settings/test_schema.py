@@ -1,13 +1,12 @@
 import json
 
 import pytest
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError
 
 from captiv.catalog import FAMILIES, default_family
 from captiv.settings import Settings
 from captiv.settings.keys import all_keys, find_key, suggestion
-from captiv.settings.schema import GenerationSettings, ModelSettings, RunpodSettings
-from captiv.wire import Generation
+from captiv.settings.schema import ModelSettings, RunpodSettings
 
 
 def test_every_setting_is_described_and_its_default_passes_its_own_check() -> None:
@@ -26,18 +25,6 @@ def test_the_documented_runpod_defaults() -> None:
     assert (runpod.container_disk_size, runpod.volume_disk_size) == (50, 50)
     assert (runpod.max_price, runpod.guard_idle, runpod.lost_after) == (1.5, 900, 60)
     assert runpod.fallback == "local"
-
-
-def test_generation_settings_are_those_that_travel_with_the_same_bounds() -> None:
-    def shape(model: type[BaseModel]) -> dict[str, object]:
-        keep = ("type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-        return {
-            name: [{k: v for k, v in kind.items() if k in keep} for kind in field["anyOf"]]
-            for name, field in model.model_json_schema()["properties"].items()
-            if name != "retries"  # it stays with captiv
-        }
-
-    assert shape(GenerationSettings) == shape(Generation)
 
 
 def test_the_default_model_is_the_default_of_the_catalog() -> None:

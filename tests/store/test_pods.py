@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from captiv.core import cost
 from captiv.core.jobs import RunId, SessionId
-from captiv.core.pods import Listed, PodRow, PodRowId, pod_name
+from captiv.core.pods import Listed, Owner, PodRow, PodRowId, pod_name
 from captiv.errors import StoreError
 from captiv.store import Connection, Store, lease, pods, runs
 
 from . import scene
 
 HERE = "0123456789ab"
+OWNER = Owner("runpod", HERE)
 NOW = scene.NOW
 RUN, OTHER = RunId(7), RunId(8)
 PRICE = 160_000
@@ -25,8 +26,9 @@ PRICE = 160_000
 def intend(
     store: Store, token: str = "a", run_id: RunId | None = RUN, **more: Any
 ) -> tuple[PodRowId, str]:
-    name = pod_name(HERE, run_id, token)
+    name = pod_name("runpod", HERE, run_id, token)
     values: dict[str, Any] = {
+        "provider": "runpod",
         "gpu": "NVIDIA RTX A5000",
         "cloud": "community",
         "price_micro": PRICE,
@@ -49,7 +51,7 @@ def rent(store: Store, token: str = "a", run_id: RunId | None = RUN, **more: Any
 
 
 def row(store: Store, name: str) -> PodRow:
-    found = store.read(pods.find, name)
+    found = store.read(pods.find, "runpod", name)
     assert found is not None
     return found
 
@@ -61,6 +63,7 @@ def test_an_intent_is_unsettled_until_its_pod_arrives(store: Store) -> None:
     assert store.read(pods.unsettled) == [
         PodRow(
             id=row_id,
+            provider="runpod",
             name=name,
             pod_id=None,
             state="intended",
@@ -276,10 +279,10 @@ def test_the_pods_of_a_run_are_those_it_rented_or_used(store: Store) -> None:
 
 def test_a_pod_is_found_by_its_id_or_its_name(store: Store) -> None:
     row_id = rent(store)
-    name = pod_name(HERE, RUN, "a")
+    name = pod_name("runpod", HERE, RUN, "a")
 
     assert row(store, "pod-a").id == row(store, name).id == row_id
-    assert store.read(pods.find, "pod-b") is None
+    assert store.read(pods.find, "runpod", "pod-b") is None
 
 
 def test_the_ledger_outlives_its_runs(store: Store) -> None:
@@ -300,7 +303,6 @@ WRONG = [
     ("made_by='hand'", "run_of_the_rented"),
     ("run_id=NULL", "run_of_the_rented"),
     ("lingers=2", "lingers_is_a_flag"),
-    ("cloud='SECURE'", "cloud_is_known"),
     ("price_micro=-1", "price_is_a_price"),
     ("pod_id=NULL", "pod_id_of_the_arrived"),
     ("created_ms=NULL", "pod_id_of_the_arrived"),
@@ -342,14 +344,14 @@ SWEEP: dict[str, Any] = {"wanted_since_ms": NOW, "now_ms": NOW + 60_000}
 
 
 def listed(*tokens: str, run_id: RunId = RUN) -> list[Listed]:
-    return [Listed(f"pod-{token}", pod_name(HERE, run_id, token)) for token in tokens]
+    return [Listed(f"pod-{token}", pod_name("runpod", HERE, run_id, token)) for token in tokens]
 
 
 def test_a_condemned_pod_is_ended_and_can_no_longer_be_used(store: Store) -> None:
     row_id = rent(store)
     store.write(pods.begin_use, row_id, RUN, NOW)
 
-    (orphan,) = store.write(pods.condemn, HERE, listed("a"), **SWEEP)
+    (orphan,) = store.write(pods.condemn, OWNER, listed("a"), **SWEEP)
 
     assert (orphan.pod_id, orphan.row_id) == ("pod-a", row_id)
     gone = row(store, "pod-a")
@@ -360,9 +362,9 @@ def test_a_condemned_pod_is_ended_and_can_no_longer_be_used(store: Store) -> Non
 
 def test_a_condemned_pod_that_stays_is_found_again(store: Store) -> None:
     rent(store)
-    store.write(pods.condemn, HERE, listed("a"), **SWEEP)
+    store.write(pods.condemn, OWNER, listed("a"), **SWEEP)
 
-    (again,) = store.write(pods.condemn, HERE, listed("a"), **SWEEP)
+    (again,) = store.write(pods.condemn, OWNER, listed("a"), **SWEEP)
 
     assert "still there" in again.reason
 
@@ -376,24 +378,24 @@ def test_a_pod_that_a_wanted_run_rented_or_uses_is_not_condemned(
     store.write(pods.begin_use, rent(store, "b"), run.id, NOW)
     both = [*listed("a", run_id=run.id), *listed("b")]
 
-    assert store.write(pods.condemn, HERE, both, **SWEEP) == []
+    assert store.write(pods.condemn, OWNER, both, **SWEEP) == []
 
     later = SWEEP | {"wanted_since_ms": NOW + 1}
-    assert [o.pod_id for o in store.write(pods.condemn, HERE, both, **later)] == ["pod-a", "pod-b"]
+    assert [o.pod_id for o in store.write(pods.condemn, OWNER, both, **later)] == ["pod-a", "pod-b"]
 
 
 def test_a_second_pod_of_a_name_does_not_end_the_first_in_the_ledger(store: Store) -> None:
     row_id = rent(store, lingers=True)
-    twin = Listed("pod-z", pod_name(HERE, RUN, "a"))
+    twin = Listed("pod-z", pod_name("runpod", HERE, RUN, "a"))
 
-    orphans = store.write(pods.condemn, HERE, [*listed("a"), twin], **SWEEP)
+    orphans = store.write(pods.condemn, OWNER, [*listed("a"), twin], **SWEEP)
 
     assert [(orphan.pod_id, orphan.row_id) for orphan in orphans] == [("pod-z", None)]
     assert [pod.id for pod in store.read(pods.live)] == [row_id]
 
 
 Step = Callable[[Connection, int], object]
-NAME = pod_name(HERE, RUN, "x")
+NAME = pod_name("runpod", HERE, RUN, "x")
 ROW = PodRowId(1)
 
 
@@ -401,6 +403,7 @@ def _intend(conn: Connection) -> PodRowId:
     return pods.intend(
         conn,
         NAME,
+        provider="runpod",
         run_id=RUN,
         gpu="g",
         cloud="secure",
@@ -437,7 +440,7 @@ def test_no_order_of_events_breaks_the_ledger(store: Store, events: list[tuple[s
         for name, now in events:
             for again in (False, True):
                 STEPS[name](conn, now)
-                found = pods.find(conn, NAME)
+                found = pods.find(conn, "runpod", NAME)
                 assert found is not None
                 state = found, pods.share(conn, RUN, 99)
                 assert state == last or not again
@@ -466,7 +469,7 @@ def test_the_plans_use_the_indexes_of_the_states(store: Store) -> None:
         (pods.unsettled, (), "pods_intended"),
         (pods.of_run, (RUN,), "pods_run"),
         (pods.share, (RUN, NOW), "pod_uses_run"),
-        (pods.find, ("pod-a",), "pods_pod_id"),
+        (pods.find, ("runpod", "pod-a"), "pods_pod_id"),
     ):
         assert index in store.read(plan, fn, *args)
 

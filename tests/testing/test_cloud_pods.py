@@ -18,6 +18,8 @@ import httpx2
 import pytest
 from PIL import Image
 
+from captiv.rental.provider import ending_as_json
+from captiv.rental.runpod.ending import ending
 from captiv.testing.cloud import Cloud, Conditions, running
 from captiv.testing.cloud.bill import Bill
 from captiv.testing.cloud.conditions import GUARDED
@@ -81,6 +83,7 @@ def test_an_abandoned_pod_ends_itself_with_its_own_key() -> None:
     env = {"CAPTIV_WORKER_TOKEN_SHA256": "0" * 64, "CAPTIV_GUARD_STARTUP_S": "0.1"}
     with switched_on(**WORKER) as account:
         cloud = account.cloud
+        env["CAPTIV_GUARD_ENDING"] = ending_as_json(ending(cloud.api_url))
         pod = account.pod(env=env)
 
         until(lambda: cloud.pods_alive() == [])
@@ -101,7 +104,6 @@ def test_a_pod_sees_its_own_variables_and_nothing_of_ours(
 
     assert (found["MINE"], found["RUNPOD_POD_ID"]) == ("1", pod)
     assert found["RUNPOD_API_KEY"] == account.cloud.pod(pod).key
-    assert found["CAPTIV_RUNPOD_API_URL"] == account.cloud.api_url
     assert found["PATH"].startswith(str(Path(sys.executable).parent))
     assert account.cloud.account_key not in found.values()
     assert "CAPTIV_HOME" not in found

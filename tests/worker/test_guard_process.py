@@ -1,4 +1,4 @@
-"""The real guard over the real worker, and a small server in the place of RunPod's API."""
+"""The real guard over the real worker, and a small server in the place of a provider's API."""
 
 import ctypes
 import json
@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import pytest
 from captiv_worker.auth import digest
 from captiv_worker.settings import TOKEN_SHA256
 
+from tests.endings import ANOTHERS_KEY, ELSEWHERE, KEY, POD, Api, api_held
 from tests.support import alive
 
 from .conftest import AUTH, DEADLINE_S, SCRIPTED, TOKEN, Hold, environment, picture, until
@@ -29,71 +29,11 @@ pytestmark = pytest.mark.skipif(
     not hasattr(signal, "sigtimedwait"), reason="a guard runs in a Linux container"
 )
 
-KEY = "rpa_the_key_of_this_pod"
-POD = "pod7"
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request that the API got."""
-
-    at: float
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: str
-
-
-@dataclass
-class Api:
-    """RunPod's API, as far as a guard goes: it answers everything with `status`."""
-
-    server: ThreadingHTTPServer
-    status: int = 204
-    calls: list[Call] = field(default_factory=list)
-    thread: threading.Thread | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
-
-    def up(self) -> None:
-        self.server.server_activate()
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
-        self.thread.start()
-
-    def close(self) -> None:
-        if self.thread is not None:
-            self.server.shutdown()
-            self.thread.join(DEADLINE_S)
-        self.server.server_close()
-
-    def count(self, method: str) -> int:
-        return sum(call.method == method for call in self.calls)
-
 
 @pytest.fixture
 def api() -> Iterator[Api]:
-    """Hold the API's port; nothing listens there before `up`."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            simulated.calls.append(Call(time.time(), self.command, self.path, headers, body))
-            self.send_response(simulated.status)
-            self.send_header("Location", "http://127.0.0.1:9/elsewhere")
-            self.end_headers()
-
-        do_POST = do_DELETE = do_GET = _answer
-
-        def log_message(self, format: str, *args: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
-    server.server_bind()
-    simulated = Api(server)
-    yield simulated
-    simulated.close()
+    with api_held() as held:
+        yield held
 
 
 @dataclass
@@ -161,10 +101,8 @@ def guarding(api: Api, tmp_path: Path) -> Iterator[Guarding]:
                 "CAPTIV_GUARD_RETRY_S": "0.3",
                 "CAPTIV_GUARD_DEADLINE": "" if deadline is None else str(deadline),
                 "CAPTIV_GUARD_FOLDER": str(tmp_path / "shared"),
-                "CAPTIV_RUNPOD_API_URL": api.url,
-                "RUNPOD_POD_ID": POD,
-                "RUNPOD_API_KEY": KEY,
             }
+            given |= api.runpods()
             with log.open("w") as errors:
                 process = subprocess.Popen(
                     line,
@@ -238,6 +176,47 @@ def test_an_idle_pod_ends_itself_and_its_guard_lives_until_it_is_told(
     assert "worker_ended code=0" in pod.log.read_text()
 
 
+def test_the_calls_of_another_cloud_are_made_in_order_with_a_key_that_the_worker_never_sees(
+    guarding: Guarding, api: Api
+) -> None:
+    api.up()
+    pod = guarding(idle_s=0.5, CAPTIV_GUARD_RETRY_S="60", **api.anothers()).lived()
+    environ = proc(pod.worker, "environ")
+
+    until(lambda: "end_tried" in pod.log.read_text())
+    put, get = api.calls
+    assert (put.method, get.method) == ("PUT", "GET")
+    assert put.path == "/machines/eu%2F7%20%C3%BC?zone=a%26b%3Dc"
+    assert put.body == "end eu/7 ü"
+    assert (put.headers["x-key"], put.headers["x-account"]) == (ANOTHERS_KEY, "me")
+    assert put.headers["content-type"] == "a/b"
+    assert get.path == "/goodbye"
+    assert "content-type" not in get.headers
+    assert get.headers["accept"] == put.headers["accept"] == "application/json"
+    assert put.headers["user-agent"].startswith("captiv-guard/")
+    assert ANOTHERS_KEY not in environ
+    assert "CAPTIV_GUARD_ENDING" not in environ
+    assert "MACHINE=eu/7 ü" in environ
+    assert "outcome=gone answers=204,204" in pod.log.read_text()
+    assert ANOTHERS_KEY not in pod.log.read_text()
+
+
+@pytest.mark.parametrize("said", ["", "{", '[{"url": "Bearer ${RUNPOD_API_KEY}"}]'])
+def test_a_guard_without_calls_unloads_when_the_pod_is_due_and_says_so(
+    guarding: Guarding, api: Api, said: str
+) -> None:
+    api.up()
+    pod = guarding(idle_s=0.4, CAPTIV_GUARD_ENDING=said).lived(2, status="failed")
+
+    assert pod.health()["code"] == "guard_refused"
+    assert "end_refused reason=no_calls" in pod.log.read_text()
+    assert ("setting_refused name=CAPTIV_GUARD_ENDING" in pod.log.read_text()) is bool(said)
+    assert KEY not in pod.log.read_text()
+    if "RUNPOD_API_KEY" in said:
+        assert KEY not in proc(pod.worker, "environ")
+    assert api.calls == []
+
+
 def test_only_requests_with_the_token_keep_a_pod_alive(
     guarding: Guarding, api: Api, tmp_path: Path
 ) -> None:
@@ -305,7 +284,8 @@ def test_a_refused_guard_unloads_and_says_so_and_goes_on(guarding: Guarding, api
 
     health = pod.health()
     assert health["code"] == "guard_refused"
-    assert "captiv runpod sweep" in health["reason"]
+    assert "could not end itself" in health["reason"]
+    assert "end any other one yourself" in health["reason"]
     assert health["restarts"] == 0
     assert pod.post("red", "k1").json()["code"] == "model_unavailable"
     until(lambda: pod.log.read_text().count("outcome=refused") >= 3)
@@ -324,13 +304,14 @@ def test_an_api_that_is_down_is_tried_until_it_is_up(guarding: Guarding, api: Ap
 
     api.status = 302
     api.up()
-    until(lambda: "outcome=failed action=302 delete=302" in pod.log.read_text())
+    until(lambda: "outcome=failed answers=302,302" in pod.log.read_text())
     api.status = 503
-    until(lambda: "outcome=failed action=503 delete=503" in pod.log.read_text())
+    until(lambda: "outcome=failed answers=503,503" in pod.log.read_text())
     api.status = 204
-    until(lambda: "outcome=gone action=204 delete=204" in pod.log.read_text())
+    until(lambda: "outcome=gone answers=204,204" in pod.log.read_text())
 
     assert "pod_due reason=not_ready" in pod.log.read_text()
+    assert ELSEWHERE not in {call.path for call in api.calls}, "a redirect was followed"
     assert pod.process.poll() is None
 
 

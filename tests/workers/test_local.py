@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from captiv import errors
+from captiv.core.phase import Phase
 from captiv.core.retry import Death
 from captiv.wire import CaptionRequest
 from captiv.workers import Ended, LocalWorker, WorkerClient
@@ -20,7 +21,7 @@ Local = Callable[..., LocalWorker]
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 
 
-def quiet(_phase: str) -> None: ...
+def quiet(_phase: Phase | None) -> None: ...
 
 
 def pid_of(worker: LocalWorker) -> int:
@@ -217,10 +218,30 @@ def test_it_ends_with_whoever_started_it(tmp_path: Path) -> None:
     until(lambda: not alive(pid), "the worker ended")
 
 
-def test_the_batch_file_may_be_damaged(local: Local, tmp_path: Path) -> None:
-    worker = local()
+async def test_the_batch_file_may_be_damaged(local: Local, tmp_path: Path) -> None:
+    worker, file = local(), anyio.Path(tmp_path / "worker-batch.json")
     for content in ("", "{", "[1"):
-        (tmp_path / "worker-batch.json").write_text(content)
-        assert worker._batch_keys() == frozenset()
-    (tmp_path / "worker-batch.json").write_text(json.dumps(["a"]))
-    assert worker._batch_keys() == {"a"}
+        await file.write_text(content)
+        assert await worker._batch_keys() == frozenset()
+    await file.write_text(json.dumps(["a"]))
+    assert await worker._batch_keys() == {"a"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes")
+async def test_a_cancellation_waits_until_the_batch_file_is_read_and_closed(
+    local: Local, tmp_path: Path
+) -> None:
+    worker, found = local(), list[frozenset[str]]()
+    os.mkfifo(tmp_path / "worker-batch.json")
+
+    async def look() -> None:
+        found.append(await worker._batch_keys())
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(look)
+        await anyio.wait_all_tasks_blocked()
+        tg.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await anyio.Path(tmp_path / "worker-batch.json").write_text('["a"]')
+
+    assert found == [{"a"}]

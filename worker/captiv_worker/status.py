@@ -11,8 +11,8 @@ from captiv.wire import GUARD_REFUSED, Health, Loading
 from captiv_worker.engines.spec import Loaded
 
 _REFUSED = (
-    "This pod could not end itself, and has dropped its model: the next start of captiv, or "
-    "`captiv runpod sweep`, ends it."
+    "This pod could not end itself and has unloaded its model. It may bill until it is ended: the "
+    "next start of captiv ends a pod that captiv rented; end any other one yourself."
 )
 
 

@@ -1,47 +1,6 @@
-"""RunPod's REST API v2: the only room that knows it."""
+"""RunPod: the only room that knows it. `RUNPOD` is the provider, `RunpodApi` its REST API v2."""
 
 from captiv.rental.runpod.api import RunpodApi
-from captiv.rental.runpod.exchange import Patience
-from captiv.rental.runpod.values import (
-    Action,
-    Balance,
-    BillingRecord,
-    Cloud,
-    CreatePod,
-    GpuOffer,
-    GpuRequest,
-    GpuType,
-    LogLine,
-    LogSource,
-    Pod,
-    PodGpu,
-    PodStatus,
-    Port,
-    Runtime,
-    Stock,
-    Template,
-    Use,
-)
+from captiv.rental.runpod.provider import RUNPOD, RunpodProvider
 
-__all__ = [
-    "Action",
-    "Balance",
-    "BillingRecord",
-    "Cloud",
-    "CreatePod",
-    "GpuOffer",
-    "GpuRequest",
-    "GpuType",
-    "LogLine",
-    "LogSource",
-    "Patience",
-    "Pod",
-    "PodGpu",
-    "PodStatus",
-    "Port",
-    "RunpodApi",
-    "Runtime",
-    "Stock",
-    "Template",
-    "Use",
-]
+__all__ = ["RUNPOD", "RunpodApi", "RunpodProvider"]

@@ -99,13 +99,26 @@ def meaning(refusal: Refusal, *, pod: str | None = None) -> ProviderError:
     words = refusal.words
     match refusal.status:
         case 401:
-            return KeyRefused(f"RunPod refuses the API key: {words}.", detail=words)
+            return KeyRefused(
+                f"RunPod refuses the API key: {words}.",
+                detail=words,
+                hint="Set a valid one: captiv config set runpod.api_key, or RUNPOD_API_KEY.",
+            )
         case 402:
-            return NoBalance(f"The RunPod account has too little credit: {words}.", detail=words)
+            return NoBalance(
+                f"The RunPod account has too little credit: {words}.",
+                detail=words,
+                hint="Add credit in RunPod's console, under Billing.",
+            )
         case 403 if not refusal.from_api:
             return ProviderBlocked(f"RunPod's API is out of reach: {words}.", detail=words)
         case 403:
-            return AccessDenied(f"RunPod does not allow this: {words}.", detail=words)
+            return AccessDenied(
+                f"RunPod does not allow this: {words}.",
+                detail=words,
+                hint="Give the key write access to pods in RunPod's console, or use another cloud "
+                "or GPU.",
+            )
         case 404 if pod is not None and refusal.from_api:
             return PodGone(f"RunPod has no pod {pod}.", detail=words)
         case 409:

@@ -138,7 +138,6 @@ class Pods:
         self._folder = folder
         self._pods: dict[str, Pod] = {}
         self._tasks: TaskGroup | None = None
-        self.api_url = ""
 
     def start_in(self, tasks: TaskGroup) -> None:
         """Let pods live as tasks of this group."""
@@ -324,8 +323,7 @@ class Pods:
             "RUNPOD_GPU_COUNT": str(gpu.count if gpu else 0),
             "RUNPOD_CPU_COUNT": "8",
         }
-        # A pod finds RunPod by its public name; in place of that, it is told where this cloud is.
-        return {"CAPTIV_RUNPOD_API_URL": self.api_url} | own | injected
+        return own | injected
 
 
 async def _passed(begun_s: float, share: float, pull: Mapping[str, Any]) -> None:

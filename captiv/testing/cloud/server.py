@@ -129,7 +129,6 @@ async def serve(
     api_socket, proxy_socket = _listen(port), _listen(proxy_port)
     parts = _parts(conditions, folder, clock)
     cloud = Cloud(parts, _address(api_socket), _address(proxy_socket) + "/{pod}/{port}")
-    parts.pods.api_url = cloud.api_url
     loop, within = asyncio.get_running_loop(), copy_context()
     parts.mischief.on_armed = lambda armed: _soon(loop, within, parts.pods.befall, armed)
     failed: Exception | None = None

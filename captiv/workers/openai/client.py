@@ -105,7 +105,7 @@ class OpenAiClient:
         async with _seam(self._base):
             response = await self._http.get("/models", timeout=_LIST_S)
         if response.status_code in (429, 503):
-            return self._health("loading", "waiting for the server, which is loading or busy")
+            return self._health("loading", "busy")
         named = self._wanted.strict and response.status_code in _UNLISTED
         if not named or WORKER_HEADER in response.headers:
             served = _listed(response, self._base, self._token)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from captiv.errors import AnswerError, WorkerMismatch
-from captiv.wire import CaptionRequest, Generation
+from captiv.wire import CaptionRequest, Generation, in_chat
 
 _THINKING = ("<think>", "</think>")
 
@@ -36,24 +36,14 @@ def body(
 
 
 def _decoding(generation: Generation) -> dict[str, Any]:
-    """Return the settings under the protocol's names.
-
-    Those that OpenAI's own protocol lacks go under the names of vLLM (and of llama.cpp, where it
-    differs), and only where they would change something: a server that knows them not may refuse.
-    """
-    fields: dict[str, Any] = {
-        "max_tokens": generation.max_new_tokens,
-        "temperature": generation.temperature,
-        "top_p": generation.top_p,
-        "seed": generation.seed,
-        "top_k": generation.top_k or None,
-        "min_tokens": generation.min_new_tokens or None,
-    }
-    if generation.repetition_penalty not in (None, 1.0):
-        fields["repetition_penalty"] = fields["repeat_penalty"] = generation.repetition_penalty
-    if generation.temperature == 0:
-        fields["top_p"] = fields["top_k"] = None
-    return {name: value for name, value in fields.items() if value is not None}
+    """Return the settings under the names that the server may know, where they change something."""
+    fields: dict[str, Any] = {}
+    for name, value in generation.model_dump(exclude_none=True).items():
+        told = in_chat(name)
+        if value == told.idle or (told.sampling and generation.temperature == 0):
+            continue
+        fields |= dict.fromkeys(told.names, value)
+    return fields
 
 
 def said(reply: Any) -> Said:

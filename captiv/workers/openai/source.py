@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from captiv.core.phase import OnPhase, Phase, Step
 from captiv.workers.openai.client import OpenAiClient, base_url
 from captiv.workers.openai.pace import Pace
 from captiv.workers.openai.served import Wanted
-from captiv.workers.source import Address, Client, Ended, OnPhase
+from captiv.workers.source import Address, Client, Ended, Traits
 from captiv.workers.transport import check_transport
 
 _PATIENCE = 0.2
@@ -48,6 +49,8 @@ class OpenAiAddress(Address):
 class OpenAiServer:
     """A chat server known only by its URL; it is neither started nor ended here."""
 
+    traits = Traits()
+
     def __init__(
         self,
         url: str,
@@ -62,7 +65,7 @@ class OpenAiServer:
 
     async def start(self, on_phase: OnPhase) -> Address:
         """Return the address as it was given."""
-        on_phase(f"connecting to {self.describe()}")
+        on_phase(Phase(Step.CONNECTING, subject=self.describe()))
         return self._address
 
     async def ended(self) -> Ended | None:

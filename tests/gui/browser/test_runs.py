@@ -141,6 +141,23 @@ def test_the_sheet_shows_what_the_model_has_and_the_finished_prompt(
     expect(tab.locator("#wish-final")).to_have_text(re.compile(r"^What is it\? If there"))
 
 
+def test_decoding_shows_the_models_own_numbers_and_takes_others(
+    home: Home, page: Page, enter: Callable[..., Tab]
+) -> None:
+    tab = enter(page)
+    tab.locator("#caption-shown").click()
+    tab.locator("#wish-model").select_option("shapes")
+    tab.locator("#captioning summary", has_text="Advanced").click()
+    expect(tab.get_by_label("Most tokens")).to_have_attribute("placeholder", "24")
+
+    tab.get_by_label("Most tokens").fill("3")
+    begin(tab)
+    runs(tab)
+
+    expect(tab.locator(".run .tag")).to_have_text("finished")
+    assert all(len(text.split()) <= 3 for text in home.captions().values())
+
+
 def test_an_answer_to_an_earlier_wish_begins_nothing(page: Page, enter: Callable[..., Tab]) -> None:
     tab = enter(page)
     tab.locator("#caption-shown").click()

@@ -15,8 +15,9 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from captiv.rental.runpod import CreatePod, GpuRequest, RunpodApi
+from captiv.rental.runpod.api import RunpodApi
 from captiv.rental.runpod.exchange import Patience
+from captiv.rental.runpod.values import CreatePod, GpuRequest
 from tests.contract.contract import check_request, check_response
 from tests.support import until
 

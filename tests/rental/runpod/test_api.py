@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from captiv import __version__, errors
-from captiv.rental.runpod import Cloud, PodStatus, Stock
+from captiv.rental.runpod.values import Cloud, PodStatus, Stock
 from tests.rental.runpod.conftest import (
     KEY,
     NO_MACHINE,

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from captiv import errors
-from captiv.rental.runpod import RunpodApi
+from captiv.rental.runpod.api import RunpodApi
 from tests.rental.runpod.conftest import (
     KEY,
     Answer,

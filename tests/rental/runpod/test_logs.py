@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from captiv import errors
-from captiv.rental.runpod import LogLine, RunpodApi
+from captiv.rental.runpod.api import RunpodApi
+from captiv.rental.runpod.values import LogLine
 from tests.contract.contract import check_request, check_response
 from tests.rental.runpod.conftest import KEY, Connect, problem, serving
 from tests.support import DEADLINE_S

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from captiv.rental.runpod import GpuRequest, Pod
+from captiv.rental.runpod.values import GpuRequest, Pod
 from tests.rental.runpod.conftest import pod, wanted
 
 

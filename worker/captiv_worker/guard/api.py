@@ -1,24 +1,23 @@
-"""The two calls that end a pod, with the key that RunPod puts into it.
+"""Makes the calls that end a pod. Which they are, the provider says (`ending`).
 
-The pod's own key is known to be good for `action: terminate`; what else it may do is not
-documented, so `DELETE` is tried besides. Nothing that an answer or an error says is logged but its
-status or its kind: either may repeat the key.
+Nothing that an answer or an error says is logged but its status or its kind: either may repeat a
+key.
 """
 
-import json
 import logging
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from contextlib import suppress
+from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
-from urllib.parse import quote
 
 from captiv import __version__
+from captiv_worker.guard.ending import Call
 from captiv_worker.guard.rules import Outcome
-from captiv_worker.guard.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -27,35 +26,49 @@ _NO_VERDICT = frozenset({408, 409, 425, 429})
 """Of the answers from 400 to 499, those that may be another one next time."""
 
 
-def end_pod(settings: Settings) -> Outcome:
-    """Try both ways to end this pod; blocks for a minute at most, and raises nothing."""
-    if not settings.pod_id or not settings.api_key:
-        _log.error("end_refused reason=no_pod_id_or_key")
+class Unanswered(StrEnum):
+    """Why a call has no status."""
+
+    UNSET = "unset"
+    """It names a variable that is not set, so it could not be made."""
+    FAILED = "unanswered"
+
+
+Answer = int | Unanswered
+
+
+def end_pod(calls: Sequence[Call | None]) -> Outcome:
+    """Make every call that ends this pod, in order; blocks for 20 s a call, and raises nothing."""
+    if not calls:
+        _log.error("end_refused reason=no_calls")
         return Outcome.REFUSED
-    url = f"{settings.api_url}/v2/pods/{quote(settings.pod_id, safe='')}"
-    action = json.dumps({"action": "terminate"}).encode()
-    answers = (
-        _call(settings.api_key, "POST", f"{url}/action", action),
-        _call(settings.api_key, "DELETE", url, None),
-    )
+    answers = [Unanswered.UNSET if call is None else _answer(call) for call in calls]
     outcome = judged(answers)
-    _log.info("end_tried outcome=%s action=%s delete=%s", outcome, *answers)
+    _log.info("end_tried outcome=%s answers=%s", outcome, ",".join(map(str, answers)))
     return outcome
 
 
-def judged(answers: tuple[int | None, int | None]) -> Outcome:
-    """Return what two statuses mean together; None is no answer at all.
+def judged(answers: Sequence[Answer]) -> Outcome:
+    """Return what these answers mean together.
 
-    404 is success: the pod is gone, and so will be its guard. Refused is only what both calls were.
+    404 is success: the pod is gone, and so will be its guard. Refused is only what every call was,
+    be it by the provider or for want of a variable.
     """
-    if any(status is not None and (200 <= status < 300 or status == 404) for status in answers):
+    if any(_is_success(answer) for answer in answers):
         return Outcome.GONE
-    if all(
-        status is not None and 400 <= status < 500 and status not in _NO_VERDICT
-        for status in answers
-    ):
+    if all(_is_verdict(answer) for answer in answers):
         return Outcome.REFUSED
     return Outcome.FAILED
+
+
+def _is_success(answer: Answer) -> bool:
+    return isinstance(answer, int) and (200 <= answer < 300 or answer == 404)
+
+
+def _is_verdict(answer: Answer) -> bool:
+    if isinstance(answer, Unanswered):
+        return answer is Unanswered.UNSET
+    return 400 <= answer < 500 and answer not in _NO_VERDICT
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -73,29 +86,34 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Let the redirect stand as the answer."""
 
 
-def _call(key: str, method: str, url: str, body: bytes | None) -> int | None:
-    headers = {
-        "Authorization": f"Bearer {key}",
-        "Accept": "application/json",
-        "Content-Type": "application/json",
-        "User-Agent": f"captiv-guard/{__version__}",
-    }
+def _answer(call: Call) -> Answer:
     try:
         opener = urllib.request.build_opener(
             _NoRedirect,
             urllib.request.ProxyHandler({}),
             urllib.request.HTTPSHandler(context=_trusted()),
         )
-        request = urllib.request.Request(url, body, headers, method=method)
-        with opener.open(request, timeout=_TIMEOUT_S) as answer:
+        with opener.open(_request(call), timeout=_TIMEOUT_S) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()
         return error.code
     except Exception as error:  # whatever it is, the guard lives on and tries again
         reason = getattr(error, "reason", error)
-        _log.warning("end_unanswered method=%s error=%s", method, type(reason).__name__)
-        return None
+        _log.warning("end_unanswered method=%s error=%s", call.method, type(reason).__name__)
+        return Unanswered.FAILED
+
+
+def _request(call: Call) -> urllib.request.Request:
+    """Return the request with the guard's own headers, but where the call says otherwise."""
+    own = {"Accept": "application/json", "User-Agent": f"captiv-guard/{__version__}"}
+    if call.body is not None:
+        own["Content-Type"] = "application/json"
+    body = None if call.body is None else call.body.encode()
+    request = urllib.request.Request(call.url, body, method=call.method)
+    for name, value in (*own.items(), *call.headers.items()):
+        request.add_header(name, value)  # of two that differ in case only, the last one counts
+    return request
 
 
 def _trusted() -> ssl.SSLContext:

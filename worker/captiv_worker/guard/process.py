@@ -1,8 +1,8 @@
 """Process 1: asks the rules, does what they say, waits for a signal or a sign, and asks again.
 
 Signals are blocked and waited for, so that none is lost and no handler runs in between. Calls to
-the API run on threads of their own: whatever becomes of them, the worker is looked after, and the
-next attempt is made in time.
+the provider run on threads of their own: whatever becomes of them, the worker is looked after, and
+the next attempt is made in time.
 """
 
 import logging
@@ -18,7 +18,7 @@ from captiv_worker.guard.api import end_pod
 from captiv_worker.guard.child import Child
 from captiv_worker.guard.folder import GuardFolder, Sign, prepare
 from captiv_worker.guard.rules import Do, Due, Now, Outcome, Rules
-from captiv_worker.guard.settings import API_KEY, Settings
+from captiv_worker.guard.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -33,12 +33,13 @@ class Guard:
     def __init__(
         self, settings: Settings, arguments: Sequence[str], environ: dict[str, str]
     ) -> None:
-        """Args: `arguments` are the worker's, `environ` is its environment but for the key."""
+        """Args: `arguments` are the worker's, `environ` is its environment but for the keys."""
         self._settings = settings
         self._folder: GuardFolder = prepare(settings.folder, settings.folder_name)
         self._stamps = {sign: self._folder.stamp(sign) for sign in Sign}
         own = ("--batch-file", str(self._folder.batch_file), "--guard-folder")
-        environ = {name: value for name, value in environ.items() if name != API_KEY}
+        secrets = settings.ending.secrets
+        environ = {name: value for name, value in environ.items() if name not in secrets}
         self._child = Child((*arguments, *own, str(self._folder.path)), environ)
         self._rules = Rules(settings.limits, _now(), retry_s=settings.retry_s, random=random.random)
         self._answers: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
@@ -135,7 +136,7 @@ class Guard:
             rules.started()
 
     def _end_pod(self) -> None:
-        self._answers.put(end_pod(self._settings))
+        self._answers.put(end_pod(self._settings.ending.calls))
 
     def _wait(self, wait_s: float) -> None:
         came = signal.sigtimedwait(_WATCHED, wait_s)

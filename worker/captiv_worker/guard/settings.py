@@ -4,15 +4,14 @@ import logging
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from captiv_worker.guard import ending
+from captiv_worker.guard.ending import Ending
 from captiv_worker.guard.rules import Limits
 
 _log = logging.getLogger(__name__)
-
-API_KEY = "RUNPOD_API_KEY"
-API_URL = "https://api.runpod.io"
 
 IDLE_S = 900.0
 STARTUP_S = 900.0
@@ -24,17 +23,12 @@ class Settings:
     """What a guard is told."""
 
     limits: Limits
-    pod_id: str
-    api_key: str = field(repr=False)
-    api_url: str = API_URL
+    ending: Ending
     retry_s: float = RETRY_S
     """How far attempts to end the pod lie apart, more or less."""
     folder: Path | None = None
-
-    @property
-    def folder_name(self) -> str:
-        """What a folder of this pod is called."""
-        return "captiv-guard-" + (re.sub(r"[^\w-]", "_", self.pod_id) or "pod")
+    folder_name: str = "captiv-guard-pod"
+    """What the folder is called where none is given."""
 
 
 def read(environ: Mapping[str, str]) -> Settings:
@@ -47,12 +41,17 @@ def read(environ: Mapping[str, str]) -> Settings:
     folder = environ.get("CAPTIV_GUARD_FOLDER")
     return Settings(
         limits=limits,
-        pod_id=environ.get("RUNPOD_POD_ID", "").strip(),
-        api_key=environ.get(API_KEY, "").strip(),
-        api_url=environ.get("CAPTIV_RUNPOD_API_URL", "").strip().rstrip("/") or API_URL,
+        ending=ending.read(environ),
         retry_s=_seconds(environ, "CAPTIV_GUARD_RETRY_S", RETRY_S),
         folder=Path(folder) if folder else None,
+        folder_name=_folder_name(environ),
     )
+
+
+def _folder_name(environ: Mapping[str, str]) -> str:
+    """Return a name that is another one for each pod, as its token is."""
+    digest = re.match(r"[0-9a-fA-F]{16}", environ.get("CAPTIV_WORKER_TOKEN_SHA256", "").strip())
+    return f"captiv-guard-{digest[0] if digest else 'pod'}"
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:

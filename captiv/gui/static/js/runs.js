@@ -247,7 +247,7 @@ function facts(run) {
 function bill(run) {
   const head = el("tr", {}, ...["Pod", "GPU", "This run's share", "In all", "By RunPod's records"].map((words) => el("th", { scope: "col" }, words)));
   const rows = run.bill.map((pod) =>
-    el("tr", {}, el("th", { scope: "row" }, pod.pod), el("td", {}, pod.gpu), el("td", {}, pod.share), el("td", {}, pod.still_bills ? `${pod.total} so far, still bills` : pod.total), el("td", {}, pod.billed_by_runpod_usd ? `$${Number(pod.billed_by_runpod_usd).toFixed(4)}` : "not yet")),
+    el("tr", {}, el("th", { scope: "row" }, pod.pod), el("td", {}, pod.gpu), el("td", {}, pod.share), el("td", {}, pod.still_bills ? `${pod.total} so far, still bills` : pod.total), el("td", {}, pod.billed_by_provider_usd ? `$${Number(pod.billed_by_provider_usd).toFixed(4)}` : "not yet")),
   );
   const table = el("table", { class: "plain" }, el("thead", {}, head), el("tbody", {}, ...rows));
   return section("What it cost", el("div", { class: "scrolls", tabIndex: 0, role: "region", "aria-label": `What run ${run.id} cost` }, table));

@@ -2,7 +2,6 @@
 
 import { byId, el, size } from "./dom.js";
 
-const GENERATION = ["max_new_tokens", "min_new_tokens", "temperature", "top_p", "top_k", "num_beams", "repetition_penalty", "seed"];
 const OTHER = "";
 
 /**
@@ -41,6 +40,8 @@ export class WishForm extends EventTarget {
   #model = /** @type {HTMLSelectElement} */ (byId("wish-model"));
   #variant = /** @type {HTMLSelectElement} */ (byId("wish-variant"));
   #mode = /** @type {HTMLSelectElement} */ (byId("wish-mode"));
+  /** How the model decodes: what captiv.wire declares. */
+  #decoding = [.../** @type {NodeListOf<HTMLInputElement>} */ (this.form.querySelectorAll("input[data-generation]"))];
 
   constructor() {
     super();
@@ -126,7 +127,7 @@ export class WishForm extends EventTarget {
       prompt: own,
       options: /** @type {string[]} */ (data.getAll("option")),
       variables: this.#variables(),
-      generation: Object.fromEntries(GENERATION.map((name) => [name, number(name)]).filter(([, v]) => v !== null)),
+      generation: Object.fromEntries(this.#decoding.map(({ name }) => [name, number(name)]).filter(([, v]) => v !== null)),
       retries: number("retries"),
       dtype: text("dtype"),
       batch_size: number("batch_size"),
@@ -172,9 +173,10 @@ export class WishForm extends EventTarget {
     this.#show("mode", modes.length > 1);
     this.#show("prompt", variant?.takes_prompt ?? family?.takes_prompt ?? false);
     byId("wish-model-note").textContent = family && variant ? aboutModel(family, variant) : "";
-    for (const name of GENERATION) {
+    for (const input of this.#decoding) {
+      const { name } = input;
       const usual = this.catalog?.chosen.generation[name] ?? variant?.generation[name] ?? family?.generation[name];
-      this.#field(name).placeholder = usual === null || usual === undefined ? "" : String(usual);
+      input.placeholder = usual === null || usual === undefined ? "" : String(usual);
     }
     this.#ofMode();
   }

@@ -1,0 +1,143 @@
+"""The start command that installs captiv: a real process, with something small in pip's place."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from captiv.rental import bootstrap
+from tests.endings import ANOTHERS_KEY, ELSEWHERE, KEY, POD, Api, api_held
+
+pytestmark = pytest.mark.allow_blocking
+
+TEXT = Path(bootstrap.__file__).read_text(encoding="utf-8")
+PIP = """\
+import json, os, pathlib, sys
+home = pathlib.Path(__file__).parent
+(home / "pip.json").write_text(json.dumps(dict(os.environ)))
+guard = home / "captiv_worker"
+guard.mkdir()
+(guard / "__init__.py").touch()
+(guard / "guard.py").write_text(
+    "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]), flush=True)"
+)
+"""
+"""A pip that keeps what it sees, and installs a guard that tells what it sees."""
+
+Starting = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with api_held() as held:
+        held.up()
+        yield held
+
+
+@pytest.fixture
+def starting(tmp_path: Path) -> Iterator[Starting]:
+    """Start containers that see nothing of this environment."""
+    with ExitStack() as stack:
+
+        def start(**env: str) -> "subprocess.Popen[str]":
+            process = subprocess.Popen(
+                [sys.executable, "-c", TEXT, "./none.whl", "--port", "8000"],
+                env={"PATH": os.defpath, "PYTHONPATH": str(tmp_path)} | env,
+                cwd=tmp_path,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return process
+
+        yield start
+
+
+def said(process: "subprocess.Popen[str]", lines: int) -> str:
+    """Return its first lines, and end it as a cloud would."""
+    assert process.stdout is not None
+    log = "".join(process.stdout.readline() for _ in range(lines))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    return log + process.stdout.read()
+
+
+def test_pip_sees_no_key_and_the_guard_that_it_installs_does(
+    starting: Starting, tmp_path: Path
+) -> None:
+    (tmp_path / "pip.py").write_text(PIP)
+    named = json.dumps([{"method": "GET", "url": "http://x/", "headers": {"Key": "a ${KEY}"}}])
+    process = starting(CAPTIV_GUARD_ENDING=named, KEY=KEY, HF_TOKEN="hf_for_the_worker")
+    out, _ = process.communicate(timeout=60)
+
+    arguments, guards = json.loads(out.splitlines()[-1])
+    pips = json.loads((tmp_path / "pip.json").read_text())
+    assert arguments == ["--port", "8000"]
+    assert (guards["KEY"], guards["CAPTIV_GUARD_ENDING"]) == (KEY, named)
+    assert KEY not in pips.values()
+    assert "CAPTIV_GUARD_ENDING" not in pips
+    assert pips["HF_TOKEN"] == "hf_for_the_worker"
+
+
+def test_a_pod_whose_time_is_over_is_ended_by_runpods_calls(starting: Starting, api: Api) -> None:
+    log = said(starting(CAPTIV_GUARD_DEADLINE="1", **api.runpods()), 3)
+
+    action, delete = api.calls
+    assert (action.method, action.path) == ("POST", f"/v2/pods/{POD}/action")
+    assert (delete.method, delete.path) == ("DELETE", f"/v2/pods/{POD}")
+    assert json.loads(action.body) == {"action": "terminate"}
+    for call in api.calls:
+        assert call.headers["authorization"] == f"Bearer {KEY}"
+        assert call.headers["user-agent"] == "captiv-bootstrap"
+        assert call.headers["content-type"] == "application/json"
+    assert log.count("status=204") == 2
+    assert "bootstrap installing" not in log
+    assert KEY not in log
+
+
+def test_the_calls_of_another_cloud_are_made_in_order(starting: Starting, api: Api) -> None:
+    log = said(starting(CAPTIV_GUARD_DEADLINE="1", **api.anothers()), 3)
+
+    put, get = api.calls
+    assert (put.method, put.path) == ("PUT", "/machines/eu%2F7%20%C3%BC?zone=a%26b%3Dc")
+    assert put.body == "end eu/7 ü"
+    assert (put.headers["x-key"], put.headers["x-account"]) == (ANOTHERS_KEY, "me")
+    assert put.headers["content-type"] == "a/b"
+    assert (get.method, get.path) == ("GET", "/goodbye")
+    assert ANOTHERS_KEY not in log
+
+
+def test_a_redirect_is_no_success_and_gets_no_key(starting: Starting, api: Api) -> None:
+    api.status = 302
+    log = said(starting(CAPTIV_GUARD_DEADLINE="1", **api.runpods()), 3)
+
+    assert ELSEWHERE not in {call.path for call in api.calls}
+    assert log.count("status=302") == 2
+    assert "status=200" not in log
+
+
+def test_a_variable_that_is_not_set_keeps_no_other_call_from_being_made(
+    starting: Starting, api: Api
+) -> None:
+    given = api.anothers()
+    del given["ZONE"]
+    log = said(starting(CAPTIV_GUARD_DEADLINE="1", **given), 3)
+
+    assert [call.method for call in api.calls] == ["GET"]
+    assert "method=PUT error=KeyError" in log
+
+
+@pytest.mark.parametrize("ending", ["", "{", "[1]", '[{"method": "GET"}]', "[" * 50_000])
+def test_calls_that_cannot_be_understood_end_no_container(starting: Starting, ending: str) -> None:
+    process = starting(CAPTIV_GUARD_DEADLINE="1", CAPTIV_GUARD_ENDING=ending)
+    log = said(process, 2)
+
+    assert "install_failed" in log
+    assert "end_refused CAPTIV_GUARD_ENDING" in log or "end_tried method=GET error=" in log

@@ -1,0 +1,198 @@
+"""A rented worker: a pod that is had, lost, given back or ended, however busy the ledger is."""
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
+
+import anyio
+import pytest
+
+from captiv.core.fleet import Offer
+from captiv.core.pods import PodRow
+from captiv.core.retry import Death
+from captiv.errors import NoWorker
+from captiv.rental.fleet import Fleet
+from captiv.rental.provision import Provisioning
+from captiv.rental.runpod.api import RunpodApi
+from captiv.rental.source import RentedWorker
+from captiv.settings import Paths
+from captiv.store import pods
+from captiv.testing.cloud import Cloud, running
+from tests.support import SCRIPTED
+from tests.world import World, until
+
+from .accounts import account_of
+from .test_provision import Scene
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    """A cloud whose pods caption with the torch-free engine."""
+    engine = ("--engine", SCRIPTED, "--engine-options", json.dumps({}))
+    with running(worker_args=engine, provisioning_s=0, pulling_s=0) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def scene(cloud: Cloud, world: World, paths: Paths) -> AsyncIterator[Scene]:
+    api = RunpodApi(cloud.account_key, url=cloud.api_url)
+    yield Scene(account_of(cloud, api, paths), world, await world.open())
+    cloud.mischief.disarm()
+    async with RunpodApi(cloud.account_key, url=cloud.api_url) as again:
+        for pod in await again.pods():
+            await again.terminate(pod.id)
+
+
+def worker_of(scene: Scene, cap: Decimal | None = None) -> RentedWorker:
+    fleet = Fleet(scene.world.store, scene.run.id, cap, now_ms=scene.now_ms)
+    tokens = iter("abcdefgh")
+    terms = replace(scene.terms, max_cost=cap)
+    return RentedWorker(scene.context, terms, fleet, new_token=lambda: next(tokens))
+
+
+def told(_phase: object) -> None:
+    """Take no notice."""
+
+
+async def forever(_offer: Offer) -> None:
+    """Set no deadline."""
+
+
+@contextmanager
+def busy(world: World) -> Iterator[None]:
+    """Have another process hold the job table."""
+    held = sqlite3.connect(world.store.path, isolation_level=None)
+    held.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        held.execute("ROLLBACK")
+        held.close()
+
+
+async def row_of(scene: Scene) -> PodRow:
+    (row,) = await scene.rows()
+    return row
+
+
+async def test_a_pod_is_had_named_and_ended_with_the_run(scene: Scene, cloud: Cloud) -> None:
+    worker = worker_of(scene)
+    assert worker.describe() == "RunPod"
+
+    address = await worker.start(told)
+    client = address.connect()
+    health = await client.health()
+    await client.aclose()
+    row = await row_of(scene)
+    described = worker.describe()
+    await worker.stop()
+
+    assert health.status == "ready"
+    assert described == f"RunPod pod {row.pod_id} ({row.gpu})"
+    assert (worker.traits.rented, worker.traits.lost_after_s) == (True, 3)
+    assert cloud.pods_alive() == []
+    assert (await row_of(scene)).end_reason == "the run ended"
+
+
+@pytest.mark.allow_blocking
+async def test_a_table_that_is_busy_keeps_no_pod_alive(
+    scene: Scene, cloud: Cloud, world: World
+) -> None:
+    worker = worker_of(scene)
+    await worker.start(told)
+
+    async with anyio.create_task_group() as tg:
+        with busy(world):
+            tg.start_soon(worker.stop)
+            await until(lambda: cloud.pods_alive() == [])
+            still = await row_of(scene)
+
+    assert still.state == "live", "nothing could be written meanwhile"
+    row = await row_of(scene)
+    assert (row.state, row.end_reason) == ("ended", "the run ended")
+
+
+async def test_a_pod_that_is_silent_is_ended_and_its_batch_is_suspect_of_nothing(
+    scene: Scene, cloud: Cloud
+) -> None:
+    worker = worker_of(scene)
+    await worker.start(told)
+
+    ended = await worker.lost()
+
+    assert ended is not None
+    assert (ended.death, ended.suspects) == (Death.KILLED, frozenset())
+    assert cloud.pods_alive() == []
+    assert (await row_of(scene)).end_reason == "silent for too long"
+    await worker.stop()
+
+
+@pytest.mark.parametrize("how", ["terminated", "stopped"])
+async def test_a_pod_that_ended_elsewhere_is_known_to_be_gone(scene: Scene, how: str) -> None:
+    worker = worker_of(scene)
+    await worker.start(told)
+    pod_id = (await row_of(scene)).pod_id or ""
+    assert await worker.ended() is None
+
+    provider = scene.account.provider
+    await (provider.terminate(pod_id) if how == "terminated" else provider.stop(pod_id))
+    ended = await worker.ended()
+
+    assert ended is not None
+    assert ended.reason == "RunPod says that the pod is gone"
+    await worker.stop()
+
+
+async def test_an_api_that_fails_says_nothing_of_a_pod(scene: Scene, cloud: Cloud) -> None:
+    worker = worker_of(scene)
+    await worker.start(told)
+    cloud.mischief.arm("forbidden", times=1, call="get_pod")
+
+    assert await worker.ended() is None
+    await worker.stop()
+
+
+async def test_a_pod_made_by_hand_is_used_and_given_back(
+    scene: Scene, cloud: Cloud, world: World
+) -> None:
+    name = f"captiv-runpod-{scene.terms.owner.installation}-hand-t"
+    by_hand = Provisioning(scene.context, scene.terms, run_id=None, new_name=lambda: name)
+    made = await by_hand.rent(forever)
+    worker = worker_of(scene)
+
+    await worker.start(told)
+    used = [row.id for row in await scene.rows()]
+    await worker.stop()
+
+    assert used == [made.row.id]
+    assert cloud.pods_alive() == [made.pod.id], "it is left to its guard and to whoever made it"
+    (row,) = await world.store.aread(pods.live, "runpod")
+    assert (row.state, row.users) == ("live", frozenset())
+
+
+async def test_a_run_that_may_not_rent_says_how_a_pod_is_made(scene: Scene, cloud: Cloud) -> None:
+    policy = replace(scene.terms.policy, create=False)
+    scene.terms = replace(scene.terms, policy=policy)
+    worker = worker_of(scene)
+
+    with pytest.raises(NoWorker, match=r"runpod\.auto_create is false") as refused:
+        await worker.start(told)
+
+    assert refused.value.hint == "Make one: captiv runpod create."
+    assert cloud.pods_alive() == []
+    await worker.stop()
+
+
+async def test_a_cap_that_is_nearly_spent_affords_no_other_image(scene: Scene) -> None:
+    worker = worker_of(scene, Decimal("0.05"))
+    await worker.start(told)
+    early = worker.affordable()
+
+    scene.late_ms = 3_600_000
+    late = worker.affordable()
+
+    assert (early, late) == (True, False)
+    await worker.stop()
