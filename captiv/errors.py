@@ -239,13 +239,25 @@ class EngineFailed(WorkerError):
 
 
 class UnknownKey(WorkerError):
-    """The worker knows no work under this key; `suspect` if its last life ended in that batch."""
+    """The worker knows no work under this key.
+
+    `suspect` if its last life ended in that batch; `killed` if that was by SIGKILL, which may have
+    nothing to do with the image.
+    """
 
     code = "unknown_key"
 
-    def __init__(self, message: str, *, suspect: bool = False, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        suspect: bool = False,
+        killed: bool = False,
+        hint: str | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.suspect = suspect
+        self.killed = killed
 
 
 class NoWorker(WorkerError):
@@ -368,16 +380,13 @@ class NoBalance(ProviderError):
 class NoCapacity(ProviderError):
     """The pod cannot be placed now; another GPU type, cloud or data center may do.
 
-    A request that breaks one of RunPod's rules looks the same: if every candidate ends here, the
-    last `detail` is what the person should read.
+    A request that breaks one of the provider's rules may look the same: if every candidate ends
+    here, the last `detail` is what the person should read.
     """
 
     code = "no_capacity"
     retry = True
-    hint = (
-        "Try again later, or allow another cloud, GPU type or price: `captiv runpod gpus` lists "
-        "what is on offer."
-    )
+    hint = "Try again later, or allow another cloud, GPU type or price."
 
 
 class PodMayExist(ProviderError):

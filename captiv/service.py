@@ -24,6 +24,7 @@ from captiv.dispatch.dispatcher import Dispatcher
 from captiv.dispatch.events import Reporter, Silence
 from captiv.dispatch.follow import Follower
 from captiv.dispatch.preparation import Preparation, leftover
+from captiv.dispatch.queue import QueueContext
 from captiv.dispatch.scan import Intake
 from captiv.errors import CaptivError, StoreError, leading
 from captiv.offload import offload
@@ -203,14 +204,8 @@ class Service:
             tg.start_soon(completer.run)
             tg.start_soon(self._sources.sweep, store, session)
             self._dispatcher = Dispatcher(
-                store,
-                session,
+                QueueContext(store, preparation, completer, self._reporter, self._specs, now_ms),
                 provide=self._sources.provider(store, session),
-                preparation=preparation,
-                completer=completer,
-                reporter=self._reporter,
-                specs=self._specs,
-                now_ms=now_ms,
                 incapable=self._sources.incapable,
             )
             if self._interrupted:

@@ -28,7 +28,7 @@ WORKER_HEADER = "Captiv-Worker"
 
 MAX_REQUEST_HEADER_BYTES = 4096
 MAX_WAIT_S = 60.0
-"""No answer is awaited longer: RunPod's proxy cuts any response that takes 100 s."""
+"""No answer is awaited longer: a proxy in front of a pod may cut a response that takes 100 s."""
 
 MAX_IMAGE_BYTES = 32 * 1024 * 1024
 """Largest body a worker reads; captiv sends some 40 KB, curl may send an original."""

@@ -23,6 +23,7 @@ from captiv.dispatch.completer import Completer
 from captiv.dispatch.dispatcher import Dispatcher, Providers
 from captiv.dispatch.events import Silence
 from captiv.dispatch.preparation import Preparation
+from captiv.dispatch.queue import QueueContext
 from captiv.errors import UnknownKey
 from captiv.store import Store, ingest, jobs, lease, migrate, runs
 from captiv.wire import CaptionReply, CaptionRequest
@@ -251,17 +252,10 @@ class World:
         async with Preparation(trace) as preparation, anyio.create_task_group() as tg:
             completer = self.completer()
             tg.start_soon(completer.run)
-            yield Dispatcher(
-                self.store,
-                self.session,
-                provide=provide,
-                preparation=preparation,
-                completer=completer,
-                reporter=self.told,
-                specs=self.specs,
-                now_ms=now_ms,
-                incapable=_able,
+            context = QueueContext(
+                self.store, preparation, completer, self.told, self.specs, now_ms
             )
+            yield Dispatcher(context, provide=provide, incapable=_able)
             tg.cancel_scope.cancel()
 
     async def serve(self, source: WorkerSource, run: Run) -> Counts:

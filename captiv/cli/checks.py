@@ -15,11 +15,12 @@ from pathlib import Path
 from captiv import __version__
 from captiv.cli import probe
 from captiv.cli.check import Check, Status
-from captiv.cli.show import plural, size
+from captiv.cli.show import plural
 from captiv.clock import now_s
 from captiv.core.jobs import Run
 from captiv.core.spec import Output
 from captiv.errors import CaptivError
+from captiv.gui.phases import size
 from captiv.settings import Paths
 from captiv.store import Connection, Lease, Store, captions, lease, runs
 

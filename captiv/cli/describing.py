@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from captiv.cli import show
+from captiv.gui.phases import size
 
 if TYPE_CHECKING:
     from captiv.catalog import Family, Mode
@@ -41,8 +42,8 @@ def _variants(family: "Family") -> None:
     show.line("\nVariants")
     for variant in family.variants:
         mark = " (default)" if variant.name == family.default_variant else ""
-        size = show.size(variant.download_bytes)
-        show.line(f"  {variant.name}{mark}: {variant.source}; download {size}")
+        bytes_ = size(variant.download_bytes)
+        show.line(f"  {variant.name}{mark}: {variant.source}; download {bytes_}")
         if family.of(variant).takes_prompt != family.takes_prompt:
             takes = "takes one" if family.of(variant).takes_prompt else "takes none"
             show.line(f"    own prompt: {takes}")

@@ -11,6 +11,7 @@ from captiv.cli import describing, show
 from captiv.cli.invocation import everywhere
 from captiv.cli.lazy import STYLE
 from captiv.errors import UsageError
+from captiv.gui.phases import size
 
 if TYPE_CHECKING:
     from captiv.catalog import Family, ModelChoice
@@ -55,7 +56,7 @@ def list_(
         (
             family.name,
             variant.name + (" (default)" if variant.name == family.default_variant else ""),
-            show.size(variant.download_bytes),
+            size(variant.download_bytes),
             describing.memory(variant.vram_gb),
             family.title,
         )

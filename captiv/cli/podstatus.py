@@ -7,13 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 from captiv.cli import show
-from captiv.cli.phases import worded
 from captiv.cli.podtable import phase_of
 from captiv.clock import now_ms
 from captiv.core.bill import PodBill
 from captiv.core.cost import dollars, price_of, rate
 from captiv.core.phase import loading_phase
 from captiv.core.pods import PodRow
+from captiv.gui.phases import worded
 from captiv.rental.account import Account
 from captiv.rental.actions import Found, alive, find, view
 from captiv.rental.provider import LogSource

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from captiv.cli import show
-from captiv.cli.phases import worded
 from captiv.core.cost import dollars, rate
 from captiv.core.pods import PodState
+from captiv.gui.phases import worded
 from captiv.rental.views import View, duration, note, queue
 
 HEADINGS = ("Pod", "Name", "Phase", "GPU", "Price", "Up", "Spent", "Queue", "Note")

@@ -20,8 +20,6 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from captiv.cli.phases import worded
-from captiv.cli.show import size
 from captiv.clock import monotonic_s
 from captiv.core.bill import Bill
 from captiv.core.cost import dollars
@@ -30,6 +28,7 @@ from captiv.core.phase import Phase, Step
 from captiv.core.spec import Kind
 from captiv.dispatch.events import LaneView
 from captiv.errors import AnswerError
+from captiv.gui.phases import size, worded
 
 _PLAIN_EVERY_S = 10.0
 _NAMED = 20

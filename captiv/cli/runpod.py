@@ -255,7 +255,7 @@ class _Phases:
 
     def tell(self, phase: "Phase | None") -> None:
         """Note this phase, unless the last one was the same in words."""
-        from captiv.cli.phases import worded
+        from captiv.gui.phases import worded
 
         text = "" if phase is None else worded(phase)
         if text and text != self._told:

@@ -161,15 +161,5 @@ def when(ms: int | None) -> str:
     return "" if ms is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(ms / 1000))
 
 
-def size(n_bytes: float | None) -> str:
-    """Return a size as a person reads it, in the decimal units of disks."""
-    if n_bytes is None:
-        return "unknown"
-    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if n_bytes >= factor:
-            return f"{n_bytes / factor:.3g} {unit}"
-    return f"{n_bytes:.0f} B"
-
-
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")

@@ -97,7 +97,7 @@ class Deliveries:
                     await self._drained.wait()
             except UnknownKey as error:
                 if error.suspect:
-                    raise Suspected(Death.CRASHED) from error
+                    raise Suspected(Death.KILLED if error.killed else Death.CRASHED) from error
                 sent, forgotten = False, forgotten + 1
                 if forgotten > _MAX_FORGOTTEN:
                     raise NoWorker("The worker does not know what it was sent.") from error

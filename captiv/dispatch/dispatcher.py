@@ -9,22 +9,19 @@ meanwhile, and go on under their own command afterwards.
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
 
-from captiv.core.jobs import WANTED_MS, Run, RunId, RunState, SessionId
+from captiv.core.jobs import WANTED_MS, Run, RunId, RunState
 from captiv.core.plan import Assignment, Need, assign, need_of, need_of_spec
 from captiv.core.spec import RunSpec
 from captiv.dispatch.claims import AHEAD, Claims
-from captiv.dispatch.completer import Completer
-from captiv.dispatch.events import Reporter
 from captiv.dispatch.lane import Lane
-from captiv.dispatch.pool import Pool
-from captiv.dispatch.preparation import Preparation
+from captiv.dispatch.pool import Member, Pool
+from captiv.dispatch.queue import QueueContext
 from captiv.errors import BudgetSpent, CaptivError, Fault, NoBalance, SidecarError, UsageError
-from captiv.store import Store, runs
+from captiv.store import runs
 from captiv.store.commit import commit
 from captiv.workers import WorkerSource
 
@@ -45,27 +42,9 @@ Incapable = Callable[[RunSpec], Awaitable[str | None]]
 class Dispatcher:
     """Opens and ends lanes as the runs need them."""
 
-    def __init__(
-        self,
-        store: Store,
-        session: SessionId,
-        *,
-        provide: Providers,
-        preparation: Preparation,
-        completer: Completer,
-        reporter: Reporter,
-        specs: dict[RunId, RunSpec],
-        now_ms: Callable[[], int],
-        incapable: Incapable,
-    ) -> None:
-        self._store = store
-        self._session = session
+    def __init__(self, queue: QueueContext, *, provide: Providers, incapable: Incapable) -> None:
+        self._queue = queue
         self._provide = provide
-        self._preparation = preparation
-        self._completer = completer
-        self._reporter = reporter
-        self._specs = specs
-        self._now_ms = now_ms
         self._incapable = incapable
         self._pools: dict[Need, Pool] = {}
         self._failed: dict[Need, CaptivError] = {}
@@ -99,7 +78,7 @@ class Dispatcher:
                 self._stirred = anyio.Event()
                 wanted = await self._wanted(own)
                 mine = next(run for run in wanted if run.id == own)
-                self._reporter.counted(mine)
+                self._queue.reporter.counted(mine)
                 if not self._draining:
                     await self._steer(tg, wanted)
                 if self._ended(mine):
@@ -111,15 +90,15 @@ class Dispatcher:
 
     async def _wanted(self, own: RunId) -> list[Run]:
         """Return the runs that live commands wait for, in the order in which they are served."""
-        found = await self._store.aread(runs.wanted, self._now_ms() - WANTED_MS)
+        found = await self._queue.store.aread(runs.wanted, self._queue.now_ms() - WANTED_MS)
         if all(run.id != own for run in found):
-            found.append(await self._store.aread(runs.get, own))
+            found.append(await self._queue.store.aread(runs.get, own))
         self._seen &= {run.id for run in found}
         for run in found:
-            self._specs[run.id] = run.spec
+            self._queue.specs[run.id] = run.spec
             if run.id not in self._seen:
                 self._seen.add(run.id)
-                await self._completer.write_leftovers(run)
+                await self._queue.completer.write_leftovers(run)
         return found
 
     async def _steer(self, tg: TaskGroup, wanted: list[Run]) -> None:
@@ -136,7 +115,7 @@ class Dispatcher:
         for need, assignment in assignments.items():
             if self._taken(need):
                 continue
-            pool = self._pools.get(need, Pool(need, self._reporter))
+            pool = self._pools.get(need, Pool(need, self._queue.reporter))
             for _ in range(assignment.lanes(pool.lanes, pool.given_up) - pool.lanes):
                 if need not in self._failed and not pool.closing:
                     await self._open(tg, pool, assignment, by_id[assignment.runs[0]])
@@ -153,32 +132,19 @@ class Dispatcher:
             await self._without(assignment.need, error)
             return
         claims.serve(assignment.runs, ahead=0 if assignment.workers > 1 else AHEAD)
-        number = pool.join(claims)
-        lane = Lane(
-            source,
-            claims,
-            store=self._store,
-            preparation=self._preparation,
-            completer=self._completer,
-            reporter=self._reporter,
-            specs=self._specs,
-            now_ms=self._now_ms,
-            scout=pool.scout if source.traits.rented else None,
-            on_phase=partial(pool.phase, number),
-            shared=lambda: pool.shared,
-        )
-        pool.opened(number, lane)
+        member = pool.join(claims)
+        member.lane = Lane(self._queue, source, claims, member)
         self._pools[assignment.need] = pool
-        tg.start_soon(self._run_lane, pool, number, lane)
+        tg.start_soon(self._run_lane, pool, member, member.lane)
 
-    async def _run_lane(self, pool: Pool, number: int, lane: Lane) -> None:
+    async def _run_lane(self, pool: Pool, member: Member, lane: Lane) -> None:
         failed: CaptivError | None = None
         try:
             await lane.run()
         except CaptivError as error:
             if not await self._waited(pool.need, error):
                 failed = error
-        last = pool.leave(number)
+        last = pool.leave(member)
         try:
             if failed is not None:
                 await self._lane_failed(pool, failed, last=last)
@@ -194,7 +160,7 @@ class Dispatcher:
             await self._without(pool.need, error)
         elif not self._draining and not isinstance(error, _FINAL):
             others = "Another pod goes" if pool.lanes == 1 else f"{pool.lanes} other pods go"
-            self._reporter.warned(f"{error.message} {others} on.")
+            self._queue.reporter.warned(f"{error.message} {others} on.")
 
     async def _without(self, need: Need, error: CaptivError) -> None:
         """No worker is to be had for this need: its runs go on on this machine, or stay."""
@@ -211,7 +177,7 @@ class Dispatcher:
 
         Credit may be added meanwhile; what else only a person can mend is not waited for.
         """
-        specs = [spec for spec in self._specs.values() if need_of_spec(spec) == need]
+        specs = [spec for spec in self._queue.specs.values() if need_of_spec(spec) == need]
         mended = error.fault is not Fault.PERSON or isinstance(error, NoBalance)
         patient = need.kind == "rented" and mended and not isinstance(error, SidecarError)
         if not patient or any(spec.placement.fallback != "wait" for spec in specs):
@@ -219,49 +185,52 @@ class Dispatcher:
         wait_s = min(_LONGEST_AGAIN_S, _AGAIN_S * 2 ** min(self._waits[need], 10))
         self._waits[need] += 1
         hint = f" {error.hint}" if error.hint and self._waits[need] == 1 else ""
-        self._reporter.warned(f"{error.message}{hint} Asking again in {wait_s:.0f} s.")
+        self._queue.reporter.warned(f"{error.message}{hint} Asking again in {wait_s:.0f} s.")
         with anyio.move_on_after(wait_s):
             await self._drained.wait()
         return True
 
     async def _fall_back(self, need: Need, error: CaptivError) -> None:
         """Have this machine go on with the runs that want it to, where it can."""
-        for run_id, spec in list(self._specs.items()):
+        for run_id, spec in list(self._queue.specs.items()):
             placement = spec.placement
             if placement.fallback != "local" or need_of_spec(spec) != need:
                 continue
             if (reason := await self._incapable(spec)) is not None:
-                self._reporter.warned(
+                self._queue.reporter.warned(
                     f"{error.message} {error.hint or ''}\nThis machine cannot go on: "
                     f"{reason} The images stay for the next run."
                 )
                 continue
-            self._reporter.warned(
+            self._queue.reporter.warned(
                 f"{error.message} {error.hint or ''}\nGoing on with {need.model} on this "
                 "machine. `captiv doctor` checks key and balance; --fallback fail keeps the images "
                 "for later instead."
             )
             here = placement.model_copy(update={"kind": "local", "provider": None})
-            await commit(self._store, runs.place, run_id, here)
-            self._specs[run_id] = spec.model_copy(update={"placement": here})
+            await commit(self._queue.store, runs.place, run_id, here)
+            self._queue.specs[run_id] = spec.model_copy(update={"placement": here})
 
     def _ended(self, run: Run) -> bool:
         """Whether nothing more can be done for this run now."""
         if self._draining:
             return not self._pools
-        if need_of_spec(self._specs[run.id]) in self._failed:
+        if need_of_spec(self._queue.specs[run.id]) in self._failed:
             return True
         counts = run.counts
         complete = run.scanned or run.state is not RunState.ACTIVE
         return (
-            complete and not counts.pending and not counts.running and self._completer.idle(run.id)
+            complete
+            and not counts.pending
+            and not counts.running
+            and self._queue.completer.idle(run.id)
         )
 
     async def _finish(self, own: RunId) -> None:
-        await self._completer.settled()
-        run = await self._store.aread(runs.get, own)
-        await commit(self._store, runs.finish_if_complete, own, self._now_ms())
-        self._reporter.counted(run)
+        await self._queue.completer.settled()
+        run = await self._queue.store.aread(runs.get, own)
+        await commit(self._queue.store, runs.finish_if_complete, own, self._queue.now_ms())
+        self._queue.reporter.counted(run)
         error = self._failed.get(need_of(run))
         if error is not None and (run.counts.pending or run.counts.running or not run.scanned):
             raise error

@@ -7,21 +7,19 @@ its neighbours.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import anyio
 
 from captiv.core import answers, retry
-from captiv.core.jobs import Failure, Job, Received, RunId
-from captiv.core.phase import OnPhase
+from captiv.core.jobs import Failure, Job, Received
+from captiv.core.phase import Phase
 from captiv.core.retry import Death, Verdict
-from captiv.core.spec import RunSpec
 from captiv.dispatch.claims import Claims
-from captiv.dispatch.completer import Completer
 from captiv.dispatch.delivery import Deliveries, Drained, Suspected
-from captiv.dispatch.events import Reporter
 from captiv.dispatch.preflight import Preflight
-from captiv.dispatch.preparation import Preparation
+from captiv.dispatch.queue import QueueContext
 from captiv.dispatch.supervisor import Supervisor
 from captiv.errors import (
     AnswerError,
@@ -34,7 +32,7 @@ from captiv.errors import (
     WorkerRejected,
     leading,
 )
-from captiv.store import Store, jobs
+from captiv.store import jobs
 from captiv.store.commit import commit
 from captiv.wire import CaptionReply, Generation
 from captiv.workers import WorkerSource
@@ -46,62 +44,45 @@ _IDLE_S = 0.05
 
 _CRASHES = "The process that captions dies of this image, with nothing else in its batch."
 
-Scouting = Callable[[Callable[[], Awaitable[bool]]], Awaitable[bool]]
-"""Has an image looked at, unless that was done; tells whether there is one to caption."""
+
+class Neighbours(Protocol):
+    """The lanes that are fed from the same runs, as one of them sees them."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether there are others."""
+        ...
+
+    def phase(self, phase: Phase | None) -> None:
+        """Take note of what this lane waits for."""
+        ...
+
+    async def worthwhile(self, look: Callable[[], Awaitable[bool]]) -> bool:
+        """Whether there is an image to caption; one lane looks for all of them."""
+        ...
 
 
 class Lane:
     """One worker and the images on their way to it and back."""
 
     def __init__(
-        self,
-        source: WorkerSource,
-        claims: Claims,
-        *,
-        store: Store,
-        preparation: Preparation,
-        completer: Completer,
-        reporter: Reporter,
-        specs: Mapping[RunId, RunSpec],
-        now_ms: Callable[[], int],
-        scout: Scouting | None = None,
-        on_phase: OnPhase | None = None,
-        shared: Callable[[], bool] = lambda: False,
+        self, queue: QueueContext, source: WorkerSource, claims: Claims, neighbours: Neighbours
     ) -> None:
-        """Prepare to serve.
-
-        Args:
-            source: provides the worker.
-            claims: what it is fed with.
-            store: the job table.
-            preparation: threads for all lanes.
-            completer: takes the outcomes.
-            reporter: is told.
-            specs: the spec of every run.
-            now_ms: the time.
-            scout: has an image looked at first, where the worker costs money.
-            on_phase: is told what is waited for.
-            shared: tells whether other lanes are fed from the same runs.
-        """
+        """Args: `source` provides the worker, `claims` what it is fed with."""
         self.captioned = 0
         """Captions that came back."""
+        self._queue = queue
         self._source = source
         self._claims = claims
-        self._store = store
-        self._preparation = preparation
-        self._completer = completer
-        self._specs = specs
-        self._reporter = reporter
-        self._now_ms = now_ms
+        self._neighbours = neighbours
         self._supervisor = Supervisor(
             source,
-            on_phase=on_phase or reporter.phase,
-            on_warning=reporter.warned,
-            shared=shared,
+            on_phase=neighbours.phase,
+            on_warning=queue.reporter.warned,
+            shared=lambda: neighbours.shared,
         )
         self._deliveries = Deliveries(self._supervisor, source.traits.request_timeout_s)
-        self._scouting = scout
-        self._preflight = Preflight(claims, preparation, completer, specs, now_ms)
+        self._preflight = Preflight(queue, claims)
         self._in_flight = 0
         self._left = anyio.Event()
         self._draining = False
@@ -130,7 +111,7 @@ class Lane:
             SidecarError: no caption could be written; no worker was begun.
         """
         try:
-            if self._scouting is not None and not await self._scouting(self._preflight.look):
+            if self._source.traits.rented and not await self._worthwhile():
                 return
             health = await self._supervisor.begin()
             if health is not None:
@@ -145,6 +126,9 @@ class Lane:
                 finally:
                     await self._supervisor.end()
 
+    async def _worthwhile(self) -> bool:
+        return await self._neighbours.worthwhile(self._preflight.look)
+
     def _last_suspects(self) -> frozenset[str]:
         """Keys of the batch over which the worker died when it was given up."""
         loss = self._supervisor.loss
@@ -158,12 +142,12 @@ class Lane:
                 self._left = anyio.Event()
                 if self._supervisor.vacant and not await self._replaced():
                     break
-                ahead = self._deliveries.limit + 2 * self._preparation.threads
+                ahead = self._deliveries.limit + 2 * self._queue.preparation.threads
                 room = ahead - self._in_flight
                 if room <= 0:
                     await self._left.wait()
                     continue
-                batch = await self._claims.next(room, self._now_ms())
+                batch = await self._claims.next(room, self._queue.now_ms())
                 for job in batch:
                     self._in_flight += 1
                     tg.start_soon(self._work, job)
@@ -187,7 +171,7 @@ class Lane:
 
     async def _try_suspect(self) -> bool:
         """Try one suspect with nothing else in flight; False if there is none."""
-        suspect = await self._claims.suspect(self._now_ms())
+        suspect = await self._claims.suspect(self._queue.now_ms())
         if suspect is None:
             return False
         self._in_flight += 1
@@ -199,12 +183,12 @@ class Lane:
         answered = False
         try:
             await self._turn(job)
-            prepared = await self._preparation.prepare(
+            prepared = await self._queue.preparation.prepare(
                 job, self._claims.policy, unless=self._sidecar(job)
             )
             if prepared is None:
                 self._claims.settled(job)
-                await self._completer.kept(job)
+                await self._queue.completer.kept(job)
             else:
                 request, key = self._claims.request(job), self._claims.key(job)
                 reply = await self._deliveries.run(job, prepared, request, key)
@@ -217,20 +201,20 @@ class Lane:
             await self._settle(job, error)
         finally:
             if not answered:
-                self._completer.released(job)
+                self._queue.completer.released(job)
             self._in_flight -= 1
             self._left.set()
 
     async def _turn(self, job: Job) -> None:
         """Wait while another run has the same place in work: then its sidecar will be there."""
-        while not self._completer.begin(job):
+        while not self._queue.completer.begin(job):
             if self._draining:
                 raise Drained
             await anyio.sleep(_IDLE_S)
 
     def _sidecar(self, job: Job) -> str | None:
         """Return the sidecar that, once there, makes this job unnecessary."""
-        spec = self._specs[job.run_id]
+        spec = self._queue.specs[job.run_id]
         if spec.selection.overwrite != "no" or not spec.output.save:
             return None
         return job.sidecar
@@ -242,14 +226,14 @@ class Lane:
         self.captioned += 1
         self._supervisor.crashes = self._barren = 0
         self._fruitful = self._supervisor.number
-        spec = self._specs[job.run_id]
+        spec = self._queue.specs[job.run_id]
         limited = spec.answers.limited_by_user
         miss = answers.judge(reply.caption, reply.finish, limited_by_user=limited)
         if miss is not None:
             error = AnswerError(f"The model's answer is no caption: {miss.reason}.")
             return await self._missed(job, error, reply.caption)
         self._claims.settled(job)
-        await self._completer.received(
+        await self._queue.completer.received(
             Received(
                 job=job,
                 text=spec.output.text(reply.caption),
@@ -269,12 +253,12 @@ class Lane:
             self._fail(job, error, text)
             return True
         _log.info("answer missed job=%s try=%d reason=%s", job.id, job.tries, error.message)
-        await commit(self._store, jobs.charge_try, job, missed=True)
+        await commit(self._queue.store, jobs.charge_try, job, missed=True)
         self._claims.settled(job)
         return False
 
     def _verdict(self, error: CaptivError, job: Job) -> Verdict:
-        return retry.verdict(error, job, self._specs[job.run_id].answers.retries)
+        return retry.verdict(error, job, self._queue.specs[job.run_id].answers.retries)
 
     async def _settle(self, job: Job, error: CaptivError) -> None:
         """Decide what an error means for this job; what ends the lane is raised."""
@@ -290,7 +274,7 @@ class Lane:
             case Verdict.FAIL:
                 self._fail(job, error, tried=isinstance(error, WorkerError))
             case Verdict.TRY_AGAIN:
-                await commit(self._store, jobs.charge_try, job)
+                await commit(self._queue.store, jobs.charge_try, job)
                 self._claims.settled(job)
             case Verdict.RELEASE:
                 raise error
@@ -308,7 +292,7 @@ class Lane:
         self, job: Job, error: CaptivError, text: str | None = None, *, tried: bool = False
     ) -> None:
         self._claims.settled(job)
-        self._completer.failed(Failure(job, error.code, error.message, text, tried))
+        self._queue.completer.failed(Failure(job, error.code, error.message, text, tried))
 
     async def _suspected(self, job: Job, death: Death) -> None:
         """The worker died over this image: alone, it is charged; else it is tried alone next."""
@@ -316,9 +300,9 @@ class Lane:
             await self._claims.release(job, suspect=True)
             return
         failed = await commit(
-            self._store, jobs.charge_crash, job, self._now_ms(), weight=death.weight
+            self._queue.store, jobs.charge_crash, job, self._queue.now_ms(), weight=death.weight
         )
         self._claims.settled(job)
         if failed:
             self._supervisor.crashes = 0
-            self._reporter.failed(job.path, ImageCrashes.code, _CRASHES)
+            self._queue.reporter.failed(job.path, ImageCrashes.code, _CRASHES)

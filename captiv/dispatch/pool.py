@@ -6,7 +6,6 @@ good, ends alone.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 import anyio
 
@@ -21,12 +20,34 @@ _PLENTY = 2
 """So many times what a lane claims ahead, for each lane, is enough to claim ahead at all."""
 
 
-@dataclass(slots=True)
-class _Member:
-    number: int
-    claims: Claims
-    lane: Lane | None = None
-    phase: Phase | None = None
+class Member:
+    """One lane's place in its pool: what the pool knows of it, and what it sees of the pool."""
+
+    def __init__(self, number: int, pool: "Pool", claims: Claims) -> None:
+        self.number = number
+        self.claims = claims
+        self.lane: Lane | None = None
+        self.waits_for: Phase | None = None
+        self._pool = pool
+
+    @property
+    def shared(self) -> bool:
+        """Whether several lanes are fed from the same runs."""
+        return self._pool.shared
+
+    @property
+    def view(self) -> LaneView:
+        """How far its lane is."""
+        return LaneView(self.number, self.waits_for, self.lane.captioned if self.lane else 0)
+
+    def phase(self, phase: Phase | None) -> None:
+        """Take note of what the lane waits for, and tell."""
+        changed, self.waits_for = phase != self.waits_for, phase
+        self._pool.told(self, changed=changed)
+
+    async def worthwhile(self, look: Callable[[], Awaitable[bool]]) -> bool:
+        """Whether there is an image to caption; one lane looks for all of them."""
+        return await self._pool.worthwhile(look)
 
 
 class Pool:
@@ -39,12 +60,12 @@ class Pool:
         self.closing = False
         """Whether the last lane is ending."""
         self._reporter = reporter
-        self._members: dict[int, _Member] = {}
+        self._members: dict[int, Member] = {}
         self._joined = 0
         self._most = 1
         """How many lanes there were at the same time."""
         self._told: list[LaneView] = []
-        self._scouting = anyio.Lock()
+        self._looking = anyio.Lock()
         self._found = False
 
     @property
@@ -57,26 +78,22 @@ class Pool:
         """Whether several lanes are fed from the same runs."""
         return self.lanes > 1
 
-    def join(self, claims: Claims) -> int:
-        """A lane is about to open; return its number."""
+    def join(self, claims: Claims) -> Member:
+        """Return the place of a lane that is about to open."""
         self._joined += 1
-        self._members[self._joined] = _Member(self._joined, claims)
+        member = self._members[self._joined] = Member(self._joined, self, claims)
         self._most = max(self._most, self.lanes)
-        return self._joined
+        return member
 
-    def opened(self, number: int, lane: Lane) -> None:
-        """The lane of that number is there."""
-        self._members[number].lane = lane
-
-    def leave(self, number: int) -> bool:
+    def leave(self, member: Member) -> bool:
         """A lane has ended; return whether it was the last: then no other opens in this pool."""
-        del self._members[number]
+        del self._members[member.number]
         self.closing = not self._members
         return self.closing
 
-    async def scout(self, look: Callable[[], Awaitable[bool]]) -> bool:
+    async def worthwhile(self, look: Callable[[], Awaitable[bool]]) -> bool:
         """Have one lane look whether there is anything to do, for all of them."""
-        async with self._scouting:
+        async with self._looking:
             if not self._found:
                 self._found = await look()
             return self._found
@@ -97,28 +114,23 @@ class Pool:
             if not served and member.lane is not None and member.claims.empty_handed:
                 member.lane.dismiss()
 
-    def phase(self, number: int, phase: Phase | None) -> None:
-        """Take note of what a lane waits for, and tell; whose it is, where there are several."""
-        member = self._members[number]
-        changed, member.phase = phase != member.phase, phase
+    def told(self, member: Member, *, changed: bool) -> None:
+        """Tell what a lane waits for; of which pod, where there are several."""
         if self._most == 1:
-            self._reporter.phase(phase)
+            self._reporter.phase(member.waits_for)
         elif changed:
-            self._reporter.phase(phase, pod=number)
+            self._reporter.phase(member.waits_for, pod=member.number)
             self.tell()
 
     def tell(self) -> None:
         """Tell how far each lane is, if there are several."""
-        views = [
-            LaneView(m.number, m.phase, m.lane.captioned if m.lane else 0)
-            for m in self._members.values()
-        ]
+        views = [member.view for member in self._members.values()]
         if self._most > 1 and views != self._told:
             self._told = views
             self._reporter.lanes(views)
 
     def _share(
-        self, member: _Member, assignment: Assignment | None, runs: Mapping[RunId, Run]
+        self, member: Member, assignment: Assignment | None, runs: Mapping[RunId, Run]
     ) -> tuple[RunId, ...]:
         """Return the runs that this lane is fed from: where others go on, only while some wait."""
         if assignment is None or not self.shared:

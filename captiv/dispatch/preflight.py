@@ -4,14 +4,11 @@ Images that cannot be read fail on the way, as they would later, and cost no pod
 goes back, uncharged; the lane claims it again.
 """
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from captiv.core.jobs import Failure, Job, RunId
-from captiv.core.spec import RunSpec
+from captiv.core.jobs import Failure, Job
 from captiv.dispatch.claims import Claims
-from captiv.dispatch.completer import Completer
-from captiv.dispatch.preparation import Preparation
+from captiv.dispatch.queue import QueueContext
 from captiv.errors import ImageError, SidecarError
 from captiv.offload import offload
 from captiv.output.sidecar import probe_folder
@@ -23,19 +20,9 @@ _MOST = 256
 class Preflight:
     """Looks whether there is anything that a worker could do."""
 
-    def __init__(
-        self,
-        claims: Claims,
-        preparation: Preparation,
-        completer: Completer,
-        specs: Mapping[RunId, RunSpec],
-        now_ms: Callable[[], int],
-    ) -> None:
+    def __init__(self, queue: QueueContext, claims: Claims) -> None:
+        self._queue = queue
         self._claims = claims
-        self._preparation = preparation
-        self._completer = completer
-        self._specs = specs
-        self._now_ms = now_ms
         self._refused: dict[str, SidecarError] = {}
         """Folders that cannot be written."""
 
@@ -48,11 +35,11 @@ class Preflight:
         held: list[Job] = []
         try:
             while len(held) < _MOST:
-                batch = await self._claims.next(1, self._now_ms())
+                batch = await self._claims.next(1, self._queue.now_ms())
                 if not batch:
                     break
                 (job,) = batch
-                if not self._completer.begin(job):  # another run has it in work: it is good
+                if not self._queue.completer.begin(job):  # another run has it in work: it is good
                     held.append(job)
                     return True
                 if not await self._prepared(job):
@@ -65,21 +52,21 @@ class Preflight:
             return await self._suspect()
         finally:
             for job in held:
-                self._completer.released(job)
+                self._queue.completer.released(job)
                 await self._claims.release(job, suspect=False)
 
     async def _prepared(self, job: Job) -> bool:
         """Tell whether the image can be sent; one that cannot, or need not, has its outcome."""
         try:
-            prepared = await self._preparation.prepare(job, self._claims.policy)
+            prepared = await self._queue.preparation.prepare(job, self._claims.policy)
         except ImageError as error:
             self._claims.settled(job)
-            self._completer.failed(Failure(job, error.code, error.message, None, False))
+            self._queue.completer.failed(Failure(job, error.code, error.message, None, False))
             return False
         return prepared is not None
 
     async def _writable(self, job: Job) -> bool:
-        if not self._specs[job.run_id].output.save:
+        if not self._queue.specs[job.run_id].output.save:
             return True
         folder = str(Path(job.sidecar).parent)
         if folder not in self._refused:
@@ -91,7 +78,7 @@ class Preflight:
 
     async def _suspect(self) -> bool:
         """Tell whether an image is left that is to be tried alone."""
-        suspect = await self._claims.suspect(self._now_ms())
+        suspect = await self._claims.suspect(self._queue.now_ms())
         if suspect is None:
             return False
         await self._claims.release(suspect, suspect=True)

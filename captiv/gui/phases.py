@@ -1,4 +1,4 @@
-"""How far a worker is, in words for the page."""
+"""How far a worker is, in words for a person: of the page and of the terminal alike."""
 
 from captiv.core.phase import Phase, Step
 
@@ -16,4 +16,14 @@ def worded(phase: Phase) -> str:
     said = _WORDS.get(phase.name, phase.name.value).format(subject=phase.subject)
     if phase.total_bytes is None:
         return said
-    return f"{said} ({phase.percent} % of {phase.total_bytes / 1e9:.1f} GB)"
+    return f"{said} ({phase.percent} % of {size(phase.total_bytes)})"
+
+
+def size(n_bytes: float | None) -> str:
+    """Return a size as a person reads it, in the decimal units of disks."""
+    if n_bytes is None:
+        return "unknown"
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n_bytes >= factor:
+            return f"{n_bytes / factor:.3g} {unit}"
+    return f"{n_bytes:.0f} B"

@@ -1,4 +1,4 @@
-"""A pod made by hand, left to its guard and to whoever made it: `captiv runpod create`.
+"""A pod made by hand, left to its guard and to whoever made it.
 
 Such a pod has no deadline: its guard ends it when nobody has had a caption of it for the idle
 limit. One that does not come up while it is waited for is ended at once, for then nothing may guard

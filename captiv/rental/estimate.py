@@ -1,4 +1,4 @@
-"""What `--runpod --dry-run` says of the pod that would be rented: which GPU, for how long and much.
+"""What a dry run says of the pod that would be rented: which GPU, for how long and how much.
 
 The provider's offers are asked for and nothing else; what stands in the way of renting is said, not
 raised.

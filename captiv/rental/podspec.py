@@ -15,6 +15,7 @@ from captiv.core.spec import Captioning, Placement
 from captiv.rental import bootstrap
 from captiv.rental.provider import EndingCall, PodSpec, Policy, ending_as_json
 from captiv.wire import ModelChange
+from captiv.workers.arguments import worker_arguments
 
 PORT = 8000
 STARTUP_GRACE_S = 300
@@ -126,11 +127,11 @@ def pod_spec(
     }
     if deadline_s is not None:
         env["CAPTIV_GUARD_DEADLINE"] = str(deadline_s)
-    arguments = ("--host", "0.0.0.0", "--port", str(PORT), "--name", name)
+    arguments = worker_arguments(host="0.0.0.0", port=PORT, name=name, model=terms.model)
     return PodSpec(
         name=name,
         offer=offer,
-        arguments=(*arguments, *_loading(terms.model)),
+        arguments=tuple(arguments),
         env=env,
         port=PORT,
         extras=terms.extras,
@@ -159,15 +160,3 @@ def installing(
     """Return entrypoint and command of a container that installs captiv and becomes the guard."""
     text = Path(bootstrap.__file__).read_text(encoding="utf-8")
     return ("python", "-c", text), (requirement, *arguments)
-
-
-def _loading(model: ModelChange) -> tuple[str, ...]:
-    """Return the worker's arguments that load this model."""
-    said = {
-        "--model": model.model,
-        "--variant": model.variant,
-        "--source": model.source,
-        "--dtype": model.dtype,
-        "--max-batch": model.max_batch,
-    }
-    return tuple(str(part) for name, v in said.items() if v is not None for part in (name, v))

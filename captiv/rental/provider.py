@@ -194,11 +194,11 @@ class Provider(Protocol):
         """Return the calls that end a pod from inside, first to last."""
         ...
 
-    async def verify(self, spec_extras: tuple[str, ...], image: str | None) -> None:
+    async def verify(self, extras: tuple[str, ...], image: str | None) -> None:
         """Look whether what a pod is to run can be had, before anything is rented.
 
         Args:
-            spec_extras: as `PodSpec.extras`.
+            extras: as `PodSpec.extras`.
             image: as `PodSpec.image`.
 
         Raises:

@@ -120,7 +120,7 @@ class Provisioning:
             refused.append(had)
         if all(isinstance(error, AccessDenied) for error in refused):
             raise refused[-1]  # not for want of machines
-        raise NoCapacity(
+        raise self._no_capacity(
             f"{self._provider.label} has no capacity for any GPU that fits, at the allowed price "
             f"({len(refused)} tried; the last: {refused[-1].detail or refused[-1].message})."
         )
@@ -200,10 +200,16 @@ class Provisioning:
                 raise UsageError(
                     ranking.reason, hint=" ".join(filter(None, (ranking.hint, listing)))
                 )
-            raise NoCapacity(ranking.reason)
+            raise self._no_capacity(ranking.reason)
         for note in ranking.notes:
             self._context.on_note(note)
         return ranking
+
+    def _no_capacity(self, reason: str) -> NoCapacity:
+        offers = f"`captiv {self._provider.name} gpus` lists what is on offer"
+        return NoCapacity(
+            reason, hint=f"Try again later, or allow another cloud, GPU type or price: {offers}."
+        )
 
     async def _too_late(self, row: PodRow, pod: Pod) -> None:
         arrived = await self.arrived(row.name, pod, row.intended_ms)

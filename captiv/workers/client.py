@@ -247,8 +247,10 @@ def _problem(response: httpx2.Response, problem: Problem) -> CaptivError:
     cls = error_class(problem.code)
     if cls is WorkerOverloaded:
         return WorkerOverloaded(problem.detail, retry_after_s=_retry_after(response))
-    if cls is UnknownKey or cls is EngineFailed:
-        return cls(problem.detail, suspect=problem.suspect)
+    if cls is UnknownKey:
+        return UnknownKey(problem.detail, suspect=problem.suspect, killed=problem.killed)
+    if cls is EngineFailed:
+        return EngineFailed(problem.detail, suspect=problem.suspect)
     if cls is not None and issubclass(cls, ImageError | WorkerError):
         return cls(problem.detail)
     if response.status_code == 503:

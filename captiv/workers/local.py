@@ -24,6 +24,8 @@ from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.retry import Death
 from captiv.errors import ModelError, NoWorker
 from captiv.offload import offload
+from captiv.wire import ModelChange
+from captiv.workers.arguments import worker_arguments
 from captiv.workers.machine import has_torch
 from captiv.workers.source import Address, Ended, Traits
 
@@ -147,12 +149,18 @@ class LocalWorker:
 
     def _command(self) -> Sequence[str]:
         s = self._settings
-        command = [sys.executable, "-m", "captiv_worker", "--stdin-token", "--host", "127.0.0.1"]
-        command += ["--port", "0", "--name", "local", "--model", s.model, "--variant", s.variant]
-        command += ["--source", s.source, "--device", s.device, "--dtype", s.dtype]
+        model = ModelChange(
+            model=s.model,
+            variant=s.variant,
+            source=s.source,
+            dtype=s.dtype,
+            max_batch=s.batch_size,
+        )
+        command = [sys.executable, "-m", "captiv_worker", "--stdin-token"]
+        command += worker_arguments(
+            host="127.0.0.1", port=0, name="local", model=model, device=s.device
+        )
         command += ["--batch-file", str(self._batch_file)]
-        if s.batch_size is not None:
-            command += ["--max-batch", str(s.batch_size)]
         if s.engine is not None:
             command += ["--engine", s.engine, "--engine-options", s.engine_options or "{}"]
         return command

@@ -18,8 +18,8 @@ named when their folder is captioned, and go on with `captiv queue retry RUN`.
 
 Jobs and captions are copied into new tables: SQLite changes neither a UNIQUE constraint nor adds a
 column without a default. Foreign keys are off meanwhile (`captiv.store.migrate`) and looked through
-at the end (`env.py`). A million jobs take 45 s of a processor, and as much room on the disk again,
-which later rows use.
+at the end (`env.py`). A million jobs take 45 s of a processor, and their size again on the disk;
+the room is used by what comes later.
 """
 
 import json

@@ -309,6 +309,7 @@ def test_the_queue_behind_a_pod_is_shown(cli: Cli, account: Account) -> None:
     with Store.open(account.home / "data" / "captiv.db") as store:
         values: dict[str, Any] = {"gpu": A5000, "cloud": "secure", "price_micro": 260_000}
         values |= {"version": "1", "deadline_ms": None, "now_ms": NOW, "run_id": run}
+        values["provider"] = "runpod"
         row = store.write(pods.intend, name, **values)
         store.write(pods.arrived, name, pod, 260_000, NOW, "")
         assert store.write(pods.begin_use, row, run, NOW)

@@ -107,6 +107,7 @@ def local(tmp_path: Path) -> Iterator[Callable[..., LocalWorker]]:
                 model="shapes",
                 variant="shapes",
                 source="builtin:shapes",
+                device=script.pop("device", "auto"),
                 batch_size=script.pop("batch_size", None),
                 engine=script.pop("engine", SCRIPTED),
                 engine_options=json.dumps(script),

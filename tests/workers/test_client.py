@@ -145,6 +145,18 @@ async def test_who_is_suspect_travels(talk: Talk, code: str) -> None:
     assert caught.value.suspect
 
 
+@pytest.mark.parametrize("killed", [False, True])
+async def test_how_the_last_life_ended_travels(talk: Talk, killed: bool) -> None:
+    told = problem(404, "unknown_key", suspect=True, killed=killed)
+    with (
+        answering(lambda _: told) as url,
+        pytest.raises(errors.UnknownKey) as caught,
+    ):
+        await talk(url).result("k", wait_s=1)
+
+    assert caught.value.killed is killed
+
+
 async def test_work_that_takes_longer_is_asked_for_again(talk: Talk) -> None:
     def answer(request: Request) -> Response:
         if request.method == "POST":

@@ -175,7 +175,7 @@ async def test_a_child_that_hangs_is_ended(local: Local) -> None:
 async def test_a_child_that_does_not_start_is_no_worker_and_its_log_says_why(
     local: Local, tmp_path: Path
 ) -> None:
-    worker = local(engine="no.such.module:Engine", batch_size=0)
+    worker = local(engine="no.such.module:Engine", device="abacus")
 
     with pytest.raises(errors.NoWorker) as caught:
         await worker.start(quiet)

@@ -9,11 +9,11 @@ environment, key by key, and its own port is added to the template's.
 from dataclasses import dataclass
 from typing import Self
 
-from captiv.core.cuda import cuda_of
 from captiv.errors import AccessDenied, ConfigurationError
 from captiv.rental.podspec import installing, requirement_of
 from captiv.rental.provider import PodSpec
 from captiv.rental.runpod.api import RunpodApi
+from captiv.rental.runpod.cuda import cuda_of
 from captiv.rental.runpod.values import Cloud, CreatePod, GpuRequest, Template
 from captiv.settings.schema import RunpodSettings
 from captiv.workers.package import missing

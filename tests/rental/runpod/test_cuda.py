@@ -1,6 +1,6 @@
 import pytest
 
-from captiv.core.cuda import cuda_of
+from captiv.rental.runpod.cuda import cuda_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,27 @@
+"""What a dispatcher and its lanes stand on: made and ended together by the service."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from captiv.core.jobs import RunId
+from captiv.core.spec import RunSpec
+from captiv.dispatch.completer import Completer
+from captiv.dispatch.events import Reporter
+from captiv.dispatch.preparation import Preparation
+from captiv.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class QueueContext:
+    """The queue at work in this process."""
+
+    store: Store
+    """The job table."""
+    preparation: Preparation
+    """Threads that prepare the images of all lanes."""
+    completer: Completer
+    """Takes the outcomes."""
+    reporter: Reporter
+    specs: dict[RunId, RunSpec]
+    """The spec of every run that was ever served here."""
+    now_ms: Callable[[], int]

@@ -1,0 +1,194 @@
+"""One image on its way to a worker and back: what is sent, asked for again, and told of."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+import pytest
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+
+from captiv.core.jobs import Job, JobId, RunId
+from captiv.core.retry import Death
+from captiv.dispatch.delivery import Deliveries, Drained, Suspected
+from captiv.dispatch.supervisor import Supervisor
+from captiv.errors import EngineFailed, NoWorker
+from captiv.images.prepare import Prepared
+from captiv.wire import PROTOCOL, WORKER_HEADER, CaptionReply, CaptionRequest
+from captiv.workers import Traits, UrlWorker
+from tests.support import DEADLINE_S
+from tests.workers.conftest import answering, problem, reply
+from tests.world import World
+
+IMAGE = Prepared(b"\xff\xd8", "image/jpeg", 1, 1)
+
+Answer = Callable[[], Response]
+
+
+def captioned() -> Response:
+    return reply(caption="a dog", model="m", variant="v", max_batch=4, permits=8)
+
+
+def working() -> Response:
+    return Response(b"{}", 202, {WORKER_HEADER: "boot"})
+
+
+def unknown(**more: bool) -> Answer:
+    return lambda: problem(404, "unknown_key", **more)
+
+
+def failed(**more: bool) -> Answer:
+    return lambda: problem(500, "engine_failed", **more)
+
+
+def full() -> Response:
+    return problem(429, "overloaded", headers={"Retry-After": "0.05"})
+
+
+@dataclass
+class Script:
+    """A worker that is ready, and gives these answers about images, the last one for ever."""
+
+    answers: list[Answer]
+    statuses: list[str] = field(default_factory=lambda: ["ready"])
+    """What it says of itself, look by look; the last one for ever."""
+    asked: list[str] = field(default_factory=list)
+
+    def __call__(self, request: Request) -> Response:
+        path = request.url.path
+        if path == "/health":
+            status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+            said = {"status": status, "worker": "far", "boot_id": "one"}
+            return reply(**said, protocol=PROTOCOL, max_batch=4, permits=8)
+        if path == "/api/models":
+            return reply(loaded="m", loaded_variant="v", models=[])
+        self.asked.append(request.method)
+        return (self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])()
+
+
+@dataclass
+class Far:
+    """A worker at a URL, and what delivers to it."""
+
+    supervisor: Supervisor
+    deliveries: Deliveries
+
+    async def deliver(self, *, suspect: bool = False) -> CaptionReply:
+        job = Job(JobId(1), RunId(1), "/x/a.png", "/x/a.txt", 1, 0, 0, suspect)
+        with anyio.fail_after(DEADLINE_S):
+            return await self.deliveries.run(job, IMAGE, CaptionRequest(), "key")
+
+
+@asynccontextmanager
+async def far(script: Script, world: World, **traits: float) -> AsyncIterator[Far]:
+    serving = answering(script)
+    source = UrlWorker(await to_thread.run_sync(serving.__enter__), "token")
+    source.traits = Traits(**traits)  # type: ignore[arg-type]
+    supervisor = Supervisor(source, on_phase=world.told.phase, on_warning=world.told.warned)
+    try:
+        deliveries = Deliveries(supervisor, source.traits.request_timeout_s)
+        health = await supervisor.begin()
+        assert health is not None
+        deliveries.opened(health)
+        yield Far(supervisor, deliveries)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await supervisor.end()
+            await to_thread.run_sync(serving.__exit__, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked"),
+    [
+        ([captioned], ["POST"]),
+        ([working, working, captioned], ["POST", "GET", "GET"]),
+        ([full, full, captioned], ["POST", "POST", "POST"]),
+        ([working, unknown(), captioned], ["POST", "GET", "POST"]),
+    ],
+)
+async def test_an_image_is_sent_once_and_again_only_where_it_is_not_known(
+    world: World, answers: list[Answer], asked: list[str]
+) -> None:
+    script = Script(answers)
+    async with far(script, world) as worker:
+        found = await worker.deliver()
+
+    assert found.caption == "a dog"
+    assert script.asked == asked
+
+
+async def test_a_refusal_shrinks_the_window(world: World) -> None:
+    async with far(Script([full, captioned]), world) as worker:
+        before = worker.deliveries.limit
+        await worker.deliver()
+
+        assert worker.deliveries.limit < before
+
+
+@pytest.mark.parametrize(
+    ("killed", "death"), [(False, Death.CRASHED), (True, Death.KILLED)], ids=["crashed", "killed"]
+)
+async def test_a_suspect_is_told_with_how_its_worker_died(
+    world: World, killed: bool, death: Death
+) -> None:
+    async with far(Script([working, unknown(suspect=True, killed=killed)]), world) as worker:
+        with pytest.raises(Suspected) as caught:
+            await worker.deliver()
+
+    assert caught.value.death is death
+
+
+async def test_a_worker_that_never_knows_what_it_was_sent_is_none(world: World) -> None:
+    script = Script([unknown()])
+    async with far(script, world) as worker:
+        with pytest.raises(NoWorker, match="does not know"):
+            await worker.deliver()
+
+    assert len(script.asked) == 11
+
+
+async def test_an_engine_that_fails_is_the_workers_word_while_the_worker_is_well(
+    world: World,
+) -> None:
+    script = Script([failed()])
+    async with far(script, world) as worker:
+        with pytest.raises(EngineFailed):
+            await worker.deliver()
+
+    assert script.asked == ["POST"]
+
+
+async def test_what_a_worker_says_that_ends_is_asked_of_the_next_one(world: World) -> None:
+    def fail() -> Response:
+        script.statuses = ["failed", "failed", "ready"]
+        return failed()()
+
+    script = Script([fail, captioned])
+    async with far(script, world) as worker:
+        found = await worker.deliver()
+
+    assert found.caption == "a dog"
+    assert script.asked == ["POST", "GET"]
+
+
+async def test_a_worker_that_answers_and_gives_no_caption_is_given_up(world: World) -> None:
+    async with far(Script([working]), world, request_timeout_s=0.2) as worker:
+        with pytest.raises(NoWorker, match="is gone"):
+            await worker.deliver()
+
+
+async def test_once_drained_nothing_is_sent_and_what_was_sent_is_waited_for(world: World) -> None:
+    def drain() -> Response:
+        worker.deliveries.drain()
+        return working()
+
+    script = Script([drain, working, captioned])
+    async with far(script, world) as worker:
+        found = await worker.deliver()
+        with pytest.raises(Drained):
+            await worker.deliver()
+
+    assert found.caption == "a dog"
+    assert script.asked == ["POST", "GET", "GET"]
