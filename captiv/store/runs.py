@@ -208,9 +208,9 @@ def _refuse_more_than(limit: int | None, run: Run) -> None:
     unpaid = run.counts.pending + run.counts.running
     if limit is not None and unpaid > limit:
         raise UsageError(
-            f"--limit {limit} is less than what is left of run {run.id}, which asks for the same"
-            f" and is unfinished: {unpaid} images.",
-            hint=f"Go on without --limit, or set it aside: captiv queue cancel {run.id}",
+            f"Run {run.id} asks for the same and is unfinished: it has {unpaid} images left, more"
+            f" than --limit {limit}.",
+            hint=f"Resume it without --limit, or cancel it first: captiv queue cancel {run.id}",
         )
 
 

@@ -1,5 +1,6 @@
 import hashlib
 import itertools
+from functools import cache
 from typing import Any, cast
 
 import pytest
@@ -80,9 +81,14 @@ MORE: Any = {"more": (int | None, None), "deeper": (Generation, Generation(seed=
 def _with_more(part: BaseModel, **parts: BaseModel) -> Any:
     """The same request in a version whose model of this part has more options."""
     kind = type(part)
-    fields = {name: (type(value), type(value).model_construct()) for name, value in parts.items()}
-    wider = create_model(f"Wider{kind.__name__}", __base__=kind, **MORE, **cast("Any", fields))
+    wider = _wider(kind, **{name: type(value) for name, value in parts.items()})
     return wider(**{name: getattr(part, name) for name in kind.model_fields} | parts)
+
+
+@cache
+def _wider(kind: type[BaseModel], **parts: type[BaseModel]) -> Any:
+    fields = {name: (model, model.model_construct()) for name, model in parts.items()}
+    return create_model(f"Wider{kind.__name__}", __base__=kind, **MORE, **cast("Any", fields))
 
 
 @given(SPECS)
