@@ -214,8 +214,19 @@ class Sources:
 
 
 def provider_of(placement: Placement) -> ProviderType:
-    """Return whom a run that is placed so rents from."""
-    return PROVIDERS[placement.provider or RUNPOD.name]
+    """Return whom a run that is placed so rents from.
+
+    Raises:
+        ConfigurationError: this captiv doesn't know that provider.
+    """
+    name = placement.provider or ""
+    kind = PROVIDERS.get(name)
+    if kind is None:
+        raise ConfigurationError(
+            f"This run rents from {name or 'nobody'}, which isn't a provider of this captiv.",
+            hint=f"It knows: {', '.join(PROVIDERS)}. A newer captiv may know more.",
+        )
+    return kind
 
 
 def _has_pods(conn: Connection, provider: str) -> bool:
