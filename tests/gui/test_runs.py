@@ -241,10 +241,10 @@ def test_a_run_that_nobody_watched_has_its_pace_all_the_same(
 def test_a_run_is_paused_and_gone_on_with(home: Home, launch: Callable[..., Page]) -> None:
     hold = home.held()
     home.scenes(300, nested=False)
-    home.scripted(hold=str(hold))
+    home.scripted(hold=str(hold), hold_after=1)
     visitor = launch().visitor()
     run = begin(visitor)
-    until(lambda: visitor.get(f"/api/runs/{run['id']}")["counts"]["running"] > 0, every_s=0.1)
+    until(lambda: visitor.get(f"/api/runs/{run['id']}")["counts"]["done"] > 0, every_s=0.1)
 
     assert act(visitor, run, "pause")["pausing"]
     hold.unlink()
