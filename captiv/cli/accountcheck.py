@@ -4,6 +4,7 @@ Nothing here is fatal, for captiv works without one, and nothing takes longer th
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
@@ -69,9 +70,12 @@ async def _asked(kind: ProviderType, settings: Settings) -> _Answers:
     async def pods_of(provider: Provider) -> None:
         try:
             answers.listed = await provider.list()
-            answers.rights = await provider.rights()
         except CaptivError as error:
             answers.error = error
+
+    async def rights_of(provider: Provider) -> None:
+        with suppress(CaptivError):  # the list of pods has the same error
+            answers.rights = await provider.rights()
 
     async def balance_of(provider: Provider) -> None:
         answers.balance = await provider.balance()
@@ -81,6 +85,7 @@ async def _asked(kind: ProviderType, settings: Settings) -> _Answers:
         with anyio.move_on_after(LIMIT_S):
             async with anyio.create_task_group() as tg:
                 tg.start_soon(pods_of, provider)
+                tg.start_soon(rights_of, provider)
                 tg.start_soon(balance_of, provider)
     finally:
         await provider.aclose()

@@ -1,6 +1,6 @@
 """The bill of a run beside what its provider says of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
@@ -32,7 +32,8 @@ async def confirmed(
             gone[pod_id] = pod is None or pod.state is PodState.STOPPED
 
     async def read() -> None:
-        recorded.update(await provider.billed({pod.pod_id: pod.created_ms for pod in drawn}))
+        since_ms = {pod.pod_id: pod.created_ms for pod in drawn}
+        recorded.update(await records(provider, since_ms, within_s=within_s))
 
     with anyio.move_on_after(within_s):
         async with anyio.create_task_group() as tg:
@@ -43,3 +44,21 @@ async def confirmed(
         replace(pod, gone=gone.get(pod.pod_id), recorded=recorded.get(pod.pod_id, Decimal(0)))
         for pod in drawn
     ]
+
+
+async def records(
+    provider: Provider, since_ms: Mapping[str, int], *, within_s: float = WITHIN_S
+) -> dict[str, Decimal]:
+    """Return what the provider has billed for these pods so far; nothing where it does not say.
+
+    Never an error, and never later than `within_s`: no run or sweep ends over a bill that lags.
+
+    Args:
+        provider: who is asked, unless there are no pods.
+        since_ms: when each pod was made, by its id.
+        within_s: how long the answer is waited for.
+    """
+    if since_ms:
+        with anyio.move_on_after(within_s), suppress(ProviderError):
+            return await provider.billed(since_ms)
+    return {}

@@ -266,7 +266,7 @@ class Provider(Protocol):
         """Return the dollars in the provider's own records, by the pod's id, as far as they are.
 
         Args:
-            since_ms: when each pod was made, by its id.
+            since_ms: when each pod was made, by its id; of one pod at least.
         """
         ...
 

@@ -8,13 +8,11 @@ somebody comes back, a night would stand in the bill, and be spent of `--max-cos
 import logging
 from decimal import Decimal
 
-import anyio
-
 from captiv.core.jobs import SessionId
 from captiv.core.pods import PodRow, unseen_end_ms
 from captiv.errors import ProviderError
 from captiv.rental.account import Account
-from captiv.rental.billing import WITHIN_S
+from captiv.rental.billing import records
 from captiv.store import Store, pods
 from captiv.store.commit import commit
 
@@ -66,7 +64,6 @@ async def unseen_end(
     heard_ms = await ledger.aread(pods.heard_ms, row, session)
     billed: dict[str, Decimal] = {}
     if row.pod_id is not None and row.created_ms is not None:
-        with anyio.move_on_after(WITHIN_S):
-            billed = await account.provider.billed({row.pod_id: row.created_ms})
+        billed = await records(account.provider, {row.pod_id: row.created_ms})
     recorded = billed.get(row.pod_id or "", Decimal(0))
     return unseen_end_ms(row, account.policy.guarded, heard_ms, recorded, now_ms)

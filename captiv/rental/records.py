@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-import anyio
-
 from captiv.clock import monotonic_s
 from captiv.core.bill import PodBill
 from captiv.core.cost import dollars
 from captiv.core.pods import PodRow
-from captiv.rental.billing import WITHIN_S
+from captiv.rental.billing import records
 from captiv.rental.provider import Provider
 
 _EVERY_S = 60.0
@@ -31,8 +29,7 @@ class Billed:
         now_s = monotonic_s()
         if self._asked_s is None or now_s - self._asked_s >= _EVERY_S:
             self._asked_s = now_s
-            with anyio.move_on_after(WITHIN_S):
-                self._known |= await provider.billed(since_ms)
+            self._known |= await records(provider, since_ms)
         return self._known
 
 

@@ -238,20 +238,14 @@ def listed(conn: Connection, provider: str, pod: Listed) -> PodRow | None:
     return found[0] if found else None
 
 
-def live(conn: Connection, provider: str | None = None) -> list[PodRow]:
-    """Return the pods that bill as far as the ledger knows, the oldest first.
-
-    Without a provider, those of all.
-    """
-    return _rows(conn, "state='live' AND provider=ifnull(?, provider) ORDER BY id", (provider,))
+def live(conn: Connection, provider: str) -> list[PodRow]:
+    """Return the provider's pods that bill as far as the ledger knows, the oldest first."""
+    return _rows(conn, "state='live' AND provider=? ORDER BY id", (provider,))
 
 
-def unsettled(conn: Connection, provider: str | None = None) -> list[PodRow]:
-    """Return the pods that were asked for and whose answer is not known, the oldest first.
-
-    Without a provider, those of all.
-    """
-    return _rows(conn, "state='intended' AND provider=ifnull(?, provider) ORDER BY id", (provider,))
+def unsettled(conn: Connection, provider: str) -> list[PodRow]:
+    """Return the pods that it was asked for and whose answer is not known, the oldest first."""
+    return _rows(conn, "state='intended' AND provider=? ORDER BY id", (provider,))
 
 
 def recent(conn: Connection, provider: str, since_ms: int) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from captiv.clock import now_ms
 from captiv.core.bill import PodBill
-from captiv.rental.billing import confirmed
+from captiv.rental.billing import confirmed, records
 from captiv.rental.runpod import RunpodProvider
 from captiv.rental.runpod.api import RunpodApi
 from captiv.rental.runpod.values import CreatePod, GpuRequest
@@ -101,6 +101,6 @@ async def test_an_api_that_hangs_is_not_waited_for() -> None:
 async def test_nothing_is_asked_about_no_pods(cloud: Cloud, api: RunpodApi) -> None:
     cloud.history.clear()
 
-    assert await provider(api).billed({}) == {}
+    assert await records(provider(api), {}) == {}
     assert await confirmed(provider(api), []) == []
     assert cloud.history == []

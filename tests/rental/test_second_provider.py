@@ -19,12 +19,14 @@ from captiv.rental.billing import confirmed
 from captiv.rental.fleet import Fleet
 from captiv.rental.podspec import Terms
 from captiv.rental.provision import RentalContext
+from captiv.rental.reconcile import unseen_end
+from captiv.rental.records import Billed
 from captiv.rental.source import RentedWorker
 from captiv.rental.sweep import NEVER_ANSWERED, SETTLED_MS, sweep
 from captiv.rental.views import views
 from captiv.settings import Paths, Secret, Settings
 from captiv.store import pods
-from captiv.testing.boxes import Boxes, box_type, serving
+from captiv.testing.boxes import Boxes, BoxProvider, box_type, serving
 from captiv.wire import ModelChange
 from tests.support import SCRIPTED
 from tests.world import World, until
@@ -124,6 +126,46 @@ async def test_the_provider_bills_minutes_and_its_word_stands_beside_the_ledgers
     assert pod.billing
     assert pod.recorded == Decimal("0.002")
     await worker.stop()
+
+
+async def test_a_provider_whose_records_fail_leaves_bill_and_ledger_as_they_are(
+    renter: Renter, boxes: Boxes, world: World
+) -> None:
+    worker = renter.worker()
+    await worker.start(told)
+    drawn = await world.store.aread(pods.bill, renter.run.id, now_ms())
+    away = BoxProvider("http://127.0.0.1:9", boxes.key)
+
+    found = await confirmed(away, drawn)
+    since = {pod.pod_id: pod.created_ms for pod in drawn}
+    known = await Billed().of(away, since)
+    paid_ms = await unseen_end(
+        replace(renter.account, provider=away),
+        world.store,
+        (await renter.rows())[0],
+        session=None,
+        now_ms=now_ms(),
+    )
+
+    await away.aclose()
+    await worker.stop()
+    assert (found, known) == (drawn, {})
+    assert paid_ms > 0
+
+
+async def test_the_records_of_a_box_that_has_ended_are_still_there(
+    renter: Renter, boxes: Boxes
+) -> None:
+    worker = renter.worker()
+    await worker.start(told)
+    drawn = await renter.world.store.aread(pods.bill, renter.run.id, now_ms())
+    await worker.stop()
+
+    again = BoxProvider(boxes.url, boxes.key)
+    (pod,) = await confirmed(again, drawn)
+    await again.aclose()
+
+    assert (pod.gone, pod.recorded) == (True, Decimal("0.002"))
 
 
 async def test_what_a_killed_command_left_is_taken_up_by_its_id(

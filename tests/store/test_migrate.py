@@ -251,7 +251,7 @@ def test_a_table_without_pods_gets_them_and_keeps_its_rows(tmp_path: Path, templ
     with Store.open(path) as store:
         assert store.read(_everything, columns) == before
         assert store.read(runs.check_counts) == []
-        assert store.read(pods.live) == []
+        assert store.read(pods.live, "runpod") == []
         assert scene.integrity(store) == "ok"
 
     with _opened(path) as upgraded, _opened(template) as fresh:

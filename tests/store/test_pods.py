@@ -59,8 +59,8 @@ def row(store: Store, name: str) -> PodRow:
 def test_an_intent_is_unsettled_until_its_pod_arrives(store: Store) -> None:
     row_id, name = intend(store, deadline_ms=NOW + 5, lingers=True)
 
-    assert store.read(pods.live) == []
-    assert store.read(pods.unsettled) == [
+    assert store.read(pods.live, "runpod") == []
+    assert store.read(pods.unsettled, "runpod") == [
         PodRow(
             id=row_id,
             provider="runpod",
@@ -85,8 +85,8 @@ def test_an_intent_is_unsettled_until_its_pod_arrives(store: Store) -> None:
 
     assert arrive(store, name)
 
-    assert store.read(pods.unsettled) == []
-    (live,) = store.read(pods.live)
+    assert store.read(pods.unsettled, "runpod") == []
+    (live,) = store.read(pods.live, "runpod")
     assert (live.id, live.pod_id, live.state) == (row_id, "pod-a", "live")
     assert (live.created_ms, live.url) == (NOW + 1000, "https://pod-a.example")
 
@@ -94,7 +94,9 @@ def test_an_intent_is_unsettled_until_its_pod_arrives(store: Store) -> None:
 def test_a_pod_without_a_run_was_made_by_hand(store: Store) -> None:
     rent(store, run_id=None)
 
-    assert [(pod.made_by, pod.run_id) for pod in store.read(pods.live)] == [("hand", None)]
+    assert [(pod.made_by, pod.run_id) for pod in store.read(pods.live, "runpod")] == [
+        ("hand", None)
+    ]
 
 
 def test_the_price_that_was_answered_replaces_the_one_offered(store: Store) -> None:
@@ -391,7 +393,7 @@ def test_a_second_pod_of_a_name_does_not_end_the_first_in_the_ledger(store: Stor
     orphans = store.write(pods.condemn, OWNER, [*listed("a"), twin], **SWEEP)
 
     assert [(orphan.pod_id, orphan.row_id) for orphan in orphans] == [("pod-z", None)]
-    assert [pod.id for pod in store.read(pods.live)] == [row_id]
+    assert [pod.id for pod in store.read(pods.live, "runpod")] == [row_id]
 
 
 Step = Callable[[Connection, int], object]
@@ -465,8 +467,8 @@ def test_the_plans_use_the_indexes_of_the_states(store: Store) -> None:
         )
 
     for fn, args, index in (
-        (pods.live, (), "pods_live"),
-        (pods.unsettled, (), "pods_intended"),
+        (pods.live, ("runpod",), "pods_live"),
+        (pods.unsettled, ("runpod",), "pods_intended"),
         (pods.of_run, (RUN,), "pods_run"),
         (pods.share, (RUN, NOW), "pod_uses_run"),
         (pods.find, ("runpod", "pod-a"), "pods_pod_id"),

@@ -111,7 +111,7 @@ def test_what_a_run_rented_is_in_the_ledger(upgraded: Store) -> None:
         (None, "intended", 0),
         ("pod0mine", "live", 0),
     ]
-    assert [pod.pod_id for pod in upgraded.read(pods.live)] == ["pod0live", "pod0mine"]
+    assert [pod.pod_id for pod in upgraded.read(pods.live, "runpod")] == ["pod0live", "pod0mine"]
 
 
 _LEDGER = (

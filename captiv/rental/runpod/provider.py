@@ -1,7 +1,7 @@
 """RunPod as a `Provider`: its API's values become those that `rental` knows."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
@@ -9,7 +9,7 @@ from typing import Final
 from captiv.core.cost import money
 from captiv.core.fleet import Offer, Wish
 from captiv.core.pods import PodState
-from captiv.errors import AccessDenied, ConfigurationError, ProviderError
+from captiv.errors import AccessDenied, ConfigurationError
 from captiv.rental.podspec import PORT, guarded
 from captiv.rental.provider import (
     Balance,
@@ -119,13 +119,10 @@ class RunpodProvider:
     async def billed(self, since_ms: Mapping[str, int]) -> dict[str, Decimal]:
         """Return the sums of RunPod's billing records, which lag by an hour and more."""
         billed: dict[str, Decimal] = {}
-        if not since_ms:
-            return billed
         start = datetime.fromtimestamp(min(since_ms.values()) / 1000, UTC)
-        with suppress(ProviderError):
-            for record in await self._api.billing(since_ms.keys(), start):
-                before = billed.get(record.pod_id, Decimal(0))
-                billed[record.pod_id] = before + money(record.total)
+        for record in await self._api.billing(since_ms.keys(), start):
+            before = billed.get(record.pod_id, Decimal(0))
+            billed[record.pod_id] = before + money(record.total)
         return billed
 
     async def rights(self) -> Sequence[Right]:

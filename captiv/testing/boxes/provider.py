@@ -116,9 +116,8 @@ class BoxProvider:
         billed = {}
         for pod_id in since_ms:
             bill = await self._asked("GET", f"/bills/{pod_id}")
-            box = await self._asked("GET", f"/boxes/{pod_id}")
-            if bill is not None and box is not None:
-                billed[pod_id] = self._prices[box["kind"]] / _MINUTES * bill["minutes"]
+            if bill is not None:
+                billed[pod_id] = self._prices[bill["kind"]] / _MINUTES * bill["minutes"]
         return billed
 
     async def rights(self) -> Sequence[Right]:

@@ -133,7 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
             case ["boxes", box_id] if self._alive(box_id) is not None:
                 self._answer(200, _told(self.account.made[box_id]))
             case ["bills", box_id] if box_id in self.account.made:
-                self._answer(200, {"minutes": self.account.made[box_id].minutes})
+                box = self.account.made[box_id]
+                self._answer(200, {"kind": box.kind, "minutes": box.minutes})
             case _:
                 self._answer(404, {"error": "there is no such box"})
 
