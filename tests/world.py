@@ -42,13 +42,13 @@ class Told(Silence):
         self.unwritable: dict[str, str] = {}
         self.warnings: list[str] = []
         self.phases: list[Phase | None] = []
-        self.pods: list[int | None] = []
-        """Of which pod each phase was told."""
+        self.workers: list[str | None] = []
+        """Of which worker each phase was told."""
         self.counts: list[Run] = []
 
-    def phase(self, phase: Phase | None, *, pod: int | None = None) -> None:
+    def phase(self, phase: Phase | None, *, worker: str | None = None) -> None:
         self.phases.append(phase)
-        self.pods.append(pod)
+        self.workers.append(worker)
 
     def warned(self, message: str) -> None:
         self.warnings.append(message)

@@ -124,7 +124,9 @@ def test_each_of_several_workers_is_shown() -> None:
     console = Console(file=shown, force_terminal=True, width=200)
 
     with Display(err=console, out=io.StringIO()) as display:
-        display.lanes([LaneView(1, None, 120), LaneView(2, Phase(Step.DOWNLOADING, 4, 10), 0)])
+        display.lanes(
+            [LaneView("pod 1", None, 120), LaneView("pod 2", Phase(Step.DOWNLOADING, 4, 10), 0)]
+        )
         display.phase(None)
         display.counted(RUN)
 
@@ -150,8 +152,8 @@ def test_a_download_of_a_rented_pod_has_its_line_and_so_has_the_one_it_falls_bac
     rented = replace(RUN, spec=SPEC.model_copy(update={"placement": placement}))
     screen = Screen()
     screen.display.opened(rented, resumed=False)
-    for pod in (1, 2):
-        screen.display.phase(Phase(Step.DOWNLOADING, 0, 14_900_000_000), pod=pod)
+    for pod in ("pod 1", "pod 2"):
+        screen.display.phase(Phase(Step.DOWNLOADING, 0, 14_900_000_000), worker=pod)
     screen.display.counted(RUN)
     screen.display.phase(Phase(Step.DOWNLOADING, 0, 14_900_000_000))
 
@@ -170,7 +172,7 @@ def test_a_phase_is_said_once_as_it_is_worded() -> None:
         Phase(Step.LOADING, 100, 1000),
         Phase(Step.LOADING, 101, 1000),
     ):
-        screen.display.phase(phase, pod=2)
+        screen.display.phase(phase, worker="pod 2")
 
     assert screen.err.getvalue().splitlines() == [
         "pod 2: connecting to https://here",

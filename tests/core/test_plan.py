@@ -45,7 +45,7 @@ RUNS = st.lists(
 
 @given(RUNS)
 def test_one_local_worker_at_a_time(runs: list[Run]) -> None:
-    assert sum(a.need.kind == "local" for a in assign(runs)) <= 1
+    assert sum(a.need.on("local") for a in assign(runs)) <= 1
 
 
 @given(RUNS)
@@ -83,8 +83,10 @@ def rented(number: int, pods: int, **more: Any) -> Run:
 
 
 def lanes(*runs: Run, opened: int = 0, given_up: int = 0) -> int:
+    """Return how many lanes there should be."""
     (assignment,) = assign(runs)
-    return assignment.lanes(opened, given_up)
+    site = assignment.sites[0]
+    return opened + len(assignment.to_open({site: opened}, {site: given_up}))
 
 
 def test_as_many_lanes_open_as_pods_were_asked_for() -> None:

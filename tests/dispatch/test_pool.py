@@ -134,7 +134,7 @@ async def test_a_lane_without_a_worker_does_not_stop_the_others(world: World) ->
 
     assert (await world.counts(run)).done == 12
     assert [pod.starts for pod in pods.made] == [1, 1], "it is not asked for again"
-    assert any("Sold out. Another pod goes on." in told for told in world.told.warnings)
+    assert any("pod 2: Sold out. Another pod goes on." in told for told in world.told.warnings)
     assert not any("on this machine" in told for told in world.told.warnings)
 
 
@@ -275,8 +275,8 @@ async def test_each_worker_is_told_of(world: World) -> None:
         await until(lambda: any(view.captioned for views in told.views for view in views))
         await held.unlink()
 
-    assert {view.number for views in told.views for view in views} == {1, 2}
-    assert set(told.pods) == {1, 2}
+    assert {view.name for views in told.views for view in views} == {"pod 1", "pod 2"}
+    assert set(told.workers) == {"pod 1", "pod 2"}
 
 
 async def test_one_worker_is_told_of_as_ever(world: World) -> None:
@@ -284,4 +284,4 @@ async def test_one_worker_is_told_of_as_ever(world: World) -> None:
 
     await serve(world, Pods(world, {}), run)
 
-    assert set(world.told.pods) == {None}
+    assert set(world.told.workers) == {None}
