@@ -208,7 +208,7 @@ class World:
         return {Path(row.path).name: row for row in found}
 
     def local(
-        self, name: str = "worker", batch_size: int | None = 4, **script: Any
+        self, name: str = "worker", batch_size: int | None = 4, *, number: int = 1, **script: Any
     ) -> WatchedWorker:
         """Make a local worker with the torch-free engine."""
         settings = LocalSettings(
@@ -219,7 +219,8 @@ class World:
             engine=SCRIPTED,
             engine_options=json.dumps(script),
         )
-        return WatchedWorker(settings, folder=self.folder, log=self.folder / f"{name}.log")
+        log = self.folder / f"{name}.log"
+        return WatchedWorker(settings, folder=self.folder, log=log, number=number)
 
     async def held(self) -> anyio.Path:
         """Make a file that holds the batches of a worker that is given it."""
