@@ -66,7 +66,7 @@ def no_thread(error: BaseException) -> bool:
 
 
 def no_inode(folder: str) -> bool:
-    """Whether the disk of this folder, on which there was no space, lacks inodes rather than blocks."""
+    """Whether a disk that has no space for another file lacks inodes, not blocks."""
     if not hasattr(os, "statvfs"):
         return False
     try:
