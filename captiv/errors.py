@@ -10,6 +10,7 @@
     │   └── ImageCrashes          ended the process that touched it, twice, alone
     ├── AnswerError             the model's answer is no caption
     ├── SidecarError            the caption is safe, its file cannot be written
+    ├── MachineShort            this machine has too few files, threads, or memory, or a disk fails
     ├── CaptionChanged          the caption is not the one that the person edited
     ├── ModelError              the model cannot be had or does not fit
     ├── WorkerError             the worker, not the image, is at fault
@@ -43,6 +44,7 @@
     └── StoreError              the job table cannot be used
         ├── StoreFull             no space left on its disk
         ├── StoreBusy             locked by another process for too long
+        ├── StoreShort            this process may open no more files
         ├── StoreDamaged          not a database, or a damaged one
         └── StoreTooNew           written by a newer captiv
 
@@ -65,6 +67,7 @@ class Fault(StrEnum):
     WORKER = "worker"
     PROVIDER = "provider"
     DISK = "disk"
+    MACHINE = "machine"
 
 
 class CaptivError(Exception):
@@ -146,6 +149,22 @@ class SidecarError(CaptivError):
 
     code = "sidecar_unwritable"
     fault = Fault.DISK
+    passing = False
+    """Whether it may be written a moment later: the machine is short of something."""
+
+
+class MachineShort(CaptivError):
+    """The machine is short of files, threads or memory, or a disk fails: no image's fault.
+
+    `own` if it may be of one file alone: a picture too large for the memory, a bad sector.
+    """
+
+    code = "machine_short"
+    fault = Fault.MACHINE
+
+    def __init__(self, message: str, *, own: bool = False, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.own = own
 
 
 class CaptionChanged(CaptivError):
@@ -446,6 +465,13 @@ class StoreBusy(StoreError):
     """Another process has held the job table for too long."""
 
     code = "store_busy"
+
+
+class StoreShort(StoreError):
+    """No more files may be opened, not even the job table."""
+
+    code = "store_short"
+    hint = "Raise the limit of open files (`ulimit -n`), and run the command again."
 
 
 class StoreDamaged(StoreError):

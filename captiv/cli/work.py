@@ -13,6 +13,7 @@ from captiv.cli.progress import Display, Verbosity
 from captiv.core.jobs import Run
 from captiv.errors import BudgetSpent
 from captiv.service import Outcome
+from captiv.shortage import raise_file_limit
 from captiv.signals import outlast_hangup
 
 INTERRUPTED = 130
@@ -42,6 +43,7 @@ def work(
         log_file: named when something went wrong.
     """
     outlast_hangup()
+    raise_file_limit()
     out = Outlet.data(sys.stdout)
     display = Display(
         verbosity=verbosity,

@@ -22,7 +22,15 @@ from captiv.dispatch.claims import AHEAD, Claims
 from captiv.dispatch.lane import Lane
 from captiv.dispatch.pool import Member, Pool
 from captiv.dispatch.queue import QueueContext
-from captiv.errors import BudgetSpent, CaptivError, Fault, NoBalance, SidecarError, UsageError
+from captiv.errors import (
+    BudgetSpent,
+    CaptivError,
+    Fault,
+    MachineShort,
+    NoBalance,
+    SidecarError,
+    UsageError,
+)
 from captiv.store import runs
 from captiv.store.commit import commit
 from captiv.workers import WorkerSource
@@ -33,7 +41,7 @@ _TICK_S = 0.2
 _AGAIN_S = 5.0
 _LONGEST_AGAIN_S = 60.0
 """How long `--fallback wait` waits before it asks for a pod again: each time twice as long."""
-_FINAL = (BudgetSpent, SidecarError, UsageError)
+_FINAL = (BudgetSpent, MachineShort, SidecarError, UsageError)
 """What no other worker of the same kind mends."""
 Providers = Callable[[Run], tuple[WorkerSource, Claims]]
 """Makes the worker of a run that is placed at one site, and what feeds it."""
@@ -201,7 +209,8 @@ class Dispatcher:
         """
         specs = [spec for spec in self._queue.specs.values() if need_of_spec(spec) == need]
         mended = error.fault is not Fault.PERSON or isinstance(error, NoBalance)
-        patient = site.kind == "rented" and mended and not isinstance(error, SidecarError)
+        here = isinstance(error, MachineShort | SidecarError)
+        patient = site.kind == "rented" and mended and not here
         if not patient or any(spec.placement.fallback != "wait" for spec in specs):
             return False
         wait_s = min(_LONGEST_AGAIN_S, _AGAIN_S * 2 ** min(self._waits[need], 10))

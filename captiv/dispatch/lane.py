@@ -27,6 +27,7 @@ from captiv.errors import (
     CaptivError,
     EngineFailed,
     ImageCrashes,
+    MachineShort,
     NoWorker,
     WorkerError,
     WorkerRejected,
@@ -197,7 +198,10 @@ class Lane:
         try:
             await self._turn(job)
             prepared = await self._queue.preparation.prepare(
-                job, self._claims.policy, unless=self._sidecar(job)
+                job,
+                self._claims.policy,
+                unless=self._sidecar(job),
+                patient=lambda: not self._draining,
             )
             if prepared is None:
                 self._claims.settled(job)
@@ -211,7 +215,10 @@ class Lane:
         except Suspected as signal:
             await self._suspected(job, signal.death)
         except CaptivError as error:
-            await self._settle(job, error)
+            if self._draining and isinstance(error, MachineShort):
+                await self._claims.release(job, suspect=False)
+            else:
+                await self._settle(job, error)
         finally:
             if not answered:
                 self._queue.completer.released(job)

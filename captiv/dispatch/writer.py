@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import anyio
+
 from captiv.core.jobs import JobId, RunId, Unwritten
 from captiv.core.keeping import Keeping, Source, author, keeping
 from captiv.core.spec import RunSpec
@@ -13,6 +15,9 @@ from captiv.output import sidecar
 from captiv.output.sidecar import Written
 from captiv.store import Connection, Store, captions
 from captiv.store.commit import commit
+
+_TIMES = 4
+_PAUSE_S = 0.2
 
 
 class _Replaced(NamedTuple):
@@ -46,9 +51,26 @@ class Writer:
             )
             for item in saving
         ]
-        results = await offload(sidecar.write_many, writes)
+        results = await self._written(writes)
         by_job = {item.job_id: result for item, result in zip(saving, results, strict=True)}
         return [by_job.get(item.job_id, Written.WRITTEN) for item in items]
+
+    async def _written(self, writes: Sequence[sidecar.Sidecar]) -> list[Written | SidecarError]:
+        """Write these; what this machine is short of something for is tried again a few times."""
+        results = await offload(sidecar.write_many, writes)
+        for times in range(_TIMES):
+            again = [
+                at
+                for at, result in enumerate(results)
+                if isinstance(result, SidecarError) and result.passing
+            ]
+            if not again:
+                break
+            await anyio.sleep(_PAUSE_S * 2**times)
+            once_more = await offload(sidecar.write_many, [writes[at] for at in again])
+            for at, result in zip(again, once_more, strict=True):
+                results[at] = result
+        return results
 
     async def _decide(self, items: Sequence[Unwritten]) -> Mapping[JobId, Keeping]:
         """Look at the sidecars that are there; texts unknown to captiv are recorded first."""

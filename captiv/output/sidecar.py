@@ -33,6 +33,7 @@ from captiv.core.naming import spellings
 from captiv.core.texts import Content, content_of, is_blank
 from captiv.errors import SidecarError
 from captiv.output import atomic
+from captiv.shortage import no_inode, shortage
 
 _REASONS: Final[dict[int, tuple[str, str]]] = {
     errno.ENOSPC: ("the disk is full", "Free some space there"),
@@ -46,8 +47,14 @@ _REASONS: Final[dict[int, tuple[str, str]]] = {
     errno.EISDIR: ("a folder has that name", "Move that folder away"),
     errno.EEXIST: ("something that is no file has that name", "Move it away"),
     errno.EIO: ("the disk failed", "Check the disk"),
+    errno.EFBIG: ("no file may be so large (ulimit -f)", "Raise that limit"),
 }
 """By the system's error: what is wrong, and what to do about it."""
+
+_NO_INODE: Final = (
+    "the disk has space, and no inode left for another file",
+    "Remove files that nobody needs there",
+)
 
 _AND_THEN: Final = {
     "read": "then run the command again",
@@ -366,8 +373,12 @@ def _explained(path: str, doing: str) -> Iterator[None]:
     except OSError as error:
         unknown = (error.strerror or str(error), "See to that")
         reason, remedy = _REASONS.get(error.errno or 0, unknown)
-        raise SidecarError(
+        if error.errno == errno.ENOSPC and no_inode(os.path.dirname(path) or "."):
+            reason, remedy = _NO_INODE
+        told = SidecarError(
             f"cannot {doing} {shown}: {reason}", hint=f"{remedy}, {_AND_THEN[doing]}."
-        ) from error
+        )
+        told.passing = shortage(error) is not None
+        raise told from error
     except ValueError as error:
         raise SidecarError(f"cannot {doing} {shown}: {error}") from error

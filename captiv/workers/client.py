@@ -16,7 +16,7 @@ from urllib.parse import quote
 import httpx2
 from pydantic import ValidationError
 
-from captiv import __version__
+from captiv import __version__, shortage
 from captiv.errors import (
     AnswerMixedUp,
     CaptivError,
@@ -47,10 +47,19 @@ from captiv.wire import (
     ModelsReply,
     Problem,
 )
-from captiv.workers.transport import checked_token, is_loopback, tls
+from captiv.workers.transport import (
+    PROXY_HINT,
+    PROXY_REFUSED,
+    PROXY_STATUS,
+    checked_token,
+    is_loopback,
+    is_proxys_refusal,
+    tls,
+)
 
 _log = logging.getLogger(__name__)
 
+_CONNECTIONS = 128
 _CONNECT_S = 10.0
 _ANSWER_S = 15.0
 """How long past the asked-for wait an answer may take: the network and a busy machine."""
@@ -61,7 +70,7 @@ _Answer = TypeVar("_Answer", Health, ModelsReply, CaptionReply, Accepted, Proble
 class WorkerClient:
     """One worker, spoken to with its token."""
 
-    def __init__(self, url: str, token: str | None, *, connections: int = 128) -> None:
+    def __init__(self, url: str, token: str | None, *, connections: int = _CONNECTIONS) -> None:
         """Connect at the first call. Without a token only its health can be asked for.
 
         Raises:
@@ -70,7 +79,8 @@ class WorkerClient:
         self.url = url.rstrip("/")
         self._boot_id: str | None = None
         """Of the worker that last told how it is."""
-        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+        most = shortage.connections(connections)
+        limits = httpx2.Limits(max_connections=most, max_keepalive_connections=most)
         known = {} if token is None else {"Authorization": f"Bearer {checked_token(token)}"}
         self._http = httpx2.AsyncClient(
             base_url=self.url,
@@ -244,6 +254,8 @@ async def _seam(url: str) -> AsyncIterator[None]:
     try:
         yield
     except (httpx2.RequestError, httpx2.StreamError) as error:
+        if is_proxys_refusal(error):
+            raise WorkerUnreachable(PROXY_REFUSED.format(url=url), hint=PROXY_HINT) from error
         reason = str(error) or type(error).__name__
         raise WorkerUnreachable(f"The worker at {url} does not answer: {reason}") from error
     except httpx2.InvalidURL as error:
@@ -252,6 +264,8 @@ async def _seam(url: str) -> AsyncIterator[None]:
 
 def _require_worker(response: httpx2.Response, url: str) -> None:
     if WORKER_HEADER not in response.headers:
+        if response.status_code == PROXY_STATUS:
+            raise WorkerUnreachable(PROXY_REFUSED.format(url=url), hint=PROXY_HINT)
         raise WorkerUnreachable(
             f"No captiv worker answers at {url} (HTTP {response.status_code}).",
             hint="Is it running there? A server of another kind may speak --protocol openai.",

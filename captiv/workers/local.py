@@ -24,6 +24,7 @@ from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.retry import Death
 from captiv.errors import ModelError, NoWorker
 from captiv.offload import offload
+from captiv.shortage import shortage
 from captiv.wire import ModelChange
 from captiv.workers.arguments import worker_arguments
 from captiv.workers.machine import has_torch
@@ -89,13 +90,19 @@ class LocalWorker:
         Raises:
             ModelError: torch is not installed, and the engine needs it.
             NoWorker: the child does not start.
+            MachineShort: this machine can start no other process.
         """
         if self._settings.engine is None:
             _require_torch()
         on_phase(Phase(Step.STARTING_HERE))
         await self.stop()
         token = secrets.token_urlsafe(32)
-        self._process = await self._spawn()
+        try:
+            self._process = await self._spawn()
+        except OSError as error:
+            raise shortage(error) or NoWorker(
+                f"The worker on this machine cannot be started: {error.strerror}."
+            ) from error
         try:
             with anyio.fail_after(_START_S):
                 await self._send_token(token)
