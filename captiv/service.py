@@ -239,8 +239,10 @@ class Service:
         with received(ending()) as signals:
             async for number in signals:
                 if not self._interrupted:
+                    limit_s = self._settings.worker.drain_limit
                     self._reporter.warned(
-                        f"{number.name}: finishing what is at the worker; once more stops at once."
+                        f"{number.name}: finishing what is at the worker, for at most "
+                        f"{limit_s:g} s; once more stops at once."
                     )
                 self.interrupt()
 

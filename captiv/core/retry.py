@@ -55,14 +55,17 @@ class Death(Enum):
     """By a signal of its own making, or an error exit."""
     KILLED = "killed"
     """By SIGKILL: the kernel short of memory, or somebody from outside."""
+    HUNG = "hung"
+    """By captiv: it answered and gave no caption any more."""
 
     @property
     def weight(self) -> int:
         """How much it counts against the image that was worked on alone.
 
-        Two crashes end a suspect. A SIGKILL may have nothing to do with the image: it takes four.
+        Two crashes or hangs end a suspect. A SIGKILL may have nothing to do with the image: it
+        takes four.
         """
-        return 2 if self is Death.CRASHED else 1
+        return 1 if self is Death.KILLED else 2
 
 
 def verdict(error: CaptivError, job: Job, retries: int) -> Verdict:

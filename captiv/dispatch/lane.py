@@ -43,6 +43,7 @@ _IDLE_S = 0.05
 """How soon a lane that found nothing to claim looks again."""
 
 _CRASHES = "The process that captions dies of this image, with nothing else in its batch."
+_HANGS = "The process that captions hangs on this image, with nothing else in its batch."
 
 
 class Neighbours(Protocol):
@@ -81,19 +82,26 @@ class Lane:
             on_warning=queue.reporter.warned,
             shared=lambda: neighbours.shared,
         )
-        self._deliveries = Deliveries(self._supervisor, source.traits.request_timeout_s)
+        self._deliveries = Deliveries(self._supervisor, source.traits.patience)
         self._preflight = Preflight(queue, claims)
         self._in_flight = 0
+        self._alone: Job | None = None
+        """The suspect that is tried alone."""
         self._left = anyio.Event()
         self._draining = False
+        self._drained = anyio.Event()
         self._fruitful = 0
         """The last life of the worker that has given a caption."""
         self._barren = 0
         """Engine failures in a row that are not plainly an image's own."""
 
     def drain(self) -> None:
-        """Claim and send no more; `run` ends when what is at the worker has its outcome."""
+        """Claim and send no more; `run` ends when what is at the worker has its outcome.
+
+        What has none when the limit of a drain has passed goes back, uncharged.
+        """
         self._draining = True
+        self._drained.set()
         self._supervisor.drain()
         self._deliveries.drain()
         self._left.set()
@@ -116,7 +124,7 @@ class Lane:
             health = await self._supervisor.begin()
             if health is not None:
                 self._deliveries.opened(health)
-                await self._feed()
+                await self._serve()
         except ExceptionGroup as group:
             raise leading(group) from group
         finally:
@@ -135,6 +143,35 @@ class Lane:
         return loss.ended.suspects if loss and loss.life == self._supervisor.number else frozenset()
 
     # -- feeding ---------------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(self._watch)
+            tg.start_soon(self._limit_drain, tg.cancel_scope)
+            await self._feed()
+            tg.cancel_scope.cancel()
+
+    async def _watch(self) -> None:
+        """Look after a worker that gives nothing; over a suspect alone, it is charged with that."""
+        try:
+            await self._deliveries.watch()
+        except NoWorker:
+            alone = self._alone
+            if alone is not None and self._claims.key(alone) in self._last_suspects():
+                await self._suspected(alone, Death.HUNG)
+            raise
+
+    async def _limit_drain(self, scope: anyio.CancelScope) -> None:
+        """Give up what is at the worker when a drain has waited for long enough."""
+        limit_s = self._source.traits.patience.drain_s
+        await self._drained.wait()
+        await anyio.sleep(limit_s)
+        if self._in_flight:
+            self._queue.reporter.warned(
+                f"{self._in_flight} images were still at the worker after {limit_s:g} s "
+                "(worker.drain_limit); they go back to the queue."
+            )
+        scope.cancel()
 
     async def _feed(self) -> None:
         async with anyio.create_task_group() as tg:
@@ -175,7 +212,11 @@ class Lane:
         if suspect is None:
             return False
         self._in_flight += 1
-        await self._work(suspect)
+        self._alone = suspect
+        try:
+            await self._work(suspect)
+        finally:
+            self._alone = None
         return True
 
     async def _work(self, job: Job) -> None:
@@ -299,10 +340,16 @@ class Lane:
         if not job.suspect:
             await self._claims.release(job, suspect=True)
             return
+        reason = _HANGS if death is Death.HUNG else _CRASHES
         failed = await commit(
-            self._queue.store, jobs.charge_crash, job, self._queue.now_ms(), weight=death.weight
+            self._queue.store,
+            jobs.charge_crash,
+            job,
+            self._queue.now_ms(),
+            weight=death.weight,
+            reason=reason,
         )
         self._claims.settled(job)
         if failed:
             self._supervisor.crashes = 0
-            self._queue.reporter.failed(job.path, ImageCrashes.code, _CRASHES)
+            self._queue.reporter.failed(job.path, ImageCrashes.code, reason)

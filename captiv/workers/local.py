@@ -20,7 +20,9 @@ import aiofiles
 import anyio
 from anyio.abc import Process
 
+from captiv.core import quiet
 from captiv.core.phase import OnPhase, Phase, Step
+from captiv.core.quiet import Patience
 from captiv.core.retry import Death
 from captiv.errors import ModelError, NoWorker
 from captiv.offload import offload
@@ -54,10 +56,16 @@ class LocalSettings:
 class LocalWorker:
     """Starts the child, knows how it died, starts another, ends it."""
 
-    traits = Traits()
-
-    def __init__(self, settings: LocalSettings, *, folder: Path, log: Path) -> None:
+    def __init__(
+        self,
+        settings: LocalSettings,
+        *,
+        folder: Path,
+        log: Path,
+        patience: Patience = quiet.DEFAULT,
+    ) -> None:
         """Args: `folder` holds the batch file, `log` collects the worker's own log."""
+        self.traits = Traits(patience=patience)
         self._settings = settings
         self._batch_file = folder / "worker-batch.json"
         self._log_path = log
