@@ -40,6 +40,10 @@ BARREN_FAILURES = 8
 """Engine failures in a row, none of them plainly an image's own, that are the engine's own."""
 
 
+REFUSALS = 3
+"""Different images refused in a row, with no answer between them, that are the request's fault."""
+
+
 class Verdict(Enum):
     """What to do with the job."""
 

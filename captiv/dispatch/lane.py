@@ -27,6 +27,7 @@ from captiv.errors import (
     CaptivError,
     EngineFailed,
     ImageCrashes,
+    ImageRefused,
     NoWorker,
     WorkerError,
     WorkerRejected,
@@ -90,8 +91,8 @@ class Lane:
         self._left = anyio.Event()
         self._draining = False
         self._drained = anyio.Event()
-        self._fruitful = 0
-        """The last life of the worker that has given a caption."""
+        self._refused: list[tuple[Job, ImageRefused]] = []
+        """Images refused in a row: theirs is the fault if the worker takes another one."""
         self._barren = 0
         """Engine failures in a row that are not plainly an image's own."""
 
@@ -130,7 +131,8 @@ class Lane:
         finally:
             with anyio.CancelScope(shield=True):
                 try:
-                    await self._claims.give_back(self._last_suspects())
+                    refused = {self._claims.key(job) for job, _ in self._refused}
+                    await self._claims.give_back(self._last_suspects() | refused)
                 finally:
                     await self._supervisor.end()
 
@@ -191,6 +193,8 @@ class Lane:
                 if batch:
                     continue
                 if self._in_flight or not await self._try_suspect():
+                    if not self._in_flight:
+                        self._settle_refused()
                     if self._claims.empty_handed:
                         return
                     with anyio.move_on_after(_IDLE_S):
@@ -266,7 +270,7 @@ class Lane:
         """Hand a caption on; False if it is none, and the image goes back to be tried again."""
         self.captioned += 1
         self._supervisor.crashes = self._barren = 0
-        self._fruitful = self._supervisor.number
+        self._settle_refused()
         spec = self._queue.specs[job.run_id]
         limited = spec.answers.limited_by_user
         miss = answers.judge(reply.caption, reply.finish, limited_by_user=limited)
@@ -308,8 +312,8 @@ class Lane:
                 "The worker's engine fails on one image after the other.",
                 hint="Nothing is lost: the same command goes on with a new worker.",
             ) from error
-        if isinstance(error, WorkerRejected) and self._fruitful == self._supervisor.number:
-            self._fail(job, error)
+        if isinstance(error, WorkerRejected):
+            self._reject(job, error)
             return
         match self._verdict(error, job):
             case Verdict.FAIL:
@@ -319,6 +323,34 @@ class Lane:
                 self._claims.settled(job)
             case Verdict.RELEASE:
                 raise error
+
+    def _reject(self, job: Job, error: WorkerRejected) -> None:
+        """Hold a refused image until it shows whose fault that is.
+
+        One that ended a run so goes back as a suspect: the next run begins with others, and if it
+        is refused once more, it fails.
+
+        Raises:
+            WorkerRejected: several images in a row were refused: it is the request or the worker.
+        """
+        refused = ImageRefused(error.message)
+        if job.suspect:
+            self._fail(job, refused)
+            return
+        self._refused.append((job, refused))
+        if len(self._refused) >= retry.REFUSALS:
+            raise WorkerRejected(
+                error.message,
+                hint=f"{error.hint or ''} {len(self._refused)} different images in a row were "
+                "refused: look at the settings and at the server. Nothing is lost: the same "
+                "command goes on, with other images first.".strip(),
+            ) from error
+
+    def _settle_refused(self) -> None:
+        """The refused images are at fault themselves: another one was taken, or none is left."""
+        for job, error in self._refused:
+            self._fail(job, error)
+        self._refused.clear()
 
     def _engine_to_blame(self, job: Job, error: EngineFailed) -> bool:
         """Whether the engine fails on one image after the other, not on some of their own fault.
