@@ -7,6 +7,7 @@
     │   ├── ImageUnreadable       truncated, empty, damaged, or no image at all
     │   ├── ImageTooLarge         more bytes or pixels than captiv opens
     │   ├── ImageMissing          gone since the scan
+    │   ├── ImageRefused          refused by the worker, which takes others that are asked alike
     │   └── ImageCrashes          ended the process that touched it, twice, alone
     ├── AnswerError             the model's answer is no caption
     ├── SidecarError            the caption is safe, its file cannot be written
@@ -122,6 +123,12 @@ class ImageMissing(ImageError):
     """The file was there at the scan and is gone, or may not be read."""
 
     code = "image_missing"
+
+
+class ImageRefused(ImageError):
+    """The worker refuses this image, and takes others that are asked alike."""
+
+    code = "image_refused"
 
 
 class ImageCrashes(ImageError):

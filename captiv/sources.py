@@ -15,6 +15,7 @@ from captiv.catalog import ImagePolicy, family_named, foreign
 from captiv.core.bill import Bill
 from captiv.core.jobs import Run, RunId, SessionId
 from captiv.core.machine import incapable
+from captiv.core.quiet import Patience
 from captiv.core.spec import Captioning, Placement, RunSpec
 from captiv.dispatch.claims import Claims
 from captiv.dispatch.events import Reporter
@@ -172,7 +173,13 @@ class Sources:
             engine_options=os.environ.get(ENGINE_OPTIONS_VARIABLE),
         )
         log = self._paths.log_file.with_name("worker.log")
-        return LocalWorker(local, folder=self._paths.data_dir, log=log, number=next(self._numbers))
+        return LocalWorker(
+            local,
+            folder=self._paths.data_dir,
+            log=log,
+            number=next(self._numbers),
+            patience=self._patience(),
+        )
 
     def _elsewhere(self, captioning: Captioning, placement: Placement) -> WorkerSource:
         token = self._settings.worker.token_for(placement.url or "")
@@ -184,7 +191,21 @@ class Sources:
                 hint="Set CAPTIV_WORKER_TOKEN, or `captiv config set worker.token`; for several "
                 "workers with a token each: worker.tokens.",
             )
-        return UrlWorker(placement.url or "", token.get_secret_value(), insecure=placement.insecure)
+        return UrlWorker(
+            placement.url or "",
+            token.get_secret_value(),
+            insecure=placement.insecure,
+            patience=self._patience(),
+        )
+
+    def _patience(self) -> Patience:
+        worker = self._settings.worker
+        return Patience(
+            warning_s=worker.silence_warning,
+            limit_s=worker.silence_limit,
+            first_s=worker.first_caption,
+            drain_s=worker.drain_limit,
+        )
 
     def _chat_server(
         self, captioning: Captioning, placement: Placement, token: SecretStr | None
@@ -203,6 +224,7 @@ class Sources:
             asking,
             insecure=placement.insecure,
             on_note=self._reporter.warned,
+            patience=self._patience(),
         )
 
     def _rented(self, store: Store, run: Run, secret: Secret, session: SessionId) -> WorkerSource:
@@ -219,6 +241,7 @@ class Sources:
             terms,
             fleet,
             new_token=lambda: secrets.token_hex(6),
+            patience=self._patience(),
         )
 
 

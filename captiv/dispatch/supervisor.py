@@ -14,6 +14,7 @@ import anyio
 from captiv.clock import monotonic_s
 from captiv.core import retry
 from captiv.core.phase import OnPhase, loading_phase
+from captiv.core.retry import Death
 from captiv.errors import NoWorker, WorkerNotReady, WorkerUnreachable
 from captiv.offload import offload
 from captiv.wire import Health
@@ -94,7 +95,12 @@ class Supervisor:
         return None
 
     async def recover(
-        self, life: int, *, alone: str | None = None, hung_s: float | None = None
+        self,
+        life: int,
+        *,
+        alone: str | None = None,
+        hung_s: float | None = None,
+        there: frozenset[str] = frozenset(),
     ) -> Health | None:
         """Find out what became of the worker of `life`, and have one again.
 
@@ -103,6 +109,7 @@ class Supervisor:
             alone: key of a suspect that was tried alone; then a death over it counts against the
                 image, not against the worker.
             hung_s: the worker answers, and has given no caption for so long: it is ended.
+            there: keys of what it has then; suspect where its running batch is not known.
 
         Returns its health if it is a new worker; None if the old one answers again, somebody else
         has recovered already, or the lane drains (`over`). Where other workers could take its
@@ -114,16 +121,29 @@ class Supervisor:
         async with self._recovering:
             if life != self.number or self.over or self.vacant:
                 return None
-            found = await self._found() if hung_s is None else await self._hung(hung_s)
+            if hung_s is not None:
+                found: Health | Ended = await self._hung(life, hung_s, there)
+            else:
+                found = await self._found()
             if isinstance(found, Health):
                 return await self._returned(found, alone=alone is not None)
             self.loss = Loss(life, found)
             if alone is None or alone not in found.suspects:
                 self._crashed(found.reason)
             if not self._draining:
-                self._on_warning(f"The worker died ({found.reason}); starting another.")
+                what = "hangs" if found.death is Death.HUNG else "died"
+                self._on_warning(f"The worker {what} ({found.reason}); starting another.")
                 self.vacant = self._shared()
             return None if self.vacant else await self.begin()
+
+    @property
+    def recovering(self) -> bool:
+        """Whether somebody finds out what became of the worker, or has another one begun."""
+        return self._recovering.locked()
+
+    def describe(self) -> str:
+        """Name the worker for a person."""
+        return self._source.describe()
 
     def warn(self, message: str) -> None:
         """Tell a person something about the worker."""
@@ -223,9 +243,22 @@ class Supervisor:
                 await anyio.sleep(_POLL_S)
         return await self._lost()
 
-    async def _hung(self, for_s: float) -> Ended:
-        lost = await self._lost()
-        return Ended(lost.death, lost.suspects, f"no caption came for {for_s:.0f} s")
+    async def _hung(self, life: int, for_s: float, there: frozenset[str]) -> Ended:
+        """End a worker whose server answers and whose engine does not.
+
+        Raises:
+            NoWorker: it is not captiv's to end.
+        """
+        lost = await self._source.lost()
+        suspects = (lost.suspects if lost is not None else None) or there
+        ended = Ended(Death.HUNG, suspects, f"no caption came for {for_s:.0f} s")
+        if lost is None:
+            self.loss = Loss(life, ended)
+            raise NoWorker(
+                f"The worker at {self._source.describe()} hangs: it answers, and {ended.reason}.",
+                hint="Start it again there; nothing is lost, and the same command goes on.",
+            )
+        return ended
 
     async def _lost(self) -> Ended:
         lost = await self._source.lost()

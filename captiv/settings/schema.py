@@ -247,6 +247,23 @@ class WorkerSettings(Section):
     insecure: bool = Field(
         default=False, description="Send the token over http to another machine."
     )
+    silence_warning: Seconds = Field(
+        default=60,
+        description="Seconds without a caption until captiv says so; five times the longest gap "
+        "so far, if that is longer.",
+    )
+    silence_limit: Seconds = Field(
+        default=120,
+        description="Seconds without a caption until a worker here is started again, or one "
+        "elsewhere is given up; ten times the longest gap so far, if that is longer.",
+    )
+    first_caption: Seconds = Field(
+        default=1800, description="The same for the first caption after the worker's start."
+    )
+    drain_limit: Seconds = Field(
+        default=300,
+        description="Seconds that an interrupted run waits for the images at its worker.",
+    )
     batch_size: Annotated[int, Field(ge=1, le=MAX_BATCH)] | None = Field(
         default=None, description="Images captioned together; unset, the worker finds out."
     )
@@ -303,7 +320,8 @@ class RunpodSettings(Section):
     )
     request_timeout: Seconds = Field(
         default=120,
-        description="Seconds that a pod may answer and give no caption; then it is replaced.",
+        description="Seconds that a pod may answer and give no caption; then it is replaced. Ten "
+        "times its longest gap so far, if that is longer.",
     )
     api_url: SafeAddress = Field(
         default="https://api.runpod.io", description="Address of RunPod's API."

@@ -20,7 +20,9 @@ import aiofiles
 import anyio
 from anyio.abc import Process
 
+from captiv.core import quiet
 from captiv.core.phase import OnPhase, Phase, Step
+from captiv.core.quiet import Patience
 from captiv.core.retry import Death
 from captiv.errors import ModelError, NoWorker
 from captiv.offload import offload
@@ -57,10 +59,14 @@ class LocalSettings:
 class LocalWorker:
     """Starts the child, knows how it died, starts another, ends it."""
 
-    traits = Traits()
-
     def __init__(
-        self, settings: LocalSettings, *, folder: Path, log: Path, number: int = 1
+        self,
+        settings: LocalSettings,
+        *,
+        folder: Path,
+        log: Path,
+        number: int = 1,
+        patience: Patience = quiet.DEFAULT,
     ) -> None:
         """Prepare to start it.
 
@@ -69,7 +75,9 @@ class LocalWorker:
             folder: holds the batch file.
             log: collects its own log, and that of other workers.
             number: tells it from other workers of this process.
+            patience: how long it may give no caption.
         """
+        self.traits = Traits(patience=patience)
         self._settings = settings
         self._batch_file = folder / f"worker-batch{'' if number == 1 else f'-{number}'}.json"
         self._log_path = log

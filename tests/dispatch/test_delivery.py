@@ -11,10 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from captiv.core.jobs import Job, JobId, RunId
+from captiv.core.quiet import Patience
 from captiv.core.retry import Death
 from captiv.dispatch.delivery import Deliveries, Drained, Suspected
 from captiv.dispatch.supervisor import Supervisor
-from captiv.errors import EngineFailed, NoWorker
+from captiv.errors import EngineFailed, NoWorker, leading
 from captiv.images.prepare import Prepared
 from captiv.wire import PROTOCOL, CaptionReply, CaptionRequest
 from captiv.workers import Traits, UrlWorker
@@ -75,10 +76,10 @@ class Far:
 
 
 @asynccontextmanager
-async def far(script: Script, world: World, **traits: float) -> AsyncIterator[Far]:
+async def far(script: Script, world: World, **patience: float) -> AsyncIterator[Far]:
     serving = answering(script)
     source = UrlWorker(await to_thread.run_sync(serving.__enter__), "token")
-    source.traits = Traits(**traits)  # type: ignore[arg-type]
+    source.traits = Traits(patience=Patience(**patience))
     supervisor = Supervisor(
         source,
         on_phase=world.told.phase,
@@ -86,7 +87,7 @@ async def far(script: Script, world: World, **traits: float) -> AsyncIterator[Fa
         shared=lambda: False,
     )
     try:
-        deliveries = Deliveries(supervisor, source.traits.request_timeout_s)
+        deliveries = Deliveries(supervisor, source.traits.patience)
         health = await supervisor.begin()
         assert health is not None
         deliveries.opened(health)
@@ -172,9 +173,18 @@ async def test_what_a_worker_says_that_ends_is_asked_of_the_next_one(world: Worl
 
 
 async def test_a_worker_that_answers_and_gives_no_caption_is_given_up(world: World) -> None:
-    async with far(Script([working]), world, request_timeout_s=0.2) as worker:
-        with pytest.raises(NoWorker, match="is gone"):
-            await worker.deliver()
+    script = Script([working])
+    async with far(script, world, warning_s=0.1, limit_s=0.2, first_s=0.3) as worker:
+        with pytest.raises(BaseExceptionGroup) as caught:
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(worker.deliveries.watch)
+                await worker.deliver()
+
+    error = leading(caught.value)
+    assert isinstance(error, NoWorker)
+    assert "hangs: it answers, and no caption came" in error.message
+    (said,) = world.told.warnings
+    assert "it is slow, or hangs. captiv gives it up after 0 s." in said
 
 
 async def test_once_drained_nothing_is_sent_and_what_was_sent_is_waited_for(world: World) -> None:
