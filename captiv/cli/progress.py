@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TextIO
 
@@ -20,6 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from captiv.cli.outlet import Outlet
 from captiv.clock import monotonic_s
 from captiv.core.bill import Bill
 from captiv.core.cost import dollars
@@ -68,15 +69,20 @@ class Display:
         as_json: bool = False,
         print_captions: bool = False,
         err: Console | None = None,
-        out: TextIO | None = None,
+        out: TextIO | Outlet | None = None,
+        abandoned: Callable[[], bool] = lambda: False,
     ) -> None:
+        """Args: `abandoned` tells that captions are printed for nobody any more."""
         self.tally = Tally()
+        self.on_abandoned: Callable[[], None] = lambda: None
+        """Called once when that is so."""
+        self._abandoned = abandoned
         self.started_s = monotonic_s()
         self._verbosity = verbosity
         self._json = as_json
         self._print_captions = print_captions
         self._err = err or Console(stderr=True, highlight=False, soft_wrap=True)
-        self._out = out or sys.stdout
+        self._out: TextIO | Outlet = out or sys.stdout
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._phase = ""
@@ -148,6 +154,9 @@ class Display:
 
     def counted(self, run: Run) -> None:
         """The run's counters moved."""
+        if self._abandoned():
+            self._abandoned = lambda: False
+            self.on_abandoned()
         self._where = _kind(run)
         counts = run.counts
         ended = counts.total - counts.pending - counts.running

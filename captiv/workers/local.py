@@ -210,7 +210,15 @@ def _require_torch() -> None:
 
 
 def _open_log(path: Path) -> IO[bytes]:
-    """Open the worker's log to append; one that has grown large becomes the previous one.
+    """Open the worker's log to append, or nothing where that cannot be: a log ends no run."""
+    try:
+        return _opened(path)
+    except OSError:
+        return open(os.devnull, "ab")
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open the log; one that has grown large becomes the previous one.
 
     It names pictures, which are nobody else's business on this machine.
     """
