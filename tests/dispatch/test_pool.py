@@ -316,7 +316,7 @@ async def test_one_worker_is_told_of_as_ever(world: World) -> None:
 
 async def test_of_three_workers_here_a_slow_one_does_the_least(world: World) -> None:
     run = await placed(world, 60, here(3))
-    held, begun = await world.held(), [world.folder / f"begun{n}" for n in range(3)]
+    held, begun = await world.held(), [anyio.Path(world.folder / f"begun{n}") for n in range(3)]
     workers = Pods(
         world,
         *[
@@ -328,7 +328,8 @@ async def test_of_three_workers_here_a_slow_one_does_the_least(world: World) -> 
 
     async with anyio.create_task_group() as tg:
         tg.start_soon(serve, world, workers, run)
-        await until(lambda: all(file.exists() for file in begun))
+        for file in begun:
+            await until(file.exists)
         await held.unlink()
 
     assert (await world.counts(run)).done == 60
@@ -439,10 +440,19 @@ async def test_captions_are_counted_by_worker_to_the_end(world: World) -> None:
             self.last = views
 
     world.told = told = Counting()
-    run = await placed(world, 20, here(2))
+    run = await placed(world, 80, here(2))
+    script: dict[str, object] = {"batch_s": 0.1}
+    workers = Pods(world, script, script, rented=False)
 
-    await serve(world, Pods(world, {}, {}, rented=False), run)
+    async with (
+        world.dispatching_with(workers.provide) as dispatcher,
+        anyio.create_task_group() as tg,
+    ):
+        tg.start_soon(dispatcher.serve, run.id)
+        await until(lambda: any(view.captioned for view in told.last))
+        dispatcher.drain()
 
     assert {view.name for view in told.last} == {"cpu 1", "cpu 2"}
     assert all(view.over for view in told.last)
-    assert sum(view.captioned for view in told.last) == 20
+    counts = await world.counts(run)
+    assert sum(view.captioned for view in told.last) == counts.done < 80

@@ -28,14 +28,14 @@ def test_the_token_of_a_worker_is_that_of_its_host_and_port() -> None:
 
 def test_a_table_in_the_file_says_the_same(tmp_path: Path) -> None:
     file = tmp_path / "captiv.toml"
-    file.write_text('[worker.tokens]\n"a.example" = "one"\n"b.example:8000" = "two"\n')
+    file.write_text('[worker.tokens]\n"a.example" = "t0ken"\n"b.example:8000" = "two"\n')
     file.chmod(0o600)
     environ = {"CAPTIV_HOME": str(tmp_path)}
 
     worker = load(Paths.find(file, environ=environ), environ).worker
 
-    assert [s.get_secret_value() for s in worker.secrets] == ["one", "two"]
-    assert "one" not in repr(worker)
+    assert [s.get_secret_value() for s in worker.secrets] == ["t0ken", "two"]
+    assert "t0ken" not in repr(worker)
 
 
 def test_the_environment_names_them_too(tmp_path: Path) -> None:
