@@ -25,23 +25,19 @@ class Work:
     def __init__(self) -> None:
         self.troubles: list[str] = []
         self.stopped = False
+        """Whether a person wants it to end; what makes the changes asks for it."""
 
     def looked(self, found: Iterable[Change | Kept]) -> list[Change]:
         """Return the changes that could be made; why others cannot is a trouble."""
-        return [each for each in found if self._told(each)]
+        return [each for each in map(self._made, found) if each is not None]
 
     def done(self, results: Iterable[Change | Kept], total: int, doing: str) -> int:
-        """Show how far it is; return how many changes were made when it ended, or was to end."""
+        """Show how far it is until it has ended; return how many changes were made."""
         made = 0
         with _bar(doing, total) as advance, self._stoppable():
             for result in results:
-                made += self._told(result)
+                made += self._made(result) is not None
                 advance()
-                if self.stopped:
-                    break
-        close = getattr(results, "close", None)  # of a generator, which has to end its edit
-        if close is not None:
-            close()
         return made
 
     def end(self, words: str, made: int, back: str = "captiv caption undo takes it back") -> None:
@@ -56,10 +52,11 @@ class Work:
             raise KeyboardInterrupt
         show.note(f"{words}{also}.")
 
-    def _told(self, result: Change | Kept) -> bool:
-        if isinstance(result, Kept):
-            self.troubles.append(f"kept {show.visible(short(result.image))}: {result.reason}.")
-        return isinstance(result, Change)
+    def _made(self, result: Change | Kept) -> Change | None:
+        if isinstance(result, Change):
+            return result
+        self.troubles.append(f"kept {show.visible(short(result.image))}: {result.reason}.")
+        return None
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:

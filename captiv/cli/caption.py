@@ -130,7 +130,8 @@ def clear(
             raise typer.Exit(1)
         with current().store() as store:
             what = f"captions {where} removed"
-            removed = work.done(bulk.apply(store, what, changes), len(changes), "removing")
+            results = bulk.apply(store, what, changes, stopped=lambda: work.stopped)
+            removed = work.done(results, len(changes), "removing")
         work.end(f"{show.plural(removed, 'caption')} removed", removed)
     else:
         show.note(f"there are no captions {where}.")

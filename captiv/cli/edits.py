@@ -77,7 +77,7 @@ def replace(
         if not show.confirm(f"Change {show.plural(len(changes), 'caption')}?", yes=yes):
             raise typer.Exit(1)
         with current().store() as store:
-            results = bulk.apply(store, edit.in_words(), changes)
+            results = bulk.apply(store, edit.in_words(), changes, stopped=lambda: work.stopped)
             made = work.done(results, len(changes), "changing")
         work.end(f"{show.plural(made, 'caption')} changed", made)
     tell(work.troubles)
@@ -165,7 +165,8 @@ def _undo_edit(number: int | None, *, yes: bool) -> None:
         changed = show.plural(edit.changes, "caption")
         if not show.confirm(f"Undo edit {edit.id} ({edit.what}; {changed})?", yes=yes):
             raise typer.Exit(1)
-        back = work.done(bulk.undo(store, edit.id), edit.changes, "putting back")
+        results = bulk.undo(store, edit.id, stopped=lambda: work.stopped)
+        back = work.done(results, edit.changes, "putting back")
     rest = f"captiv caption undo --edit {edit.id} puts back the rest" if work.stopped else ""
     work.end(f"{show.plural(back, 'caption')} put back", back, rest)
     tell(work.troubles)

@@ -7,6 +7,7 @@ whatever bytes a file system allows in them, and nothing here asks the disk.
 
 import unicodedata
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import PurePath, PureWindowsPath
 from typing import Final, Literal, NamedTuple
 
@@ -66,9 +67,7 @@ def spellings(path: str) -> tuple[str, ...]:
     if not stem.isascii():
         stems.update({unicodedata.normalize("NFC", stem): None})
         stems.update({unicodedata.normalize("NFD", stem): None})
-    lower = extension.lower()
-    ends = dict.fromkeys((extension, lower, extension.upper(), lower[:1] + lower[1:].capitalize()))
-    return tuple(f"{folder}{stem}{end}" for stem in stems for end in ends)
+    return tuple([f"{folder}{stem}{end}" for stem in stems for end in _spelt(extension)])
 
 
 def is_image_name(name: str) -> bool:
@@ -120,6 +119,13 @@ def checked_naming(text: str) -> Naming:
     if text not in ("stem", "full"):
         raise UsageError(f"--sidecar-name is stem or full, not {text!r}.")
     return "stem" if text == "stem" else "full"
+
+
+@lru_cache(maxsize=256)  # there are few, but a person names them
+def _spelt(extension: str) -> tuple[str, ...]:
+    lower = extension.lower()
+    capital = lower[:1] + lower[1:].capitalize()
+    return tuple(dict.fromkeys((extension, lower, extension.upper(), capital)))
 
 
 def _split_extension(path: str) -> tuple[str, str]:

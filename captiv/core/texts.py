@@ -65,6 +65,16 @@ def content_of(data: bytes) -> Content:
     raise AssertionError("latin-1 reads everything")
 
 
+def data_of(content: Content | None) -> bytes | None:
+    """Return the bytes of a caption, or None where there is none."""
+    return None if content is None else content.data
+
+
+def text_of(content: Content | None) -> str | None:
+    """Return the text of a caption, or None where there is none."""
+    return None if content is None else content.text
+
+
 def plain(text: str) -> Content:
     """Return a text as captiv writes it: UTF-8.
 

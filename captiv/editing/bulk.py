@@ -5,8 +5,8 @@ replaced and what replaces it are in the store before the file changes. A captio
 changed in the meantime stays as it is, when an edit is made and when it is undone.
 
 Chunk by chunk the store is written, then the files, and they are on the disk when their changes are
-yielded. No lock is held while the disk is waited for. Whoever stops reading, stops the edit: what
-was made is an edit that can be undone.
+yielded. No lock is held while the disk is waited for. What was made when an edit was stopped, or
+captiv died, is an edit that can be undone.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from captiv.clock import now_ms
 from captiv.core.edits import BulkEdit
 from captiv.core.naming import Place
-from captiv.core.texts import Content, content_hash, is_blank
+from captiv.core.texts import Content, content_hash, data_of, is_blank, text_of
 from captiv.editing.sidecars import chunks, look
 from captiv.errors import SidecarError, UsageError
 from captiv.output import sidecar
@@ -74,16 +74,21 @@ def apply(
     store: Store,
     what: str,
     changes: Iterable[Change],
+    *,
     on_begun: Callable[[EditId], None] = lambda _: None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Change | Kept]:
     """Make these changes as one edit; yield each, or why it was not made.
 
     `what` is the edit in words. `changes` come from `preview` or `removal`, perhaps some time ago.
-    `on_begun` is told which edit it is, before the first change.
+    `on_begun` is told which edit it is, before the first change. `stopped` is asked between chunks
+    whether that was all.
     """
     edit: EditId | None = None
     try:
         for chunk in chunks(changes, _AT_ONCE):
+            if stopped():
+                return
             steps = [_step(change) for change in chunk]
             if edit is None and any(isinstance(step, _Step) for step in steps):
                 edit = store.write(edits.begin, what, now_ms())
@@ -111,10 +116,13 @@ def to_undo(store: Store, edit_id: EditId | None = None) -> Edit:
     return edit
 
 
-def undo(store: Store, edit_id: EditId | None = None) -> Iterator[Change | Kept]:
+def undo(
+    store: Store, edit_id: EditId | None = None, *, stopped: Callable[[], bool] = lambda: False
+) -> Iterator[Change | Kept]:
     """Take back an edit, or the last one; yield each caption that got its old text again.
 
-    Where a file cannot be written the edit is not undone yet: the same again takes back the rest.
+    Where a file cannot be written, or `stopped` says between chunks that it is to end, the edit is
+    not undone yet: the same again takes back the rest.
 
     Raises:
         UsageError: as `to_undo`.
@@ -122,6 +130,8 @@ def undo(store: Store, edit_id: EditId | None = None) -> Iterator[Change | Kept]
     edit = to_undo(store, edit_id)
     after, whole = 0, True
     while chunk := store.read(edits.changes, edit.id, after, _AT_ONCE):
+        if stopped():
+            return
         after = chunk[-1].id
         for result, failed in _taken_back(store, chunk):
             whole = whole and not failed
@@ -162,7 +172,7 @@ def _made(
     if edit is not None and todo:
         rows = [(Place(c.image, c.sidecar), s.old, s.new) for c, s in todo]
         stood = store.write(edits.record, edit, rows, now_ms())
-        swaps = [Swap(c.sidecar, s.old.data, s.new and s.new.data) for c, s in todo]
+        swaps = [Swap(c.sidecar, s.old.data, data_of(s.new)) for c, s in todo]
         results = _written(store, swaps, stood)
         errors = {id(c): e for (c, _), e in zip(todo, results, strict=True) if e is not None}
     for change, step in zip(chunk, steps, strict=True):
@@ -183,14 +193,14 @@ def _taken_back(
     errors: dict[int, SidecarError | None] = {}
     if todo:
         stood = store.write(edits.take_back, todo, now_ms())
-        swaps = [Swap(c.place.sidecar, h and h.data, c.old.data) for c, h in todo]
+        swaps = [Swap(c.place.sidecar, data_of(h), c.old.data) for c, h in todo]
         results = _written(store, swaps, stood)
         errors = {c.id: error for (c, _), error in zip(todo, results, strict=True)}
     for change, held in zip(chunk, found, strict=True):
         image = change.place.image
         if change.id in errors:
             error = errors[change.id]
-            new = change.new and change.new.text
+            new = text_of(change.new)
             back = Change(image, change.place.sidecar, new, change.old.text)
             yield (
                 back if error is None else Kept(image, error.message),

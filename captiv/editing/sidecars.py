@@ -7,7 +7,7 @@ from typing import TypeVar
 from captiv.clock import now_ms
 from captiv.core.naming import Place, checked_extension, checked_naming
 from captiv.core.spec import Output
-from captiv.core.texts import Content, content_hash, plain
+from captiv.core.texts import Content, content_hash, data_of, plain, text_of
 from captiv.errors import CaptionChanged, SidecarError
 from captiv.output import sidecar
 from captiv.settings import Settings
@@ -83,7 +83,7 @@ def expected(path: str, seen: str | None) -> Content | None:
         SidecarError: the sidecar cannot be read.
     """
     held = sidecar.look(path)
-    if seen is not None and version(None if held is None else held.text) != seen:
+    if seen is not None and version(text_of(held)) != seen:
         raise _changed(held)
     return held
 
@@ -96,7 +96,7 @@ def swap(store: Store, place: Place, held: Content | None, new: Content | None, 
         SidecarError: it cannot be written; no run writes it later, so the person has to.
     """
     try:
-        sidecar.swap(place.sidecar, held and held.data, new and new.data)
+        sidecar.swap(place.sidecar, data_of(held), data_of(new))
     except SidecarError as error:
         store.write(standings.forget, [row])
         if error is sidecar.CHANGED:
@@ -117,7 +117,7 @@ def look(path: str) -> Content | SidecarError | None:
 
 
 def _changed(held: Content | None) -> CaptionChanged:
-    return CaptionChanged("The caption was changed meanwhile.", text=held and held.text)
+    return CaptionChanged("The caption was changed meanwhile.", text=text_of(held))
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -28,6 +28,7 @@ from captiv.gui.problems import Forbidden, Gone
 from captiv.gui.rights import OWN, held
 from captiv.gui.room import Room, room_of
 from captiv.gui.show import readable
+from captiv.gui.underway import Work
 from captiv.offload import offload
 from captiv.store import edits as table
 from captiv.store.edits import EditId
@@ -123,8 +124,15 @@ async def make(request: Request) -> Response:
     room.previews.drop(found.id)  # whoever asks twice gets one edit
     words = found.edit.in_words()
     begun: list[EditId] = []
-    results = bulk.apply(room.store, words, found.changes, begun.append)
-    told = await _done(room, results, readable(words), len(found.changes))
+    with room.under_way.begin(readable(words), len(found.changes)) as work:
+        results = bulk.apply(
+            room.store,
+            words,
+            found.changes,
+            on_begun=begun.append,
+            stopped=lambda: work.stopped,
+        )
+        told = await _done(room, results, work)
     return JSONResponse({**told, "edit": begun[0] if begun and told["changed"] else None})
 
 
@@ -149,9 +157,10 @@ async def undo(request: Request) -> Response:
             f"Edit {number} is none of this folder.", hint="captiv caption undo takes it back."
         )
     edit = await offload(bulk.to_undo, room.store, number)
-    results = bulk.undo(room.store, number)
-    words = f"undoing {readable(edit.what)}"
-    return JSONResponse(await _done(room, results, words, edit.changes))
+    with room.under_way.begin(f"undoing {readable(edit.what)}", edit.changes) as work:
+        results = bulk.undo(room.store, number, stopped=lambda: work.stopped)
+        told = await _done(room, results, work)
+    return JSONResponse(told)
 
 
 async def stop(request: Request) -> Response:
@@ -163,29 +172,26 @@ async def stop(request: Request) -> Response:
     return JSONResponse({"stopping": True})
 
 
-async def _done(
-    room: Room, results: Iterator[Change | Kept], words: str, total: int
-) -> dict[str, Any]:
+async def _done(room: Room, results: Iterator[Change | Kept], work: Work) -> dict[str, Any]:
     """Do an edit chunk by chunk, and tell every tab how far it is.
 
     Another tab's save waits for no more than a look at what was changed: nothing is held while the
     disk is waited for.
     """
-    changed, kept = 0, list[Kept]()
-    with room.under_way.begin(words, total) as work:
-        try:
-            while not work.stopped and (chunk := await offload(_some, results)):
-                await _show(room, chunk)
-                kept += [result for result in chunk if isinstance(result, Kept)]
-                work.done += len(chunk)
-                room.live.tell("editing", room.under_way.told())
-        finally:
-            with CancelScope(shield=True):
-                await offload(_end, results)
-            changed = work.done - len(kept)
-    room.live.tell("editing", room.under_way.told())
-    room.live.tell("edits", {"changed": True})
-    return {"changed": changed, "total": total, "stopped": work.stopped, **_kept(kept)}
+    kept: list[Kept] = []
+    try:
+        while chunk := await offload(_some, results):
+            await _show(room, chunk)
+            kept += [result for result in chunk if isinstance(result, Kept)]
+            work.done += len(chunk)
+            room.live.tell("editing", room.under_way.told())
+    finally:
+        with CancelScope(shield=True):
+            await offload(_end, results)
+        work.over = True
+        room.live.tell("editing", room.under_way.told())
+        room.live.tell("edits", {"changed": True})
+    return {"changed": work.done - len(kept), "stopped": work.stopped, **_kept(kept)}
 
 
 def _some(results: Iterator[Change | Kept]) -> list[Change | Kept]:

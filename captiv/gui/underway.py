@@ -16,6 +16,8 @@ class Work:
     total: int
     done: int = 0
     stopped: bool = False
+    """Whether a person wants it to end."""
+    over: bool = False
 
 
 @dataclass(slots=True)
@@ -44,4 +46,5 @@ class UnderWay:
         return [
             {"id": work.id, "words": work.words, "done": work.done, "total": work.total}
             for work in self._works.values()
+            if not work.over
         ]

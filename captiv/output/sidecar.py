@@ -342,11 +342,11 @@ def _caption(data: bytes) -> Content | None:
 
 def _held(path: str, most: int = -1) -> _Held | None:
     """Return the sidecar `path`, however its name is spelt, or None; `most` bytes of it at most."""
-    for name in spellings(path):
-        held = _opened(name, most)
-        if held is not None:
-            return held
-    return None
+    held = _opened(path, most)
+    if held is not None:
+        return held
+    others = (_opened(name, most) for name in spellings(path)[1:])
+    return next((other for other in others if other is not None), None)
 
 
 def _opened(path: str, most: int) -> _Held | None:
@@ -354,12 +354,18 @@ def _opened(path: str, most: int) -> _Held | None:
         descriptor = os.open(path, _FLAGS)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    with open(descriptor, "rb", buffering=0) as file:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EEXIST
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            code = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EEXIST
             raise OSError(code, os.strerror(code), path)
-        return _Held(path, file.read(most) or b"", stat.S_IMODE(mode))
+        # A file object takes as long to make as the rest together.
+        data = os.read(descriptor, status.st_size + 1 if most < 0 else most)
+        while most < 0 and len(data) > status.st_size and (more := os.read(descriptor, 65_536)):
+            data += more  # somebody is writing to it
+        return _Held(path, data, stat.S_IMODE(status.st_mode))
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from captiv.core.naming import Place
 from captiv.editing import Change, Kept, bulk, put
 from captiv.store import Store
 
-TEXT = "a dog that stands on the grass beside a fence, seen from the side, number {} " * 3
+TEXT = "a dog that stands on the grass beside a fence, seen from the side, number {0} " * 3
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def _waits(store: Store, pictures: Path, places: list[Place]) -> None:
     other = Place(str(pictures / "other.jpg"), str(pictures / "other.txt"))
     making = threading.Thread(target=lambda: _all(bulk.apply(store, "replace", found)))
     making.start()
-    waits_s = []
+    waits_s: list[float] = []
     while making.is_alive():
         waits_s.append(_timed(lambda: put(store, other, f"mine {len(waits_s)}")))
     print(f"{len(waits_s)} saves meanwhile: the longest took {max(waits_s):.3f} s")

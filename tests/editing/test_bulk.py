@@ -249,21 +249,23 @@ def test_what_an_edit_cannot_write_in_its_encoding_is_passed_over_and_named(
 
 
 def test_an_edit_that_is_stopped_is_an_edit_of_what_was_done(tmp_path: Path, store: Store) -> None:
-    for n in range(600):
+    for n in range(900):
         (tmp_path / f"{n:03}.txt").write_text(f"dog {n}")
     all_places = [
-        Place(str(tmp_path / f"{n:03}.jpg"), str(tmp_path / f"{n:03}.txt")) for n in range(600)
+        Place(str(tmp_path / f"{n:03}.jpg"), str(tmp_path / f"{n:03}.txt")) for n in range(900)
     ]
     changes = [c for c in bulk.preview(EDIT, all_places) if isinstance(c, Change)]
 
-    making = bulk.apply(store, "dog to wolf", changes)
-    next(making)
-    making.close()  # type: ignore[attr-defined]
+    answers = iter([False, False, True])
+    made = list(bulk.apply(store, "dog to wolf", changes, stopped=lambda: next(answers)))
 
     done = sum(text.startswith("wolf") for text in texts(tmp_path))
     (edit,) = store.read(edits.recent)
-    assert 0 < done == edit.changes < 600
-    assert sum(isinstance(c, Change) for c in bulk.undo(store)) == done
+    assert 0 < done == len(made) == edit.changes < 900
+    answers = iter([False, True])
+    back = list(bulk.undo(store, stopped=lambda: next(answers)))
+    assert 0 < len(back) < done
+    assert len(back) + len(list(bulk.undo(store))) == done
     assert all(text.startswith("dog") for text in texts(tmp_path))
 
 

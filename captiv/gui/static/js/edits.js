@@ -59,7 +59,15 @@ export class Edits {
   working(works) {
     const box = byId("edits-working");
     box.hidden = !works.length;
-    box.replaceChildren(...works.map(working));
+    for (const row of box.querySelectorAll("[data-work]")) {
+      if (!works.some(({ id }) => id === /** @type {HTMLElement} */ (row).dataset.work)) row.remove();
+    }
+    for (const work of works) {
+      // A row stays the same element, so that a click on its button is not lost to an update.
+      const row = box.querySelector(`[data-work="${work.id}"]`) ?? box.appendChild(working(work));
+      /** @type {HTMLProgressElement} */ (row.querySelector("progress")).value = work.done;
+      row.querySelector("p")?.replaceChildren(`${count(work.done)} of ${plural(work.total, "caption")}: ${work.words}`);
+    }
   }
 
   /** Turns to the selected images, from the gallery. */
@@ -141,7 +149,7 @@ export class Edits {
       this.#clear(`${plural(made.changed, "caption")} changed.`);
       const kept = made.kept_total ? ` ${told(made)}` : "";
       const undo = { action: "Undo", onAction: () => this.#undo(made.edit) };
-      const early = made.stopped ? `Ended early: ` : "";
+      const early = made.stopped ? "Stopped: " : "";
       notice(`${early}${plural(made.changed, "caption")} changed.${kept}`, { trouble: made.kept_total > 0, ...(made.edit === null ? {} : undo) });
       await this.load();
     } catch (error) {
@@ -202,14 +210,13 @@ export class Edits {
 }
 
 /** @param {Work} work */
-function working({ id, words, done, total }) {
+function working({ id, words, total }) {
   const stop = el("button", { type: "button", class: "quiet", "aria-label": `Stop: ${words}` }, "Stop");
   stop.addEventListener("click", () => {
     stop.disabled = true;
     send("DELETE", `/api/edits/under-way/${id}`).catch(() => {}); // it may be over by now
   });
-  const about = el("p", { class: "small" }, `${count(done)} of ${plural(total, "caption")}: ${words}`);
-  return el("div", { class: "version" }, el("progress", { max: total, value: done, "aria-label": words }), about, stop);
+  return el("div", { class: "version", "data-work": id }, el("progress", { max: total, "aria-label": words }), el("p", { class: "small" }), stop);
 }
 
 /** @param {{kept: string[], kept_total: number}} result */
