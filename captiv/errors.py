@@ -7,6 +7,7 @@
     │   ├── ImageUnreadable       truncated, empty, damaged, or no image at all
     │   ├── ImageTooLarge         more bytes or pixels than captiv opens
     │   ├── ImageMissing          gone since the scan
+    │   ├── ImageRefused          refused by the worker, which takes others that are asked alike
     │   └── ImageCrashes          ended the process that touched it, twice, alone
     ├── AnswerError             the model's answer is no caption
     ├── SidecarError            the caption is safe, its file cannot be written
@@ -15,6 +16,7 @@
     ├── ModelError              the model cannot be had or does not fit
     ├── WorkerError             the worker, not the image, is at fault
     │   ├── WorkerUnreachable     no connection, or lost on the way
+    │   │   └── AnswerMixedUp       what came is an answer about other work
     │   ├── WorkerNotReady        still loading
     │   ├── WorkerOverloaded      all permits taken; come back after `retry_after_s`
     │   ├── WorkerRefused         the token is wrong
@@ -123,6 +125,12 @@ class ImageMissing(ImageError):
     code = "image_missing"
 
 
+class ImageRefused(ImageError):
+    """The worker refuses this image, and takes others that are asked alike."""
+
+    code = "image_refused"
+
+
 class ImageCrashes(ImageError):
     """The process that touched this image, alone, died of it twice."""
 
@@ -197,6 +205,19 @@ class WorkerUnreachable(WorkerError):
     """No connection to the worker, or it was lost on the way."""
 
     code = "worker_unreachable"
+
+
+class AnswerMixedUp(WorkerUnreachable):
+    """An answer about other work than was asked for; its content is not to be believed."""
+
+    code = "answer_mixed_up"
+
+    def __init__(self, differs: str) -> None:
+        """Args: `differs` says in words what is not as it was asked."""
+        super().__init__(
+            f"An answer came for other work ({differs}): something between here and the worker "
+            "mixes answers."
+        )
 
 
 class WorkerNotReady(WorkerError):

@@ -263,8 +263,10 @@ class Service:
         async for number in signals:
             _log.info("signal received name=%s", number.name)
             if not self._interrupted:
+                limit_s = self._settings.worker.drain_limit
                 self._reporter.warned(
-                    f"{number.name}: finishing what is at the worker; once more stops at once."
+                    f"{number.name}: finishing what is at the worker, for at most "
+                    f"{limit_s:g} s; once more stops at once."
                 )
             elif is_hangup(number):
                 continue  # kernel and shell both hang up when a terminal is closed

@@ -14,7 +14,6 @@ shortage ends the run.
 import logging
 import mmap
 import os
-import stat
 import struct
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -31,6 +30,7 @@ from captiv.core.jobs import Job, JobId
 from captiv.errors import ImageError, ImageUnreadable, MachineShort
 from captiv.images.prepare import Prepared, prepare
 from captiv.offload import offload
+from captiv.output.sidecar import has_text
 
 _log = logging.getLogger(__name__)
 
@@ -43,15 +43,6 @@ _OWN_TRIES = 5
 """So often a file cannot be read, while others can, before it is the file's own fault."""
 _GOOD = 16
 """After so many images without a shortage one more is prepared at once."""
-
-
-def has_text(sidecar: str) -> bool:
-    """Whether a sidecar is there; an empty file is no caption, whoever left it, nor is a folder."""
-    try:
-        status = os.stat(sidecar)
-    except OSError:
-        return False
-    return stat.S_ISREG(status.st_mode) and status.st_size > 0
 
 
 def leftover(trace: Path) -> frozenset[JobId]:
