@@ -7,6 +7,7 @@ is made of, and ends the pods that an earlier command of this installation left.
 import os
 import secrets
 from collections.abc import Callable, Mapping
+from itertools import count
 
 from pydantic import SecretStr
 
@@ -63,6 +64,8 @@ class Sources:
         self._specs = specs
         self._now_ms = now_ms
         self._fleets: dict[RunId, Fleet] = {}
+        self._numbers = count(1)
+        """Of the workers on this machine, whose running batches are in a file each."""
         self._unswept: dict[str, str] = {}
         """Why the last sweep at a provider could not be done, which is said once."""
 
@@ -151,9 +154,13 @@ class Sources:
             return self._rented(store, run, secret, session)
         if placement.kind == "url":
             return self._elsewhere(run.spec.captioning, placement)
-        return self._here(run.spec.captioning, placement)
+        return self._here(run.spec.captioning, placement, self._on_cpu(run.id))
 
-    def _here(self, captioning: Captioning, placement: Placement) -> WorkerSource:
+    def _on_cpu(self, run_id: RunId) -> int:
+        """Return how many workers of a run share the cores of this machine."""
+        return sum(site.device == "cpu" for site in self._specs[run_id].placement.sites)
+
+    def _here(self, captioning: Captioning, placement: Placement, on_cpu: int) -> WorkerSource:
         local = LocalSettings(
             model=captioning.model,
             variant=captioning.variant,
@@ -161,20 +168,28 @@ class Sources:
             device=placement.device,
             dtype=captioning.dtype,
             batch_size=placement.batch_size,
+            shares=max(1, on_cpu) if placement.device == "cpu" else 1,
             engine=os.environ.get(ENGINE_VARIABLE),
             engine_options=os.environ.get(ENGINE_OPTIONS_VARIABLE),
         )
         log = self._paths.log_file.with_name("worker.log")
-        return LocalWorker(local, folder=self._paths.data_dir, log=log, patience=self._patience())
+        return LocalWorker(
+            local,
+            folder=self._paths.data_dir,
+            log=log,
+            number=next(self._numbers),
+            patience=self._patience(),
+        )
 
     def _elsewhere(self, captioning: Captioning, placement: Placement) -> WorkerSource:
-        token = self._settings.worker.token
+        token = self._settings.worker.token_for(placement.url or "")
         if placement.protocol == "openai":
             return self._chat_server(captioning, placement, token)
         if token is None:
             raise ConfigurationError(
                 "The worker's token is not known.",
-                hint="Set CAPTIV_WORKER_TOKEN, or `captiv config set worker.token`.",
+                hint="Set CAPTIV_WORKER_TOKEN, or `captiv config set worker.token`; for several "
+                "workers with a token each: worker.tokens.",
             )
         return UrlWorker(
             placement.url or "",
