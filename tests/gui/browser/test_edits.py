@@ -77,7 +77,8 @@ def test_selected_images_that_a_filter_hides_are_counted(
     expect(tab.locator("#captioning-scope")).to_have_text(
         "5 selected images, 4 of them out of sight"
     )
-    tab.keyboard.press("Escape")
+    expect(tab.locator("#captioning")).to_be_visible()
+    tab.locator("#captioning-close").click()
     tab.get_by_role("button", name="Bulk edit").click()
     expect(tab.locator("#edit-scope-selected")).to_have_text(
         "5 selected images, 4 of them out of sight"
