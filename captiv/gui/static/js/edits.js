@@ -48,7 +48,7 @@ export class Edits {
 
   /** Turns to the selected images, from the gallery. */
   forSelected() {
-    const radio = /** @type {HTMLInputElement} */ (this.#form.elements.namedItem("scope")?.[1]);
+    const radio = /** @type {HTMLInputElement} */ (/** @type {RadioNodeList} */ (this.#form.elements.namedItem("scope"))[1]);
     radio.checked = true;
     this.#stale();
     location.hash = "#/edits";
@@ -70,6 +70,7 @@ export class Edits {
   async #look() {
     this.#wrong("");
     const data = new FormData(this.#form);
+    /** @type {Record<string, any>} */
     const wanted = {};
     for (const name of ["find", "with", "trigger_word", "prefix", "suffix"]) wanted[name] = data.get(name) ?? "";
     for (const name of ["ignore_case", "whole_words", "regex"]) wanted[name] = data.has(name);
