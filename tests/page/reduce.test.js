@@ -155,6 +155,14 @@ test("a later save of an image begins from the version of the earlier one", () =
   assert.equal(editor.last("save").version, "v:one 1");
 });
 
+test("a text that is taken back while it is being saved is taken back on the disk, too", () => {
+  const editor = new Fed().open([null, "two"]).type("one").feed({ type: "next" }, { type: "moved", index: 0 }).type("").feed({ type: "closed" });
+
+  editor.saved("a", "one");
+
+  assert.deepEqual({ ...editor.last("save"), ticket: 0 }, { do: "save", id: "a", ticket: 0, text: null, version: "v:one" });
+});
+
 for (const [how, event] of [["moved", { type: "moved", index: 1 }], ["closed", { type: "closed" }], ["opened", { type: "opened", row: 2, total: 2, index: 1 }]]) {
   test(`leaving an image saves it: ${how}`, () => {
     const editor = new Fed().open(["one", "two"]).type("one, longer").feed(event);

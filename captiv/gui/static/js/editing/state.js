@@ -145,8 +145,9 @@ export const fieldOf = (state) => shownPaper(state)?.text ?? looseOf(state).text
 /** What captiv has, as the field would show it. @param {Paper} paper */
 export const savedText = (paper) => shownOf(paper.image?.caption ?? null, paper.tail);
 
-/** Whether a text is here that captiv does not have. @param {Paper} paper */
-export const unsaved = (paper) => (paper.image ? paper.text !== savedText(paper) : paper.base !== null || paper.text !== "");
+/** Whether a text is here that captiv does not have, or perhaps has another than it said last. @param {Paper} paper */
+export const unsaved = (paper) =>
+  paper.image ? paper.text !== savedText(paper) || paper.sent.length > 0 : paper.base !== null || paper.text !== "";
 
 /** Whether captiv has another caption than the one that this text began from. @param {Paper} paper */
 export const inConflict = (paper) => paper.image !== null && unsaved(paper) && paper.base !== paper.image.version;
