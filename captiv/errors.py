@@ -7,13 +7,16 @@
     │   ├── ImageUnreadable       truncated, empty, damaged, or no image at all
     │   ├── ImageTooLarge         more bytes or pixels than captiv opens
     │   ├── ImageMissing          gone since the scan
+    │   ├── ImageRefused          refused by the worker, which takes others that are asked alike
     │   └── ImageCrashes          ended the process that touched it, twice, alone
     ├── AnswerError             the model's answer is no caption
     ├── SidecarError            the caption is safe, its file cannot be written
+    ├── MachineShort            this machine has too few files, threads, or memory, or a disk fails
     ├── CaptionChanged          the caption is not the one that the person edited
     ├── ModelError              the model cannot be had or does not fit
     ├── WorkerError             the worker, not the image, is at fault
     │   ├── WorkerUnreachable     no connection, or lost on the way
+    │   │   └── AnswerMixedUp       what came is an answer about other work
     │   ├── WorkerNotReady        still loading
     │   ├── WorkerOverloaded      all permits taken; come back after `retry_after_s`
     │   ├── WorkerRefused         the token is wrong
@@ -42,6 +45,7 @@
     └── StoreError              the job table cannot be used
         ├── StoreFull             no space left on its disk
         ├── StoreBusy             locked by another process for too long
+        ├── StoreShort            this process may open no more files
         ├── StoreDamaged          not a database, or a damaged one
         └── StoreTooNew           written by a newer captiv
 
@@ -64,6 +68,7 @@ class Fault(StrEnum):
     WORKER = "worker"
     PROVIDER = "provider"
     DISK = "disk"
+    MACHINE = "machine"
 
 
 class CaptivError(Exception):
@@ -120,6 +125,12 @@ class ImageMissing(ImageError):
     code = "image_missing"
 
 
+class ImageRefused(ImageError):
+    """The worker refuses this image, and takes others that are asked alike."""
+
+    code = "image_refused"
+
+
 class ImageCrashes(ImageError):
     """The process that touched this image, alone, died of it twice."""
 
@@ -145,6 +156,22 @@ class SidecarError(CaptivError):
 
     code = "sidecar_unwritable"
     fault = Fault.DISK
+    passing = False
+    """Whether it may be written a moment later: the machine is short of something."""
+
+
+class MachineShort(CaptivError):
+    """The machine is short of files, threads or memory, or a disk fails: no image's fault.
+
+    `own` if it may be of one file alone: a picture too large for the memory, a bad sector.
+    """
+
+    code = "machine_short"
+    fault = Fault.MACHINE
+
+    def __init__(self, message: str, *, own: bool = False, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.own = own
 
 
 class CaptionChanged(CaptivError):
@@ -178,6 +205,19 @@ class WorkerUnreachable(WorkerError):
     """No connection to the worker, or it was lost on the way."""
 
     code = "worker_unreachable"
+
+
+class AnswerMixedUp(WorkerUnreachable):
+    """An answer about other work than was asked for; its content is not to be believed."""
+
+    code = "answer_mixed_up"
+
+    def __init__(self, differs: str) -> None:
+        """Args: `differs` says in words what is not as it was asked."""
+        super().__init__(
+            f"An answer came for other work ({differs}): something between here and the worker "
+            "mixes answers."
+        )
 
 
 class WorkerNotReady(WorkerError):
@@ -432,6 +472,13 @@ class StoreBusy(StoreError):
     """Another process has held the job table for too long."""
 
     code = "store_busy"
+
+
+class StoreShort(StoreError):
+    """No more files may be opened, not even the job table."""
+
+    code = "store_short"
+    hint = "Raise the limit of open files (`ulimit -n`), and run the command again."
 
 
 class StoreDamaged(StoreError):

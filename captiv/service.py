@@ -8,9 +8,10 @@ with the run that it follows, and no other. The first signal drains, the second 
 import logging
 import os
 import socket
-from collections.abc import Collection, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from signal import Signals
 
 import anyio
 
@@ -29,7 +30,7 @@ from captiv.dispatch.scan import Intake
 from captiv.errors import CaptivError, StoreError, leading
 from captiv.offload import offload
 from captiv.settings import Paths, Settings
-from captiv.signals import ending, received
+from captiv.signals import ending, is_hangup, received
 from captiv.sources import Sources
 from captiv.store import Connection, Lease, Store, jobs, lease, pods, runs
 from captiv.store.commit import commit
@@ -88,6 +89,10 @@ class Service:
 
     async def caption(self, spec: RunSpec) -> Outcome:
         """Do what `spec` asks for, or go on with it where it stopped."""
+        async with self._heard():
+            return await self._caption(spec)
+
+    async def _caption(self, spec: RunSpec) -> Outcome:
         await offload(self._paths.make_data_dir)
         with await offload(Store.open, self._paths.database) as store:
             since_ms = now_ms()
@@ -98,6 +103,10 @@ class Service:
 
     async def resume(self, run_id: RunId) -> Outcome:
         """Go on with a run that is in the job table, without looking for new images."""
+        async with self._heard():
+            return await self._resume(run_id)
+
+    async def _resume(self, run_id: RunId) -> Outcome:
         await offload(self._paths.make_data_dir)
         with await offload(Store.open, self._paths.database) as store:
             since_ms = now_ms()
@@ -125,8 +134,6 @@ class Service:
         try:
             async with anyio.create_task_group() as tg:
                 self._scope = tg.cancel_scope
-                if self._signals:
-                    tg.start_soon(self._watch_signals)
                 tg.start_soon(self._beat, store, session, run.id)
                 await self._work(store, session, run, follower, scan)
                 tg.cancel_scope.cancel()
@@ -147,7 +154,9 @@ class Service:
             error = error or failed
         run = await store.aread(runs.get, run_id)
         self._reporter.counted(run)
-        bill = await self._sources.bill(store, run_id)
+        bill = None
+        with anyio.CancelScope() as self._scope:
+            bill = await self._sources.bill(store, run_id)
         return Outcome(run, self._interrupted, error, bill)
 
     async def _work(
@@ -235,14 +244,33 @@ class Service:
         if self._dispatcher is not None:
             self._dispatcher.drain()
 
-    async def _watch_signals(self) -> None:
-        with received(ending()) as signals:
-            async for number in signals:
-                if not self._interrupted:
-                    self._reporter.warned(
-                        f"{number.name}: finishing what is at the worker; once more stops at once."
-                    )
-                self.interrupt()
+    @asynccontextmanager
+    async def _heard(self) -> AsyncIterator[None]:
+        """Hear the process's signals, if they are this service's, as long as the context lasts."""
+        if not self._signals:
+            yield
+            return
+        try:
+            with received(ending()) as signals:
+                async with anyio.create_task_group() as tg:
+                    tg.start_soon(self._obey, signals)
+                    yield
+                    tg.cancel_scope.cancel()
+        except ExceptionGroup as group:
+            raise leading(group) from group
+
+    async def _obey(self, signals: AsyncIterable[Signals]) -> None:
+        async for number in signals:
+            _log.info("signal received name=%s", number.name)
+            if not self._interrupted:
+                limit_s = self._settings.worker.drain_limit
+                self._reporter.warned(
+                    f"{number.name}: finishing what is at the worker, for at most "
+                    f"{limit_s:g} s; once more stops at once."
+                )
+            elif is_hangup(number):
+                continue  # kernel and shell both hang up when a terminal is closed
+            self.interrupt()
 
 
 def _others_named(others: Sequence[Run]) -> str:

@@ -7,6 +7,7 @@ is made of, and ends the pods that an earlier command of this installation left.
 import os
 import secrets
 from collections.abc import Callable, Mapping
+from itertools import count
 
 from pydantic import SecretStr
 
@@ -14,6 +15,7 @@ from captiv.catalog import ImagePolicy, family_named, foreign
 from captiv.core.bill import Bill
 from captiv.core.jobs import Run, RunId, SessionId
 from captiv.core.machine import incapable
+from captiv.core.quiet import Patience
 from captiv.core.spec import Captioning, Placement, RunSpec
 from captiv.dispatch.claims import Claims
 from captiv.dispatch.events import Reporter
@@ -62,6 +64,8 @@ class Sources:
         self._specs = specs
         self._now_ms = now_ms
         self._fleets: dict[RunId, Fleet] = {}
+        self._numbers = count(1)
+        """Of the workers on this machine, whose running batches are in a file each."""
         self._unswept: dict[str, str] = {}
         """Why the last sweep at a provider could not be done, which is said once."""
 
@@ -150,9 +154,13 @@ class Sources:
             return self._rented(store, run, secret, session)
         if placement.kind == "url":
             return self._elsewhere(run.spec.captioning, placement)
-        return self._here(run.spec.captioning, placement)
+        return self._here(run.spec.captioning, placement, self._on_cpu(run.id))
 
-    def _here(self, captioning: Captioning, placement: Placement) -> WorkerSource:
+    def _on_cpu(self, run_id: RunId) -> int:
+        """Return how many workers of a run share the cores of this machine."""
+        return sum(site.device == "cpu" for site in self._specs[run_id].placement.sites)
+
+    def _here(self, captioning: Captioning, placement: Placement, on_cpu: int) -> WorkerSource:
         local = LocalSettings(
             model=captioning.model,
             variant=captioning.variant,
@@ -160,22 +168,44 @@ class Sources:
             device=placement.device,
             dtype=captioning.dtype,
             batch_size=placement.batch_size,
+            shares=max(1, on_cpu) if placement.device == "cpu" else 1,
             engine=os.environ.get(ENGINE_VARIABLE),
             engine_options=os.environ.get(ENGINE_OPTIONS_VARIABLE),
         )
         log = self._paths.log_file.with_name("worker.log")
-        return LocalWorker(local, folder=self._paths.data_dir, log=log)
+        return LocalWorker(
+            local,
+            folder=self._paths.data_dir,
+            log=log,
+            number=next(self._numbers),
+            patience=self._patience(),
+        )
 
     def _elsewhere(self, captioning: Captioning, placement: Placement) -> WorkerSource:
-        token = self._settings.worker.token
+        token = self._settings.worker.token_for(placement.url or "")
         if placement.protocol == "openai":
             return self._chat_server(captioning, placement, token)
         if token is None:
             raise ConfigurationError(
                 "The worker's token is not known.",
-                hint="Set CAPTIV_WORKER_TOKEN, or `captiv config set worker.token`.",
+                hint="Set CAPTIV_WORKER_TOKEN, or `captiv config set worker.token`; for several "
+                "workers with a token each: worker.tokens.",
             )
-        return UrlWorker(placement.url or "", token.get_secret_value(), insecure=placement.insecure)
+        return UrlWorker(
+            placement.url or "",
+            token.get_secret_value(),
+            insecure=placement.insecure,
+            patience=self._patience(),
+        )
+
+    def _patience(self) -> Patience:
+        worker = self._settings.worker
+        return Patience(
+            warning_s=worker.silence_warning,
+            limit_s=worker.silence_limit,
+            first_s=worker.first_caption,
+            drain_s=worker.drain_limit,
+        )
 
     def _chat_server(
         self, captioning: Captioning, placement: Placement, token: SecretStr | None
@@ -194,6 +224,7 @@ class Sources:
             asking,
             insecure=placement.insecure,
             on_note=self._reporter.warned,
+            patience=self._patience(),
         )
 
     def _rented(self, store: Store, run: Run, secret: Secret, session: SessionId) -> WorkerSource:
@@ -210,6 +241,7 @@ class Sources:
             terms,
             fleet,
             new_token=lambda: secrets.token_hex(6),
+            patience=self._patience(),
         )
 
 

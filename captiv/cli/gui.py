@@ -71,8 +71,12 @@ def launch(
             f"The page needs a part that is not installed ({error.name}).",
             hint="pip install 'captiv[gui]'",
         ) from error
+    from captiv.cli.outlet import unhindered
     from captiv.settings.keys import find_key
+    from captiv.shortage import raise_file_limit
 
+    unhindered(out=True)
+    raise_file_limit()
     loaded = current().loaded()
     chosen = loaded.settings.gui
     key = find_key("gui", "port")

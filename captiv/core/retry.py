@@ -40,6 +40,10 @@ BARREN_FAILURES = 8
 """Engine failures in a row, none of them plainly an image's own, that are the engine's own."""
 
 
+REFUSALS = 3
+"""Different images refused in a row, with no answer between them, that are the request's fault."""
+
+
 class Verdict(Enum):
     """What to do with the job."""
 
@@ -55,14 +59,17 @@ class Death(Enum):
     """By a signal of its own making, or an error exit."""
     KILLED = "killed"
     """By SIGKILL: the kernel short of memory, or somebody from outside."""
+    HUNG = "hung"
+    """By captiv: it answered and gave no caption any more."""
 
     @property
     def weight(self) -> int:
         """How much it counts against the image that was worked on alone.
 
-        Two crashes end a suspect. A SIGKILL may have nothing to do with the image: it takes four.
+        Two crashes or hangs end a suspect. A SIGKILL may have nothing to do with the image: it
+        takes four.
         """
-        return 2 if self is Death.CRASHED else 1
+        return 1 if self is Death.KILLED else 2
 
 
 def verdict(error: CaptivError, job: Job, retries: int) -> Verdict:

@@ -27,6 +27,8 @@ from captiv.errors import (
     CaptivError,
     EngineFailed,
     ImageCrashes,
+    ImageRefused,
+    MachineShort,
     NoWorker,
     WorkerError,
     WorkerRejected,
@@ -41,8 +43,11 @@ _log = logging.getLogger(__name__)
 
 _IDLE_S = 0.05
 """How soon a lane that found nothing to claim looks again."""
+_FULL_S = 0.5
+"""How soon a lane whose worker gives no answer looks whether others could do what it has ahead."""
 
 _CRASHES = "The process that captions dies of this image, with nothing else in its batch."
+_HANGS = "The process that captions hangs on this image, with nothing else in its batch."
 
 
 class Neighbours(Protocol):
@@ -55,6 +60,10 @@ class Neighbours(Protocol):
 
     def phase(self, phase: Phase | None) -> None:
         """Take note of what this lane waits for."""
+        ...
+
+    def warned(self, message: str) -> None:
+        """Tell a person something of this lane's worker."""
         ...
 
     async def worthwhile(self, look: Callable[[], Awaitable[bool]]) -> bool:
@@ -78,22 +87,29 @@ class Lane:
         self._supervisor = Supervisor(
             source,
             on_phase=neighbours.phase,
-            on_warning=queue.reporter.warned,
+            on_warning=neighbours.warned,
             shared=lambda: neighbours.shared,
         )
-        self._deliveries = Deliveries(self._supervisor, source.traits.request_timeout_s)
+        self._deliveries = Deliveries(self._supervisor, source.traits.patience)
         self._preflight = Preflight(queue, claims)
         self._in_flight = 0
+        self._alone: Job | None = None
+        """The suspect that is tried alone."""
         self._left = anyio.Event()
         self._draining = False
-        self._fruitful = 0
-        """The last life of the worker that has given a caption."""
+        self._drained = anyio.Event()
+        self._refused: list[tuple[Job, ImageRefused]] = []
+        """Images refused in a row: theirs is the fault if the worker takes another one."""
         self._barren = 0
         """Engine failures in a row that are not plainly an image's own."""
 
     def drain(self) -> None:
-        """Claim and send no more; `run` ends when what is at the worker has its outcome."""
+        """Claim and send no more; `run` ends when what is at the worker has its outcome.
+
+        What has none when the limit of a drain has passed goes back, uncharged.
+        """
         self._draining = True
+        self._drained.set()
         self._supervisor.drain()
         self._deliveries.drain()
         self._left.set()
@@ -116,13 +132,14 @@ class Lane:
             health = await self._supervisor.begin()
             if health is not None:
                 self._deliveries.opened(health)
-                await self._feed()
+                await self._serve()
         except ExceptionGroup as group:
             raise leading(group) from group
         finally:
             with anyio.CancelScope(shield=True):
                 try:
-                    await self._claims.give_back(self._last_suspects())
+                    refused = {self._claims.key(job) for job, _ in self._refused}
+                    await self._claims.give_back(self._last_suspects() | refused)
                 finally:
                     await self._supervisor.end()
 
@@ -136,6 +153,35 @@ class Lane:
 
     # -- feeding ---------------------------------------------------------------------------------
 
+    async def _serve(self) -> None:
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(self._watch)
+            tg.start_soon(self._limit_drain, tg.cancel_scope)
+            await self._feed()
+            tg.cancel_scope.cancel()
+
+    async def _watch(self) -> None:
+        """Look after a worker that gives nothing; over a suspect alone, it is charged with that."""
+        try:
+            await self._deliveries.watch()
+        except NoWorker:
+            alone = self._alone
+            if alone is not None and self._claims.key(alone) in self._last_suspects():
+                await self._suspected(alone, Death.HUNG)
+            raise
+
+    async def _limit_drain(self, scope: anyio.CancelScope) -> None:
+        """Give up what is at the worker when a drain has waited for long enough."""
+        limit_s = self._source.traits.patience.drain_s
+        await self._drained.wait()
+        await anyio.sleep(limit_s)
+        if self._in_flight:
+            self._queue.reporter.warned(
+                f"{self._in_flight} images were still at the worker after {limit_s:g} s "
+                "(worker.drain_limit); they go back to the queue."
+            )
+        scope.cancel()
+
     async def _feed(self) -> None:
         async with anyio.create_task_group() as tg:
             while not self._draining and self._source.affordable():
@@ -145,7 +191,7 @@ class Lane:
                 ahead = self._deliveries.limit + 2 * self._queue.preparation.threads
                 room = ahead - self._in_flight
                 if room <= 0:
-                    await self._left.wait()
+                    await self._full()
                     continue
                 batch = await self._claims.next(room, self._queue.now_ms())
                 for job in batch:
@@ -154,6 +200,8 @@ class Lane:
                 if batch:
                     continue
                 if self._in_flight or not await self._try_suspect():
+                    if not self._in_flight:
+                        self._settle_refused()
                     if self._claims.empty_handed:
                         return
                     with anyio.move_on_after(_IDLE_S):
@@ -161,6 +209,13 @@ class Lane:
 
         if not self._draining:
             raise BudgetSpent("The run has cost what it may (--max-cost); the rest stays pending.")
+
+    async def _full(self) -> None:
+        """Wait for room, and keep back meanwhile nothing that another lane could caption."""
+        with anyio.move_on_after(_FULL_S):
+            await self._left.wait()
+            return
+        await self._claims.give_back_displaced()
 
     async def _replaced(self) -> bool:
         """Have a worker again after the last one was lost; False if the lane drains first."""
@@ -175,7 +230,11 @@ class Lane:
         if suspect is None:
             return False
         self._in_flight += 1
-        await self._work(suspect)
+        self._alone = suspect
+        try:
+            await self._work(suspect)
+        finally:
+            self._alone = None
         return True
 
     async def _work(self, job: Job) -> None:
@@ -184,7 +243,10 @@ class Lane:
         try:
             await self._turn(job)
             prepared = await self._queue.preparation.prepare(
-                job, self._claims.policy, unless=self._sidecar(job)
+                job,
+                self._claims.policy,
+                unless=self._sidecar(job),
+                patient=lambda: not self._draining,
             )
             if prepared is None:
                 self._claims.settled(job)
@@ -198,7 +260,10 @@ class Lane:
         except Suspected as signal:
             await self._suspected(job, signal.death)
         except CaptivError as error:
-            await self._settle(job, error)
+            if self._draining and isinstance(error, MachineShort):
+                await self._claims.release(job, suspect=False)
+            else:
+                await self._settle(job, error)
         finally:
             if not answered:
                 self._queue.completer.released(job)
@@ -223,9 +288,8 @@ class Lane:
 
     async def _take(self, job: Job, reply: CaptionReply, used: Generation) -> bool:
         """Hand a caption on; False if it is none, and the image goes back to be tried again."""
-        self.captioned += 1
         self._supervisor.crashes = self._barren = 0
-        self._fruitful = self._supervisor.number
+        self._settle_refused()
         spec = self._queue.specs[job.run_id]
         limited = spec.answers.limited_by_user
         miss = answers.judge(reply.caption, reply.finish, limited_by_user=limited)
@@ -233,6 +297,7 @@ class Lane:
             error = AnswerError(f"The model's answer is no caption: {miss.reason}.")
             return await self._missed(job, error, reply.caption)
         self._claims.settled(job)
+        self.captioned += 1
         await self._queue.completer.received(
             Received(
                 job=job,
@@ -267,8 +332,8 @@ class Lane:
                 "The worker's engine fails on one image after the other.",
                 hint="Nothing is lost: the same command goes on with a new worker.",
             ) from error
-        if isinstance(error, WorkerRejected) and self._fruitful == self._supervisor.number:
-            self._fail(job, error)
+        if isinstance(error, WorkerRejected):
+            self._reject(job, error)
             return
         match self._verdict(error, job):
             case Verdict.FAIL:
@@ -278,6 +343,34 @@ class Lane:
                 self._claims.settled(job)
             case Verdict.RELEASE:
                 raise error
+
+    def _reject(self, job: Job, error: WorkerRejected) -> None:
+        """Hold a refused image until it shows whose fault that is.
+
+        One that ended a run so goes back as a suspect: the next run begins with others, and if it
+        is refused once more, it fails.
+
+        Raises:
+            WorkerRejected: several images in a row were refused: it is the request or the worker.
+        """
+        refused = ImageRefused(error.message)
+        if job.suspect:
+            self._fail(job, refused)
+            return
+        self._refused.append((job, refused))
+        if len(self._refused) >= retry.REFUSALS:
+            raise WorkerRejected(
+                error.message,
+                hint=f"{error.hint or ''} {len(self._refused)} different images in a row were "
+                "refused: look at the settings and at the server. Nothing is lost: the same "
+                "command goes on, with other images first.".strip(),
+            ) from error
+
+    def _settle_refused(self) -> None:
+        """The refused images are at fault themselves: another one was taken, or none is left."""
+        for job, error in self._refused:
+            self._fail(job, error)
+        self._refused.clear()
 
     def _engine_to_blame(self, job: Job, error: EngineFailed) -> bool:
         """Whether the engine fails on one image after the other, not on some of their own fault.
@@ -299,10 +392,16 @@ class Lane:
         if not job.suspect:
             await self._claims.release(job, suspect=True)
             return
+        reason = _HANGS if death is Death.HUNG else _CRASHES
         failed = await commit(
-            self._queue.store, jobs.charge_crash, job, self._queue.now_ms(), weight=death.weight
+            self._queue.store,
+            jobs.charge_crash,
+            job,
+            self._queue.now_ms(),
+            weight=death.weight,
+            reason=reason,
         )
         self._claims.settled(job)
         if failed:
             self._supervisor.crashes = 0
-            self._queue.reporter.failed(job.path, ImageCrashes.code, _CRASHES)
+            self._queue.reporter.failed(job.path, ImageCrashes.code, reason)

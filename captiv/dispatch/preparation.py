@@ -4,14 +4,19 @@ A decoder that crashes takes captiv with it. The trace, a small mapped file with
 is what the next start reads: only images that were in preparation when captiv died are suspect.
 Mapped memory survives the death of the process without a sync for each image; after a power cut it
 says nothing, and nothing is suspected.
+
+Where this machine is short of something (open files, memory, a disk that fails) the image is tried
+again after a pause, and fewer are prepared at once. An image fails of it only if others could be
+prepared meanwhile, and it alone could not; and if nothing can be prepared for a minute, the
+shortage ends the run.
 """
 
+import logging
 import mmap
 import os
-import stat
 import struct
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -20,21 +25,24 @@ import anyio
 from anyio import CapacityLimiter
 
 from captiv.catalog import ImagePolicy
+from captiv.clock import monotonic_s
 from captiv.core.jobs import Job, JobId
+from captiv.errors import ImageError, ImageUnreadable, MachineShort
 from captiv.images.prepare import Prepared, prepare
 from captiv.offload import offload
+from captiv.output.sidecar import has_text
+
+_log = logging.getLogger(__name__)
 
 _SLOT = struct.Struct("<q")
 _MAX_THREADS = 8
-
-
-def has_text(sidecar: str) -> bool:
-    """Whether a sidecar is there; an empty file is no caption, whoever left it, nor is a folder."""
-    try:
-        status = os.stat(sidecar)
-    except OSError:
-        return False
-    return stat.S_ISREG(status.st_mode) and status.st_size > 0
+_PATIENCE_S = 60.0
+_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 2.0
+_OWN_TRIES = 5
+"""So often a file cannot be read, while others can, before it is the file's own fault."""
+_GOOD = 16
+"""After so many images without a shortage one more is prepared at once."""
 
 
 def leftover(trace: Path) -> frozenset[JobId]:
@@ -51,13 +59,21 @@ def leftover(trace: Path) -> frozenset[JobId]:
 class Preparation:
     """Threads that turn files into what the model can see."""
 
-    def __init__(self, trace: Path, *, threads: int | None = None) -> None:
+    def __init__(
+        self, trace: Path, *, threads: int | None = None, patience_s: float = _PATIENCE_S
+    ) -> None:
+        """Args: `patience_s` is how long this machine may be short of something for everything."""
         self.threads = threads or min(_MAX_THREADS, os.cpu_count() or 1)
         self._trace = trace
         self._limiter = CapacityLimiter(self.threads)
         self._aloneness = anyio.Lock()
         self._slots = deque(range(self.threads))
         self._map: mmap.mmap | None = None
+        self._patience_s = patience_s
+        self._short_since: float | None = None
+        """Since when nothing could be prepared."""
+        self._good = 0
+        """Images that could be prepared, or were found to be bad."""
 
     async def __aenter__(self) -> "Preparation":
         self._map = await offload(_open_trace, self._trace, self.threads)
@@ -75,16 +91,69 @@ class Preparation:
                 await offload(lambda: self._trace.unlink(missing_ok=True))
 
     async def prepare(
-        self, job: Job, policy: ImagePolicy, *, unless: str | None = None
+        self,
+        job: Job,
+        policy: ImagePolicy,
+        *,
+        unless: str | None = None,
+        patient: Callable[[], bool] = lambda: True,
     ) -> Prepared | None:
         """Return what is sent for this image; None if by now there is text in the file `unless`.
 
         A suspect is prepared with no other image in preparation, whichever lane it is for: should
         captiv die of it, it alone is charged.
 
+        Args:
+            job: its image.
+            policy: what the model can see.
+            unless: a sidecar.
+            patient: whether to wait while this machine is short of something.
+
         Raises:
             ImageError: the file is no image that can be read.
+            MachineShort: nothing can be prepared any more, or nobody waits for that.
         """
+        tries, good_before = 0, self._good
+        while True:
+            try:
+                prepared = await self._tried(job, policy, unless)
+            except ImageError:
+                self._went_well()
+                raise
+            except MachineShort as error:
+                tries += 1
+                if error.own and tries >= _OWN_TRIES and self._good > good_before:
+                    raise _unreadable(error) from error
+                self._fell_short(error)
+                if not patient():
+                    raise
+                await anyio.sleep(min(_LONGEST_PAUSE_S, _PAUSE_S * 2**tries))
+                if not patient():
+                    raise
+            else:
+                self._went_well()
+                return prepared
+
+    def _fell_short(self, error: MachineShort) -> None:
+        """Prepare fewer at once from now on.
+
+        Raises:
+            MachineShort: it has been so for too long.
+        """
+        if self._short_since is None:
+            self._short_since = monotonic_s()
+            _log.warning("machine short reason=%s", error.message)
+        self._limiter.total_tokens = max(1, self._limiter.total_tokens // 2)
+        if monotonic_s() - self._short_since > self._patience_s:
+            raise error
+
+    def _went_well(self) -> None:
+        self._short_since = None
+        self._good += 1
+        if self._good % _GOOD == 0:
+            self._limiter.total_tokens = min(self.threads, self._limiter.total_tokens + 1)
+
+    async def _tried(self, job: Job, policy: ImagePolicy, unless: str | None) -> Prepared | None:
         if not job.suspect:
             return await self._on_thread(job, policy, unless)
         async with self._aloneness, self._others_kept_out():
@@ -100,7 +169,7 @@ class Preparation:
         """Take every thread but one."""
         taken: list[object] = []
         try:
-            for _ in range(self.threads - 1):
+            for _ in range(int(self._limiter.total_tokens) - 1):
                 borrower = object()
                 await self._limiter.acquire_on_behalf_of(borrower)
                 taken.append(borrower)
@@ -121,6 +190,11 @@ class Preparation:
         finally:
             self._map[at : at + _SLOT.size] = _SLOT.pack(0)
             self._slots.append(slot)
+
+
+def _unreadable(error: MachineShort) -> ImageError:
+    reason = error.message.removeprefix("This machine is short: ").rstrip(".")
+    return ImageUnreadable(f"the file cannot be read, though others can: {reason}")
 
 
 def _open_trace(path: Path, threads: int) -> mmap.mmap:

@@ -14,6 +14,7 @@ import anyio
 from captiv.clock import monotonic_s
 from captiv.core import retry
 from captiv.core.phase import OnPhase, loading_phase
+from captiv.core.retry import Death
 from captiv.errors import NoWorker, WorkerNotReady, WorkerUnreachable
 from captiv.offload import offload
 from captiv.wire import Health
@@ -62,7 +63,10 @@ class Supervisor:
         self._on_warning = on_warning
         self._lost_after_s = source.traits.lost_after_s
         self._client: Client | None = None
-        self._boot_id = ""
+        self.boot_id = ""
+        """Of the worker of this life."""
+        self.serves: str | None = None
+        """Where its model is from: it may be asked for by this name, too."""
         self._recovering = anyio.Lock()
         self._draining = False
         self._beginning = anyio.CancelScope()
@@ -91,7 +95,12 @@ class Supervisor:
         return None
 
     async def recover(
-        self, life: int, *, alone: str | None = None, hung_s: float | None = None
+        self,
+        life: int,
+        *,
+        alone: str | None = None,
+        hung_s: float | None = None,
+        there: frozenset[str] = frozenset(),
     ) -> Health | None:
         """Find out what became of the worker of `life`, and have one again.
 
@@ -100,6 +109,7 @@ class Supervisor:
             alone: key of a suspect that was tried alone; then a death over it counts against the
                 image, not against the worker.
             hung_s: the worker answers, and has given no caption for so long: it is ended.
+            there: keys of what it has then; suspect where its running batch is not known.
 
         Returns its health if it is a new worker; None if the old one answers again, somebody else
         has recovered already, or the lane drains (`over`). Where other workers could take its
@@ -111,16 +121,33 @@ class Supervisor:
         async with self._recovering:
             if life != self.number or self.over or self.vacant:
                 return None
-            found = await self._found() if hung_s is None else await self._hung(hung_s)
+            if hung_s is not None:
+                found: Health | Ended = await self._hung(life, hung_s, there)
+            else:
+                found = await self._found()
             if isinstance(found, Health):
                 return await self._returned(found, alone=alone is not None)
             self.loss = Loss(life, found)
             if alone is None or alone not in found.suspects:
                 self._crashed(found.reason)
             if not self._draining:
-                self._on_warning(f"The worker died ({found.reason}); starting another.")
+                what = "hangs" if found.death is Death.HUNG else "died"
+                self._on_warning(f"The worker {what} ({found.reason}); starting another.")
                 self.vacant = self._shared()
             return None if self.vacant else await self.begin()
+
+    @property
+    def recovering(self) -> bool:
+        """Whether somebody finds out what became of the worker, or has another one begun."""
+        return self._recovering.locked()
+
+    def describe(self) -> str:
+        """Name the worker for a person."""
+        return self._source.describe()
+
+    def warn(self, message: str) -> None:
+        """Tell a person something about the worker."""
+        self._on_warning(message)
 
     async def well(self) -> bool:
         """Whether the worker answers, and says that it is ready."""
@@ -142,7 +169,7 @@ class Supervisor:
             if health is not None:
                 self.number += 1
                 self.vacant = False
-                self._boot_id = health.boot_id
+                self.boot_id = health.boot_id
                 self._on_phase(None)
                 _log.info(
                     "worker ready worker=%s device=%s max_batch=%d",
@@ -181,7 +208,7 @@ class Supervisor:
             try:
                 health = await self.client.health()
                 if health.status == "ready":
-                    await self.client.models()
+                    self.serves = (await self.client.models()).source
             except (WorkerUnreachable, WorkerNotReady) as error:
                 ended = await self._source.ended()
                 if ended is not None:
@@ -216,9 +243,22 @@ class Supervisor:
                 await anyio.sleep(_POLL_S)
         return await self._lost()
 
-    async def _hung(self, for_s: float) -> Ended:
-        lost = await self._lost()
-        return Ended(lost.death, lost.suspects, f"no caption came for {for_s:.0f} s")
+    async def _hung(self, life: int, for_s: float, there: frozenset[str]) -> Ended:
+        """End a worker whose server answers and whose engine does not.
+
+        Raises:
+            NoWorker: it is not captiv's to end.
+        """
+        lost = await self._source.lost()
+        suspects = (lost.suspects if lost is not None else None) or there
+        ended = Ended(Death.HUNG, suspects, f"no caption came for {for_s:.0f} s")
+        if lost is None:
+            self.loss = Loss(life, ended)
+            raise NoWorker(
+                f"The worker at {self._source.describe()} hangs: it answers, and {ended.reason}.",
+                hint="Start it again there; nothing is lost, and the same command goes on.",
+            )
+        return ended
 
     async def _lost(self) -> Ended:
         lost = await self._source.lost()
@@ -230,13 +270,13 @@ class Supervisor:
 
     async def _returned(self, health: Health, *, alone: bool) -> Health | None:
         """The worker answers: the same one, or one that its keeper has started anew."""
-        if health.boot_id == self._boot_id and health.status == "ready":
+        if health.boot_id == self.boot_id and health.status == "ready":
             return None
         ready = await self._ready()
-        if ready is None or ready.boot_id == self._boot_id:
+        if ready is None or ready.boot_id == self.boot_id:
             return None
         if not alone:
             self._crashed("it was started anew")
-        self._boot_id = ready.boot_id
+        self.boot_id = ready.boot_id
         self.number += 1
         return ready

@@ -3,23 +3,28 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import anyio
+
 from captiv.core.jobs import JobId, RunId, Unwritten
 from captiv.core.keeping import Keeping, Source, author, keeping
 from captiv.core.spec import RunSpec
-from captiv.core.texts import content_hash
+from captiv.core.texts import Content, content_hash
 from captiv.errors import SidecarError
 from captiv.offload import offload
 from captiv.output import sidecar
 from captiv.output.sidecar import Written
-from captiv.store import Connection, Store, captions
+from captiv.store import Connection, Store, captions, standings
 from captiv.store.commit import commit
+
+_TIMES = 4
+_PAUSE_S = 0.2
 
 
 class _Replaced(NamedTuple):
     """A text that captiv did not know, and what takes its place."""
 
     item: Unwritten
-    text: str
+    held: Content
     source: Source
 
 
@@ -46,48 +51,63 @@ class Writer:
             )
             for item in saving
         ]
-        results = await offload(sidecar.write_many, writes)
+        results = await self._written(writes)
         by_job = {item.job_id: result for item, result in zip(saving, results, strict=True)}
         return [by_job.get(item.job_id, Written.WRITTEN) for item in items]
+
+    async def _written(self, writes: Sequence[sidecar.Sidecar]) -> list[Written | SidecarError]:
+        """Write these; what this machine is short of something for is tried again a few times."""
+        results = await offload(sidecar.write_many, writes)
+        for times in range(_TIMES):
+            again = [
+                at
+                for at, result in enumerate(results)
+                if isinstance(result, SidecarError) and result.passing
+            ]
+            if not again:
+                break
+            await anyio.sleep(_PAUSE_S * 2**times)
+            once_more = await offload(sidecar.write_many, [writes[at] for at in again])
+            for at, result in zip(again, once_more, strict=True):
+                results[at] = result
+        return results
 
     async def _decide(self, items: Sequence[Unwritten]) -> Mapping[JobId, Keeping]:
         """Look at the sidecars that are there; texts unknown to captiv are recorded first."""
         looked = await offload(_look, items)
-        decided = {item.job_id: Keeping.KEEP for item, text in looked if text is None}
-        there = [(item, text) for item, text in looked if text is not None]
+        decided = {item.job_id: Keeping.KEEP for item, held in looked if held is None}
+        there = [(item, held) for item, held in looked if held is not None]
         if not there:
             return decided
         known = await self._store.aread(captions.sources, [item.place for item, _ in there])
         record: list[_Replaced] = []
-        for item, text in there:
+        for item, held in there:
             earlier = {
                 k.hash: k.source for k in known.get(item.place, ()) if k.job_id != item.job_id
             }
             overwrite = self._spec_of(item.run_id).selection.overwrite
-            digest = _hash(text)
+            digest = content_hash(held.text)
             decided[item.job_id] = keeping(digest, earlier, overwrite)
-            if digest is not None and decided[item.job_id] is Keeping.RECORD_AND_REPLACE:
-                record.append(_Replaced(item, text, author(digest, earlier)))
+            if decided[item.job_id] is Keeping.RECORD_AND_REPLACE:
+                record.append(_Replaced(item, held, author(digest, earlier)))
         if record:
             await commit(self._store, _record, record, self._now_ms())
         return decided
 
 
 def _record(conn: Connection, texts: Sequence[_Replaced], now_ms: int) -> None:
-    for item, text, source in texts:
-        captions.record_replaced(conn, item.place, text, source, item.job_id, now_ms)
+    for item, held, source in texts:
+        captions.record_replaced(conn, item.place, held.text, source, item.job_id, now_ms)
+        if held.data != held.text.encode():  # the captions alone would bring back other bytes
+            standings.settle(conn, item.place, held, now_ms)
 
 
-def _look(items: Sequence[Unwritten]) -> list[tuple[Unwritten, str | None]]:
+def _look(items: Sequence[Unwritten]) -> list[tuple[Unwritten, Content | None]]:
     return [(item, _peek(item.sidecar)) for item in items]
 
 
-def _peek(path: str) -> str | None:
+def _peek(path: str) -> Content | None:
     try:
-        return sidecar.read(path)
+        return sidecar.look(path)
     except SidecarError:
         return None
-
-
-def _hash(text: str) -> str | None:
-    return content_hash(text) if text.strip() else None

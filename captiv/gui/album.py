@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from captiv.gui.entry import Entry, FolderId, ImageId, folder_id
 from captiv.gui.scan import Chunk
-from captiv.images.find import FindProblem
+from captiv.images.find import FOLDER_UNREADABLE, FindProblem
 
 
 @dataclass(slots=True)
@@ -78,8 +78,16 @@ class Album:
         return changed
 
     def close(self, order: list[ImageId], problems: list[FindProblem]) -> list[ImageId]:
-        """End a pass that found these images, in this order; return those that are gone."""
+        """End a pass that found these images, in this order; return those that are gone.
+
+        What is known of a folder that could not be read stays, in its place.
+        """
         found = set(order)
+        kept = self._unread(problems) - found
+        if kept:
+            known = [id for id in self.entries if id in found or id in kept]
+            order = known + [id for id in order if id not in self.entries]
+            found |= kept
         gone = [id for id in self.entries if id not in found]
         for id in gone:
             self._count(self.entries[id], -1)
@@ -116,6 +124,14 @@ class Album:
     def top(self) -> FolderId:
         """The opened folder."""
         return folder_id(self.root)
+
+    def _unread(self, problems: Iterable[FindProblem]) -> set[ImageId]:
+        """Return the images in and below the folders that could not be read."""
+        folders = {p.path for p in problems if p.code == FOLDER_UNREADABLE}
+        if not folders:
+            return set()
+        below = tuple(os.path.join(path, "") for path in folders)
+        return {id for id, entry in self.entries.items() if entry.path.startswith(below)}
 
     def _count(self, entry: Entry | None, n: int) -> None:
         node = None if entry is None else self.folders.get(entry.folder)

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from captiv.core.keeping import author
-from captiv.core.naming import Place
+from captiv.core.naming import Place, spellings
 from captiv.core.texts import content_hash
 from captiv.editing import Sidecars
-from captiv.errors import SidecarError
+from captiv.errors import ImageMissing, SidecarError
 from captiv.gui.entry import Entry, FolderId, ImageId, Stamp, folder_id, image_id, stamp_of
 from captiv.gui.inside import Inside
 from captiv.images.find import FindProblem, Folder, find
@@ -27,6 +27,7 @@ from captiv.store import Store, captions
 _CHUNK = 500
 _OUTSIDE = "is a link that leaves the opened folder"
 _GONE = "is gone"
+_SWAPPED = "is empty, and on another disk than before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Reader:
         self._sidecars = sidecars
         self._store = store
         self._inside = Inside(root)
+        self._device: int | None = None
+        """Of the disk on which the opened folder was seen last."""
 
     def shows(self, place: Place) -> bool:
         """Whether this is the sidecar that is looked at, of the image's perhaps several."""
@@ -55,6 +58,11 @@ class Reader:
     def pass_(self, known: Mapping[ImageId, Entry]) -> Iterator[Chunk]:
         """Yield everything in the tree, by folder; what is `known` and unchanged, as it is."""
         for folder in find([Path(self._root)], recursive=True):
+            lost = [problem for problem in folder.problems if problem.path == self._root]
+            if lost or self._swapped(folder):
+                lost = lost or [FindProblem(self._root, _SWAPPED)]
+                yield Chunk(folder_id(self._root), self._root, (), lost)
+                continue
             if not self._inside.holds(folder.path):
                 yield _refused(folder)
                 continue
@@ -64,6 +72,19 @@ class Reader:
                 chunk = self._chunk(folder, paths, known)
                 yield chunk if first else replace(chunk, problems=())
                 first = False
+
+    def _swapped(self, folder: Folder) -> bool:
+        """Whether the opened folder is empty and on another disk than before: it was unmounted."""
+        if folder.path != self._root:
+            return False
+        try:
+            device = os.stat(self._root).st_dev
+        except OSError:
+            return not folder.names
+        if not folder.names and self._device not in (None, device):
+            return True
+        self._device = device
+        return False
 
     def again(self, entries: Sequence[Entry]) -> list[Entry]:
         """Return these entries with what their captions are now; images that are gone are left out.
@@ -84,7 +105,8 @@ class Reader:
         entries = []
         id = folder_id(folder.path)
         for path in paths:
-            beside = os.path.basename(self._sidecars.of(path)) in folder.names
+            names = spellings(os.path.basename(self._sidecars.of(path)))
+            beside = any(name in folder.names for name in names)
             found = self._entry(id, path, beside, known)
             if isinstance(found, Entry):
                 entries.append(found)
@@ -96,21 +118,26 @@ class Reader:
         self, folder: FolderId, path: str, beside: bool, known: Mapping[ImageId, Entry]
     ) -> Entry | FindProblem:
         stamp = self._stamp(path)
-        if isinstance(stamp, str):
-            return FindProblem(path, stamp)
         id = image_id(path)
         before = known.get(id)
+        if isinstance(stamp, str):
+            if before is not None and stamp not in (_GONE, _OUTSIDE):
+                return before
+            return FindProblem(path, stamp, ImageMissing.code)
         failure = None if before is None else before.failure
         bare = Entry(id, folder, path, stamp, None, None, None, None, failure)
         if not beside:
             return bare
         place = self._sidecars.of(path)
-        mark = self._stamp(place)
+        mark = self._stamp(sidecar.actual(place))
         if isinstance(mark, str):
-            return bare if mark == _GONE else replace(bare, trouble=f"The caption's file {mark}.")
+            kept = bare if before is None else replace(before, stamp=stamp)
+            return bare if mark == _GONE else replace(kept, trouble=f"The caption's file {mark}.")
         if before is not None and before.sidecar == mark and before.trouble is None:
             return before if before.stamp == stamp else replace(before, stamp=stamp)
         text, trouble = _read(place)
+        if trouble is not None and before is not None:
+            return replace(before, stamp=stamp, trouble=trouble)
         return replace(bare, sidecar=mark, text=text, trouble=trouble)
 
     def _attributed(self, entries: Sequence[Entry], known: Mapping[ImageId, Entry]) -> list[Entry]:
@@ -137,8 +164,10 @@ class Reader:
                 if not self._inside.holds(path):
                     return _OUTSIDE
                 status = os.stat(path)
-        except (OSError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return _GONE
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
         return stamp_of(status)
 
 

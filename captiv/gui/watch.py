@@ -22,7 +22,7 @@ from captiv.gui.album import Album
 from captiv.gui.entry import Entry, ImageId, image_id
 from captiv.gui.live import Live
 from captiv.gui.scan import Chunk, Reader
-from captiv.images.find import FindProblem
+from captiv.images.find import FOLDER_UNREADABLE, FindProblem
 from captiv.offload import offload
 from captiv.store import Store, captions, jobs
 from captiv.store.captions import News
@@ -81,7 +81,10 @@ class Watch:
             except StoreError as error:
                 _log.warning("folder not read reason=%s", error.message)
             await self._failures()
-            with anyio.move_on_after(max(self.least_pause_s, self.share * took_s)):
+            # What could not be read may be back in a moment; it is not left out for minutes.
+            unread = any(p.code == FOLDER_UNREADABLE for p in self.album.problems)
+            pause_s = 0.0 if unread else self.share * took_s
+            with anyio.move_on_after(max(self.least_pause_s, pause_s)):
                 await self.live.looked.wait()
                 await anyio.sleep(min(1.0, took_s))
 
@@ -100,8 +103,9 @@ class Watch:
                 self._tell_progress()
             else:
                 self.live.changed(changed)
+        told = self.album.problems
         gone = self.album.close(order, problems)
-        if first or gone or len(self.album.entries) != before:
+        if first or gone or problems != told or len(self.album.entries) != before:
             self._tell_progress()
 
     def _still(self, chunk: Chunk, known: Mapping[ImageId, Entry]) -> Chunk:

@@ -3,8 +3,10 @@
 A scan holds the names of one folder and the identities of the folders it has seen, so a million
 images in many folders cost little memory. Nothing that is wrong on the disk ends it: a folder that
 may not be read, a link to nothing or a root that is not there becomes a `FindProblem`, and the scan
-goes on. Hidden files and folders (`.git`, macOS's `._a.jpg`, captiv's own `.captiv-…` temporaries)
-are passed over in a scan, and taken where they are named as roots.
+goes on. A folder that cannot be listed because this machine is short of something, or its disk
+fails, is tried once more after all others. Hidden files and folders (`.git`, macOS's `._a.jpg`,
+captiv's own `.captiv-…` temporaries) are passed over in a scan, and taken where they are named as
+roots.
 
 Folders are known by device and inode: a folder reached twice, or a loop of links, is visited once.
 Linked folders come last, so that an image's path does not depend on where somebody put a link.
@@ -15,12 +17,14 @@ Linked folders come last, so that an image's path does not depend on where someb
 
 import os
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from captiv.core.naming import IMAGE_EXTENSIONS, is_image_name
 from captiv.errors import ImageMissing, ImageUnreadable, UsageError
+from captiv.shortage import shortage
 
 __all__ = [
     "FOLDER_UNREADABLE",
@@ -32,6 +36,9 @@ __all__ = [
     "require_folder",
 ]
 
+
+_AGAIN_S = 1.0
+"""How long after all others a folder is tried again that could not be listed for a moment."""
 
 _Identity = tuple[int, int] | str
 """Device and inode of a folder, or its real path where a file system numbers nothing."""
@@ -86,6 +93,8 @@ class _Listing:
     folders: list[str] = field(default_factory=list)
     linked: list[str] = field(default_factory=list)
     problems: list[FindProblem] = field(default_factory=list)
+    passing: bool = False
+    """Whether what kept it from being listed may pass: too many files, a pulled cable."""
 
     def add(self, entry: os.DirEntry[str]) -> None:
         self.names.add(entry.name)
@@ -128,13 +137,19 @@ def find(roots: Sequence[Path], *, recursive: bool) -> Iterator[Folder]:
         if problem is not None:
             yield Folder(os.path.dirname(path), (), frozenset(), (problem,))
     seen: set[_Identity] = set()
-    later = folders
-    while later:
+    later, failed, last = folders, list[str](), False
+    while later or failed:
+        if not later:
+            later, failed, last = failed, [], True
+            time.sleep(_AGAIN_S)
         todo, later = later[::-1], []
         while todo:
             path = todo.pop()
             listing = _listed(path, seen)
             if listing is None:
+                continue
+            if listing.passing and not last:
+                failed.append(path)
                 continue
             if recursive:
                 todo += sorted(listing.folders, reverse=True)
@@ -188,6 +203,9 @@ def _listed(path: str, seen: set[_Identity]) -> _Listing | None:
                 listing.add(entry)
     except OSError as error:
         listing.problems.append(FindProblem(path, _reason(error)))
+        listing.passing = shortage(error) is not None
+        if listing.passing:
+            seen.discard(listing.identity)
     return listing
 
 

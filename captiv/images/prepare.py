@@ -24,6 +24,7 @@ from captiv.catalog.model import ImagePolicy
 from captiv.errors import ImageError, ImageMissing, ImageTooLarge, ImageUnreadable
 from captiv.images.colour import conversion, flattened, to_srgb
 from captiv.images.kinds import DECODERS, Kind, is_lossless, kind_of, unknown_kind
+from captiv.shortage import shortage
 
 MAX_FILE_BYTES: Final = 512 * 1024 * 1024
 MAX_PIXELS: Final = 178_956_970
@@ -85,8 +86,19 @@ def prepare(source: Path | str | bytes, policy: ImagePolicy) -> Prepared:
     A JPEG that needs no change passes through byte by byte, after it was decoded to its last line.
     Everything else is encoded anew and loses its metadata.
 
-    Raises: ImageMissing, ImageTooLarge, ImageUnreadable.
+    Raises: ImageMissing, ImageTooLarge, ImageUnreadable; MachineShort, no fault of the image's.
     """
+    try:
+        return _prepared(source, policy)
+    except MemoryError as error:
+        raise shortage(error) or error from error
+    except ImageTooLarge as error:
+        if isinstance(error.__cause__, MemoryError):
+            raise shortage(error.__cause__) or error from error
+        raise
+
+
+def _prepared(source: Path | str | bytes, policy: ImagePolicy) -> Prepared:
     data = source if isinstance(source, bytes) else read(source)
     picture = _picture(data, policy, MAX_PIXELS)
     width, height = picture.image.size
@@ -113,7 +125,7 @@ def decode(
 def read(path: Path | str) -> bytes:
     """Return what a regular file holds; a FIFO or device of that name is refused without waiting.
 
-    Raises: ImageMissing, ImageTooLarge, ImageUnreadable.
+    Raises: ImageMissing, ImageTooLarge, ImageUnreadable, MachineShort.
     """
     flags = os.O_RDONLY
     for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):
@@ -129,6 +141,8 @@ def read(path: Path | str) -> bytes:
     except PermissionError:
         raise ImageMissing("the file may not be read by this user") from None
     except (OSError, ValueError) as error:
+        if (short := shortage(error)) is not None:
+            raise short from error
         reason = error.strerror if isinstance(error, OSError) else error
         raise ImageUnreadable(f"the file cannot be read: {reason}") from error
     if max(status.st_size, len(data)) > MAX_FILE_BYTES:

@@ -12,11 +12,13 @@ from decimal import Decimal
 
 import anyio
 
+from captiv.core import quiet
 from captiv.core.budget import outlives
 from captiv.core.cost import DEADLINE_CAP_S, price_of
 from captiv.core.fleet import Offer
 from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.pods import PodRow, PodState, pod_name, unseen_end_ms
+from captiv.core.quiet import Patience
 from captiv.core.retry import Death
 from captiv.errors import NoWorker, ProviderError, WorkerError
 from captiv.rental.adopt import Adoption
@@ -40,7 +42,13 @@ class RentedWorker:
     """One pod at a time for one lane of a run."""
 
     def __init__(
-        self, context: RentalContext, terms: Terms, fleet: Fleet, *, new_token: Callable[[], str]
+        self,
+        context: RentalContext,
+        terms: Terms,
+        fleet: Fleet,
+        *,
+        new_token: Callable[[], str],
+        patience: Patience = quiet.DEFAULT,
     ) -> None:
         """Join the fleet.
 
@@ -49,6 +57,7 @@ class RentedWorker:
             terms: what is rented, for which run.
             fleet: what this pod shares with the run's others.
             new_token: makes a name that is used once.
+            patience: when a silence is told, and how long a drain waits.
         """
         self._context = context
         self._account = context.account
@@ -68,7 +77,11 @@ class RentedWorker:
         self.traits = Traits(
             rented=True,
             lost_after_s=terms.policy.lost_after_s,
-            request_timeout_s=terms.policy.request_timeout_s,
+            patience=replace(
+                patience,
+                limit_s=terms.policy.request_timeout_s,
+                first_s=terms.policy.request_timeout_s,
+            ),
         )
         self._row: PodRow | None = None
         self._sleep = SleepWatch(context.now_ms)

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from anyio import CancelScope, CapacityLimiter
+from anyio import CancelScope, CapacityLimiter, sleep
 
-from captiv.errors import StoreError
+from captiv.errors import StoreError, StoreShort
 from captiv.offload import offload
 from captiv.store import migrate
 from captiv.store.database import begin_checkpointing, connect, refuse_network_disk
@@ -27,6 +27,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _READERS = 4
+_TIMES = 120
+_PAUSE_S = 0.5
 
 
 class Store:
@@ -187,6 +189,14 @@ class Store:
 
 
 async def _on_thread(call: Callable[[], T], limiter: CapacityLimiter) -> T:
+    for _ in range(_TIMES):
+        try:
+            with CancelScope(shield=True):
+                result = await offload(call, limiter=limiter)
+        except StoreShort:
+            await sleep(_PAUSE_S)  # files are closed as images are prepared and sidecars written
+        else:
+            return result
     with CancelScope(shield=True):
         result = await offload(call, limiter=limiter)
     return result  # noqa: RET504  (inside the block, mypy takes the scope to swallow errors)

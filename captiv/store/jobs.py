@@ -28,14 +28,15 @@ from captiv.errors import ImageCrashes, UsageError
 from captiv.store import captions, counts
 from captiv.store.texts import decode_path, decode_place, readable
 
+_DIED = "The process that worked on this image, and on no other, died of it repeatedly."
 _CLAIM = (
     "UPDATE jobs SET state='running', attempt=attempt+1, session_id=?1, claimed_ms=?2"
     " WHERE id IN (SELECT id FROM jobs INDEXED BY {index}"
-    " WHERE run_id=?3 AND state='pending' AND suspect={suspect} ORDER BY id LIMIT ?4)"
+    " WHERE run_id=?3 AND state='pending' AND suspect={suspect} ORDER BY {order} LIMIT ?4)"
     " RETURNING id, run_id, path, sidecar, attempt, tries, crashes, suspect, misses"
 )
-_CLAIM_USUAL = _CLAIM.format(index="jobs_pending", suspect=0)
-_CLAIM_SUSPECT = _CLAIM.format(index="jobs_suspect", suspect=1)
+_CLAIM_USUAL = _CLAIM.format(index="jobs_pending", suspect=0, order="id")
+_CLAIM_SUSPECT = _CLAIM.format(index="jobs_suspect", suspect=1, order="crashes, id")
 
 
 def claim(
@@ -48,7 +49,7 @@ def claim(
 def claim_suspect(
     conn: Connection, run_id: RunId, session_id: SessionId, now_ms: int
 ) -> Job | None:
-    """Take the oldest suspect of the run, to be tried alone."""
+    """Take the suspect of the run that the fewest processes died of, to be tried alone."""
     return next(iter(_claim(conn, _CLAIM_SUSPECT, run_id, 1, session_id, now_ms)), None)
 
 
@@ -94,6 +95,7 @@ def charge_crash(
     *,
     weight: int = Death.CRASHED.weight,
     limit: int = CRASH_LIMIT,
+    reason: str = _DIED,
 ) -> bool:
     """Charge a suspect with the death of the process that worked on it alone.
 
@@ -105,7 +107,6 @@ def charge_crash(
     conn.execute("UPDATE jobs SET crashes=crashes+? WHERE id=?", (weight, job.id))
     (crashes,) = conn.execute("SELECT crashes FROM jobs WHERE id=?", (job.id,)).fetchone()
     if crashes >= limit:
-        reason = "The process that worked on this image, and on no other, died of it repeatedly."
         return fail(conn, [Failure(job, ImageCrashes.code, reason)], now_ms) == 1
     release(conn, [job], suspects=[job.id])
     return False

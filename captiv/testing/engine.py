@@ -91,6 +91,8 @@ class ScriptedEngine:
     """Loading fails while this file exists."""
     exit_on: Sequence[str] = ()
     """The process ends at once, as a crash of the driver would end it."""
+    hang_on: Sequence[str] = ()
+    """The batch never ends; the server goes on answering."""
     raise_on: Sequence[str] = ()
     """The whole batch fails with an exception."""
     refuse_on: Sequence[str] = ()
@@ -158,6 +160,8 @@ class ScriptedEngine:
             Path(self.touch).touch()
         if any(_is_among(image, self.exit_on) for image in images):
             os._exit(139)
+        while any(_is_among(image, self.hang_on) for image in images):
+            time.sleep(self._poll_s)
         if any(_is_among(image, self.die_on) for image in images):
             raise SystemExit("scripted death of the engine's thread")
         if self.broken or any(_is_among(image, self.raise_on) for image in images):

@@ -9,6 +9,7 @@ import httpx2
 
 from captiv import __version__
 from captiv.errors import ModelError, UsageError
+from captiv.workers.transport import PROXY_HINT, PROXY_REFUSED, PROXY_STATUS, is_proxys_refusal
 
 _HUB = "https://huggingface.co"
 _TIMEOUT_S = 10.0
@@ -82,10 +83,14 @@ def _fetched(source: str) -> bytes:
             follow_redirects=True,
         )
     except httpx2.HTTPError as error:
+        if is_proxys_refusal(error):
+            raise ModelError(PROXY_REFUSED.format(url=endpoint), hint=PROXY_HINT) from error
         raise ModelError(
             f"The model hub cannot be reached to look at {source}: {error}.",
             hint="Connect, or copy the model here and pass its folder: --model DIR.",
         ) from error
+    if response.status_code == PROXY_STATUS:
+        raise ModelError(PROXY_REFUSED.format(url=endpoint), hint=PROXY_HINT)
     if response.status_code in (401, 403):
         raise ModelError(
             f"The hub does not give out {source} (HTTP {response.status_code}).",

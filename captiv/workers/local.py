@@ -20,10 +20,13 @@ import aiofiles
 import anyio
 from anyio.abc import Process
 
+from captiv.core import quiet
 from captiv.core.phase import OnPhase, Phase, Step
+from captiv.core.quiet import Patience
 from captiv.core.retry import Death
 from captiv.errors import ModelError, NoWorker
 from captiv.offload import offload
+from captiv.shortage import shortage
 from captiv.wire import ModelChange
 from captiv.workers.arguments import worker_arguments
 from captiv.workers.machine import has_torch
@@ -46,6 +49,8 @@ class LocalSettings:
     device: str = "auto"
     dtype: str = "auto"
     batch_size: int | None = None
+    shares: int = 1
+    """How many workers share the cores of this machine, this one among them."""
     engine: str | None = None
     """`module:attribute` of an engine of one's own; None takes the family's, which needs torch."""
     engine_options: str | None = None
@@ -54,12 +59,27 @@ class LocalSettings:
 class LocalWorker:
     """Starts the child, knows how it died, starts another, ends it."""
 
-    traits = Traits()
+    def __init__(
+        self,
+        settings: LocalSettings,
+        *,
+        folder: Path,
+        log: Path,
+        number: int = 1,
+        patience: Patience = quiet.DEFAULT,
+    ) -> None:
+        """Prepare to start it.
 
-    def __init__(self, settings: LocalSettings, *, folder: Path, log: Path) -> None:
-        """Args: `folder` holds the batch file, `log` collects the worker's own log."""
+        Args:
+            settings: what it captions with.
+            folder: holds the batch file.
+            log: collects its own log, and that of other workers.
+            number: tells it from other workers of this process.
+            patience: how long it may give no caption.
+        """
+        self.traits = Traits(patience=patience)
         self._settings = settings
-        self._batch_file = folder / "worker-batch.json"
+        self._batch_file = folder / f"worker-batch{'' if number == 1 else f'-{number}'}.json"
         self._log_path = log
         self._log: IO[bytes] | None = None
         self._process: Process | None = None
@@ -78,13 +98,19 @@ class LocalWorker:
         Raises:
             ModelError: torch is not installed, and the engine needs it.
             NoWorker: the child does not start.
+            MachineShort: this machine can start no other process.
         """
         if self._settings.engine is None:
             _require_torch()
         on_phase(Phase(Step.STARTING_HERE))
         await self.stop()
         token = secrets.token_urlsafe(32)
-        self._process = await self._spawn()
+        try:
+            self._process = await self._spawn()
+        except OSError as error:
+            raise shortage(error) or NoWorker(
+                f"The worker on this machine cannot be started: {error.strerror}."
+            ) from error
         try:
             with anyio.fail_after(_START_S):
                 await self._send_token(token)
@@ -161,6 +187,8 @@ class LocalWorker:
             host="127.0.0.1", port=0, name="local", model=model, device=s.device
         )
         command += ["--batch-file", str(self._batch_file)]
+        if s.shares > 1:
+            command += ["--shares", str(s.shares)]
         if s.engine is not None:
             command += ["--engine", s.engine, "--engine-options", s.engine_options or "{}"]
         return command
@@ -197,7 +225,15 @@ def _require_torch() -> None:
 
 
 def _open_log(path: Path) -> IO[bytes]:
-    """Open the worker's log to append; one that has grown large becomes the previous one.
+    """Open the worker's log to append, or nothing where that cannot be: a log ends no run."""
+    try:
+        return _opened(path)
+    except OSError:
+        return open(os.devnull, "ab")
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open the log; one that has grown large becomes the previous one.
 
     It names pictures, which are nobody else's business on this machine.
     """

@@ -1,10 +1,11 @@
 """The seam between the dispatcher and whatever provides a worker."""
 
-import math
 from dataclasses import dataclass
 from typing import Protocol
 
+from captiv.core import quiet
 from captiv.core.phase import OnPhase
+from captiv.core.quiet import Patience
 from captiv.core.retry import Death
 from captiv.wire import CaptionReply, CaptionRequest, Health, ModelsReply
 from captiv.workers.client import WorkerClient
@@ -66,7 +67,7 @@ class Traits:
     """Whether it costs money while it is there."""
     lost_after_s: float = 60.0
     """How long it may be silent."""
-    request_timeout_s: float = math.inf
+    patience: Patience = quiet.DEFAULT
     """How long it may answer and give no caption."""
 
 

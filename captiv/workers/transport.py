@@ -1,9 +1,16 @@
-"""Over what a token may travel, and what a token may be."""
+"""Over what a token may travel, what a token may be, and the proxy that may stand between."""
 
 import ssl
 from urllib.parse import SplitResult, urlsplit
 
 from captiv.errors import ConfigurationError
+
+PROXY_STATUS = 407
+PROXY_REFUSED = "The proxy on the way to {url} asks for a user and a password (HTTP 407)."
+PROXY_HINT = (
+    "Put both into HTTPS_PROXY (or HTTP_PROXY): http://USER:PASSWORD@HOST:PORT; "
+    "or name the host in NO_PROXY."
+)
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -61,6 +68,11 @@ def checked_token(token: str) -> str:
 def is_loopback(url: str) -> bool:
     """Whether this URL is of this machine."""
     return urlsplit(url).hostname in _LOOPBACK
+
+
+def is_proxys_refusal(error: Exception) -> bool:
+    """Whether a proxy wants to know who asks: over https its answer is an error of the client's."""
+    return type(error).__name__ == "ProxyError" and str(error).startswith(str(PROXY_STATUS))
 
 
 def tls(url: str) -> ssl.SSLContext | bool:

@@ -1,6 +1,8 @@
 """A worker that somebody else runs: `--worker URL`."""
 
+from captiv.core import quiet
 from captiv.core.phase import OnPhase, Phase, Step
+from captiv.core.quiet import Patience
 from captiv.workers.source import Address, Ended, Traits
 from captiv.workers.transport import check_transport
 
@@ -8,10 +10,11 @@ from captiv.workers.transport import check_transport
 class UrlWorker:
     """A worker known only by its URL; it is neither started nor ended here."""
 
-    traits = Traits()
-
-    def __init__(self, url: str, token: str, *, insecure: bool = False) -> None:
+    def __init__(
+        self, url: str, token: str, *, insecure: bool = False, patience: Patience = quiet.DEFAULT
+    ) -> None:
         check_transport(url, insecure=insecure)
+        self.traits = Traits(patience=patience)
         self._address = Address(url.rstrip("/"), token)
 
     async def start(self, on_phase: OnPhase) -> Address:

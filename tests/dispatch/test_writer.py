@@ -9,6 +9,7 @@ from captiv.clock import now_ms
 from captiv.core.jobs import Job, Run, Unwritten
 from captiv.core.spec import Output
 from captiv.dispatch.writer import Writer
+from captiv.editing import undo
 from captiv.errors import SidecarError
 from captiv.output.sidecar import Written
 from captiv.store import captions, jobs
@@ -90,3 +91,26 @@ async def test_a_strangers_text_that_is_replaced_is_in_the_history_first(world: 
     assert await read(beside(path)) == "a dog"
     (earlier,) = await world.store.aread(captions.history, job.place)
     assert (earlier.text, earlier.source) == ("a stranger's", "import")
+
+
+async def test_the_bytes_of_a_replaced_text_come_back(world: World) -> None:
+    """Text of an encoding that captiv can only guess."""
+    path = await world.picture("a.png")
+    run = await world.enqueue(path, spec=world.spec(overwrite="yes"))
+    await anyio.Path(beside(path)).write_bytes(b"ein Hund \xfcber\r\n")
+
+    (job,) = await claimed(world, run)
+    await put(world, [job])
+    assert await read(beside(path)) == "a dog"
+    await to_thread.run_sync(undo, world.store, job.place)
+
+    assert await anyio.Path(beside(path)).read_bytes() == b"ein Hund \xfcber\r\n"
+
+
+async def test_a_blank_sidecar_is_written_over(world: World) -> None:
+    path = await world.picture("a.png")
+    run = await world.enqueue(path)
+    await anyio.Path(beside(path)).write_bytes(b"\0" * 64)
+
+    assert await put(world, await claimed(world, run)) == [Written.WRITTEN]
+    assert await read(beside(path)) == "a dog"

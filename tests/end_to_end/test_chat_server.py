@@ -222,6 +222,74 @@ def test_an_image_that_is_refused_among_others_fails_alone(home: Home) -> None:
     assert any("too long for the model's context" in line.get("reason", "") for line in ended.lines)
 
 
+def of(*colours: str) -> Callable[[Call], Response | None]:
+    """Refuse the pictures of these colours."""
+    return lambda call: refused(400, "no such pixels") if colour_of(call) in colours else None
+
+
+def failures(ended: Ended) -> dict[str, str]:
+    """Return the codes of the images that failed, by the name of the picture."""
+    told = (line for line in ended.lines if line.get("status") == "failed")
+    return {Path(line["path"]).name: line["code"] for line in told}
+
+
+def test_a_refused_image_at_the_head_of_the_queue_fails_alone(home: Home) -> None:
+    with ChatServer(rule=of("black", "blue")) as server:  # in the order of their names
+        ended = generate(home, server, "--batch-size", "1", "--json")
+
+    assert ended.code == 1, ended
+    assert failures(ended) == {"black.png": "image_refused", "blue.png": "image_refused"}
+    assert all("no such pixels" in line["reason"] for line in ended.lines if "reason" in line)
+    assert len(home.captions()) == len(COLOURS) - 2
+
+
+def test_a_folder_of_nothing_but_a_refused_image_says_so(home: Home) -> None:
+    for colour in COLOURS[1:]:
+        (home.pictures / f"{colour}.png").unlink()
+    with ChatServer(rule=of("red")) as server:
+        ended = generate(home, server, "--json")
+
+    assert ended.code == 1, ended
+    assert failures(ended) == {"red.png": "image_refused"}
+
+
+def test_three_refused_in_a_row_end_the_run_and_the_next_one_begins_with_others(
+    home: Home,
+) -> None:
+    bad = ("black", "blue", "cyan", "green", "purple", "red")
+    with ChatServer(rule=of(*bad)) as server:
+        first = generate(home, server, "--batch-size", "1", "--json")
+        asked = [colour_of(call) for call in server.calls]
+        (run,) = json.loads(home.run("queue", "status", "--json").out)
+        again = []
+        while not again or again[-1].code == 4:
+            again.append(generate(home, server, "--batch-size", "1", "--json"))
+        next_asked = colour_of(server.calls[len(asked)])
+
+    assert first.code == 4, first
+    assert "no such pixels" in first.err
+    assert "3 different images in a row" in first.err
+    assert (run["counts"]["pending"], run["counts"]["failed"]) == (len(COLOURS), 0)
+    assert next_asked not in asked[:3]
+    assert again[-1].code == 1, again
+    assert len(again) <= 2, again
+    failed = {name for ended in again for name in failures(ended)}
+    assert failed == {f"{colour}.png" for colour in bad}
+    assert sorted(home.captions()) == ["white.txt", "yellow.txt"]
+
+
+def test_a_request_that_is_refused_whatever_the_image_charges_none(home: Home) -> None:
+    with ChatServer(rule=lambda _: refused(400, "unknown field top_k")) as server:
+        ended = generate(home, server, "--json")
+        assert ended.code == 4, ended
+        assert "unknown field top_k" in ended.err
+        assert failures(ended) == {}
+        server.rule = lambda _: None
+        assert generate(home, server).code == 0
+
+    assert_each_has_its_own(home)
+
+
 def test_a_connection_that_is_lost_costs_one_more_answer_and_that_is_said(home: Home) -> None:
     with ChatServer(rule=once(lambda _: dropped())) as server:
         ended = generate(home, server)

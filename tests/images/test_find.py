@@ -254,3 +254,44 @@ def test_what_is_named_and_is_no_folder_has_no_folders_code(tmp_path: Path) -> N
     codes = [p.code for folder in find(roots, recursive=False) for p in folder.problems]
 
     assert codes == ["image_missing", "image_missing", "image_unreadable", "folder_unreadable"]
+
+
+_SHORT = """
+import os, resource, sys, threading
+from pathlib import Path
+from captiv.images import find
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+held = []
+try:
+    while True:
+        held.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    pass
+if sys.argv[2] == "passes":
+    threading.Timer(0.3, lambda: [os.close(one) for one in held]).start()
+for folder in find.find([Path(sys.argv[1])], recursive=True):
+    os.write(1, f"{len(folder.images)} {[p.reason for p in folder.problems]}\\n".encode())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [("passes", "2 []\n1 []\n"), ("stays", "0 ['cannot be read: Too many open files']\n")],
+)
+def test_a_folder_that_cannot_be_listed_for_a_moment_is_tried_again(
+    tmp_path: Path, what: str, said: str
+) -> None:
+    (tmp_path / "below").mkdir()
+    for name in ("a.png", "b.png", "below/c.png"):
+        (tmp_path / name).touch()
+
+    done = subprocess.run(
+        [sys.executable, "-c", _SHORT, str(tmp_path), what],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.stdout == said, done.stderr

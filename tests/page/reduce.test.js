@@ -173,7 +173,7 @@ for (const [how, event] of [["moved", { type: "moved", index: 1 }], ["closed", {
 
 test("a draft that was found and not touched is not saved by passing over it", () => {
   const editor = new Fed().feed({ type: "opened", row: 1, total: 2, index: 0 });
-  editor.find(0, "a", { text: "half a", version: "v:one", whole: false, sent: [], key: "k" }).load("a", "one");
+  editor.find(0, "a", { text: "half a", version: "v:one", sent: [], key: "k" }).load("a", "one");
   assert.equal(editor.field, "half a");
   assert.equal(editor.shown.note.action, "discard");
 
@@ -185,7 +185,7 @@ test("a draft that was found and not touched is not saved by passing over it", (
 
 test("a draft is shown while its caption cannot be loaded", () => {
   const editor = new Fed().feed({ type: "opened", row: 1, total: 1, index: 0 });
-  editor.find(0, "a", { text: "half a", version: "v:one", whole: false, sent: [], key: "k" });
+  editor.find(0, "a", { text: "half a", version: "v:one", sent: [], key: "k" });
 
   editor.feed({ type: "not loaded", id: "a", ticket: editor.shown.loading, failure: LOST });
 
@@ -195,7 +195,7 @@ test("a draft is shown while its caption cannot be loaded", () => {
 
 test("every letter is kept as a draft, and the draft dropped when it is saved", () => {
   const editor = new Fed().open(["one"]).type("one1");
-  assert.deepEqual(editor.effects, [{ do: "keep", id: "a", draft: { text: "one1", version: "v:one", whole: false, sent: [] } }]);
+  assert.deepEqual(editor.effects, [{ do: "keep", id: "a", draft: { text: "one1", version: "v:one", sent: [] } }]);
 
   editor.feed({ type: "save" }).saved("a", "one1");
 
@@ -401,7 +401,7 @@ test("captions of the next two images and the one before are loaded ahead", () =
 
 test("a visitor who may only look has no drafts", () => {
   const editor = new Fed(false).feed({ type: "opened", row: 1, total: 1, index: 0 });
-  editor.find(0, "a", { text: "half a", version: "v:one", whole: false, sent: [], key: "k" }).load("a", "one");
+  editor.find(0, "a", { text: "half a", version: "v:one", sent: [], key: "k" }).load("a", "one");
 
   assert.equal(editor.field, "one");
 });

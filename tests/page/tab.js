@@ -62,6 +62,9 @@ export class Tab {
     if (paper) for (const letter of lettersOf(paper.text)) this.shownTo.get(paper.id).add(letter);
     if (!this.world.alone || !paper || !state.open || state.composing) return;
     const known = paper.image !== null || paper.base !== null;
+    const { wanted } = this.world;
+    // Blanks alone are no caption: saved, they are none.
+    if (known && !(this.value + wanted.get(paper.id)).trim()) wanted.set(paper.id, this.value);
     if (known && !inConflict(paper)) assert.equal(this.value, this.world.wanted.get(paper.id), `what ${paper.id} shows`);
     assert(!inConflict(paper), "a conflict with oneself");
   }

@@ -159,7 +159,7 @@ export class World {
     if (this.files.get(id) === file) return;
     assert(this.tabs.some((tab) => tab.lives > 1), `${id} could be saved, and is not`);
     const held = this.files.get(id);
-    const texts = this.draftsOf(id).map((draft) => (draft.version || draft.whole ? draft.text : shownOf(held, tailOf(held)) + draft.text));
+    const texts = this.draftsOf(id).map((draft) => (draft.version ? draft.text : shownOf(held, tailOf(held)) + draft.text));
     assert(texts.includes(wanted), `${id} should be ${JSON.stringify(wanted)}: file ${JSON.stringify(held)}, drafts ${JSON.stringify(texts)}`);
   }
 }

@@ -9,6 +9,7 @@ import pytest
 
 from captiv.core.jobs import JobId, RunId, RunState
 from captiv.core.spec import Output
+from captiv.core.texts import plain
 from captiv.store import Store, captions, edits, jobs, pods, runs
 from captiv.store.edits import EditId
 
@@ -105,6 +106,7 @@ def test_what_a_run_rented_is_in_the_ledger(upgraded: Store) -> None:
     )
 
     assert (placement.workers, placement.max_cost_usd) == (2, "2.50")
+    assert {(site.kind, site.provider) for site in placement.sites} == {("rented", "runpod")}
     assert ledger == [
         ("pod0ended", "ended", 0),
         ("pod0live", "live", 1),
@@ -151,12 +153,11 @@ def test_an_edit_of_many_can_still_be_taken_back(upgraded: Store, tmp_path: Path
     changes = upgraded.read(edits.changes, EditId(edit.id), 0, 9)
 
     assert (edit.what, edit.changes) == ("trigger word 'ohwx'", 3)
-    assert [(change.image, change.sidecar, change.old, change.new) for change in changes] == [
+    assert [(change.place, change.old, change.new) for change in changes] == [
         (
-            str(tmp_path / f"edited/e{n}.png"),
-            str(tmp_path / f"edited/e{n}.txt"),
-            old,
-            f"ohwx, {old}",
+            Output().place_of(str(tmp_path / f"edited/e{n}.png")),
+            plain(old),
+            plain(f"ohwx, {old}"),
         )
         for n, old in enumerate(
             [

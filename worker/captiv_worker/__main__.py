@@ -19,6 +19,7 @@ from typing import NoReturn
 
 import uvicorn
 
+from captiv.shortage import raise_file_limit
 from captiv_worker.app import create_app
 from captiv_worker.settings import Settings, environment, parse
 from captiv_worker.worker import Worker
@@ -58,6 +59,7 @@ def main() -> NoReturn:
     """Run a worker; ends the process."""
     settings = parse(sys.argv[1:], environment())
     _log_to_stderr(settings.log_level)
+    raise_file_limit()
     try:
         listener = _listen(settings.host, settings.port)
     except OSError as error:

@@ -21,9 +21,10 @@ import anyio
 import httpx2
 
 from captiv import __version__
-from captiv.errors import ConfigurationError, ProviderBusy, ProviderUnreachable
+from captiv.errors import ConfigurationError, ProviderBlocked, ProviderBusy, ProviderUnreachable
 from captiv.rental.runpod import refusals
 from captiv.settings.schema import LOOPBACK
+from captiv.workers.transport import PROXY_HINT, PROXY_REFUSED, PROXY_STATUS, is_proxys_refusal
 
 Sleep = Callable[[float], Awaitable[None]]
 Params = Mapping[str, str]
@@ -205,6 +206,8 @@ class Exchange:
             with anyio.fail_after(timeout_s):
                 response = await self._http.send(request)
         self._note(request, response)
+        if response.status_code == PROXY_STATUS:
+            raise self._proxys_refusal()
         return response
 
     def _note(self, request: httpx2.Request, response: httpx2.Response) -> None:
@@ -219,6 +222,9 @@ class Exchange:
             response.headers.get("x-request-id", "-"),
         )
 
+    def _proxys_refusal(self) -> ProviderBlocked:
+        return ProviderBlocked(PROXY_REFUSED.format(url=self.url), hint=PROXY_HINT)
+
     @asynccontextmanager
     async def _seam(self) -> AsyncIterator[None]:
         try:
@@ -228,6 +234,8 @@ class Exchange:
                 error
             )
         except (httpx2.RequestError, httpx2.StreamError) as error:
+            if is_proxys_refusal(error):
+                raise self._proxys_refusal() from error
             reason = self.scrub(str(error) or type(error).__name__)
             raise ProviderUnreachable(
                 f"RunPod's API at {self.url} does not answer: {reason}",

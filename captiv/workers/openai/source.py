@@ -1,9 +1,12 @@
 """A chat server that somebody runs: `--worker URL --protocol openai`."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from captiv.core import quiet
 from captiv.core.phase import OnPhase, Phase, Step
+from captiv.core.quiet import Patience
 from captiv.workers.openai.client import OpenAiClient, base_url
 from captiv.workers.openai.pace import Pace
 from captiv.workers.openai.served import Wanted
@@ -49,8 +52,6 @@ class OpenAiAddress(Address):
 class OpenAiServer:
     """A chat server known only by its URL; it is neither started nor ended here."""
 
-    traits = Traits()
-
     def __init__(
         self,
         url: str,
@@ -59,7 +60,10 @@ class OpenAiServer:
         *,
         insecure: bool = False,
         on_note: Callable[[str], None],
+        patience: Patience = quiet.DEFAULT,
     ) -> None:
+        """Args: `patience`: who hangs is noticed by `Asking.timeout_s`, image by image."""
+        self.traits = Traits(patience=replace(patience, limit_s=math.inf, first_s=math.inf))
         check_transport(url, insecure=insecure)
         self._address = OpenAiAddress(url, token or "", asking, on_note)
 

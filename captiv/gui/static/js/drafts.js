@@ -129,7 +129,7 @@ function read(key) {
   try {
     const found = JSON.parse(localStorage.getItem(key) ?? "null");
     if (typeof found?.text !== "string" || typeof found.version !== "string") return null;
-    return { sent: [], whole: false, at: 0, ...found, key };
+    return { sent: [], at: 0, ...found, key };
   } catch {
     return null;
   }

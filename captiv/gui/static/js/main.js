@@ -18,6 +18,7 @@ import { Runs } from "./runs.js";
 import { Selection } from "./selection.js";
 import { Settings } from "./settings.js";
 import { Share } from "./share.js";
+import { Sight } from "./sight.js";
 import { Tree } from "./tree.js";
 import { Views } from "./views.js";
 
@@ -32,7 +33,8 @@ const tree = new Tree(byId("tree"));
 const filters = new Filters(tree);
 const gallery = new Gallery(byId("gallery"), listing, selection, drafts);
 const editor = new Editor(drafts);
-const edits = new Edits(selection, listing);
+const sight = new Sight(selection, listing);
+const edits = new Edits(selection, listing, sight);
 const captioning = new Captioning();
 const runs = new Runs();
 const pods = new Pods();
@@ -221,6 +223,9 @@ selection.addEventListener("change", () => {
   byId("selected").hidden = selection.size === 0;
   byId("selected-count").textContent = count(selection.size);
 });
+sight.addEventListener("change", () => {
+  byId("selected-unseen").textContent = sight.hidden ? `, ${count(sight.hidden)} out of sight` : "";
+});
 byId("selected-clear").addEventListener("click", () => {
   gallery.clear();
   byId("gallery").focus();
@@ -234,6 +239,7 @@ byId("selected-change").addEventListener("click", () => edits.forSelected());
 const loadEdits = () => views.shown === "edits" && edits.load().catch(() => {});
 views.addEventListener("show", loadEdits);
 live.addEventListener("edits", loadEdits);
+live.addEventListener("editing", (event) => edits.working(/** @type {CustomEvent} */ (event).detail));
 loadEdits();
 
 // -- captions that models write, and their runs ----------------------------------------------------
@@ -252,10 +258,12 @@ async function captionShown() {
 }
 
 /** Opens the sheet for the selection, or else for the image under the cursor. */
-function captionSelected() {
+async function captionSelected() {
   const at = listing.at(gallery.active);
-  if (selection.size) captioning.show({ images: selection.ids, words: plural(selection.size, "selected image") }, "yes");
-  else if (at) captioning.show({ images: [at.id], words: at.name }, "yes");
+  if (selection.size) {
+    const hidden = await sight.count().catch(() => sight.hidden);
+    captioning.show({ images: selection.ids, words: sight.words(hidden) }, "yes");
+  } else if (at) captioning.show({ images: [at.id], words: at.name }, "yes");
 }
 
 byId("caption-shown").addEventListener("click", captionShown);
