@@ -227,7 +227,8 @@ def test_what_was_not_saved_is_marked_counted_and_shown_alone(
     tab.keyboard.press("Escape")
     expect(tab.locator("#image-1 .unsaved")).to_be_visible()
     expect(tab.locator("[role=option] .unsaved")).to_have_count(1)
-    tab.locator("#shows").get_by_text("Not saved 1").click()
+    expect(tab.locator("[data-tally=unsaved]")).to_have_text("1")
+    tab.get_by_label("Not saved").check()
     expect(tab.locator("[role=option]:not([hidden]) .name")).to_have_text([f"{names[1]}.png"])
 
     tab.unroute("**/caption")
