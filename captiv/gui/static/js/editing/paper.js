@@ -71,9 +71,11 @@ function join(step, id, image) {
 
 /** Takes an image as the one that is there, and leaves the text alone. @param {Step} step @param {string} id @param {Image} image */
 function see(step, id, image) {
-  const { tail, image: before } = step.state.papers[id];
+  const { text, tail, image: before } = step.state.papers[id];
   const kept = before !== null && (image.caption ?? "").endsWith(tail);
-  write(step, id, { image, tail: kept ? tail : tailOf(image.caption) });
+  // A draft that ends in a newline shows it: it may be the one that the file ends in.
+  const found = before === null && text.endsWith("\n") ? "" : tailOf(image.caption);
+  write(step, id, { image, tail: kept ? tail : found });
 }
 
 /** Finds out whether what is there is the person's own text, or somebody else's. @param {Step} step @param {string} id @param {Note|null} note */
