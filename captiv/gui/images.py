@@ -69,7 +69,7 @@ async def images(request: Request) -> Response:
             "list": f"{room.boot}-{listing.id}",
             "total": len(listing.ids),
             "version": listing.version,
-            "tally": listing.tally._asdict(),
+            "tally": {**listing.tally._asdict(), "unsaved": listing.unsaved},
             "offset": offset,
             "images": [None if entry is None else card(entry) for entry in page],
         }
@@ -207,7 +207,13 @@ def _filters(request: Request, album: Album) -> Filters:
     text = query.get("text", "")
     if show is None or folder is None or len(text) > _LONGEST_SEARCH:
         raise UsageError("This filter cannot be.", hint="Reload the page.")
-    return Filters(FolderId(folder), deep=query.get("deep", "1") == "1", show=show, text=text)
+    deep, unsaved = query.get("deep", "1") == "1", _named(query.get("unsaved", ""))
+    return Filters(FolderId(folder), deep=deep, show=show, text=text, unsaved=unsaved)
+
+
+def _named(ids: str) -> frozenset[ImageId]:
+    """Return the images that a query names, with commas between them."""
+    return frozenset(ImageId(id) for text in ids.split(",") if (id := parsed(text)) is not None)
 
 
 def listing_of(room: Room, id: str) -> Listing:

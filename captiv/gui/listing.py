@@ -16,7 +16,9 @@ from captiv.gui.album import Album, Tally
 from captiv.gui.entry import Entry, FolderId, ImageId
 
 Show = Literal["all", "without", "failed", "hand"]
-SHOWS: Final[tuple[Show, ...]] = ("all", "without", "failed", "hand")
+Shown = Show | Literal["unsaved"]
+"""`unsaved` is known to the browser only, which names the images."""
+SHOWS: Final[tuple[Shown, ...]] = ("all", "without", "failed", "hand", "unsaved")
 
 _KEPT: Final = 16
 
@@ -34,9 +36,11 @@ class Filters:
 
     folder: FolderId
     deep: bool = True
-    show: Show = "all"
+    show: Shown = "all"
     text: str = ""
     """Words that all have to be in the caption or the name."""
+    unsaved: frozenset[ImageId] = frozenset()
+    """Images for which the browser keeps a text that was not saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class Listing:
     id: str
     ids: "array[int]"
     tally: Tally
+    unsaved: int
+    """How many there would be that were typed on and not saved."""
     version: int
 
     def page(self, album: Album, offset: int, limit: int) -> list[Entry | None]:
@@ -64,8 +70,8 @@ class Listings:
     def make(self, filters: Filters) -> Listing:
         """Return a new listing. Looks at every image: 20,000 take some 20 ms."""
         version = self._album.version
-        ids, tally = _chosen(self._album, filters)
-        listing = Listing(f"{next(self._numbers)}", ids, tally, version)
+        ids, tally, unsaved = _chosen(self._album, filters)
+        listing = Listing(f"{next(self._numbers)}", ids, tally, unsaved, version)
         self._kept[listing.id] = listing
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
@@ -79,16 +85,16 @@ class Listings:
         return listing
 
 
-def show_named(text: str) -> Show | None:
+def show_named(text: str) -> Shown | None:
     """Return the filter of that name."""
     return next((show for show in SHOWS if show == text), None)
 
 
-def _chosen(album: Album, filters: Filters) -> "tuple[array[int], Tally]":
+def _chosen(album: Album, filters: Filters) -> "tuple[array[int], Tally, int]":
     words = filters.text.casefold().split()
-    passes = _PASSES[filters.show]
+    passes = _passes(filters)
     ids = array("Q")
-    all_, without, failed, hand = 0, 0, 0, 0
+    all_, without, failed, hand, unsaved = 0, 0, 0, 0, 0
     for entry in _in_folder(album, filters):
         if words and not _has(entry, words):
             continue
@@ -96,9 +102,16 @@ def _chosen(album: Album, filters: Filters) -> "tuple[array[int], Tally]":
         without += not entry.captioned
         failed += entry.failure is not None
         hand += entry.by == "hand"
+        unsaved += entry.id in filters.unsaved
         if passes(entry):
             ids.append(entry.id)
-    return ids, Tally(all_, without, failed, hand)
+    return ids, Tally(all_, without, failed, hand), unsaved
+
+
+def _passes(filters: Filters) -> Callable[[Entry], bool]:
+    if filters.show == "unsaved":
+        return lambda entry: entry.id in filters.unsaved
+    return _PASSES[filters.show]
 
 
 def _in_folder(album: Album, filters: Filters) -> Iterable[Entry]:

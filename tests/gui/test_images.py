@@ -33,7 +33,23 @@ def test_a_listing_is_paged_and_stays_as_it_was(
     assert [image["name"] for image in second["images"]] == ["scene-0001.png", "scene-0003.png"]
     assert second["images"][0]["caption"] == "now it has one"
     assert [image["name"] for image in anew["images"]] == ["scene-0003.png"]
-    assert anew["tally"] == {"all": 3, "without": 1, "failed": 0, "hand": 1}
+    assert anew["tally"] == {"all": 3, "without": 1, "failed": 0, "hand": 1, "unsaved": 0}
+
+
+def test_images_that_the_browser_names_as_not_saved_are_counted_and_a_filter(
+    shared_home: Home, visitor: Visitor
+) -> None:
+    named = visitor.images(limit=3)[1:]
+    unsaved = ",".join([*(image["id"] for image in named), "no id", "ffffffffffffffff"])
+
+    every = visitor.get("/api/images", unsaved=unsaved)
+    only = visitor.get("/api/images", unsaved=unsaved, show="unsaved")
+    one = visitor.get("/api/images", unsaved=unsaved, show="unsaved", text=named[0]["name"])
+
+    assert every["tally"]["unsaved"] == only["tally"]["unsaved"] == 2
+    assert every["total"] == every["tally"]["all"]
+    assert [image["id"] for image in only["images"]] == [image["id"] for image in named]
+    assert [image["id"] for image in one["images"]] == [named[0]["id"]]
 
 
 def test_a_listing_of_another_life_is_gone(visitor: Visitor) -> None:

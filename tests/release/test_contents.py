@@ -92,8 +92,12 @@ def test_the_sdist_has_what_builds_tests_and_explains_it(release: Release) -> No
         "CONTRIBUTING.md",
         "LICENSE",
         "README.md",
+        "eslint.config.js",
         "mkdocs.yml",
+        "package-lock.json",
+        "package.json",
         "pyproject.toml",
+        "tsconfig.json",
     }
     expected = set().union(*(tracked(folder) for folder in folders)) | files
     assert found == expected | {"PKG-INFO", ".gitignore"}

@@ -19,7 +19,7 @@ export function el(tag, properties = {}, ...children) {
     if (value === undefined || value === null || value === false) continue;
     if (name === "class") made.className = value;
     else if (name.includes("-") || name === "role") made.setAttribute(name, value === true ? "" : String(value));
-    else made[name] = value;
+    else Reflect.set(made, name, value);
   }
   made.append(...children);
   return made;

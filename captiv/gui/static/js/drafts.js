@@ -1,52 +1,136 @@
 // Texts that were typed and not saved: kept in this browser, image by image, until they are saved or
 // given up. A draft knows the version of the caption that it began from.
+//
+// Each tab has a key of its own for an image, so that no tab writes over what another one keeps. While a
+// tab is there it holds a lock by its name: only what tabs left that are no more is taken up by others.
+// Nothing is forgotten but by the person.
 
 const PREFIX = "captiv:draft:";
-const KEPT = 300;
-const KEPT_MS = 60 * 24 * 3600 * 1000;
 
-/** @typedef {{text: string, version: string, at: number}} Draft */
+/**
+ * @typedef {import("./editing/state.js").Draft} Draft
+ * @typedef {import("./editing/state.js").KeptDraft} KeptDraft
+ */
 
-/** @param {string} id @returns {Draft|null} */
-export function draftOf(id) {
+/** Dispatches "change" when other images than before have drafts. */
+export class Drafts extends EventTarget {
+  #tab = [...crypto.getRandomValues(new Uint32Array(2))].map((n) => n.toString(36)).join("");
+  #claims = 0;
+  /** The image of each key. @type {Map<string, string>} */
+  #keys = new Map();
+
+  constructor() {
+    super();
+    this.#read();
+    addEventListener("storage", (event) => {
+      if (event.key !== null && !event.key.startsWith(PREFIX)) return;
+      this.#read();
+      this.#tell();
+    });
+    navigator.locks?.request(PREFIX + this.#tab, () => new Promise(() => {})).catch(() => {});
+  }
+
+  /** The images that have drafts. */
+  get ids() {
+    return [...new Set(this.#keys.values())];
+  }
+
+  /**
+   * The newest draft of an image that a tab left which is no more. It is this tab's from then on, under a
+   * key of its own, which is to be dropped once its text is kept anew.
+   * @param {string} id @returns {Promise<KeptDraft|null>}
+   */
+  async left(id) {
+    if (!this.ids.includes(id)) return null;
+    const tabs = await this.#tabs();
+    const keys = [...this.#keys].filter(([key, image]) => image === id && key !== this.#own(id)).map(([key]) => key);
+    const claimed = keys.filter((key) => tabOf(key) === this.#tab || !tabs.has(tabOf(key)));
+    const found = claimed.map(read).filter((draft) => draft !== null);
+    const [newest] = found.sort((a, b) => b.at - a.at);
+    return newest ? this.#claim(id, newest) : null;
+  }
+
+  /** @param {string} id @param {KeptDraft} draft */
+  #claim(id, draft) {
+    this.#claims += 1;
+    const key = `${this.#own(id)}:${this.#claims}`;
+    try {
+      localStorage.setItem(key, JSON.stringify(draft));
+    } catch {
+      return draft; // there is no room for a second one: it stays where it is
+    }
+    this.#keys.set(key, id);
+    this.dropKey(draft.key);
+    return { ...draft, key };
+  }
+
+  /** The other tabs that are there; none where the browser does not tell, as on plain http from afar. */
+  async #tabs() {
+    const found = await navigator.locks?.query().catch(() => null);
+    return new Set((found?.held ?? []).map(({ name }) => name?.slice(PREFIX.length)));
+  }
+
+  /** Keeps a draft; returns whether the browser would. @param {string} id @param {Draft} draft */
+  keep(id, draft) {
+    const key = this.#own(id);
+    try {
+      localStorage.setItem(key, JSON.stringify({ ...draft, at: Date.now() }));
+    } catch {
+      return false;
+    }
+    if (this.#keys.has(key)) return true;
+    this.#keys.set(key, id);
+    this.#tell();
+    return true;
+  }
+
+  /** @param {string} id */
+  drop(id) {
+    this.dropKey(this.#own(id));
+  }
+
+  /** @param {string} key */
+  dropKey(key) {
+    try {
+      localStorage.removeItem(key);
+    } catch {
+      // a browser that keeps nothing has nothing to drop
+    }
+    if (this.#keys.delete(key)) this.#tell();
+  }
+
+  /** @param {string} id */
+  #own(id) {
+    return `${PREFIX}${id}:${this.#tab}`;
+  }
+
+  #read() {
+    try {
+      const keys = Object.keys(localStorage).filter((key) => key.startsWith(PREFIX));
+      this.#keys = new Map(keys.map((key) => [key, imageOf(key)]));
+    } catch {
+      // as above
+    }
+  }
+
+  #tell() {
+    this.dispatchEvent(new CustomEvent("change"));
+  }
+}
+
+/** @param {string} key */
+const imageOf = (key) => key.slice(PREFIX.length).split(":")[0];
+
+/** @param {string} key */
+const tabOf = (key) => key.slice(PREFIX.length).split(":")[1];
+
+/** @param {string} key @returns {(KeptDraft & {at: number})|null} */
+function read(key) {
   try {
-    const found = JSON.parse(localStorage.getItem(PREFIX + id) ?? "null");
-    return found && typeof found.text === "string" && typeof found.version === "string" ? found : null;
+    const found = JSON.parse(localStorage.getItem(key) ?? "null");
+    if (typeof found?.text !== "string" || typeof found.version !== "string") return null;
+    return { sent: [], at: 0, ...found, key };
   } catch {
     return null;
-  }
-}
-
-/** Keeps a draft; returns whether the browser would. @param {string} id @param {string} text @param {string} version */
-export function keepDraft(id, text, version) {
-  try {
-    localStorage.setItem(PREFIX + id, JSON.stringify({ text, version, at: Date.now() }));
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** @param {string} id */
-export function dropDraft(id) {
-  try {
-    localStorage.removeItem(PREFIX + id);
-  } catch {
-    // a browser that keeps nothing has nothing to drop
-  }
-}
-
-/** Forgets drafts that nobody came back to. */
-export function tidyDrafts() {
-  try {
-    const found = Object.keys(localStorage)
-      .filter((key) => key.startsWith(PREFIX))
-      .map((key) => ({ key, at: draftOf(key.slice(PREFIX.length))?.at ?? 0 }))
-      .sort((a, b) => b.at - a.at);
-    for (const [place, { key, at }] of found.entries()) {
-      if (place >= KEPT || at < Date.now() - KEPT_MS) localStorage.removeItem(key);
-    }
-  } catch {
-    // as above
   }
 }

@@ -72,7 +72,7 @@ export class Edits {
 
   /** Turns to the selected images, from the gallery. */
   forSelected() {
-    const radio = /** @type {HTMLInputElement} */ (this.#form.elements.namedItem("scope")?.[1]);
+    const radio = /** @type {HTMLInputElement} */ (/** @type {RadioNodeList} */ (this.#form.elements.namedItem("scope"))[1]);
     radio.checked = true;
     this.#stale();
     location.hash = "#/edits";
@@ -94,6 +94,7 @@ export class Edits {
   async #look() {
     this.#wrong("");
     const data = new FormData(this.#form);
+    /** @type {Record<string, any>} */
     const wanted = {};
     for (const name of ["find", "with", "trigger_word", "prefix", "suffix"]) wanted[name] = data.get(name) ?? "";
     for (const name of ["ignore_case", "whole_words", "regex"]) wanted[name] = data.has(name);
@@ -211,7 +212,7 @@ export class Edits {
 
 /** @param {Work} work */
 function working({ id, words, total }) {
-  const stop = el("button", { type: "button", class: "quiet", "aria-label": `Stop: ${words}` }, "Stop");
+  const stop = /** @type {HTMLButtonElement} */ (el("button", { type: "button", class: "quiet", "aria-label": `Stop: ${words}` }, "Stop"));
   stop.addEventListener("click", () => {
     stop.disabled = true;
     send("DELETE", `/api/edits/under-way/${id}`).catch(() => {}); // it may be over by now

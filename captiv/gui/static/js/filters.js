@@ -69,6 +69,9 @@ export class Filters extends EventTarget {
       const place = this.#shows.querySelector(`[data-tally="${name}"]`);
       if (place) place.textContent = count(n);
     }
+    const radio = this.#radios().find(({ value }) => value === "unsaved");
+    const label = radio?.closest("label");
+    if (radio && label) label.hidden = !tally.unsaved && !radio.checked;
   }
 
   #radios() {

@@ -32,9 +32,11 @@ export class Gallery extends EventTarget {
    * @param {HTMLElement} box
    * @param {import("./listing.js").Listing} listing
    * @param {import("./selection.js").Selection} selection
+   * @param {import("./drafts.js").Drafts} drafts
    */
-  constructor(box, listing, selection) {
+  constructor(box, listing, selection, drafts) {
     super();
+    this.drafts = drafts;
     this.box = box;
     this.listing = listing;
     this.selection = selection;
@@ -45,6 +47,7 @@ export class Gallery extends EventTarget {
     new ResizeObserver(() => this.#measure()).observe(box);
     listing.addEventListener("change", () => this.draw());
     selection.addEventListener("change", () => this.draw());
+    drafts.addEventListener("change", () => this.#soon());
   }
 
   /** Shows a listing from its beginning. */
@@ -116,6 +119,7 @@ export class Gallery extends EventTarget {
         this.#spare.push(cell);
       }
     }
+    const unsaved = new Set(this.drafts.ids);
     for (let index = first; index < end; index += 1) {
       let cell = this.#cells.get(index);
       if (!cell) {
@@ -126,7 +130,7 @@ export class Gallery extends EventTarget {
       const y = EDGE_PX + Math.floor(index / this.#columns) * this.#row + shift;
       cell.place(index, total, x, y, this.#cell, this.#row - GAP_PX);
       const card = this.listing.at(index);
-      cell.show(card, index === this.active, !!card && this.selection.has(card.id));
+      cell.show(card, index === this.active, !!card && this.selection.has(card.id), !!card && unsaved.has(card.id));
     }
     if (total && this.#cells.has(this.active)) this.box.setAttribute("aria-activedescendant", `image-${this.active}`);
     else this.box.removeAttribute("aria-activedescendant");
@@ -300,11 +304,11 @@ class Cell {
     box.style.height = `${height}px`;
   }
 
-  /** @param {Card|null|undefined} card @param {boolean} active @param {boolean} selected */
-  show(card, active, selected) {
+  /** @param {Card|null|undefined} card @param {boolean} active @param {boolean} selected @param {boolean} unsaved */
+  show(card, active, selected, unsaved) {
     this.box.classList.toggle("active", active);
     this.box.setAttribute("aria-selected", String(selected));
-    const key = card ? `${card.id} ${card.stamp} ${card.version} ${card.by} ${card.failure}` : String(card);
+    const key = card ? `${card.id} ${card.stamp} ${card.version} ${card.by} ${card.failure} ${unsaved}` : String(card);
     if (key === this.shown) return;
     this.shown = key;
     if (!card) {
@@ -321,7 +325,7 @@ class Cell {
     this.caption.textContent = card.caption?.trim() || card.trouble || "No caption yet";
     this.name.textContent = card.name;
     this.name.title = card.name;
-    this.marks.replaceChildren(...marks(card));
+    this.marks.replaceChildren(...marks(card, unsaved));
   }
 
   rest() {
@@ -341,9 +345,10 @@ class Cell {
   }
 }
 
-/** @param {Card} card */
-function marks(card) {
+/** @param {Card} card @param {boolean} unsaved */
+function marks(card, unsaved) {
   const found = [];
+  if (unsaved) found.push(el("span", { class: "tag unsaved", title: "You typed a text here that is not saved: it is kept in this browser." }, "not saved"));
   if (card.by === "hand") found.push(el("span", { class: "tag hand" }, "by hand"));
   if (card.failure) found.push(el("span", { class: "tag failed", title: card.failure }, "failed"));
   return found;

@@ -3,6 +3,7 @@
 import { el, when } from "./dom.js";
 import { may } from "./rights.js";
 
+/** @type {Record<string, string>} */
 const BY = { hand: "by hand", import: "found in its file" };
 
 /**

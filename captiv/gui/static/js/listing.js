@@ -7,6 +7,7 @@
 import { get, Refusal } from "./api.js";
 
 export const PAGE = 100;
+const MOST_NAMED = 400; // 17 characters each: addresses have an end
 
 /**
  * @typedef {{id: string, name: string, caption: string|null, version: string, stamp: string,
@@ -28,6 +29,13 @@ export class Listing extends EventTarget {
   /** @type {Map<string, number>} */
   #places = new Map();
   #asking = new AbortController();
+  #drafts;
+
+  /** @param {import("./drafts.js").Drafts} drafts */
+  constructor(drafts) {
+    super();
+    this.#drafts = drafts;
+  }
 
   /** captiv's name for it. */
   get id() {
@@ -44,7 +52,7 @@ export class Listing extends EventTarget {
     const asking = new AbortController();
     this.#asking = asking;
     this.filters = filters;
-    const query = { folder: filters.folder, deep: filters.deep ? 1 : 0, show: filters.show, text: filters.text };
+    const query = { folder: filters.folder, deep: filters.deep ? 1 : 0, show: filters.show, text: filters.text, unsaved: this.#drafts.ids.slice(0, MOST_NAMED).join(",") };
     const found = await get("/api/images", { ...query, limit: PAGE }, asking.signal);
     const wanted = pages.filter((number) => number > 0 && number * PAGE < found.total);
     const asked = wanted.map(async (number) => {
@@ -75,12 +83,20 @@ export class Listing extends EventTarget {
     return undefined;
   }
 
-  /** The image at a place, fetched if need be. @param {number} index */
+  /** The image at a place, fetched if need be; undefined if it could not be. @param {number} index */
   async get(index) {
     const number = Math.floor(index / PAGE);
     if (!this.#pages.has(number)) this.#fetch(number);
     await this.#pages.get(number);
-    return this.at(index);
+    const page = this.#pages.get(number);
+    return Array.isArray(page) ? (page[index % PAGE] ?? null) : undefined;
+  }
+
+  /** An image, as far as its page was looked at. @param {string} id */
+  card(id) {
+    const place = this.#places.get(id);
+    const page = place === undefined ? undefined : this.#pages.get(Math.floor(place / PAGE));
+    return Array.isArray(page) && place !== undefined ? page[place % PAGE] : undefined;
   }
 
   /** Where an image is, as far as its page was looked at. @param {string} id */

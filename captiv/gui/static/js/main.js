@@ -3,7 +3,7 @@
 import { Refusal, send } from "./api.js";
 import { Captioning } from "./captioning.js";
 import { byId, count, el, plural } from "./dom.js";
-import { tidyDrafts } from "./drafts.js";
+import { Drafts } from "./drafts.js";
 import { Editor } from "./editor.js";
 import { Edits } from "./edits.js";
 import { Filters } from "./filters.js";
@@ -13,6 +13,7 @@ import { Live } from "./live.js";
 import { notice } from "./notices.js";
 import { Pods } from "./pods.js";
 import { may } from "./rights.js";
+import { listingRow, selectionRow } from "./rows.js";
 import { Runs } from "./runs.js";
 import { Selection } from "./selection.js";
 import { Settings } from "./settings.js";
@@ -25,12 +26,13 @@ const views = new Views();
 const LATER_MS = 700;
 
 const live = new Live();
-const listing = new Listing();
+const drafts = new Drafts();
+const listing = new Listing(drafts);
 const selection = new Selection();
 const tree = new Tree(byId("tree"));
 const filters = new Filters(tree);
-const gallery = new Gallery(byId("gallery"), listing, selection);
-const editor = new Editor();
+const gallery = new Gallery(byId("gallery"), listing, selection, drafts);
+const editor = new Editor(drafts);
 const sight = new Sight(selection, listing);
 const edits = new Edits(selection, listing, sight);
 const captioning = new Captioning();
@@ -110,6 +112,7 @@ function emptiness() {
   const words = {
     without: ["Every image has a caption", "Nothing is left to do in this folder."],
     failed: ["Nothing failed", "No image here is waiting for another attempt."],
+    unsaved: ["Everything is saved", "No text that you typed in this browser waits to be saved."],
     hand: ["No caption was edited by hand", "Captions that you change here are marked, and no run overwrites them unless you ask for it."],
   }[show];
   if (words) return [el("h2", {}, words[0]), el("p", {}, words[1]), clear];
@@ -136,6 +139,7 @@ live.addEventListener("images", (event) => {
   const { changed, more } = /** @type {CustomEvent} */ (event).detail;
   listing.update(changed);
   for (const card of changed) editor.changed(card);
+  if (more) editor.again();
   if (changed.length || more) later();
 });
 
@@ -152,9 +156,8 @@ live.addEventListener("folder", (event) => {
 // What changed while the socket was not open was told to nobody here.
 live.addEventListener("again", (event) => {
   greeted = /** @type {CustomEvent<number>} */ (event).detail;
-  if (!listing.id || (!behind && greeted === listing.version)) return;
   editor.again();
-  later();
+  if (listing.id && (behind || greeted !== listing.version)) later();
 });
 
 live.addEventListener("state", (event) => {
@@ -198,7 +201,7 @@ filters.addEventListener("change", () => {
 
 gallery.addEventListener("open", (event) => {
   const index = /** @type {CustomEvent<number>} */ (event).detail;
-  editor.show({ total: listing.total, card: (at) => listing.get(at) }, index);
+  editor.show(listingRow(listing, index), index);
   follows = true;
 });
 
@@ -208,8 +211,9 @@ editor.addEventListener("go", (event) => {
 });
 editor.addEventListener("saved", (event) => {
   listing.update([/** @type {CustomEvent} */ (event).detail]);
-  behind = true;
+  later();
 });
+drafts.addEventListener("change", later);
 editor.addEventListener("close", () => {
   byId("gallery").focus();
   if (behind) look("stay");
@@ -227,9 +231,8 @@ byId("selected-clear").addEventListener("click", () => {
   byId("gallery").focus();
 });
 byId("selected-edit").addEventListener("click", () => {
-  const { ids } = selection;
   follows = false;
-  editor.show({ total: ids.length, card: async (at) => ({ id: ids[at], stamp: "" }) }, 0);
+  editor.show(selectionRow(listing, selection.ids), 0);
 });
 
 byId("selected-change").addEventListener("click", () => edits.forSelected());
@@ -242,12 +245,16 @@ loadEdits();
 // -- captions that models write, and their runs ----------------------------------------------------
 
 /** Opens the sheet for what the gallery shows. */
-function captionShown() {
+async function captionShown() {
   const shown = filters.value;
   const where = tree.folder?.name ?? "this folder";
-  const kind = { all: "", without: ", without a caption", failed: ", failed", hand: ", edited by hand" }[shown.show];
+  /** @type {Record<string, string>} */
+  const kinds = { all: "", without: ", without a caption", failed: ", failed", hand: ", edited by hand", unsaved: ", with texts that are not saved" };
+  const kind = kinds[shown.show];
   const words = `${where}${shown.deep ? " and folders below" : ""}${kind}${shown.text ? `, with “${shown.text}”` : ""}`;
-  captioning.show({ shown, words }, "no");
+  // captiv does not know which texts are not saved.
+  if (shown.show === "unsaved") captioning.show({ images: await listing.ids(0, listing.total), words }, "no");
+  else captioning.show({ shown, words }, "no");
 }
 
 /** Opens the sheet for the selection, or else for the image under the cursor. */
@@ -262,9 +269,9 @@ async function captionSelected() {
 byId("caption-shown").addEventListener("click", captionShown);
 byId("runs-begin").addEventListener("click", captionShown);
 byId("selected-caption").addEventListener("click", captionSelected);
-editor.addEventListener("caption", () => {
-  const { image } = editor;
-  if (image) captioning.show({ images: [image.id], words: image.name }, "yes");
+editor.addEventListener("caption", (event) => {
+  const image = /** @type {CustomEvent<import("./editing/state.js").Image>} */ (event).detail;
+  captioning.show({ images: [image.id], words: image.name }, "yes");
 });
 
 live.addEventListener("runs", (event) => runs.take(/** @type {CustomEvent} */ (event).detail));
@@ -277,7 +284,7 @@ runs.addEventListener("busy", (event) => {
 runs.addEventListener("image", (event) => {
   const { id } = /** @type {CustomEvent} */ (event).detail;
   follows = false;
-  editor.show({ total: 1, card: async () => ({ id, stamp: "" }) }, 0);
+  editor.show(selectionRow(listing, [id]), 0);
 });
 loadRuns();
 
@@ -348,7 +355,6 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-tidyDrafts();
 live.connect();
 await Promise.all([tree.load().catch(() => {}), look("start")]);
 summarise();

@@ -51,7 +51,8 @@ export class PodLog {
   /** @param {ReadableStream<Uint8Array>} body */
   async #take(body) {
     let rest = "";
-    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    const decoder = /** @type {ReadableWritablePair<string, Uint8Array>} */ (new TextDecoderStream());
+    const reader = body.pipeThrough(decoder).getReader();
     for (;;) {
       const { value, done } = await reader.read();
       if (done) return;

@@ -10,7 +10,11 @@ import { choices } from "./wish.js";
 
 const RENEW_MS = 5000;
 
-/** @typedef {any} Pod */
+/**
+ * A pod as captiv tells it, and all that is told.
+ * @typedef {{phase: string, price_usd_h: number, sweepable: boolean, [more: string]: any}} Pod
+ * @typedef {{key: boolean, pods: Pod[], at_ms: number|null, error: any, making: any}} Told
+ */
 
 export class Pods extends EventTarget {
   #log = new PodLog();
@@ -19,7 +23,7 @@ export class Pods extends EventTarget {
   #making = /** @type {HTMLDialogElement} */ (byId("pod-make"));
   /** @type {Set<string>} */
   #ending = new Set();
-  /** @type {any} */
+  /** @type {Told|null} */
   #told = null;
 
   constructor() {
@@ -46,7 +50,7 @@ export class Pods extends EventTarget {
     if (told) this.take(told);
   }
 
-  /** @param {any} told */
+  /** @param {Told} told */
   take(told) {
     this.#told = told;
     const { key, pods, error, making } = told;
@@ -110,6 +114,7 @@ export class Pods extends EventTarget {
     const button = /** @type {HTMLButtonElement} */ (byId("orphan-end"));
     button.disabled = true;
     try {
+      /** @type {{swept: {outcome: string, pod_id: string, reason: string}[]}} */
       const { swept } = await send("POST", "/api/pods/sweep");
       const left = swept.filter((one) => one.outcome === "still there");
       if (left.length) notice(`Still there, and billing: ${left.map((one) => one.pod_id).join(", ")}. Try again, or RunPod's console.`, { trouble: true });
@@ -129,7 +134,7 @@ export class Pods extends EventTarget {
       const { question } = await get(`/api/pods/${pod}/end`);
       if (!(await sure(question, "It is ended for good, with everything on its disk. Images that it is captioning go back to their run.", "Terminate it"))) return;
       this.#ending.add(pod);
-      this.#draw(this.#told.pods);
+      this.#draw(this.#told?.pods ?? []);
       const { said } = await request(`/api/pods/${pod}`, { method: "DELETE" });
       notice(said.charAt(0).toUpperCase() + said.slice(1));
     } catch (error) {
@@ -144,7 +149,8 @@ export class Pods extends EventTarget {
 
   async #ask() {
     const { models, chosen, where } = await get("/api/models");
-    choices(/** @type {HTMLSelectElement} */ (byId("pod-model")), models.map((family) => [family.name, family.title]), chosen.model);
+    const named = (/** @type {import("./wish.js").Family} */ family) => [family.name, family.title];
+    choices(/** @type {HTMLSelectElement} */ (byId("pod-model")), models.map(named), chosen.model);
     /** @type {HTMLInputElement} */ (byId("pod-gpu")).placeholder = where.gpu_type;
     byId("pod-make-wrong").hidden = true;
     this.#making.showModal();
@@ -173,7 +179,7 @@ export class Pods extends EventTarget {
     byId("pods-making-title").textContent = making.over ? "The pod was not made" : `Making a pod${making.model ? ` for ${making.model}` : ""}…`;
     const list = byId("pods-notes");
     const shown = [...list.children].map((item) => item.textContent);
-    if (shown.join("\n") !== making.notes.join("\n")) list.replaceChildren(...making.notes.map((text) => el("li", {}, text)));
+    if (shown.join("\n") !== making.notes.join("\n")) list.replaceChildren(...making.notes.map((/** @type {string} */ text) => el("li", {}, text)));
     byId("pods-making-wrong").hidden = !making.error;
     byId("pods-making-wrong").textContent = making.error ? `${making.error.detail} ${making.error.hint ?? ""}` : "";
   }
@@ -185,7 +191,7 @@ export class Pods extends EventTarget {
   }
 }
 
-/** @param {any} told */
+/** @param {Told} told */
 function summary({ key, pods, at_ms, error }) {
   if (!key) return "";
   if (at_ms === null) return "asking RunPod…";

@@ -5,7 +5,9 @@ import { chart, duration, rate } from "./chart.js";
 import { byId, count, el, plural, when } from "./dom.js";
 import { notice } from "./notices.js";
 
+/** @type {Record<string, string>} */
 const STATES = { running: "at work", unfinished: "unfinished", finished: "finished", cancelled: "cancelled" };
+/** @type {Record<string, string>} */
 const WHERE = { local: "this machine", runpod: "RunPod", url: "a worker elsewhere" };
 
 /** A run as captiv tells it. @typedef {any} Run */
@@ -26,6 +28,7 @@ export class Runs extends EventTarget {
     byId("runs-summary").textContent = runs.length ? summary(runs) : "";
     const known = new Set(runs.map((run) => run.id));
     for (const [id, card] of this.#cards) if (!known.has(id)) (card.box.remove(), this.#cards.delete(id));
+    /** @type {Element|null} */
     let before = null;
     for (const run of runs) {
       let card = this.#cards.get(run.id);
@@ -34,6 +37,7 @@ export class Runs extends EventTarget {
         this.#cards.set(run.id, card);
       }
       card.take(run);
+      /** @type {Element|null} */
       const place = before ? before.nextElementSibling : this.#list.firstElementChild;
       if (place !== card.box) this.#list.insertBefore(card.box, place);
       before = card.box;
@@ -44,8 +48,6 @@ export class Runs extends EventTarget {
 
 /** One run: its line is brought up to date in place, so that nothing moves under a person's hands. */
 class Card {
-  /** @type {Run} */
-  #run = null;
   /** @type {Run} */
   #whole = null;
   #loading = false;
@@ -80,7 +82,6 @@ class Card {
 
   /** @param {Run} run */
   take(run) {
-    this.#run = run;
     const { counts } = run;
     this.box.dataset.state = run.state;
     this.title.textContent = `Run ${run.id}${run.save ? "" : " (a sample)"}: ${run.what}`;
@@ -162,7 +163,7 @@ class Card {
     }
     parts.push(el("dl", { class: "facts" }, ...facts(run)));
     if (run.bill.length) parts.push(bill(run));
-    if (run.warnings.length) parts.push(section("What it said", el("ul", { class: "warnings" }, ...run.warnings.map((text) => el("li", {}, text)))));
+    if (run.warnings.length) parts.push(section("What it said", el("ul", { class: "warnings" }, ...run.warnings.map((/** @type {string} */ text) => el("li", {}, text)))));
     const failures = [...run.failures, ...run.unwritten];
     if (failures.length) parts.push(section("Without a caption", ...failures.map((group) => this.#failures(run, group))));
     this.body.replaceChildren(...parts);
@@ -229,6 +230,7 @@ function numbers(run) {
 
 /** @param {Run} run */
 function facts(run) {
+  /** @type {Record<string, string>} */
   const overwrite = { no: "left as they are", yes: "made anew, but for hand edits", all: "made anew, hand edits too" };
   const generation = Object.entries(run.generation).map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`);
   const roots = run.more_roots ? [...run.roots, `and ${plural(run.more_roots, "other")}`] : run.roots;
@@ -246,7 +248,7 @@ function facts(run) {
 /** @param {Run} run */
 function bill(run) {
   const head = el("tr", {}, ...["Pod", "GPU", "This run's share", "In all", "By RunPod's records"].map((words) => el("th", { scope: "col" }, words)));
-  const rows = run.bill.map((pod) =>
+  const rows = run.bill.map((/** @type {any} */ pod) =>
     el("tr", {}, el("th", { scope: "row" }, pod.pod), el("td", {}, pod.gpu), el("td", {}, pod.share), el("td", {}, pod.still_bills ? `${pod.total} so far, still bills` : pod.total), el("td", {}, pod.billed_by_provider_usd ? `$${Number(pod.billed_by_provider_usd).toFixed(4)}` : "not yet")),
   );
   const table = el("table", { class: "plain" }, el("thead", {}, head), el("tbody", {}, ...rows));

@@ -25,7 +25,7 @@ export const modesOf = (family, variant) =>
 /** What a mode is called for a person. @param {Mode} mode */
 export const modeTitle = (mode) => mode.name.replaceAll("_", " ");
 
-/** @param {HTMLSelectElement} select @param {[string, string][]} choices @param {string} [wanted] */
+/** @param {HTMLSelectElement} select @param {[string, string][]} choices_ @param {string} [wanted] */
 export function choices(select, choices_, wanted) {
   select.replaceChildren(...choices_.map(([value, words]) => el("option", { value }, words)));
   if (wanted !== undefined && choices_.some(([value]) => value === wanted)) select.value = wanted;
@@ -139,6 +139,7 @@ export class WishForm extends EventTarget {
   }
 
   #variables() {
+    /** @type {Record<string, string>} */
     const found = {};
     for (const input of /** @type {NodeListOf<HTMLInputElement>} */ (byId("wish-options").querySelectorAll("input[data-variable]"))) {
       if (!input.disabled && input.value.trim()) found[input.dataset.variable ?? ""] = input.value.trim();
