@@ -21,6 +21,7 @@ from captiv.cli.caption import (
 from captiv.cli.invocation import current
 from captiv.core.edits import BulkEdit
 from captiv.editing import Change, Kept, Place
+from captiv.exits import ExitCode
 
 if TYPE_CHECKING:
     from captiv.editing.history import Past
@@ -72,7 +73,7 @@ def replace(
         show.note("there is nothing to change.")
     elif not dry_run:
         if not show.confirm(f"Change {show.plural(len(changes), 'caption')}?", yes=yes):
-            raise typer.Exit(1)
+            raise typer.Exit(ExitCode.LACKING)
         with current().store() as store:
             made = sum(1 for _ in _told(bulk.apply(store, edit.in_words(), changes), troubles))
         back = "; captiv caption undo takes it back" if made else ""

@@ -1,9 +1,11 @@
 """The seam between the dispatcher and whatever provides a worker."""
 
 import math
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
+from captiv.core.findings import Finding
 from captiv.core.phase import OnPhase
 from captiv.core.retry import Death
 from captiv.wire import CaptionReply, CaptionRequest, Health, ModelsReply
@@ -68,6 +70,21 @@ class Traits:
     """How long it may be silent."""
     request_timeout_s: float = math.inf
     """How long it may answer and give no caption."""
+
+
+MOMENT_S: Final = 2.0
+"""How long a look may take before a run begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something that is looked at before a run begins; `checking.findings` looks."""
+
+    name: str
+    look: Callable[[], Awaitable[Sequence[Finding]]]
+    """May raise what a run that needs it ends with."""
+    limit_s: float = MOMENT_S
+    """A look that takes longer has nothing to say."""
 
 
 class WorkerSource(Protocol):
