@@ -9,8 +9,6 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-import anyio
-
 from captiv.catalog import ImagePolicy, family_named, foreign
 from captiv.core.bill import Bill
 from captiv.core.findings import first_error
@@ -143,17 +141,10 @@ class Sources:
 
         Where there is no image to caption, nothing is in its way.
         """
-        worker: list[CaptivError | None] = []
-
-        async def ask() -> None:
-            worker.append(await self._without_worker(spec, store, patience_s))
-
-        async with anyio.create_task_group() as tg:
-            tg.start_soon(ask)
-            seen = await offload(partial(look, spec, store, limit_s=MOMENT_S))
-            if not seen.wanted:
-                tg.cancel_scope.cancel()
-        return (worker[0] or seen.unwritable) if seen.wanted else None
+        seen = await offload(partial(look, spec, store, limit_s=MOMENT_S))
+        if not seen.wanted:
+            return None
+        return await self._without_worker(spec, store, patience_s) or seen.unwritable
 
     async def _without_worker(
         self, spec: RunSpec, store: Store | None, patience_s: float

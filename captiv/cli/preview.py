@@ -55,7 +55,8 @@ def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: 
     """
     with current().queue() as store:
         found = _found(spec, store)
-        obstacle = anyio.run(_obstacle, spec, settings, store)
+        sources = Sources(current().paths(), settings, Silence(), specs={}, now_ms=now_ms)
+        obstacle = anyio.run(sources.obstacle, spec, store)
         if found.nothing:
             note(no_images(spec.selection.roots, recursive=spec.selection.recursive))
         facts = _facts(spec, choice, found)
@@ -88,13 +89,6 @@ def _found(spec: RunSpec, store: "Store | None") -> _Found:
             found.wanted, found.examples = limit, found.examples[:limit]
             break
     return found
-
-
-async def _obstacle(
-    spec: RunSpec, settings: Settings, store: "Store | None"
-) -> "CaptivError | None":
-    sources = Sources(current().paths(), settings, Silence(), specs={}, now_ms=now_ms)
-    return await sources.obstacle(spec, store)
 
 
 def _facts(spec: RunSpec, choice: ModelChoice, found: _Found) -> dict[str, object]:
