@@ -2,6 +2,7 @@
 
     CaptivError
     ├── UsageError              the command line asks for something that cannot be
+    ├── Interrupted             a signal came before anything was begun
     ├── ConfigurationError      the configuration file or environment is wrong
     ├── ImageError              this image cannot be captioned; its neighbours can
     │   ├── ImageUnreadable       truncated, empty, damaged, or no image at all
@@ -14,6 +15,7 @@
     ├── ModelError              the model cannot be had or does not fit
     ├── WorkerError             the worker, not the image, is at fault
     │   ├── WorkerUnreachable     no connection, or lost on the way
+    │   │   └── AnswerMixedUp       what came is an answer about other work
     │   ├── WorkerNotReady        still loading
     │   ├── WorkerOverloaded      all permits taken; come back after `retry_after_s`
     │   ├── WorkerRefused         the token is wrong
@@ -89,6 +91,13 @@ class UsageError(CaptivError):
 
     code = "usage"
     exit_code = ExitCode.USAGE
+
+
+class Interrupted(CaptivError):
+    """A signal came before anything was begun."""
+
+    code = "interrupted"
+    exit_code = ExitCode.INTERRUPTED
 
 
 class ConfigurationError(CaptivError):
@@ -181,6 +190,19 @@ class WorkerUnreachable(WorkerError):
     """No connection to the worker, or it was lost on the way."""
 
     code = "worker_unreachable"
+
+
+class AnswerMixedUp(WorkerUnreachable):
+    """An answer about other work than was asked for; its content is not to be believed."""
+
+    code = "answer_mixed_up"
+
+    def __init__(self, differs: str) -> None:
+        """Args: `differs` says in words what is not as it was asked."""
+        super().__init__(
+            f"An answer came for other work ({differs}): something between here and the worker "
+            "mixes answers."
+        )
 
 
 class WorkerNotReady(WorkerError):

@@ -28,7 +28,13 @@ class ExitCode(IntEnum):
     MAY_BILL = 5, "a rented pod may still bill: captiv prints where to terminate it"
     INTERNAL = 70, "a defect in captiv: the log file has its traceback"
     INTERRUPTED = 130, "interrupted: captiv prints the command that resumes"
-    READER_LEFT = 141, "the program that read the output has ended (`| head`)"
+    READER_LEFT = (
+        141,
+        (
+            "the program that read the output has ended (`| head`), and the captions went nowhere "
+            "else (`--no-save`)"
+        ),
+    )
 
 
 _LESS_URGENT = (

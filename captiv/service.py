@@ -8,9 +8,10 @@ with the run that it follows, and no other. The first signal drains, the second 
 import logging
 import os
 import socket
-from collections.abc import Collection, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from signal import Signals
 
 import anyio
 
@@ -26,12 +27,12 @@ from captiv.dispatch.follow import Follower
 from captiv.dispatch.preparation import Preparation, leftover
 from captiv.dispatch.queue import QueueContext
 from captiv.dispatch.scan import Intake
-from captiv.errors import CaptivError, StoreError, leading
+from captiv.errors import CaptivError, Interrupted, StoreError, leading
 from captiv.exits import ExitCode, with_pods
 from captiv.offload import offload
 from captiv.rental.unended import Unended
 from captiv.settings import Paths, Settings
-from captiv.signals import ending, received
+from captiv.signals import ending, is_hangup, received
 from captiv.sources import Sources
 from captiv.store import Connection, Lease, Store, jobs, lease, pods, runs
 from captiv.store.commit import commit
@@ -104,6 +105,8 @@ class Service:
         self._sources = Sources(paths, settings, self._reporter, specs=self._specs, now_ms=now_ms)
         self._dispatcher: Dispatcher | None = None
         self._interrupted = False
+        self._looking: anyio.CancelScope | None = None
+        """While it is looked whether a run can begin."""
 
     async def caption(self, spec: RunSpec) -> Outcome:
         """Do what `spec` asks for, or go on with it where it stopped.
@@ -111,6 +114,10 @@ class Service:
         Raises:
             CaptivError: it cannot begin; no run was made.
         """
+        async with self._heard():
+            return await self._caption(spec)
+
+    async def _caption(self, spec: RunSpec) -> Outcome:
         await offload(self._paths.make_data_dir)
         with await offload(Store.open, self._paths.database) as store:
             await self._require(store, spec)
@@ -122,6 +129,10 @@ class Service:
 
     async def resume(self, run_id: RunId) -> Outcome:
         """Go on with a run that is in the job table, without looking for new images."""
+        async with self._heard():
+            return await self._resume(run_id)
+
+    async def _resume(self, run_id: RunId) -> Outcome:
         await offload(self._paths.make_data_dir)
         with await offload(Store.open, self._paths.database) as store:
             since_ms = now_ms()
@@ -136,7 +147,7 @@ class Service:
 
         Raises:
             CaptivError: there is an image to caption, and it could not be.
-            KeyboardInterrupt: a signal came.
+            Interrupted: a signal came.
         """
         before = await store.aread(runs.unfinished, spec.fingerprint())
         if before is not None and before.counts.captioned:
@@ -144,16 +155,19 @@ class Service:
         found: list[CaptivError | None] = []
         try:
             async with anyio.create_task_group() as tg:
-                if self._signals:
-                    tg.start_soon(_stop_on_signal, tg.cancel_scope)
+                self._looking = tg.cancel_scope
                 tg.start_soon(self._tell_of_looking)
-                found.append(await self._sources.obstacle(spec, store, patience_s=FIRST_CONTACT_S))
+                if not self._interrupted:
+                    patience_s = FIRST_CONTACT_S
+                    found.append(await self._sources.obstacle(spec, store, patience_s=patience_s))
                 tg.cancel_scope.cancel()
         except ExceptionGroup as group:
             raise leading(group) from group
-        if not found:
-            raise KeyboardInterrupt
+        finally:
+            self._looking = None
         self._reporter.phase(None)
+        if not found:
+            raise Interrupted("Interrupted before the run began; nothing was done.")
         if found[0] is not None:
             raise found[0]
 
@@ -183,8 +197,6 @@ class Service:
         try:
             async with anyio.create_task_group() as tg:
                 self._scope = tg.cancel_scope
-                if self._signals:
-                    tg.start_soon(self._watch_signals)
                 tg.start_soon(self._beat, store, session, run.id)
                 await self._work(store, session, run, follower, scan)
                 tg.cancel_scope.cancel()
@@ -205,7 +217,9 @@ class Service:
             error = error or failed
         run = await store.aread(runs.get, run_id)
         self._reporter.counted(run)
-        bill = await self._sources.bill(store, run_id)
+        bill = None
+        with anyio.CancelScope() as self._scope:
+            bill = await self._sources.bill(store, run_id)
         return Outcome(run, self._interrupted, error, bill, self._sources.unended.all())
 
     async def _work(
@@ -293,24 +307,36 @@ class Service:
             self._scope.cancel()
             return
         self._interrupted = True
+        if self._looking is not None:
+            self._looking.cancel()
         if self._dispatcher is not None:
             self._dispatcher.drain()
 
-    async def _watch_signals(self) -> None:
-        with received(ending()) as signals:
-            async for number in signals:
-                if not self._interrupted:
-                    self._reporter.warned(
-                        f"{number.name}: finishing what is at the worker; once more stops at once."
-                    )
-                self.interrupt()
+    @asynccontextmanager
+    async def _heard(self) -> AsyncIterator[None]:
+        """Hear the process's signals, if they are this service's, as long as the context lasts."""
+        if not self._signals:
+            yield
+            return
+        try:
+            with received(ending()) as signals:
+                async with anyio.create_task_group() as tg:
+                    tg.start_soon(self._obey, signals)
+                    yield
+                    tg.cancel_scope.cancel()
+        except ExceptionGroup as group:
+            raise leading(group) from group
 
-
-async def _stop_on_signal(scope: anyio.CancelScope) -> None:
-    with received(ending()) as signals:
-        async for _ in signals:
-            break
-    scope.cancel()
+    async def _obey(self, signals: AsyncIterable[Signals]) -> None:
+        async for number in signals:
+            _log.info("signal received name=%s", number.name)
+            if not self._interrupted:
+                self._reporter.warned(
+                    f"{number.name}: finishing what is at the worker; once more stops at once."
+                )
+            elif is_hangup(number):
+                continue  # kernel and shell both hang up when a terminal is closed
+            self.interrupt()
 
 
 def _others_named(others: Sequence[Run]) -> str:

@@ -1,19 +1,30 @@
 """The signals that end a command, received by a task instead of a handler, on every system.
 
-Windows has no SIGHUP, and its event loop cannot watch signals: there a handler passes them on.
+A command hears of them from its first line of code to its last:
+
+- `catch` has them end a command that has begun nothing, as Ctrl-C does;
+- `received` hands them to the task that drains a run, those that came just before it first;
+- `outlast_hangup` is for a command whose work the closing of a terminal must not cut off: between
+  those two, and while it says how the run ended, a hang-up is only noted.
+
+One closed terminal may hang up twice: the kernel tells its foreground, and the shell tells its
+jobs. So a hang-up never counts as the second signal, which ends a run at once.
 """
 
 import asyncio
 import signal
-import sys
+import threading
 from collections.abc import AsyncIterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from types import FrameType
 
 import anyio
 
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 _BACKLOG = 16
+
+_unheard: list[signal.Signals] = []
+"""What came while no task received signals."""
 
 
 def ending() -> list[signal.Signals]:
@@ -22,18 +33,40 @@ def ending() -> list[signal.Signals]:
     return [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
 
 
-def received(
-    numbers: list[signal.Signals],
-) -> AbstractContextManager[AsyncIterable[signal.Signals]]:
-    """Yield these signals as they come, in place of what they would do. In the main thread only."""
-    if sys.platform == "win32":
-        return by_handlers(numbers)
-    return anyio.open_signal_receiver(*numbers)
+def is_hangup(number: signal.Signals) -> bool:
+    """Whether the terminal is gone: nobody is impatient."""
+    return number.name == "SIGHUP"
 
 
 @contextmanager
-def by_handlers(numbers: list[signal.Signals]) -> Iterator[AsyncIterable[signal.Signals]]:
-    """Do the same with handlers of Python's, which need nothing of the event loop.
+def catch(*, process: bool) -> Iterator[None]:
+    """Have the signals that end a command raise KeyboardInterrupt until the block ends.
+
+    Args: `process`: the process ends with the block, and no hang-up takes its exit code any more.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    own = [number for number in ending() if number is not signal.SIGINT]  # which Python catches
+    before = {number: signal.signal(number, _interrupt) for number in own}
+    try:
+        yield
+    finally:
+        _unheard.clear()
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_IGN if process and is_hangup(number) else handler)
+
+
+def outlast_hangup() -> None:
+    """From now on only note a hang-up, until `catch` ends."""
+    for number in ending():
+        if is_hangup(number) and signal.getsignal(number) is _interrupt:
+            signal.signal(number, _note)
+
+
+@contextmanager
+def received(numbers: list[signal.Signals]) -> Iterator[AsyncIterable[signal.Signals]]:
+    """Yield these signals as they come, in place of what they would do. In the main thread only.
 
     A handler runs between two steps of whatever the main thread does, so it may only leave a note;
     call_soon_threadsafe is asyncio's one call that also wakes a loop that sleeps.
@@ -51,9 +84,20 @@ def by_handlers(numbers: list[signal.Signals]) -> Iterator[AsyncIterable[signal.
         loop.call_soon_threadsafe(pass_on, number)
 
     before = {number: signal.signal(number, handle) for number in numbers}
+    while _unheard:
+        pass_on(_unheard.pop(0))
     try:
         with send, receive:
             yield receive
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    _note(number, frame)  # what is being imported may swallow the exception
+    raise KeyboardInterrupt
+
+
+def _note(number: int, _frame: FrameType | None) -> None:
+    _unheard.append(signal.Signals(number))

@@ -8,12 +8,15 @@ import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import count
+
+import anyio
 
 from captiv.catalog import ImagePolicy, family_named, foreign
 from captiv.core.bill import Bill
 from captiv.core.findings import first_error
 from captiv.core.jobs import WANTED_MS, Run, RunId, SessionId
-from captiv.core.spec import Captioning, Placement, RunSpec
+from captiv.core.spec import Captioning, Placement, RunSpec, Site
 from captiv.dispatch.claims import Claims
 from captiv.dispatch.events import Reporter
 from captiv.dispatch.outlook import look
@@ -81,6 +84,8 @@ class Sources:
         self._fleets: dict[RunId, Fleet] = {}
         self.unended = UnendedPods()
         """Pods that were to end, and were not seen to."""
+        self._numbers = count(1)
+        """Of the workers on this machine, whose running batches are in a file each."""
         self._unswept: dict[str, str] = {}
         """Why the last sweep at a provider could not be done, which is said once."""
 
@@ -113,61 +118,79 @@ class Sources:
         )
 
     def checks(
-        self, spec: RunSpec, *, patience_s: float = MOMENT_S, rents: bool = True
+        self,
+        spec: RunSpec,
+        placement: Placement | None = None,
+        *,
+        patience_s: float = MOMENT_S,
+        rents: bool = True,
     ) -> Sequence[Check]:
         """Return what is to be looked at before a run: the one list for runs, dry runs and doctor.
 
         Args:
             spec: what the run is to do.
+            placement: the worker that is looked at; None of a run with one worker.
             patience_s: how long a worker that somebody else runs may be silent.
             rents: False where a pod is there that a run may use.
 
         Raises:
             ConfigurationError: a setting is missing without which there is nothing to look at.
         """
-        placement = spec.placement
-        if placement.kind == "rented":
-            return rental_checks(provider_of(placement), spec, self._settings, rents=rents)
-        if placement.kind == "local":
-            return self._here(spec.captioning, placement).checks()
-        if placement.protocol == "openai":
-            return self._chat_server(spec.captioning, placement).checks(patience_s=patience_s)
-        return self._elsewhere(placement).checks(spec.captioning, patience_s=patience_s)
+        where = placement or spec.placement
+        if where.kind == "rented":
+            return rental_checks(provider_of(where), spec, self._settings, rents=rents)
+        if where.kind == "local":
+            return self._here(spec.captioning, where, 1).checks()
+        if where.protocol == "openai":
+            return self._chat_server(spec.captioning, where).checks(patience_s=patience_s)
+        return self._elsewhere(where).checks(spec.captioning, patience_s=patience_s)
 
     async def obstacle(
         self, spec: RunSpec, store: Store | None, *, patience_s: float = MOMENT_S
     ) -> CaptivError | None:
         """Return why a run that is still to begin would end before its first image, or None.
 
-        Where there is no image to caption, nothing is in its way.
+        Where there is no image to caption, nothing is in its way; nor where one worker of several
+        can be had.
         """
         seen = await offload(partial(look, spec, store, limit_s=MOMENT_S))
         if not seen.wanted:
             return None
-        return await self._without_worker(spec, store, patience_s) or seen.unwritable
+        sites = list(dict.fromkeys(spec.placement.sites))
+        missing: dict[Site, CaptivError | None] = {}
+
+        async def ask(site: Site) -> None:
+            where = spec.placement.at(site)
+            missing[site] = await self._without_worker(spec, where, store, patience_s)
+
+        async with anyio.create_task_group() as tg:
+            for site in sites:
+                tg.start_soon(ask, site)
+        errors = [error for site in sites if (error := missing[site]) is not None]
+        return errors[0] if len(errors) == len(sites) else seen.unwritable
 
     async def _without_worker(
-        self, spec: RunSpec, store: Store | None, patience_s: float
+        self, spec: RunSpec, where: Placement, store: Store | None, patience_s: float
     ) -> CaptivError | None:
-        """Return why no worker could be had for a run, or None.
+        """Return why no worker could be had there for a run, or None.
 
         What this machine would take over, or what would be waited for, is no reason.
         """
-        rented_of, there = spec.placement.provider, False
-        if rented_of is not None and store is not None:
-            there = bool(await store.aread(pods.live, rented_of))
+        there = False
+        if where.kind == "rented" and where.provider is not None and store is not None:
+            there = bool(await store.aread(pods.live, where.provider))
         try:
-            checks = self.checks(spec, patience_s=patience_s, rents=not there)
+            checks = self.checks(spec, where, patience_s=patience_s, rents=not there)
         except CaptivError as missing:
             error: CaptivError | None = missing
         else:
             error = first_error(await findings(checks))
-        if error is None or spec.placement.kind != "rented" or isinstance(error, UsageError):
+        if error is None or where.kind != "rented" or isinstance(error, UsageError):
             return error
-        if spec.placement.fallback == "wait":
+        if where.fallback == "wait":
             passing = error.fault is not Fault.PERSON or isinstance(error, NoBalance)
             return None if passing else error
-        if spec.placement.fallback == "local":
+        if where.fallback == "local":
             reason = await self.incapable(spec)
             if reason is None:
                 return None
@@ -256,9 +279,13 @@ class Sources:
             if placement.protocol == "openai":
                 return self._chat_server(run.spec.captioning, placement)
             return self._elsewhere(placement)
-        return self._here(run.spec.captioning, placement)
+        return self._here(run.spec.captioning, placement, self._on_cpu(run.id))
 
-    def _here(self, captioning: Captioning, placement: Placement) -> LocalWorker:
+    def _on_cpu(self, run_id: RunId) -> int:
+        """Return how many workers of a run share the cores of this machine."""
+        return sum(site.device == "cpu" for site in self._specs[run_id].placement.sites)
+
+    def _here(self, captioning: Captioning, placement: Placement, on_cpu: int) -> LocalWorker:
         local = LocalSettings(
             model=captioning.model,
             variant=captioning.variant,
@@ -266,23 +293,25 @@ class Sources:
             device=placement.device,
             dtype=captioning.dtype,
             batch_size=placement.batch_size,
+            shares=max(1, on_cpu) if placement.device == "cpu" else 1,
             engine=os.environ.get(ENGINE_VARIABLE),
             engine_options=os.environ.get(ENGINE_OPTIONS_VARIABLE),
         )
         log = self._paths.log_file.with_name("worker.log")
-        return LocalWorker(local, folder=self._paths.data_dir, log=log)
+        return LocalWorker(local, folder=self._paths.data_dir, log=log, number=next(self._numbers))
 
     def _elsewhere(self, placement: Placement) -> UrlWorker:
-        token = self._settings.worker.token
+        token = self._settings.worker.token_for(placement.url or "")
         if token is None:
             raise ConfigurationError(
                 "The worker's token is not known.",
-                hint="Set CAPTIV_WORKER_TOKEN, or `captiv config set worker.token`.",
+                hint="Set CAPTIV_WORKER_TOKEN, or `captiv config set worker.token`; for several "
+                "workers with a token each: worker.tokens.",
             )
         return UrlWorker(placement.url or "", token.get_secret_value(), insecure=placement.insecure)
 
     def _chat_server(self, captioning: Captioning, placement: Placement) -> OpenAiServer:
-        token = self._settings.worker.token
+        token = self._settings.worker.token_for(placement.url or "")
         family = family_named(captioning.model)
         known = family is not None and family.variant(captioning.variant) is not None
         asking = Asking(

@@ -6,6 +6,8 @@
   the rest as fields). ``Prefer: wait=N`` (RFC 7240): 200 `CaptionReply` within N seconds, else 202
   with a relative ``Location``.
 - ``Idempotency-Key`` names the work, never the attempt; ``GET /api/caption/{key}`` asks again.
+- Each answer about an image repeats its key, a caption the boot id and the model besides. One that
+  repeats another is about other work: something in between mixes answers, and it is not believed.
 - ``GET /api/models``: `ModelsReply`; ``GET /api/modes/{model}``: `ModesReply`.
 - ``PUT /api/model``: a `ModelChange`; 202 with the `Health` that says `loading`, 200 if that model
   is loaded already, 409 `worker_busy` while captions are in flight.
@@ -202,8 +204,15 @@ class CaptionReply(_Reply):
     """The largest batch that the worker makes now: found by trying, so it changes."""
     permits: int | None = None
     """How many images it holds now."""
-    key: str | None = None
-    boot_id: str = ""
+    key: str
+    boot_id: str
+
+
+class Accepted(_Reply):
+    """Work that is under way, as 202 tells it."""
+
+    key: str
+    status: Literal["running"]
 
 
 class Loading(_Reply):
@@ -317,6 +326,8 @@ class Problem(_Reply):
     detail: str
     code: str
     type: str = "about:blank"
+    key: str | None = None
+    """The work that it is about; None where it is about none, or comes before the key is read."""
     suspect: bool = False
     """With `unknown_key`: the worker's last life ended while this work was in its running batch.
     With `engine_failed`: the engine broke on this image alone and captioned its neighbours."""

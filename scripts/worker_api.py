@@ -11,7 +11,14 @@ from pydantic.json_schema import models_json_schema
 from captiv import __version__, wire
 
 _REQUESTS = (wire.CaptionRequest, wire.ModelChange, wire.GuardLimits)
-_REPLIES = (wire.CaptionReply, wire.Health, wire.ModelsReply, wire.ModesReply, wire.Problem)
+_REPLIES = (
+    wire.CaptionReply,
+    wire.Accepted,
+    wire.Health,
+    wire.ModelsReply,
+    wire.ModesReply,
+    wire.Problem,
+)
 _STATUSES = {
     400: "malformed JSON or form",
     401: "the token is missing or wrong",
@@ -186,19 +193,12 @@ def _operation(
 
 
 def _ended(what: str) -> dict[int, Any]:
-    running = _response("not yet: ask at Location", "application/json", _RUNNING)
+    running = _reply("Accepted", "not yet: ask at Location")
     running["headers"] |= {"Location": _told("where to ask again", required=True)}
     replies = {200: _reply("CaptionReply", what), 202: running}
     for reply in replies.values():
         reply["headers"]["Preference-Applied"] = _told("what came of Prefer", required=False)
     return replies
-
-
-_RUNNING = {
-    "type": "object",
-    "required": ["key", "status"],
-    "properties": {"key": {"type": "string"}, "status": {"const": "running"}},
-}
 
 
 def _reply(schema: str, what: str) -> dict[str, Any]:

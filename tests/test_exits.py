@@ -19,6 +19,7 @@ for _module in walk_packages(captiv.__path__, "captiv."):
 ACCOUNT = {"key_refused", "access_denied", "no_balance"}
 BY_FAMILY = {
     "UsageError": ExitCode.USAGE,
+    "Interrupted": ExitCode.INTERRUPTED,
     "ConfigurationError": ExitCode.CONFIGURATION,
     "StoreError": ExitCode.CONFIGURATION,
     "ModelError": ExitCode.NO_WORKER,

@@ -1,9 +1,7 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Iterator
 
 import anyio
 import pytest
@@ -11,8 +9,6 @@ import pytest
 from captiv import signals
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="os.kill ends the process there")
-
-Receiver = Callable[[list[signal.Signals]], AbstractContextManager[Any]]
 
 
 @pytest.fixture(autouse=True)
@@ -23,11 +19,10 @@ def handlers() -> Iterator[None]:
     assert after == before
 
 
-@pytest.mark.parametrize("receiver", [signals.received, signals.by_handlers])
-async def test_a_signal_wakes_a_loop_that_sleeps(receiver: Receiver) -> None:
+async def test_a_signal_wakes_a_loop_that_sleeps() -> None:
     kill = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
 
-    with receiver([signal.SIGTERM, signal.SIGHUP]) as received, anyio.fail_after(60):
+    with signals.received([signal.SIGTERM, signal.SIGHUP]) as received, anyio.fail_after(60):
         kill.start()  # by then nothing is left to do but to wait
         first = await anext(aiter(received))
 
@@ -35,7 +30,7 @@ async def test_a_signal_wakes_a_loop_that_sleeps(receiver: Receiver) -> None:
 
 
 async def test_each_is_told_in_its_turn_and_what_nobody_takes_is_dropped() -> None:
-    with signals.by_handlers([signal.SIGTERM, signal.SIGHUP]) as received, anyio.fail_after(60):
+    with signals.received([signal.SIGTERM, signal.SIGHUP]) as received, anyio.fail_after(60):
         for number in (signal.SIGTERM, signal.SIGHUP, *[signal.SIGTERM] * 40):
             signal.raise_signal(number)
         await anyio.lowlevel.checkpoint()

@@ -42,13 +42,13 @@ class Told(Silence):
         self.unwritable: dict[str, str] = {}
         self.warnings: list[str] = []
         self.phases: list[Phase | None] = []
-        self.pods: list[int | None] = []
-        """Of which pod each phase was told."""
+        self.workers: list[str | None] = []
+        """Of which worker each phase was told."""
         self.counts: list[Run] = []
 
-    def phase(self, phase: Phase | None, *, pod: int | None = None) -> None:
+    def phase(self, phase: Phase | None, *, worker: str | None = None) -> None:
         self.phases.append(phase)
-        self.pods.append(pod)
+        self.workers.append(worker)
 
     def warned(self, message: str) -> None:
         self.warnings.append(message)
@@ -208,7 +208,7 @@ class World:
         return {Path(row.path).name: row for row in found}
 
     def local(
-        self, name: str = "worker", batch_size: int | None = 4, **script: Any
+        self, name: str = "worker", batch_size: int | None = 4, *, number: int = 1, **script: Any
     ) -> WatchedWorker:
         """Make a local worker with the torch-free engine."""
         settings = LocalSettings(
@@ -219,7 +219,8 @@ class World:
             engine=SCRIPTED,
             engine_options=json.dumps(script),
         )
-        return WatchedWorker(settings, folder=self.folder, log=self.folder / f"{name}.log")
+        log = self.folder / f"{name}.log"
+        return WatchedWorker(settings, folder=self.folder, log=log, number=number)
 
     async def held(self) -> anyio.Path:
         """Make a file that holds the batches of a worker that is given it."""

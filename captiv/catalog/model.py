@@ -16,6 +16,10 @@ DEVICE = r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$"
 """A device as a person names it."""
 DEVICES = "auto, cpu, mps, cuda, cuda:N, xpu or xpu:N"
 """The same in words."""
+DEVICE_LIST = r"^(all|DEVICE(,DEVICE)*)$".replace("DEVICE", f"({DEVICE.strip('^$')})")
+"""Devices of one machine as a person names them, for a worker on each."""
+DEVICE_LISTS = f"{DEVICES}; several with commas between, or all, for a worker on each"
+"""The same in words."""
 
 BUILTIN = "builtin:"
 """Prefix of a source whose weights are shipped inside the worker package."""

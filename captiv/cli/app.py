@@ -9,12 +9,13 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 from captiv import __version__
 from captiv.cli.refusal import SPELLED
 from captiv.errors import CaptivError, UsageError, leading
 from captiv.exits import ExitCode
+from captiv.signals import catch
 
 if TYPE_CHECKING:
     import logging
@@ -26,7 +27,21 @@ INTERNAL = ExitCode.INTERNAL
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    args = [SPELLED.get(a, a) for a in (sys.argv[1:] if argv is None else argv)]
+    out, err = sys.stdout, sys.stderr
+    try:
+        with catch(process=argv is None):
+            return _ended([SPELLED.get(a, a) for a in (sys.argv[1:] if argv is None else argv)])
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        said = {sys.stdout, sys.stderr} - {out, err}
+        sys.stdout, sys.stderr = out, err
+        for stream in said:  # what a run says is written by a thread
+            stream.close()
+        _leave_nothing(err)
+
+
+def _ended(args: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show ends nothing
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -40,13 +55,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = READER_LEFT
     except OSError as error:
         if code == 0:
-            sys.stderr.write(f"captiv: The output cannot be written: {error.strerror}.\n")
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"captiv: The output cannot be written: {error.strerror}.\n")
             code = 1
-    else:
-        return code
-    with contextlib.suppress(OSError, ValueError):  # nothing is left for the interpreter to flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _leave_nothing(sys.stdout)
     return code
+
+
+def _leave_nothing(stream: TextIO) -> None:
+    """Drop what a stream cannot write: the interpreter would try again, and fail."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _run(args: list[str]) -> int:
@@ -132,7 +154,8 @@ def _usage(error: Any, args: list[str], root: Any) -> int:
     from captiv.cli.refusal import in_words
 
     if type(error).__name__ == "NoArgsIsHelpError":
-        sys.stderr.write(error.format_message())
+        with contextlib.suppress(OSError):
+            sys.stderr.write(error.format_message())
         return ExitCode.USAGE
     _tell(*in_words(error, args, root))
     return int(error.exit_code)
@@ -166,7 +189,8 @@ def _show_traceback(error: BaseException) -> None:
 
     from captiv.cli.log import without_secrets
 
-    sys.stderr.write(without_secrets("".join(traceback.format_exception(error))))
+    with contextlib.suppress(OSError):
+        sys.stderr.write(without_secrets("".join(traceback.format_exception(error))))
 
 
 def _log() -> "logging.Logger":

@@ -101,10 +101,11 @@ def unset(image: Image, extension: Extension = None, sidecar_name: SidecarName =
     """Remove the caption of one image; its text stays in captiv's history."""
     path = image_file(image)
     place = sidecars_of(extension, sidecar_name).place(path)
-    troubles: list[str] = []
-    if not _remove([place], troubles) and not troubles:
-        show.note(f"{show.visible(image)} has no caption.")
-    tell(troubles)
+    from captiv.editing import drop
+
+    with current().store() as store:
+        if not drop(store, place):
+            show.note(f"{show.visible(image)} has no caption.")
 
 
 @app.command()
@@ -116,19 +117,25 @@ def clear(
     extension: Extension = None,
     sidecar_name: SidecarName = None,
 ) -> None:
-    """Remove the captions of a folder's images; their texts stay in captiv's history."""
-    troubles: list[str] = []
-    found = places_in(sidecars_of(extension, sidecar_name), folder, recursive, troubles)
-    places = [place for place, there in found if there]
+    """Remove the captions of a folder's images; `undo` takes it back as a whole."""
+    from captiv.cli.bulk import Work, captioned
+    from captiv.editing import bulk
+
+    work = Work()
+    places = captioned(sidecars_of(extension, sidecar_name), folder, recursive, work.troubles)
     where = f"{'in and below' if recursive else 'in'} {show.visible(folder.absolute())}"
-    if places:
-        if not show.confirm(f"Remove {show.plural(len(places), 'caption')} {where}?", yes=yes):
+    changes = work.looked(bulk.removal(places))
+    if changes:
+        question = f"Remove {show.plural(len(changes), 'caption')} {where}?"
+        if not show.confirm(question, yes=yes):
             raise typer.Exit(ExitCode.LACKING)
-        removed = _remove(places, troubles)
-        show.note(f"{show.plural(removed, 'caption')} removed.")
+        with current().store() as store:
+            what = f"captions {where} removed"
+            removed = work.done(bulk.apply(store, what, changes), len(changes), "removing")
+        work.end(f"{show.plural(removed, 'caption')} removed", removed)
     else:
         show.note(f"there are no captions {where}.")
-    tell(troubles)
+    tell(work.troubles)
 
 
 def sidecars_of(extension: str | None, sidecar_name: str | None) -> "Sidecars":
@@ -142,6 +149,7 @@ def places_in(
     sidecars: "Sidecars", folder: Path, recursive: bool, troubles: list[str]
 ) -> Iterator[tuple["Place", bool]]:
     """Yield each image of the folder with its sidecar, and whether that is there."""
+    from captiv.core.naming import spellings
     from captiv.images.find import find, require_folder
 
     require_folder(folder)
@@ -149,7 +157,8 @@ def places_in(
         troubles.extend(f"{show.visible(p.path)} {p.reason}." for p in found.problems)
         for image in found.images:
             place = sidecars.place(image)
-            yield place, os.path.basename(place.sidecar) in found.names
+            name = os.path.basename(place.sidecar)
+            yield place, any(other in found.names for other in spellings(name))
 
 
 def _captions(
@@ -168,20 +177,6 @@ def _captions(
         show.note(no_images([str(folder.absolute())], recursive=recursive))
 
 
-def _remove(places: list["Place"], troubles: list[str]) -> int:
-    """Remove these sidecars; return how many went, and note which were kept and why."""
-    from captiv.editing import remove
-
-    removed = 0
-    with current().store() as store:
-        for (_, path), result in zip(places, remove(store, places), strict=True):
-            if isinstance(result, SidecarError):
-                troubles.append(f"kept {show.visible(path)}: {result.message}")
-            else:
-                removed += result
-    return removed
-
-
 def image_file(image: Path) -> str:
     """Return the path under which the store knows this image.
 
@@ -198,7 +193,9 @@ def image_file(image: Path) -> str:
 
 
 def _checked(text: str) -> str:
-    if not text.strip():
+    from captiv.core.texts import is_blank
+
+    if is_blank(text):
         raise UsageError("The caption is empty.", hint="captiv caption unset IMAGE removes one.")
     try:
         text.encode("utf-8")

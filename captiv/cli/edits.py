@@ -1,6 +1,6 @@
 """`captiv caption replace | history | undo`: change many captions at once, and go back."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,22 +13,23 @@ from captiv.cli.caption import (
     Recursive,
     SidecarName,
     image_file,
-    places_in,
     short,
     sidecars_of,
     tell,
 )
 from captiv.cli.invocation import current
 from captiv.core.edits import BulkEdit
-from captiv.editing import Change, Kept, Place
+from captiv.editing import Change
 from captiv.exits import ExitCode
 
 if TYPE_CHECKING:
     from captiv.editing.history import Past
-    from captiv.store.edits import Edit
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+_SHOWN = 10
+"""Changes that are shown before the question."""
 
 
 def replace(
@@ -55,30 +56,32 @@ def replace(
     extension: Extension = None,
     sidecar_name: SidecarName = None,
 ) -> None:
-    """Change many captions at once; every change is shown first, and `undo` takes all back.
+    """Change many captions at once; the changes are shown first, and `undo` takes all back.
 
-    Captions that are changed so count as edited by hand: no run replaces them unless told to.
+    Ten are shown before the question; `--dry-run` and `--json` show every one. Captions that are
+    changed so count as edited by hand: no run replaces them unless told to.
     """
+    from captiv.cli.bulk import Work, captioned
     from captiv.editing import bulk
 
     edit = BulkEdit(
         find, with_, regex, ignore_case, whole_words, prefix, suffix, trigger_word
     ).checked()
-    troubles: list[str] = []
-    places = _captioned(folder, recursive, extension, sidecar_name, troubles)
-    changes = list(_told(bulk.preview(edit, places), troubles))
-    for change in changes:
-        _show(change, json=json)
+    work = Work()
+    sidecars = sidecars_of(extension, sidecar_name)
+    places = captioned(sidecars, folder, recursive, work.troubles)
+    changes = work.looked(bulk.preview(edit, places))
+    _show_all(changes, len(changes) if dry_run or json else _SHOWN, json=json)
     if not changes:
         show.note("there is nothing to change.")
     elif not dry_run:
         if not show.confirm(f"Change {show.plural(len(changes), 'caption')}?", yes=yes):
             raise typer.Exit(ExitCode.LACKING)
         with current().store() as store:
-            made = sum(1 for _ in _told(bulk.apply(store, edit.in_words(), changes), troubles))
-        back = "; captiv caption undo takes it back" if made else ""
-        show.note(f"{show.plural(made, 'caption')} changed{back}.")
-    tell(troubles)
+            results = bulk.apply(store, edit.in_words(), changes)
+            made = work.done(results, len(changes), "changing")
+        work.end(f"{show.plural(made, 'caption')} changed", made)
+    tell(work.troubles)
 
 
 def history(
@@ -153,18 +156,20 @@ def undo(
 
 
 def _undo_edit(number: int | None, *, yes: bool) -> None:
+    from captiv.cli.bulk import Work
     from captiv.editing import bulk
+    from captiv.store.edits import EditId
 
-    troubles: list[str] = []
-
-    def agreed(edit: "Edit") -> bool:
-        changed = show.plural(edit.changes, "caption")
-        return show.confirm(f"Undo edit {edit.id} ({edit.what}; {changed})?", yes=yes)
-
+    work = Work()
     with current().store() as store:
-        back = sum(1 for _ in _told(bulk.undo(store, number, agreed), troubles))
-    show.note(f"{show.plural(back, 'caption')} put back.")
-    tell(troubles)
+        edit = bulk.to_undo(store, None if number is None else EditId(number))
+        changed = show.plural(edit.changes, "caption")
+        if not show.confirm(f"Undo edit {edit.id} ({edit.what}; {changed})?", yes=yes):
+            raise typer.Exit(1)
+        back = work.done(bulk.undo(store, edit.id), edit.changes, "putting back")
+    rest = f"captiv caption undo --edit {edit.id} puts back the rest" if work.stopped else ""
+    work.end(f"{show.plural(back, 'caption')} put back", back, rest)
+    tell(work.troubles)
 
 
 def _show_edits(*, json: bool) -> None:
@@ -188,23 +193,11 @@ def _show_edits(*, json: bool) -> None:
     show.table(("Edit", "When", "Captions", "What", ""), rows, right=(0, 2))
 
 
-def _captioned(
-    folder: Path,
-    recursive: bool,
-    extension: str | None,
-    sidecar_name: str | None,
-    troubles: list[str],
-) -> Iterator[Place]:
-    found = places_in(sidecars_of(extension, sidecar_name), folder, recursive, troubles)
-    return (place for place, there in found if there)
-
-
-def _told(results: Iterable[Change | Kept], troubles: list[str]) -> Iterator[Change]:
-    for result in results:
-        if isinstance(result, Kept):
-            troubles.append(f"kept {show.visible(short(result.image))}: {result.reason}.")
-        else:
-            yield result
+def _show_all(changes: Sequence[Change], most: int, *, json: bool) -> None:
+    for change in changes[:most]:
+        _show(change, json=json)
+    if len(changes) > most:
+        show.line(f"and {len(changes) - most:,} more; --dry-run shows all")
 
 
 def _show(change: Change, *, json: bool) -> None:
@@ -212,8 +205,8 @@ def _show(change: Change, *, json: bool) -> None:
         show.json_line({"path": change.image, "old": change.old, "new": change.new})
         return
     show.line(show.visible(short(change.image)))
-    show.line(f"- {show.visible(change.old.strip())}")
-    show.line(f"+ {show.visible(change.new.strip())}")
+    show.line(f"- {show.visible((change.old or '').strip())}")
+    show.line(f"+ {show.visible((change.new or '').strip())}")
 
 
 def _who(found: "Past", index: int) -> str:

@@ -14,8 +14,11 @@ from captiv.cli.invocation import current
 from captiv.request.options import Options
 
 if TYPE_CHECKING:
-    from captiv.cli.progress import Verbosity
+    from collections.abc import Awaitable
+
+    from captiv.cli.progress import Display, Verbosity
     from captiv.core.spec import Overwrite, RunSpec
+    from captiv.service import Outcome
     from captiv.settings import Settings
 
 
@@ -60,8 +63,12 @@ def generate(
 
 def _caption(options: Options, *, dry_run: bool, as_json: bool, verbosity: "Verbosity") -> None:
     """Say what is contradictory in what is asked for, then preview it or do it."""
+    from captiv.cli.outlet import unhindered
     from captiv.cli.show import note
     from captiv.request.run import contradicted, request
+
+    if not dry_run:
+        unhindered()
 
     settings = current().settings()
     spec, choice = request(options, settings)
@@ -80,8 +87,14 @@ def _run(spec: "RunSpec", settings: "Settings", *, as_json: bool, verbosity: "Ve
     from captiv.service import Service
 
     places = current().paths()
+
+    def start(display: "Display") -> "Awaitable[Outcome]":
+        service = Service(places, settings, display)
+        display.on_abandoned = service.interrupt
+        return service.caption(spec)
+
     code = work(
-        lambda display: Service(places, settings, display).caption(spec),
+        start,
         verbosity=verbosity,
         as_json=as_json,
         print_captions=not spec.output.save,

@@ -77,6 +77,8 @@ def _options(group: type[Any]) -> Iterator[_Option]:
     for part, name, type_, said in _flagged(group):
         if isinstance(said, FlagEach):
             yield from _each(said, part.panel)
+        elif said.many:
+            yield _Option(name, list[str] | None, None, said, part.panel)
         elif said.read is not None:
             yield _Option(name, str | None, None, said, part.panel)
         else:
@@ -91,10 +93,12 @@ def _each(said: FlagEach, panel: str | None) -> Iterator[_Option]:
 
 def _built(group: type[Any], given: dict[str, Any]) -> Any:
     """Return the group of what was given, and take that out of `given`."""
-    values = {}
+    values: dict[str, Any] = {}
     for _, name, _, said in _flagged(group):
         if isinstance(said, FlagEach):
             values[name] = _present({each: given.pop(each) for each in said.model.model_fields})
+        elif said.many:
+            values[name] = tuple(given.pop(name) or ())
         elif said.read is not None:
             values[name] = said.read(given.pop(name))
         else:

@@ -71,8 +71,10 @@ def launch(
             f"The page needs a part that is not installed ({error.name}).",
             hint="pip install 'captiv[gui]'",
         ) from error
+    from captiv.cli.outlet import unhindered
     from captiv.settings.keys import find_key
 
+    unhindered(out=True)
     loaded = current().loaded()
     chosen = loaded.settings.gui
     key = find_key("gui", "port")

@@ -77,9 +77,9 @@ class Invocation:
         from captiv.settings import read
 
         loaded = read(self.paths())
-        for section in (loaded.settings.worker.token, loaded.settings.runpod.api_key):
-            if section is not None:
-                log.hide(section.get_secret_value())
+        key = loaded.settings.runpod.api_key
+        for secret in (*loaded.settings.worker.secrets, *([] if key is None else [key])):
+            log.hide(secret.get_secret_value())
         return loaded
 
     def settings(self) -> "Settings":

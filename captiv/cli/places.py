@@ -1,16 +1,20 @@
 """Where a run is done, in a person's words."""
 
-from captiv.core.spec import Placement
+from captiv.core.spec import Placement, Site
 
 _PROVIDERS = {"runpod": "RunPod"}
 
 
 def place_name(placement: Placement) -> str:
-    """Return where the images are captioned: on this machine, at a URL, or whose pods do it."""
-    match placement.kind:
+    """Return where the images are captioned: on this machine, at URLs, or whose pods do it."""
+    return ", ".join(dict.fromkeys(_name(site) for site in placement.sites))
+
+
+def _name(site: Site) -> str:
+    match site.kind:
         case "local":
             return "this machine"
         case "url":
-            return placement.url or "a worker elsewhere"
+            return site.url or "a worker elsewhere"
         case "rented":
-            return _PROVIDERS.get(placement.provider or "", placement.provider or "a rented pod")
+            return _PROVIDERS.get(site.provider or "", site.provider or "a rented pod")

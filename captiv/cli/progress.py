@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TextIO
 
@@ -20,6 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from captiv.cli.outlet import Outlet
 from captiv.clock import monotonic_s
 from captiv.core.bill import Bill
 from captiv.core.cost import dollars
@@ -34,12 +35,13 @@ _PLAIN_EVERY_S = 10.0
 _NAMED = 20
 """How many names of a kind the summary lists."""
 
-_DOWNLOADS: dict[Kind, tuple[str, str]] = {
+_DOWNLOADS: dict[Kind | None, tuple[str, str]] = {
     "local": ("This machine", " It is kept for the next time."),
     "rented": ("The pod", ""),
     "url": ("The worker", ""),
+    None: ("A worker", ""),
 }
-"""Whose download it is, and what a person may want to know of it."""
+"""Whose download it is, and what a person may want to know of it; None is one of several kinds."""
 
 Verbosity = Literal["quiet", "normal", "verbose"]
 
@@ -53,6 +55,8 @@ class Tally:
     """Code and reason by path: an image may be told of by the scan, and by who follows."""
     kept: dict[str, None] = field(default_factory=dict)
     unwritten: list[tuple[str, str]] = field(default_factory=list)
+    by_worker: dict[str, int] = field(default_factory=dict)
+    """Captions that each of several workers has brought, by its name."""
 
 
 class Display:
@@ -65,21 +69,26 @@ class Display:
         as_json: bool = False,
         print_captions: bool = False,
         err: Console | None = None,
-        out: TextIO | None = None,
+        out: TextIO | Outlet | None = None,
+        abandoned: Callable[[], bool] = lambda: False,
     ) -> None:
+        """Args: `abandoned` tells that captions are printed for nobody any more."""
         self.tally = Tally()
+        self.on_abandoned: Callable[[], None] = lambda: None
+        """Called once when that is so."""
+        self._abandoned = abandoned
         self.started_s = monotonic_s()
         self._verbosity = verbosity
         self._json = as_json
         self._print_captions = print_captions
         self._err = err or Console(stderr=True, highlight=False, soft_wrap=True)
-        self._out = out or sys.stdout
+        self._out: TextIO | Outlet = out or sys.stdout
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._phase = ""
-        self._where: Kind = "local"
+        self._where: Kind | None = "local"
         """On what kind of worker the run is now: it may fall back to this machine."""
-        self._told: set[Kind] = set()
+        self._told: set[Kind | None] = set()
         """On which of them a download was told."""
         self._each = ""
         """What each worker does, where there are several."""
@@ -105,16 +114,16 @@ class Display:
 
     def opened(self, run: Run, *, resumed: bool) -> None:
         """A run begins, or goes on."""
-        self._where = run.spec.placement.kind
+        self._where = _kind(run)
         if resumed and run.counts.total:
             done = run.counts.done + run.counts.failed
             self._say(f"Going on with run {run.id}: {done} of {run.counts.total} are through.")
 
-    def phase(self, phase: Phase | None, *, pod: int | None = None) -> None:
+    def phase(self, phase: Phase | None, *, worker: str | None = None) -> None:
         """What is being waited for."""
         if phase is not None:
             self._tell_download(phase)
-        text = _phase(phase, pod)
+        text = _phase(phase, worker)
         if text == self._phase:
             return
         self._phase = text
@@ -134,7 +143,8 @@ class Display:
 
     def lanes(self, views: Sequence[LaneView]) -> None:
         """How far each worker is, where there are several."""
-        self._each = ", ".join(map(_lane, views))
+        self.tally.by_worker |= {view.name: view.captioned for view in views}
+        self._each = ", ".join(_lane(view) for view in views if not view.over)
         if self._bar is not None:
             self._bar.update(self._task, description=self._each or self._phase or "captioning")
 
@@ -144,7 +154,10 @@ class Display:
 
     def counted(self, run: Run) -> None:
         """The run's counters moved."""
-        self._where = run.spec.placement.kind
+        if self._abandoned():
+            self._abandoned = lambda: False
+            self.on_abandoned()
+        self._where = _kind(run)
         counts = run.counts
         ended = counts.total - counts.pending - counts.running
         now = monotonic_s()
@@ -236,6 +249,7 @@ class Display:
                 unwritten=counts.captioned,
                 seconds=round(elapsed_s, 3),
                 worker=where,
+                workers=self.tally.by_worker,
                 cost=None if bill is None else dollars(bill.share),
                 pods=[] if bill is None else bill.facts(),
                 error=error,
@@ -245,6 +259,9 @@ class Display:
             return
         if self._verbosity != "quiet":
             self._say(self._account(run, elapsed_s, where))
+            if self.tally.by_worker:
+                each = (f"{name} {count}" for name, count in self.tally.by_worker.items())
+                self._say(f"By worker: {', '.join(each)}.")
             for line in bill.lines() if bill is not None else ():
                 self._say(line)
             again = self._tried_again(run)
@@ -322,14 +339,20 @@ class Display:
         self._out.flush()
 
 
-def _phase(phase: Phase | None, pod: int | None) -> str:
+def _kind(run: Run) -> Kind | None:
+    """Return on what kind of worker a run is; None where several kinds are at work."""
+    kinds = {site.kind for site in run.spec.placement.sites}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def _phase(phase: Phase | None, worker: str | None) -> str:
     if phase is None:
         return ""
-    return worded(phase) if pod is None else f"pod {pod}: {worded(phase)}"
+    return worded(phase) if worker is None else f"{worker}: {worded(phase)}"
 
 
 def _lane(view: LaneView) -> str:
-    return _phase(view.phase, view.number) or f"pod {view.number}: {view.captioned} captioned"
+    return _phase(view.phase, view.name) or f"{view.name}: {view.captioned} captioned"
 
 
 def printable(text: str) -> str:

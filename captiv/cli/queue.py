@@ -10,7 +10,11 @@ from captiv.cli.lazy import STYLE
 from captiv.exits import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from captiv.cli.progress import Display
     from captiv.core.jobs import Run
+    from captiv.service import Outcome
 
 app = typer.Typer(**STYLE)
 
@@ -83,8 +87,10 @@ def retry(
     Without a number: the newest run of which images failed, or captions have no file yet.
     """
     from captiv.cli import runs
+    from captiv.cli.outlet import unhindered
     from captiv.store import jobs
 
+    unhindered()
     with runs.reading(run) as reader:
         chosen = runs.to_retry(reader, run)
         if chosen is not None and code is not None:
@@ -172,8 +178,14 @@ def _resume(run: "Run", *, as_json: bool) -> int:
 
     invocation = current()
     paths, settings = invocation.paths(), invocation.settings()
+
+    def start(display: "Display") -> "Awaitable[Outcome]":
+        service = Service(paths, settings, display)
+        display.on_abandoned = service.interrupt
+        return service.resume(run.id)
+
     return work(
-        lambda display: Service(paths, settings, display).resume(run.id),
+        start,
         verbosity="quiet" if invocation.quiet else "verbose" if invocation.verbose else "normal",
         as_json=as_json,
         print_captions=not run.spec.output.save,

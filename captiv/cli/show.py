@@ -5,6 +5,7 @@ JSON in ASCII. What comes from a disk or a model is never taken for markup or fo
 control characters.
 """
 
+import contextlib
 import json
 import sys
 import time
@@ -46,10 +47,11 @@ def json_line(value: Any) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the person something that is no result."""
+    """Tell the person something that is no result, if it can be written."""
     sys.stdout.flush()
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 def note(text: str) -> None:

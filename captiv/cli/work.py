@@ -1,17 +1,23 @@
 """Runs the service under a display, and tells how it ended."""
 
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
 
 from captiv.cli.nothing import no_images
+from captiv.cli.outlet import Outlet
 from captiv.cli.places import place_name
 from captiv.cli.progress import Display, Verbosity
 from captiv.core.jobs import Run
 from captiv.errors import BudgetSpent
 from captiv.exits import ExitCode
 from captiv.service import Outcome
+from captiv.signals import outlast_hangup
+
+INTERRUPTED = ExitCode.INTERRUPTED
+READER_LEFT = ExitCode.READER_LEFT
 
 
 def work(
@@ -25,6 +31,9 @@ def work(
 ) -> int:
     """Return the exit code of what `start` does with a display.
 
+    Nothing that is printed, or cannot be, ends or delays the work. What is lost of standard output
+    is said, and is no success; a reader who left on purpose has lost nothing that a sidecar holds.
+
     Args:
         start: begins the work.
         verbosity: how much is said.
@@ -33,13 +42,40 @@ def work(
         resume: the command that goes on after an interruption.
         log_file: named when something went wrong.
     """
-    display = Display(verbosity=verbosity, as_json=as_json, print_captions=print_captions)
+    outlast_hangup()
+    out = Outlet.data(sys.stdout)
+    display = Display(
+        verbosity=verbosity,
+        as_json=as_json,
+        print_captions=print_captions,
+        out=out,
+        abandoned=lambda: print_captions and out.gone,
+    )
 
     async def run() -> Outcome:
         return await start(display)
 
     with display:
         outcome = anyio.run(run)
+    _tell(display, outcome, as_json=as_json, verbosity=verbosity, resume=resume, log_file=log_file)
+    out.close()
+    if out.missing is not None:
+        display.warned(f"Standard output is not whole: {out.missing}. No caption is lost.")
+    if print_captions and out.left and not out.isatty() and outcome.exit_code in (0, INTERRUPTED):
+        return READER_LEFT
+    return outcome.exit_code or (0 if out.missing is None else 1)
+
+
+def _tell(
+    display: Display,
+    outcome: Outcome,
+    *,
+    verbosity: Verbosity,
+    as_json: bool,
+    resume: str,
+    log_file: Path,
+) -> None:
+    """Say what became of the work, and what a person may do."""
     error = outcome.error
     capped = isinstance(error, BudgetSpent)
     goes_on = _unfinished(outcome) and not capped
@@ -65,7 +101,6 @@ def work(
     expected = outcome.exit_code in (ExitCode.DONE, ExitCode.INTERRUPTED)
     if not expected and not as_json and verbosity != "quiet":
         display.warned(f"Log: {log_file}")
-    return outcome.exit_code
 
 
 def _unfinished(outcome: Outcome) -> bool:

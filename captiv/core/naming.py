@@ -53,6 +53,24 @@ def sidecar_path(image: str, *, extension: str = DEFAULT_EXTENSION, naming: Nami
     return stem + extension
 
 
+def spellings(path: str) -> tuple[str, ...]:
+    """Return every path that is the same sidecar, `path` itself first.
+
+    Another program may write the extension in capitals (`a.TXT`), and a disk or an archive may hold
+    the accents of a name in another form of Unicode (NFC, NFD). Only the name varies, never the
+    folder.
+    """
+    start = max(path.rfind(separator) for separator in _SEPARATORS) + 1
+    folder, (stem, extension) = path[:start], _split_extension(path[start:])
+    stems = {stem: None}
+    if not stem.isascii():
+        stems.update({unicodedata.normalize("NFC", stem): None})
+        stems.update({unicodedata.normalize("NFD", stem): None})
+    lower = extension.lower()
+    ends = dict.fromkeys((extension, lower, extension.upper(), lower[:1] + lower[1:].capitalize()))
+    return tuple(f"{folder}{stem}{end}" for stem in stems for end in ends)
+
+
 def is_image_name(name: str) -> bool:
     """Tell whether a file of this name, or of this path, is taken for an image in a scan."""
     return _split_extension(name)[1].lower() in IMAGE_EXTENSIONS
@@ -64,14 +82,14 @@ def collisions(
     """Return, for each sidecar that several of these images would share, those images in order.
 
     The names are those of one folder, and `sidecar_of` is that of an `Output`. `ignore_case` is for
-    disks (macOS, Windows) on which `A.txt` is `a.txt`.
+    disks (macOS, Windows) on which `A.txt` is `a.txt`. Names that differ only in the form of their
+    accents share one, as in `spellings`.
     """
     shared: dict[str, tuple[str, list[str]]] = {}
     for name in names:
         sidecar = sidecar_of(name)
-        shared.setdefault(_folded(sidecar) if ignore_case else sidecar, (sidecar, []))[1].append(
-            name
-        )
+        key = sidecar if sidecar.isascii() else unicodedata.normalize("NFC", sidecar)
+        shared.setdefault(key.casefold() if ignore_case else key, (sidecar, []))[1].append(name)
     return {sidecar: images for sidecar, images in shared.values() if len(images) > 1}
 
 
@@ -111,7 +129,3 @@ def _split_extension(path: str) -> tuple[str, str]:
     if dot < 0 or not path[start:dot].strip("."):
         return path, ""
     return path[:dot], path[dot:]
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()

@@ -1,47 +1,45 @@
 """Who is fed, and from which run first."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from captiv.core.jobs import Run, RunId
-from captiv.core.spec import Kind, RunSpec
+from captiv.core.spec import RunSpec, Site
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a run needs of a worker. Runs with equal needs share one."""
+    """What a run needs of its workers. Runs with equal needs share them."""
 
-    kind: Kind
-    provider: str | None
-    url: str | None
-    protocol: str
+    sites: tuple[Site, ...]
+    """Each once, however many workers are there."""
     model: str
     variant: str
     source: str
     dtype: str
-    device: str
     batch_size: int | None
     insecure: bool
 
+    def on(self, kind: str) -> bool:
+        """Whether workers of that kind are among those that serve it."""
+        return any(site.kind == kind for site in self.sites)
+
 
 def need_of(run: Run) -> Need:
-    """Return what `run` needs of a worker."""
+    """Return what `run` needs of its workers."""
     return need_of_spec(run.spec)
 
 
 def need_of_spec(spec: RunSpec) -> Need:
-    """Return what a run of this specification needs of a worker."""
+    """Return what a run of this specification needs of its workers."""
     placement, captioning = spec.placement, spec.captioning
     return Need(
-        kind=placement.kind,
-        provider=placement.provider,
-        url=placement.url,
-        protocol=placement.protocol,
+        sites=tuple(sorted(set(placement.sites), key=repr)),
         model=captioning.model,
         variant=captioning.variant,
         source=captioning.source,
         dtype=captioning.dtype,
-        device=placement.device,
         batch_size=placement.batch_size,
         insecure=placement.insecure,
     )
@@ -58,54 +56,80 @@ class Assignment:
 
     need: Need
     runs: tuple[RunId, ...]
-    workers: int = 1
-    """How many workers may serve them at the same time."""
+    sites: tuple[Site, ...]
+    """Where workers may serve them now, once for each of them, in the order in which they open."""
     pending: int = 0
     """Images of them that wait."""
     scanned: bool = True
     """Whether no more images are being found for them."""
 
-    def lanes(self, opened: int, given_up: int) -> int:
-        """Return how many lanes there should be.
+    @property
+    def workers(self) -> int:
+        """How many workers may serve them at the same time."""
+        return len(self.sites)
+
+    def to_open(self, opened: Mapping[Site, int], given_up: Mapping[Site, int]) -> list[Site]:
+        """Return where lanes should be opened beside those that there are.
 
         Args:
-            opened: how many there are.
-            given_up: how many ended, for no worker was to be had.
+            opened: how many there are at each site.
+            given_up: how many of each ended, for no worker was to be had there.
         """
-        most = self.workers - given_up
+        taken = Counter(opened) + Counter(given_up)
+        free: list[Site] = []
+        for site in self.sites:
+            if taken[site] > 0:
+                taken[site] -= 1
+            else:
+                free.append(site)
+        return free[: max(0, self._worth(sum(opened.values())))]
+
+    def _worth(self, there: int) -> int:
+        """Return how many lanes are worth opening beside `there`."""
         if not self.pending:
-            return opened
-        if not opened:
-            return min(most, self.pending) if self.scanned else most
-        return max(opened, min(most, self.pending // _WORTH))
+            return 0
+        if not there:
+            return self.pending if self.scanned else self.workers
+        return self.pending // _WORTH - there
 
 
 def assign(runs: Sequence[Run]) -> list[Assignment]:
     """Return which needs are served now, and from which runs, in the order of `runs`.
 
-    Workers on this machine share its device, so only the first local need is served at a time. A
-    run whose scan still goes on keeps its worker, although nothing may be pending at the moment.
+    Workers on this machine share its memory and devices, so only the first need with any has them;
+    another one goes on with its workers elsewhere, if it has some. A run whose scan still goes on
+    keeps its workers, although nothing may be pending at the moment.
     """
     order: dict[Need, list[Run]] = {}
     for run in runs:
         if run.counts.pending or run.counts.running or not run.scanned:
             order.setdefault(need_of(run), []).append(run)
     served: list[Assignment] = []
-    local_taken = False
+    here_taken = False
     for need, wanting in order.items():
-        if need.kind == "local":
-            if local_taken:
-                continue
-            local_taken = True
-        served.append(_assignment(need, wanting))
+        sites = _sites(wanting)
+        if here_taken:
+            sites = tuple(site for site in sites if site.kind != "local")
+        here_taken = here_taken or need.on("local")
+        if sites:
+            served.append(_assignment(need, wanting, sites))
     return served
 
 
-def _assignment(need: Need, wanting: Sequence[Run]) -> Assignment:
+def _sites(wanting: Sequence[Run]) -> tuple[Site, ...]:
+    """Return where workers may be: at each site as many as the run that wants most of them."""
+    most: Counter[Site] = Counter()
+    for run in wanting:
+        most |= Counter(run.spec.placement.sites)
+    order = dict.fromkeys(site for run in wanting for site in run.spec.placement.sites)
+    return tuple(site for site in order for _ in range(most[site]))
+
+
+def _assignment(need: Need, wanting: Sequence[Run], sites: tuple[Site, ...]) -> Assignment:
     return Assignment(
         need,
         tuple(run.id for run in wanting),
-        workers=max(run.spec.placement.workers for run in wanting),
+        sites,
         pending=sum(run.counts.pending for run in wanting),
         scanned=all(run.scanned for run in wanting),
     )

@@ -91,8 +91,8 @@ class Output(_Value):
         return f"{self.prefix}{caption}{self.suffix}"
 
 
-class Placement(_Value):
-    """On what kind of worker. Not part of the fingerprint: a run may go on elsewhere."""
+class Site(_Value):
+    """Where one worker is, or where each of several pods is rented."""
 
     kind: Kind = "local"
     provider: str | None = None
@@ -100,8 +100,24 @@ class Placement(_Value):
     url: str | None = None
     protocol: Protocol = "captiv"
     """What the worker at `url` speaks."""
-    insecure: bool = False
     device: str = "auto"
+    """Of this machine, for a worker on it; elsewhere for one that it falls back to."""
+
+
+_CHEAPEST = ("url", "local", "rented")
+"""Where a worker is had first: what is there already, what has to load, what has to be paid."""
+
+
+class Placement(Site):
+    """On which workers. Not part of the fingerprint: a run may go on elsewhere.
+
+    It is the site of the first worker, and has those of the others `beside` it, so that a run with
+    one worker reads as it always did. Of what is rented there is one kind, and it comes first.
+    """
+
+    beside: tuple[Site, ...] = ()
+    """Where further workers are; the same device may be there more than once."""
+    insecure: bool = False
     batch_size: int | None = None
     """None lets the worker choose."""
     gpu_type: str | None = None
@@ -124,9 +140,33 @@ class Placement(_Value):
         return data
 
     @property
+    def sites(self) -> tuple[Site, ...]:
+        """Where its workers are, once for each worker, in the order in which they are had."""
+        first = [_plain(self)] * (self.pods if self.kind == "rented" else 1)
+        everyone = [*first, *map(_plain, self.beside)]
+        return tuple(sorted(everyone, key=lambda site: _CHEAPEST.index(site.kind)))
+
+    @property
     def workers(self) -> int:
         """How many workers serve the run at the same time."""
-        return self.pods if self.kind == "rented" else 1
+        return len(self.sites)
+
+    def at(self, site: Site) -> "Placement":
+        """Return the same terms with a worker at that site alone."""
+        said = {name: getattr(site, name) for name in ("kind", "provider", "url", "protocol")}
+        device = site.device if site.kind == "local" else self.device
+        return self.model_copy(update={**said, "device": device, "beside": ()})
+
+
+def _plain(site: Site) -> Site:
+    """Return what tells a site from others, and nothing else."""
+    match site.kind:
+        case "local":
+            return Site(device=site.device)
+        case "url":
+            return Site(kind="url", url=site.url, protocol=site.protocol)
+        case "rented":
+            return Site(kind="rented", provider=site.provider)
 
 
 class Answers(_Value):

@@ -57,7 +57,7 @@ class Claims:
 
     async def next(self, room: int, now_ms: int) -> list[Job]:
         """Return up to `room` claimed jobs; none if nothing is pending but suspects."""
-        await self._give_back_displaced(room)
+        await self.give_back_displaced(room)
         if not self._claimed:
             for run_id in self._runs:
                 got = await commit(
@@ -102,7 +102,7 @@ class Claims:
         await commit(self._store, jobs.release, [job], suspects=suspects)
         self.settled(job)
 
-    async def _give_back_displaced(self, room: int) -> None:
+    async def give_back_displaced(self, room: int = 0) -> None:
         """Return what was claimed ahead for runs that were cancelled or have to wait, or for long.
 
         At the end of what several lanes are fed from, another lane may have room at once.

@@ -4,8 +4,12 @@ When the connection is lost, the image's task finds out what became of the worke
 (`Supervisor.recover`, once for all of them) and asks again under the same key: a worker that is
 still there gives the caption that it has; a new life does not know the key, and the image, still in
 memory, is sent again.
+
+An answer is compared with what was asked: key, model, and the boot id of the life that was asked.
+What is about other work is not believed, and the image is asked for again under its key, uncharged.
 """
 
+import logging
 import math
 
 import anyio
@@ -17,6 +21,7 @@ from captiv.core.window import Window
 from captiv.dispatch.limiter import Limiter
 from captiv.dispatch.supervisor import Supervisor
 from captiv.errors import (
+    AnswerMixedUp,
     EngineFailed,
     NoWorker,
     UnknownKey,
@@ -27,9 +32,16 @@ from captiv.errors import (
 from captiv.images.prepare import Prepared
 from captiv.wire import MAX_WAIT_S, CaptionReply, CaptionRequest, Health
 
+_log = logging.getLogger(__name__)
+
 _WAIT_S = min(50.0, MAX_WAIT_S)
 _MAX_FORGOTTEN = 10
 """How often a worker may not know what it was sent, before it is no worker to work with."""
+_MAX_MIXED_UP = 10
+"""How often one image may get an answer for other work, one after the other."""
+_MIXED_UP_S = 0.05
+_LONGEST_S = 2.0
+"""How long an image waits after such an answer: each time twice as long."""
 
 
 class Suspected(Exception):
@@ -54,6 +66,8 @@ class Deliveries:
         self._answered_s = -math.inf
         self._limiter = Limiter(Window(1, 1))
         self._drained = anyio.Event()
+        self.mixed_up = 0
+        """Answers for other work."""
 
     @property
     def limit(self) -> int:
@@ -78,16 +92,18 @@ class Deliveries:
             Drained: it was not sent, or the worker died, and the lane is ending or others go on.
             CaptivError: what the worker says of the image, or of itself.
         """
-        sent, forgotten, began_s = False, 0, monotonic_s()
+        sent, forgotten, mixed_up, began_s = False, 0, 0, monotonic_s()
         while True:
             life = self._supervisor.number
             try:
                 async with self._limiter:
                     life = self._supervisor.number
                     began_s = began_s if sent else monotonic_s()
+                    boot_id = self._supervisor.boot_id
                     reply = await self._asked(prepared, request, key, again=sent)
                 sent = True
                 if reply is not None:
+                    self._compare(reply, request, boot_id)
                     self._answered(reply)
                     return reply
                 await self._not_hung(job, key, life, began_s)
@@ -106,6 +122,12 @@ class Deliveries:
                     raise
                 sent = True
                 await self._recover(job, key, life)
+            except AnswerMixedUp as error:
+                sent = True
+                await self._recover(job, key, life)
+                if self._supervisor.number == life:  # else it is the worker that is another
+                    mixed_up += 1
+                    await self._again_after(error, mixed_up)
             except (WorkerUnreachable, WorkerNotReady):
                 sent = True
                 await self._recover(job, key, life)
@@ -121,6 +143,35 @@ class Deliveries:
         return await self._supervisor.client.caption(
             prepared.data, prepared.media_type, request, key, wait_s=wait_s
         )
+
+    def _compare(self, reply: CaptionReply, request: CaptionRequest, boot_id: str) -> None:
+        """Refuse what is not of the model that was asked for, or of the life that was asked.
+
+        An answer of a life that ended meanwhile is as good as one of the next.
+        """
+        if request.model not in (None, reply.model, reply.variant, self._supervisor.serves):
+            raise AnswerMixedUp(f"of {reply.model}, not of {request.model}")
+        if reply.boot_id not in (boot_id, self._supervisor.boot_id):
+            raise AnswerMixedUp("of another worker")
+
+    async def _again_after(self, error: AnswerMixedUp, count: int) -> None:
+        """Wait a moment after the `count`-th answer for other work in place of one image's.
+
+        Raises:
+            NoWorker: there were too many.
+        """
+        self.mixed_up += 1
+        _log.warning("answer mixed up reason=%s total=%d", error.message, self.mixed_up)
+        if self.mixed_up == 1:
+            self._supervisor.warn(f"{error.message} It is not believed, and asked for again.")
+        if count >= _MAX_MIXED_UP:
+            raise NoWorker(
+                f"{error.message} It did so {count} times in place of one image's answer.",
+                hint="Give the worker's own address, with no proxy between. Nothing is lost: the "
+                "same command goes on.",
+            ) from error
+        with anyio.move_on_after(min(_LONGEST_S, _MIXED_UP_S * 2**count)):
+            await self._drained.wait()
 
     async def _not_hung(self, job: Job, key: str, life: int, began_s: float) -> None:
         """Have another worker if this one says that it works, and gives no caption to anybody."""

@@ -9,13 +9,15 @@ meanwhile, and go on under their own command afterwards.
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import anyio
 from anyio.abc import TaskGroup
 
 from captiv.core.jobs import WANTED_MS, Run, RunId, RunState
 from captiv.core.plan import Assignment, Need, assign, need_of, need_of_spec
-from captiv.core.spec import RunSpec
+from captiv.core.sites import name_of
+from captiv.core.spec import RunSpec, Site
 from captiv.dispatch.claims import AHEAD, Claims
 from captiv.dispatch.lane import Lane
 from captiv.dispatch.pool import Member, Pool
@@ -32,9 +34,9 @@ _AGAIN_S = 5.0
 _LONGEST_AGAIN_S = 60.0
 """How long `--fallback wait` waits before it asks for a pod again: each time twice as long."""
 _FINAL = (BudgetSpent, SidecarError, UsageError)
-"""What no other worker mends."""
+"""What no other worker of the same kind mends."""
 Providers = Callable[[Run], tuple[WorkerSource, Claims]]
-"""Makes the worker that a run needs, and what feeds it."""
+"""Makes the worker of a run that is placed at one site, and what feeds it."""
 Incapable = Callable[[RunSpec], Awaitable[str | None]]
 """Says why this machine plainly cannot do a run, or None."""
 
@@ -113,28 +115,32 @@ class Dispatcher:
             pool.serve(assignments.get(need), by_id)
             pool.tell()
         for need, assignment in assignments.items():
-            if self._taken(need):
-                continue
-            pool = self._pools.get(need, Pool(need, self._queue.reporter))
-            for _ in range(assignment.lanes(pool.lanes, pool.given_up) - pool.lanes):
+            pool = self._pools.setdefault(need, Pool(need, self._queue.reporter))
+            for site in assignment.to_open(pool.opened, pool.given_up):
+                if site.kind == "local" and self._taken(need):
+                    continue
                 if need not in self._failed and not pool.closing:
-                    await self._open(tg, pool, assignment, by_id[assignment.runs[0]])
+                    await self._open(tg, pool, assignment, site, by_id[assignment.runs[0]])
 
     def _taken(self, need: Need) -> bool:
-        """Whether this machine's device is still another worker's, which is ending."""
-        others = (other for other in self._pools if other != need)
-        return need.kind == "local" and any(other.kind == "local" for other in others)
+        """Whether this machine is still another need's, whose workers are ending."""
+        others = (pool for other, pool in self._pools.items() if other != need)
+        return any(site.kind == "local" for pool in others for site in pool.opened)
 
-    async def _open(self, tg: TaskGroup, pool: Pool, assignment: Assignment, run: Run) -> None:
+    async def _open(
+        self, tg: TaskGroup, pool: Pool, assignment: Assignment, site: Site, run: Run
+    ) -> None:
+        placement = run.spec.placement.at(site)
+        alone = replace(run, spec=run.spec.model_copy(update={"placement": placement}))
         try:
-            source, claims = self._provide(run)
+            source, claims = self._provide(alone)
         except CaptivError as error:
-            await self._without(assignment.need, error)
+            name = name_of(site, assignment.sites, 1)
+            await self._given_up(pool, site, name, error, last=not pool.lanes)
             return
         claims.serve(assignment.runs, ahead=0 if assignment.workers > 1 else AHEAD)
-        member = pool.join(claims)
+        member = pool.join(assignment, site, claims)
         member.lane = Lane(self._queue, source, claims, member)
-        self._pools[assignment.need] = pool
         tg.start_soon(self._run_lane, pool, member, member.lane)
 
     async def _run_lane(self, pool: Pool, member: Member, lane: Lane) -> None:
@@ -142,44 +148,60 @@ class Dispatcher:
         try:
             await lane.run()
         except CaptivError as error:
-            if not await self._waited(pool.need, error):
+            if not await self._waited(pool.need, member.site, error):
                 failed = error
         last = pool.leave(member)
         try:
             if failed is not None:
-                await self._lane_failed(pool, failed, last=last)
+                await self._given_up(pool, member.site, member.name, failed, last=last)
         finally:
             if last:
-                del self._pools[pool.need]
+                pool.close()
             self.stir()
 
-    async def _lane_failed(self, pool: Pool, error: CaptivError, *, last: bool) -> None:
+    async def _given_up(
+        self, pool: Pool, site: Site, name: str, error: CaptivError, *, last: bool
+    ) -> None:
         """The others go on; without any left, the need has no worker."""
-        pool.given_up += 1
-        if last:
+        wanted = self._wanted_at(pool.need)
+        paid = isinstance(error, BudgetSpent)
+        pool.given_up[site] += wanted[site] if paid else 1
+        left = wanted - pool.given_up
+        if last and (not left or isinstance(error, SidecarError | UsageError)):
             await self._without(pool.need, error)
-        elif not self._draining and not isinstance(error, _FINAL):
-            others = "Another pod goes" if pool.lanes == 1 else f"{pool.lanes} other pods go"
-            self._queue.reporter.warned(f"{error.message} {others} on.")
+        elif not self._draining and (not isinstance(error, _FINAL) or (paid and left)):
+            others = max(1, pool.lanes)
+            what = "pod" if not pool.need.on("local") and not pool.need.on("url") else "worker"
+            go_on = f"Another {what} goes" if others == 1 else f"{others} other {what}s go"
+            self._queue.reporter.warned(f"{name}: {error.message} {go_on} on.")
+
+    def _wanted_at(self, need: Need) -> Counter[Site]:
+        """Return how many workers the runs of this need ask for at each site."""
+        wanted: Counter[Site] = Counter()
+        for spec in self._queue.specs.values():
+            if need_of_spec(spec) == need:
+                wanted |= Counter(spec.placement.sites)
+        return wanted
 
     async def _without(self, need: Need, error: CaptivError) -> None:
         """No worker is to be had for this need: its runs go on on this machine, or stay."""
         _log.warning(
             "worker given up model=%s code=%s reason=%s", need.model, error.code, error.message
         )
-        if need.kind == "rented" and not isinstance(error, _FINAL) and not self._draining:
+        rented = need.on("rented") and not need.on("local")
+        if rented and not isinstance(error, _FINAL) and not self._draining:
             await self._fall_back(need, error)
         self._failed[need] = error
         self.stir()
 
-    async def _waited(self, need: Need, error: CaptivError) -> bool:
+    async def _waited(self, need: Need, site: Site, error: CaptivError) -> bool:
         """Wait a while before a pod is asked for again, if that is what every run of it wants.
 
         Credit may be added meanwhile; what else only a person can mend is not waited for.
         """
         specs = [spec for spec in self._queue.specs.values() if need_of_spec(spec) == need]
         mended = error.fault is not Fault.PERSON or isinstance(error, NoBalance)
-        patient = need.kind == "rented" and mended and not isinstance(error, SidecarError)
+        patient = site.kind == "rented" and mended and not isinstance(error, SidecarError)
         if not patient or any(spec.placement.fallback != "wait" for spec in specs):
             return False
         wait_s = min(_LONGEST_AGAIN_S, _AGAIN_S * 2 ** min(self._waits[need], 10))
@@ -207,14 +229,14 @@ class Dispatcher:
                 "machine. `captiv doctor` checks key and balance; --fallback fail keeps the images "
                 "for later instead."
             )
-            here = placement.model_copy(update={"kind": "local", "provider": None})
+            here = placement.at(Site(device=placement.device))
             await commit(self._queue.store, runs.place, run_id, here)
             self._queue.specs[run_id] = spec.model_copy(update={"placement": here})
 
     def _ended(self, run: Run) -> bool:
         """Whether nothing more can be done for this run now."""
         if self._draining:
-            return not self._pools
+            return not any(pool.busy for pool in self._pools.values())
         if need_of_spec(self._queue.specs[run.id]) in self._failed:
             return True
         counts = run.counts

@@ -10,10 +10,12 @@ from captiv.core.phase import Phase
 class LaneView(NamedTuple):
     """One of several workers that serve the same runs."""
 
-    number: int
+    name: str
     phase: Phase | None
     """What it waits for; None while it captions."""
     captioned: int
+    over: bool = False
+    """Whether it has ended."""
 
 
 class Reporter(Protocol):
@@ -22,11 +24,11 @@ class Reporter(Protocol):
     def opened(self, run: Run, *, resumed: bool) -> None:
         """A run begins, or goes on."""
 
-    def phase(self, phase: Phase | None, *, pod: int | None = None) -> None:
-        """What is being waited for; None when captions come. Of several pods, of which."""
+    def phase(self, phase: Phase | None, *, worker: str | None = None) -> None:
+        """What is being waited for; None when captions come. Of several workers, by which."""
 
     def lanes(self, views: Sequence[LaneView]) -> None:
-        """How far each worker is, where there are several."""
+        """How far each worker is, where there are several; those that ended are among them."""
 
     def warned(self, message: str) -> None:
         """Something that a person should know now."""
@@ -51,7 +53,7 @@ class Silence:
     """A reporter that tells nobody."""
 
     def opened(self, run: Run, *, resumed: bool) -> None: ...  # noqa: D102
-    def phase(self, phase: Phase | None, *, pod: int | None = None) -> None: ...  # noqa: D102
+    def phase(self, phase: Phase | None, *, worker: str | None = None) -> None: ...  # noqa: D102
     def lanes(self, views: Sequence[LaneView]) -> None: ...  # noqa: D102
     def warned(self, message: str) -> None: ...  # noqa: D102
     def counted(self, run: Run) -> None: ...  # noqa: D102

@@ -41,6 +41,8 @@ _log = logging.getLogger(__name__)
 
 _IDLE_S = 0.05
 """How soon a lane that found nothing to claim looks again."""
+_FULL_S = 0.5
+"""How soon a lane whose worker gives no answer looks whether others could do what it has ahead."""
 
 _CRASHES = "The process that captions dies of this image, with nothing else in its batch."
 
@@ -55,6 +57,10 @@ class Neighbours(Protocol):
 
     def phase(self, phase: Phase | None) -> None:
         """Take note of what this lane waits for."""
+        ...
+
+    def warned(self, message: str) -> None:
+        """Tell a person something of this lane's worker."""
         ...
 
     async def worthwhile(self, look: Callable[[], Awaitable[bool]]) -> bool:
@@ -78,7 +84,7 @@ class Lane:
         self._supervisor = Supervisor(
             source,
             on_phase=neighbours.phase,
-            on_warning=queue.reporter.warned,
+            on_warning=neighbours.warned,
             shared=lambda: neighbours.shared,
         )
         self._deliveries = Deliveries(self._supervisor, source.traits.request_timeout_s)
@@ -145,7 +151,7 @@ class Lane:
                 ahead = self._deliveries.limit + 2 * self._queue.preparation.threads
                 room = ahead - self._in_flight
                 if room <= 0:
-                    await self._left.wait()
+                    await self._full()
                     continue
                 batch = await self._claims.next(room, self._queue.now_ms())
                 for job in batch:
@@ -161,6 +167,13 @@ class Lane:
 
         if not self._draining:
             raise BudgetSpent("The run has cost what it may (--max-cost); the rest stays pending.")
+
+    async def _full(self) -> None:
+        """Wait for room, and keep back meanwhile nothing that another lane could caption."""
+        with anyio.move_on_after(_FULL_S):
+            await self._left.wait()
+            return
+        await self._claims.give_back_displaced()
 
     async def _replaced(self) -> bool:
         """Have a worker again after the last one was lost; False if the lane drains first."""
@@ -223,7 +236,6 @@ class Lane:
 
     async def _take(self, job: Job, reply: CaptionReply, used: Generation) -> bool:
         """Hand a caption on; False if it is none, and the image goes back to be tried again."""
-        self.captioned += 1
         self._supervisor.crashes = self._barren = 0
         self._fruitful = self._supervisor.number
         spec = self._queue.specs[job.run_id]
@@ -233,6 +245,7 @@ class Lane:
             error = AnswerError(f"The model's answer is no caption: {miss.reason}.")
             return await self._missed(job, error, reply.caption)
         self._claims.settled(job)
+        self.captioned += 1
         await self._queue.completer.received(
             Received(
                 job=job,

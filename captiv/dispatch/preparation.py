@@ -8,7 +8,6 @@ says nothing, and nothing is suspected.
 
 import mmap
 import os
-import stat
 import struct
 from collections import deque
 from collections.abc import AsyncIterator
@@ -23,18 +22,10 @@ from captiv.catalog import ImagePolicy
 from captiv.core.jobs import Job, JobId
 from captiv.images.prepare import Prepared, prepare
 from captiv.offload import offload
+from captiv.output.sidecar import has_text
 
 _SLOT = struct.Struct("<q")
 _MAX_THREADS = 8
-
-
-def has_text(sidecar: str) -> bool:
-    """Whether a sidecar is there; an empty file is no caption, whoever left it, nor is a folder."""
-    try:
-        status = os.stat(sidecar)
-    except OSError:
-        return False
-    return stat.S_ISREG(status.st_mode) and status.st_size > 0
 
 
 def leftover(trace: Path) -> frozenset[JobId]:

@@ -15,11 +15,10 @@ import anyio
 
 from captiv.core.jobs import Run, RunState
 from captiv.core.keeping import Keeping, keeping
-from captiv.core.naming import Place, collisions
+from captiv.core.naming import Place, collisions, spellings
 from captiv.core.spec import Overwrite, RunSpec
 from captiv.core.texts import content_hash
 from captiv.dispatch.events import Reporter
-from captiv.dispatch.preparation import has_text
 from captiv.errors import SidecarError, SidecarShared
 from captiv.images.find import Folder, find
 from captiv.offload import offload
@@ -129,8 +128,7 @@ def settled(
     kept: list[Place] = []
     for place, text in chunk.there:
         earlier = {k.hash: k.source for k in known.get(place, ())}
-        text_hash = content_hash(text) if text.strip() else None
-        if keeping(text_hash, earlier, overwrite) is Keeping.KEEP:
+        if keeping(content_hash(text), earlier, overwrite) is Keeping.KEEP:
             kept.append(place)
         else:
             chunk.wanted.append(place)
@@ -193,7 +191,7 @@ class _Sorting:
             chunk.wanted.append(place)
             return
         path = place.sidecar
-        there = os.path.basename(path) in self._names and has_text(path)
+        there = self._lists(path) and sidecar.has_text(path)
         overwrite = self._spec.selection.overwrite
         if there and overwrite == "no":
             chunk.skipped.append(place)
@@ -205,6 +203,11 @@ class _Sorting:
             chunk.there.append((place, text))
         else:
             chunk.wanted.append(place)
+
+    def _lists(self, path: str) -> bool:
+        """Whether the folder's listing names this sidecar, which asks the disk nothing."""
+        name = os.path.basename(path)
+        return name in self._names or any(other in self._names for other in spellings(name))
 
 
 def _shared(image: str, images: Sequence[str], path: str) -> str:

@@ -62,7 +62,10 @@ class Supervisor:
         self._on_warning = on_warning
         self._lost_after_s = source.traits.lost_after_s
         self._client: Client | None = None
-        self._boot_id = ""
+        self.boot_id = ""
+        """Of the worker of this life."""
+        self.serves: str | None = None
+        """Where its model is from: it may be asked for by this name, too."""
         self._recovering = anyio.Lock()
         self._draining = False
         self._beginning = anyio.CancelScope()
@@ -122,6 +125,10 @@ class Supervisor:
                 self.vacant = self._shared()
             return None if self.vacant else await self.begin()
 
+    def warn(self, message: str) -> None:
+        """Tell a person something about the worker."""
+        self._on_warning(message)
+
     async def well(self) -> bool:
         """Whether the worker answers, and says that it is ready."""
         try:
@@ -142,7 +149,7 @@ class Supervisor:
             if health is not None:
                 self.number += 1
                 self.vacant = False
-                self._boot_id = health.boot_id
+                self.boot_id = health.boot_id
                 self._on_phase(None)
                 _log.info(
                     "worker ready worker=%s device=%s max_batch=%d",
@@ -181,7 +188,7 @@ class Supervisor:
             try:
                 health = await self.client.health()
                 if health.status == "ready":
-                    await self.client.models()
+                    self.serves = (await self.client.models()).source
             except (WorkerUnreachable, WorkerNotReady) as error:
                 ended = await self._source.ended()
                 if ended is not None:
@@ -230,13 +237,13 @@ class Supervisor:
 
     async def _returned(self, health: Health, *, alone: bool) -> Health | None:
         """The worker answers: the same one, or one that its keeper has started anew."""
-        if health.boot_id == self._boot_id and health.status == "ready":
+        if health.boot_id == self.boot_id and health.status == "ready":
             return None
         ready = await self._ready()
-        if ready is None or ready.boot_id == self._boot_id:
+        if ready is None or ready.boot_id == self.boot_id:
             return None
         if not alone:
             self._crashed("it was started anew")
-        self._boot_id = ready.boot_id
+        self.boot_id = ready.boot_id
         self.number += 1
         return ready

@@ -64,9 +64,9 @@ class Writer:
                 k.hash: k.source for k in known.get(item.place, ()) if k.job_id != item.job_id
             }
             overwrite = self._spec_of(item.run_id).selection.overwrite
-            digest = _hash(text)
+            digest = content_hash(text)
             decided[item.job_id] = keeping(digest, earlier, overwrite)
-            if digest is not None and decided[item.job_id] is Keeping.RECORD_AND_REPLACE:
+            if decided[item.job_id] is Keeping.RECORD_AND_REPLACE:
                 record.append(_Replaced(item, text, author(digest, earlier)))
         if record:
             await commit(self._store, _record, record, self._now_ms())
@@ -87,7 +87,3 @@ def _peek(path: str) -> str | None:
         return sidecar.read(path)
     except SidecarError:
         return None
-
-
-def _hash(text: str) -> str | None:
-    return content_hash(text) if text.strip() else None

@@ -2,8 +2,8 @@
 
 from captiv.core.naming import Place
 from captiv.editing.bulk import Change, Kept
-from captiv.editing.history import earlier, past, undo
-from captiv.editing.sidecars import Sidecars, drop, put, remove, version
+from captiv.editing.history import past, undo
+from captiv.editing.sidecars import Sidecars, drop, put, version
 
 __all__ = [
     "Change",
@@ -11,10 +11,8 @@ __all__ = [
     "Place",
     "Sidecars",
     "drop",
-    "earlier",
     "past",
     "put",
-    "remove",
     "undo",
     "version",
 ]

@@ -1,24 +1,30 @@
 """One change to many captions: looked at first, then made, and undone as a whole.
 
-Only captions that are there are changed; an edit neither makes nor empties one. What is replaced
-and what replaces it are in the store before the file changes. A caption that somebody changed in
-the meantime stays as it is, when an edit is made and when it is undone.
+Only captions that are there are changed or removed, in the encoding that they have. What is
+replaced and what replaces it are in the store before the file changes. A caption that somebody
+changed in the meantime stays as it is, when an edit is made and when it is undone.
+
+Chunk by chunk the store is written, then the files, and they are on the disk when their changes are
+yielded. No lock is held while the disk is waited for. Whoever stops reading, stops the edit: what
+was made is an edit that can be undone.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from captiv.clock import now_ms
 from captiv.core.edits import BulkEdit
 from captiv.core.naming import Place
-from captiv.core.texts import content_hash
-from captiv.editing.sidecars import chunks, read
+from captiv.core.texts import Content, content_hash, is_blank
+from captiv.editing.sidecars import chunks, look
 from captiv.errors import SidecarError, UsageError
 from captiv.output import sidecar
-from captiv.store import Store, edits
+from captiv.output.sidecar import CHANGED, Swap
+from captiv.store import Store, edits, standings
 from captiv.store.edits import Edit, EditId
 
-_AT_ONCE = 200
+_AT_ONCE = 256
+"""Changes in one transaction: each costs one wait for the disk, during which nothing is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +33,9 @@ class Change:
 
     image: str
     sidecar: str
-    old: str
-    new: str
+    old: str | None
+    new: str | None
+    """None if it is removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,51 +49,58 @@ class Kept:
 def preview(edit: BulkEdit, places: Iterable[Place]) -> Iterator[Change | Kept]:
     """Yield what the edit would change; captions that it leaves as they are, are left out."""
     for image, path in places:
-        text = read(path)
-        if isinstance(text, SidecarError):
-            yield Kept(image, text.message)
-        elif text is not None and text.strip():
-            new = edit.of(text)
-            if not new.strip():
-                yield Kept(image, "nothing of its caption would be left")
-            elif new != text:
-                yield Change(image, path, text, new)
+        held = look(path)
+        if isinstance(held, SidecarError):
+            yield Kept(image, held.message)
+        elif held is not None:
+            new = edit.of(held.text)
+            if new == held.text:
+                continue
+            refused = _refused(held, new)
+            yield Kept(image, refused) if refused else Change(image, path, held.text, new)
 
 
-def apply(store: Store, what: str, changes: Iterable[Change]) -> Iterator[Change | Kept]:
+def removal(places: Iterable[Place]) -> Iterator[Change | Kept]:
+    """Yield the captions that there are, as changes that remove them."""
+    for image, path in places:
+        held = look(path)
+        if isinstance(held, SidecarError):
+            yield Kept(image, held.message)
+        elif held is not None:
+            yield Change(image, path, held.text, None)
+
+
+def apply(
+    store: Store,
+    what: str,
+    changes: Iterable[Change],
+    on_begun: Callable[[EditId], None] = lambda _: None,
+) -> Iterator[Change | Kept]:
     """Make these changes as one edit; yield each, or why it was not made.
 
-    `what` is the edit in words. `changes` come from `preview`, perhaps some time ago.
+    `what` is the edit in words. `changes` come from `preview` or `removal`, perhaps some time ago.
+    `on_begun` is told which edit it is, before the first change.
     """
     edit: EditId | None = None
-    failed: list[str] = []
-    for chunk in chunks(changes, _AT_ONCE):
-        still = [change for change in chunk if _holds(change.sidecar, change.old)]
-        if still and edit is None:
-            edit = store.write(edits.begin, what, now_ms())
-        if still and edit is not None:
-            rows = [(c.image, c.sidecar, c.old, c.new) for c in still]
-            store.write(edits.record, edit, rows, now_ms())
-        written = dict(zip(still, _write((c.sidecar, c.new) for c in still), strict=True))
-        failed += [change.sidecar for change, error in written.items() if error is not None]
-        for change in chunk:
-            yield _made(change, written.get(change, _CHANGED))
-    if edit is not None and failed:
-        store.write(edits.forget, edit, failed)
+    try:
+        for chunk in chunks(changes, _AT_ONCE):
+            steps = [_step(change) for change in chunk]
+            if edit is None and any(isinstance(step, _Step) for step in steps):
+                edit = store.write(edits.begin, what, now_ms())
+                on_begun(edit)
+            yield from _made(store, edit, chunk, steps)
+    finally:
+        if edit is not None:
+            store.write(edits.close, edit)
 
 
-def undo(
-    store: Store, edit_id: int | None = None, on_found: Callable[[Edit], bool] = lambda _: True
-) -> Iterator[Change | Kept]:
-    """Take back an edit, or the last one; yield each caption that got its old text again.
-
-    `on_found` is told which edit it is, and may refuse. Where a file cannot be written the edit is
-    not undone yet: the same again takes back the rest.
+def to_undo(store: Store, edit_id: EditId | None = None) -> Edit:
+    """Return the edit of this id, or the last one, if it can be undone.
 
     Raises:
         UsageError: there is no such edit, or it is undone already.
     """
-    edit = store.read(edits.find, None if edit_id is None else EditId(edit_id))
+    edit = store.read(edits.find, edit_id)
     if edit is None:
         raise UsageError(
             "There is no edit to undo." if edit_id is None else f"There is no edit {edit_id}.",
@@ -94,41 +108,124 @@ def undo(
         )
     if edit.undone_ms is not None:
         raise UsageError(f"Edit {edit.id} is undone already.")
-    if not on_found(edit):
-        return
-    if not (yield from _undone(store, edit.id)):
+    return edit
+
+
+def undo(store: Store, edit_id: EditId | None = None) -> Iterator[Change | Kept]:
+    """Take back an edit, or the last one; yield each caption that got its old text again.
+
+    Where a file cannot be written the edit is not undone yet: the same again takes back the rest.
+
+    Raises:
+        UsageError: as `to_undo`.
+    """
+    edit = to_undo(store, edit_id)
+    after, whole = 0, True
+    while chunk := store.read(edits.changes, edit.id, after, _AT_ONCE):
+        after = chunk[-1].id
+        for result, failed in _taken_back(store, chunk):
+            whole = whole and not failed
+            yield result
+    if whole:
         store.write(edits.undone, edit.id, now_ms())
 
 
-def _undone(store: Store, edit: EditId) -> Generator[Change | Kept, None, bool]:
-    """Yield what comes of each caption; return whether a file could not be written."""
-    after, failed = 0, False
-    while chunk := store.read(edits.changes, edit, after, _AT_ONCE):
-        after = chunk[-1].id
-        backs = [Change(c.image, c.sidecar, c.new, c.old) for c in chunk]
-        still = [back for back in backs if _holds(back.sidecar, back.old)]
-        written = dict(zip(still, _write((c.sidecar, c.new) for c in still), strict=True))
-        failed |= any(written.values())
-        for back in backs:
-            if not _holds(back.sidecar, back.new) or back in written:
-                yield _made(back, written.get(back, _CHANGED))
-    return failed
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What a sidecar holds, and what it shall hold."""
+
+    old: Content
+    new: Content | None
 
 
-_CHANGED = SidecarError("its caption was changed meanwhile")
+def _step(change: Change) -> _Step | SidecarError:
+    """Return how a change is made to the file as it is now, or why it is not."""
+    held = look(change.sidecar)
+    if isinstance(held, SidecarError):
+        return held
+    if held is None or change.old is None or content_hash(held.text) != content_hash(change.old):
+        return CHANGED
+    if change.new is None:
+        return _Step(held, None)
+    refused = _refused(held, change.new)
+    return SidecarError(refused) if refused else _Step(held, held.with_text(change.new))
 
 
-def _made(change: Change, result: SidecarError | None) -> Change | Kept:
-    return change if result is None else Kept(change.image, result.message)
+def _made(
+    store: Store,
+    edit: EditId | None,
+    chunk: Sequence[Change],
+    steps: Sequence[_Step | SidecarError],
+) -> Iterator[Change | Kept]:
+    todo = [(c, s) for c, s in zip(chunk, steps, strict=True) if isinstance(s, _Step)]
+    errors: dict[int, SidecarError] = {}
+    if edit is not None and todo:
+        rows = [(Place(c.image, c.sidecar), s.old, s.new) for c, s in todo]
+        stood = store.write(edits.record, edit, rows, now_ms())
+        swaps = [Swap(c.sidecar, s.old.data, s.new and s.new.data) for c, s in todo]
+        results = _written(store, swaps, stood)
+        errors = {id(c): e for (c, _), e in zip(todo, results, strict=True) if e is not None}
+    for change, step in zip(chunk, steps, strict=True):
+        error = step if isinstance(step, SidecarError) else errors.get(id(change))
+        yield change if error is None else Kept(change.image, error.message)
 
 
-def _write(texts: Iterable[tuple[str, str]]) -> list[SidecarError | None]:
-    items = [sidecar.Sidecar(path, text, replace=True) for path, text in texts]
-    results = sidecar.write_many(items)
-    return [result if isinstance(result, SidecarError) else None for result in results]
+def _taken_back(
+    store: Store, chunk: Sequence[edits.Change]
+) -> Iterator[tuple[Change | Kept, bool]]:
+    """Yield what comes of each caption, and whether its file could not be written."""
+    found = [look(change.place.sidecar) for change in chunk]
+    todo = [
+        (change, held)
+        for change, held in zip(chunk, found, strict=True)
+        if not isinstance(held, SidecarError) and _same(held, change.new)
+    ]
+    errors: dict[int, SidecarError | None] = {}
+    if todo:
+        stood = store.write(edits.take_back, todo, now_ms())
+        swaps = [Swap(c.place.sidecar, h and h.data, c.old.data) for c, h in todo]
+        results = _written(store, swaps, stood)
+        errors = {c.id: error for (c, _), error in zip(todo, results, strict=True)}
+    for change, held in zip(chunk, found, strict=True):
+        image = change.place.image
+        if change.id in errors:
+            error = errors[change.id]
+            new = change.new and change.new.text
+            back = Change(image, change.place.sidecar, new, change.old.text)
+            yield (
+                back if error is None else Kept(image, error.message),
+                error not in (None, CHANGED),
+            )
+        elif isinstance(held, SidecarError):
+            yield Kept(image, held.message), True
+        elif not _same(held, change.old):  # else it was never made, or is taken back already
+            yield Kept(image, CHANGED.message), False
 
 
-def _holds(path: str, text: str) -> bool:
-    """Whether the sidecar holds this text, but for what an editor does to a file's end."""
-    there = read(path)
-    return isinstance(there, str) and content_hash(there) == content_hash(text)
+def _written(
+    store: Store, swaps: Sequence[Swap], stood: Sequence[int]
+) -> list[SidecarError | None]:
+    """Change these files; what the store says of those that could not be, is taken back."""
+    results = sidecar.swap_many(swaps)
+    failed = [row for row, error in zip(stood, results, strict=True) if error is not None]
+    if failed:
+        store.write(standings.forget, failed)
+    return results
+
+
+def _refused(held: Content, new: str) -> str | None:
+    """Say why a caption cannot become this text."""
+    if is_blank(new):
+        return "nothing of its caption would be left"
+    if held.encoding is None:
+        return "it is broken text, which an edit would not keep"
+    if held.with_text(new) is None:
+        return f"it is not UTF-8, and its encoding ({held.encoding.codec}) lacks a character of it"
+    return None
+
+
+def _same(held: Content | None, text: Content | None) -> bool:
+    """Whether a sidecar holds this text, but for what an editor does to a file's end."""
+    if held is None or text is None:
+        return held is text
+    return content_hash(held.text) == content_hash(text.text)

@@ -1,23 +1,19 @@
 """Changes to sidecars by hand: what is there is in the store before it is replaced or removed."""
 
 import itertools
-import os
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from captiv.clock import now_ms
 from captiv.core.naming import Place, checked_extension, checked_naming
 from captiv.core.spec import Output
-from captiv.core.texts import content_hash
+from captiv.core.texts import Content, content_hash, plain
 from captiv.errors import CaptionChanged, SidecarError
 from captiv.output import sidecar
 from captiv.settings import Settings
-from captiv.store import Connection, Store, captions
+from captiv.store import Store, standings
 
 T = TypeVar("T")
-
-_AT_ONCE = 200
-"""Texts recorded in one transaction: each costs one wait for the disk."""
 
 
 class Sidecars:
@@ -59,10 +55,10 @@ def put(store: Store, place: Place, text: str, *, seen: str | None = None) -> No
         CaptionChanged: another caption is there than the one that was seen; nothing was done.
         SidecarError: the file cannot be read or written; the text is recorded in the second case.
     """
-    old = expected(place.sidecar, seen)
-    store.write(_record_new, place, old, text, now_ms())
-    write(place.sidecar, text)
-    sidecar.sync_folder(os.path.dirname(place.sidecar))
+    held = expected(place.sidecar, seen)
+    content = plain(text)
+    row = store.write(standings.change, place, held, content, now_ms())
+    swap(store, place, held, content, row)
 
 
 def drop(store: Store, place: Place, *, seen: str | None = None) -> bool:
@@ -71,52 +67,40 @@ def drop(store: Store, place: Place, *, seen: str | None = None) -> bool:
     Raises:
         CaptionChanged, SidecarError: as `put`.
     """
-    expected(place.sidecar, seen)
-    (result,) = remove(store, [place])
-    if isinstance(result, SidecarError):
-        raise result
-    return result
+    held = expected(place.sidecar, seen)
+    if held is None:
+        return False
+    row = store.write(standings.change, place, held, None, now_ms())
+    swap(store, place, held, None, row)
+    return True
 
 
-def remove(store: Store, places: Iterable[Place]) -> Iterator[bool | SidecarError]:
-    """Remove sidecars; yield for each whether it was there, or why it stays."""
-    for chunk in chunks(places, _AT_ONCE):
-        texts = [read(path) for _, path in chunk]
-        known = [
-            (place, text) for place, text in zip(chunk, texts, strict=True) if isinstance(text, str)
-        ]
-        store.write(_record_old, known, now_ms())
-        results = [
-            _removed(path) if isinstance(text, str) else text or False
-            for (_, path), text in zip(chunk, texts, strict=True)
-        ]
-        for folder in {os.path.dirname(path) for _, path in chunk}:
-            sidecar.sync_folder(folder)
-        yield from results
-
-
-def expected(path: str, seen: str | None) -> str | None:
+def expected(path: str, seen: str | None) -> Content | None:
     """Return the caption that is there, if it is the one that was seen (None: whatever it is).
 
     Raises:
         CaptionChanged: it is another one.
         SidecarError: the sidecar cannot be read.
     """
-    text = sidecar.read(path)
-    if seen is not None and version(text) != seen:
-        raise CaptionChanged("The caption was changed meanwhile.", text=text)
-    return text
+    held = sidecar.look(path)
+    if seen is not None and version(None if held is None else held.text) != seen:
+        raise _changed(held)
+    return held
 
 
-def write(path: str, text: str) -> None:
-    """Write a sidecar for a person.
+def swap(store: Store, place: Place, held: Content | None, new: Content | None, row: int) -> None:
+    """Put a caption where another one is held, for a person; `row` is what the store says of it.
 
     Raises:
-        SidecarError: it cannot be; no run writes it later, so the person has to.
+        CaptionChanged: something else is there by now.
+        SidecarError: it cannot be written; no run writes it later, so the person has to.
     """
     try:
-        sidecar.write(path, text, replace=True)
+        sidecar.swap(place.sidecar, held and held.data, new and new.data)
     except SidecarError as error:
+        store.write(standings.forget, [row])
+        if error is sidecar.CHANGED:
+            raise _changed(sidecar.look(place.sidecar)) from None
         raise SidecarError(
             error.message,
             hint="Nothing was changed. Right that, and do it again: the history of the image has "
@@ -124,32 +108,16 @@ def write(path: str, text: str) -> None:
         ) from error
 
 
-def read(path: str) -> str | SidecarError | None:
-    """Return the text of a sidecar, None if there is none, or why it cannot be read."""
+def look(path: str) -> Content | SidecarError | None:
+    """Return the caption in a sidecar, None if there is none, or why it cannot be read."""
     try:
-        return sidecar.read(path)
+        return sidecar.look(path)
     except SidecarError as error:
         return error
 
 
-def _removed(path: str) -> bool | SidecarError:
-    try:
-        return sidecar.remove(path)
-    except SidecarError as error:
-        return error
-
-
-def _record_new(conn: Connection, place: Place, old: str | None, new: str, now_ms: int) -> None:
-    if old is not None:
-        captions.record_found(conn, place, old, now_ms)
-    last = captions.latest(conn, place)
-    if last is None or (last.text, last.source) != (new, "hand"):
-        captions.record(conn, place, new, content_hash(new), "hand", now_ms)
-
-
-def _record_old(conn: Connection, texts: list[tuple[Place, str]], now_ms: int) -> None:
-    for place, text in texts:
-        captions.record_found(conn, place, text, now_ms)
+def _changed(held: Content | None) -> CaptionChanged:
+    return CaptionChanged("The caption was changed meanwhile.", text=held and held.text)
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from captiv.core.texts import is_blank
 from captiv.editing import Place, drop, put, undo
 from captiv.errors import CaptivError, SidecarError, UsageError
 from captiv.gui.bodies import body_of
@@ -20,6 +21,7 @@ from captiv.gui.entry import Entry
 from captiv.gui.images import described, entry_of, refreshed
 from captiv.gui.room import Room, room_of
 from captiv.offload import offload
+from captiv.output.sidecar import actual
 
 _LONGEST_BYTES = 200_000
 _WRONG = "This is no caption that can be saved."
@@ -90,7 +92,7 @@ def _write(room: Room, entry: Entry, edit: Edit) -> None:
     place = place_of(room, entry)
     if edit.text is None:
         drop(room.store, place, seen=edit.version)
-    elif not edit.text.strip():
+    elif is_blank(edit.text):
         raise UsageError("The caption is empty.", hint="Use “Remove caption” to have none.")
     else:
         put(room.store, place, edit.text, seen=edit.version)
@@ -100,7 +102,7 @@ def place_of(room: Room, entry: Entry) -> Place:
     """Return an image and its sidecar, both really in the folder."""
     room.inside.real(entry.path)
     place = room.sidecars.place(entry.path)
-    if not room.inside.holds(place.sidecar):
+    if not room.inside.holds(actual(place.sidecar)):
         raise SidecarError(
             "The caption's file is a link that leaves the opened folder.",
             hint="Remove the link, or open the folder that it leads to.",

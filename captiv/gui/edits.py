@@ -5,9 +5,12 @@ that changed since is kept as it is, and named. Only edits of the opened folder 
 undone.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
 from typing import Annotated, Any
 
+from anyio import CancelScope
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,7 +22,7 @@ from captiv.errors import CaptivError, UsageError
 from captiv.gui.bodies import body_of
 from captiv.gui.captions import place_of
 from captiv.gui.entry import Entry, ImageId, image_id, parsed, shown
-from captiv.gui.images import listing_of, whole
+from captiv.gui.images import LONGEST_SELECTION_BYTES, listing_of, whole
 from captiv.gui.previews import Preview
 from captiv.gui.problems import Forbidden, Gone
 from captiv.gui.rights import OWN, held
@@ -29,10 +32,10 @@ from captiv.offload import offload
 from captiv.store import edits as table
 from captiv.store.edits import EditId
 
-_LONGEST_BYTES = 4_000_000
-"""A selection of 200,000 images, by id."""
 _PAGE = 100
 _MOST = 500
+_CHUNK = 256
+"""Captions that are changed before everybody is told of them."""
 _NAMED = 20
 """Captions that were kept are named up to so many."""
 
@@ -85,6 +88,7 @@ def routes() -> list[BaseRoute]:
         Route("/api/edits/previews", preview, methods=["POST"]),
         Route("/api/edits/previews/{preview}", page, methods=["GET"]),
         Route("/api/edits/{edit:int}/undo", undo, methods=["POST"]),
+        Route("/api/edits/under-way/{work}", stop, methods=["DELETE"]),
     ]
 
 
@@ -92,7 +96,10 @@ async def preview(request: Request) -> Response:
     """Say what an edit would change; nothing is changed."""
     room = room_of(request)
     wanted = await body_of(
-        request, Wanted, most_bytes=_LONGEST_BYTES, wrong="This is no edit that can be made."
+        request,
+        Wanted,
+        most_bytes=LONGEST_SELECTION_BYTES,
+        wrong="This is no edit that can be made.",
     )
     _refuse_expression(request, wanted.regex)
     edit, entries = wanted.edit(), _entries(room, wanted)
@@ -109,42 +116,93 @@ async def page(request: Request) -> Response:
 
 
 async def make(request: Request) -> Response:
-    """Make the changes of a preview; return how many were made, and what was kept."""
+    """Make the changes of a preview; return which edit it is, and what was kept."""
     room = room_of(request)
     agreed = await body_of(request, Agreed, most_bytes=1000, wrong="This is no preview.")
     found = _preview(request, agreed.preview)
+    room.previews.drop(found.id)  # whoever asks twice gets one edit
     words = found.edit.in_words()
-    made = await _done(room, lambda: list(bulk.apply(room.store, words, found.changes)))
-    room.previews.drop(found.id)
-    return made
+    begun: list[EditId] = []
+    results = bulk.apply(room.store, words, found.changes, begun.append)
+    told = await _done(room, results, readable(words), len(found.changes))
+    return JSONResponse({**told, "edit": begun[0] if begun and told["changed"] else None})
 
 
 async def recent(request: Request) -> Response:
-    """Return the last edits of this folder, the newest first."""
+    """Return the last edits of this folder, the newest first.
+
+    With `list`, and of how many images of each that listing shows nothing.
+    """
     room = room_of(request)
-    return JSONResponse({"edits": await offload(_recent, room)})
+    ids = None
+    with suppress(Gone):  # one that is not known any more: then it is not said
+        ids = listing_of(room, request.query_params.get("list", "")).ids
+    return JSONResponse({"edits": await offload(_recent, room, ids)})
 
 
 async def undo(request: Request) -> Response:
     """Take an edit back; return how many captions are as before, and what was kept."""
     room = room_of(request)
     number = EditId(request.path_params["edit"])
-    if not await offload(_here, room, number):
+    if await offload(_images, room, number) is None:
         raise Gone(
             f"Edit {number} is none of this folder.", hint="captiv caption undo takes it back."
         )
-    return await _done(room, lambda: list(bulk.undo(room.store, number)))
+    edit = await offload(bulk.to_undo, room.store, number)
+    results = bulk.undo(room.store, number)
+    words = f"undoing {readable(edit.what)}"
+    return JSONResponse(await _done(room, results, words, edit.changes))
 
 
-async def _done(room: Room, change: Any) -> Response:
+async def stop(request: Request) -> Response:
+    """End an edit that is being made or undone; what was done of it stays."""
+    under_way = room_of(request).under_way.get(request.path_params["work"])
+    if under_way is None:
+        raise Gone("This edit is over.")
+    under_way.stopped = True
+    return JSONResponse({"stopping": True})
+
+
+async def _done(
+    room: Room, results: Iterator[Change | Kept], words: str, total: int
+) -> dict[str, Any]:
+    """Do an edit chunk by chunk, and tell every tab how far it is.
+
+    Another tab's save waits for no more than a look at what was changed: nothing is held while the
+    disk is waited for.
+    """
+    changed, kept = 0, list[Kept]()
+    with room.under_way.begin(words, total) as work:
+        try:
+            while not work.stopped and (chunk := await offload(_some, results)):
+                await _show(room, chunk)
+                kept += [result for result in chunk if isinstance(result, Kept)]
+                work.done += len(chunk)
+                room.live.tell("editing", room.under_way.told())
+        finally:
+            with CancelScope(shield=True):
+                await offload(_end, results)
+            changed = work.done - len(kept)
+    room.live.tell("editing", room.under_way.told())
+    room.live.tell("edits", {"changed": True})
+    return {"changed": changed, "total": total, "stopped": work.stopped, **_kept(kept)}
+
+
+def _some(results: Iterator[Change | Kept]) -> list[Change | Kept]:
+    return list(islice(results, _CHUNK))
+
+
+def _end(results: Iterator[Change | Kept]) -> None:
+    close = getattr(results, "close", None)  # of a generator, which has to end its edit
+    if close is not None:
+        close()
+
+
+async def _show(room: Room, results: Iterable[Change | Kept]) -> None:
+    entries = _known(room, (result.image for result in results))
     async with room.editing:
-        results: list[Change | Kept] = await offload(change)
-        entries = _known(room, (result.image for result in results))
         again = await offload(room.reader.again, entries)
         room.live.changed(room.album.put(again))
-    kept = [result for result in results if isinstance(result, Kept)]
-    room.live.tell("edits", {"changed": True})
-    return JSONResponse({"changed": len(results) - len(kept), **_kept(kept)})
 
 
 def _entries(room: Room, wanted: Wanted) -> list[Entry]:
@@ -203,8 +261,8 @@ def _shown(room: Room, found: Preview, offset: int, limit: int) -> dict[str, Any
             {
                 "id": shown(image_id(change.image)),
                 "name": _name(room, change.image),
-                "old": change.old.strip(),
-                "new": change.new.strip(),
+                "old": (change.old or "").strip(),
+                "new": (change.new or "").strip(),
             }
             for change in changes
         ],
@@ -222,25 +280,32 @@ def _name(room: Room, path: str) -> str:
     return readable(path.removeprefix(room.album.root).lstrip("/\\"))
 
 
-def _recent(room: Room) -> list[dict[str, Any]]:
-    return [
-        {
+def _recent(room: Room, listed: Collection[int] | None) -> list[dict[str, Any]]:
+    seen = None if listed is None else set(listed)
+    found = []
+    for edit in room.store.read(table.recent):
+        images = _images(room, edit.id)
+        if images is None:
+            continue
+        told: dict[str, Any] = {
             "edit": edit.id,
             "words": readable(edit.what),
             "captions": edit.changes,
             "created_ms": edit.created_ms,
             "undone_ms": edit.undone_ms,
         }
-        for edit in room.store.read(table.recent)
-        if edit.changes and _here(room, edit.id)
-    ]
+        if seen is not None:
+            told["unseen"] = sum(id not in seen for id in images)
+        found.append(told)
+    return found
 
 
-def _here(room: Room, edit: EditId) -> bool:
-    """Whether every caption that an edit changed is in the opened folder."""
-    after = 0
+def _images(room: Room, edit: EditId) -> list[ImageId] | None:
+    """Return the images of an edit; None unless all that it changed is in the opened folder."""
+    after, images = 0, list[ImageId]()
     while chunk := room.store.read(table.changes, edit, after, _MOST):
-        if not all(room.inside.holds(change.sidecar) for change in chunk):
-            return False
+        if not all(room.inside.holds(change.place.sidecar) for change in chunk):
+            return None
+        images += [image_id(change.place.image) for change in chunk]
         after = chunk[-1].id
-    return after > 0
+    return images or None

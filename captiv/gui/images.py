@@ -5,15 +5,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from captiv.core.naming import collisions
-from captiv.editing import earlier, past
+from captiv.editing import past
 from captiv.editing.history import Past
 from captiv.errors import CaptivError, SidecarError, UsageError
 from captiv.gui.album import Album, Node
+from captiv.gui.bodies import body_of
 from captiv.gui.entry import Entry, FolderId, ImageId, parsed, shown, size_of
 from captiv.gui.listing import Filters, Listing, show_named
 from captiv.gui.measure import Measures, measured
@@ -28,6 +30,8 @@ _MOST = 500
 _SIZES: dict[str, Size] = {"small": "small", "large": "large"}
 _FOREVER = "private, max-age=31536000, immutable"
 _LONGEST_SEARCH = 200
+LONGEST_SELECTION_BYTES = 4_000_000
+"""A selection of 200,000 images, by id."""
 
 
 def routes() -> list[BaseRoute]:
@@ -36,6 +40,7 @@ def routes() -> list[BaseRoute]:
         Route("/api/folders", folders),
         Route("/api/images", images),
         Route("/api/listings/{listing}/ids", ids),
+        Route("/api/listings/{listing}/unseen", unseen, methods=["POST"]),
         Route("/api/images/{image}", image),
         Route("/images/{image}/{size}", picture),
     ]
@@ -78,6 +83,23 @@ async def ids(request: Request) -> Response:
     limit = whole(request, "limit", len(listing.ids))
     found = listing.ids[offset : offset + limit]
     return JSONResponse({"offset": offset, "ids": [shown(id) for id in found]})
+
+
+class Chosen(BaseModel):
+    """Images that a person selected, by id."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    images: list[str]
+
+
+async def unseen(request: Request) -> Response:
+    """Return how many of these images, which a person selected, a listing does not show."""
+    listing = listing_of(room_of(request), request.path_params["listing"])
+    wrong = "This is no selection."
+    chosen = await body_of(request, Chosen, most_bytes=LONGEST_SELECTION_BYTES, wrong=wrong)
+    seen = set(listing.ids)
+    return JSONResponse({"unseen": sum(parsed(id) not in seen for id in chosen.images)})
 
 
 async def image(request: Request) -> Response:
@@ -134,7 +156,7 @@ async def described(room: Room, entry: Entry) -> dict[str, Any]:
         "height": measures.height_px if measures else None,
         "history": [text_of(caption) for caption in reversed(before.texts)],
         "current": None if before.current is None else before.texts[before.current].id,
-        "undoes": earlier(before) is not None,
+        "undoes": before.earlier is not None,
     }
 
 

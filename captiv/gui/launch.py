@@ -28,6 +28,7 @@ from captiv.gui.sharing import Sharing
 from captiv.gui.tunnels import Tunnel, choose_tunnel
 from captiv.images.find import require_folder
 from captiv.settings import Loaded, Paths, Settings
+from captiv.signals import is_hangup
 from captiv.store import Store
 
 _log = logging.getLogger(__name__)
@@ -82,8 +83,12 @@ class Server(uvicorn.Server):
             await self.lifespan.shutdown()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Note a signal: the first one ends the page softly, any second one in a hurry."""
-        self.force_exit = self.should_exit
+        """Note a signal: the first one ends the page softly, any second one in a hurry.
+
+        But for a hang-up: kernel and shell both hang up when a terminal is closed.
+        """
+        if not (self.should_exit and is_hangup(signal.Signals(sig))):
+            self.force_exit = self.should_exit
         self.should_exit = True
 
     @contextmanager

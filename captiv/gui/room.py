@@ -26,6 +26,7 @@ from captiv.gui.share import Share
 from captiv.gui.sharing import Sharing
 from captiv.gui.show import card
 from captiv.gui.thumbnails import Thumbnails
+from captiv.gui.underway import UnderWay
 from captiv.gui.watch import Watch, progress
 from captiv.gui.work import Work
 from captiv.settings import Loaded, Paths, Settings, installation_secret, page_key, read
@@ -61,6 +62,8 @@ class Room:
     sharing: Sharing | None = None
     """What keeps it open."""
     previews: Previews = field(default_factory=Previews)
+    under_way: UnderWay = field(default_factory=UnderWay)
+    """Bulk edits that are being made or undone."""
     address: str = ""
     """Where the page is, once it listens."""
     boot: str = field(default_factory=lambda: secrets.token_hex(6))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from captiv.core.keeping import author
-from captiv.core.naming import Place
+from captiv.core.naming import Place, spellings
 from captiv.core.texts import content_hash
 from captiv.editing import Sidecars
 from captiv.errors import SidecarError
@@ -84,7 +84,8 @@ class Reader:
         entries = []
         id = folder_id(folder.path)
         for path in paths:
-            beside = os.path.basename(self._sidecars.of(path)) in folder.names
+            names = spellings(os.path.basename(self._sidecars.of(path)))
+            beside = any(name in folder.names for name in names)
             found = self._entry(id, path, beside, known)
             if isinstance(found, Entry):
                 entries.append(found)
@@ -105,7 +106,7 @@ class Reader:
         if not beside:
             return bare
         place = self._sidecars.of(path)
-        mark = self._stamp(place)
+        mark = self._stamp(sidecar.actual(place))
         if isinstance(mark, str):
             return bare if mark == _GONE else replace(bare, trouble=f"The caption's file {mark}.")
         if before is not None and before.sidecar == mark and before.trouble is None:

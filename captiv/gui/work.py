@@ -66,11 +66,11 @@ class Errand(Silence):
         self.settled.set()
         self.on_change()
 
-    def phase(self, phase: Phase | None, *, pod: int | None = None) -> None:
+    def phase(self, phase: Phase | None, *, worker: str | None = None) -> None:
         """What is being waited for."""
         text = "" if phase is None else worded(phase)
-        if text and pod is not None:
-            text = f"pod {pod}: {text}"
+        if text and worker is not None:
+            text = f"{worker}: {text}"
         if text != self.phase_text:
             self.phase_text = text
             self.on_change()

@@ -56,31 +56,42 @@ _sweeping = threading.Lock()
 _looking = threading.Lock()
 
 
-def put(path: str, data: bytes, *, replace: bool, mode: int | None = None) -> None:
-    """Give a file that holds `data`, forced to the disk, the name `path` in one step.
+class Temporary:
+    """A file whose bytes are forced to the disk, and which has no name of its own yet.
 
-    Its permissions are `mode`, or what the umask gives. The name itself survives a power cut once
-    `sync` was called for its folder.
-
-    Raises: FileExistsError if the name is taken and `replace` is False; OSError.
+    Its writing is what takes long; `name` is one step in a folder. Close it, named or not.
     """
-    folder = os.path.dirname(path) or "."
-    _sweep_once(folder)
-    descriptor, temporary = _created(folder)
-    name = os.replace if replace else name_new
-    try:
+
+    def __init__(self, folder: str, data: bytes, mode: int | None = None) -> None:
+        """Write `data`; its permissions are `mode`, or what the umask gives. Raises: OSError."""
+        _sweep_once(folder)
+        self._descriptor, self._path = _created(folder)
         try:
             if mode is not None and sys.platform != "win32":
-                os.fchmod(descriptor, mode)
-            _fill(descriptor, data)
-            if sys.platform != "win32":
-                name(temporary, path)
-        finally:
-            os.close(descriptor)
+                os.fchmod(self._descriptor, mode)
+            _fill(self._descriptor, data)
+        except BaseException:
+            self.close()
+            raise
+
+    def name(self, path: str, *, replace: bool) -> None:
+        """Give it the name `path`, in the same folder, in one step.
+
+        Raises: FileExistsError if the name is taken and `replace` is False; OSError.
+        """
         if sys.platform == "win32":  # which renames no open file
-            name(temporary, path)
-    finally:
-        _unlink(temporary)
+            self._shut()
+        (os.replace if replace else name_new)(self._path, path)
+
+    def close(self) -> None:
+        """Let go of it; without a name it is gone."""
+        self._shut()
+        _unlink(self._path)
+
+    def _shut(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def probe(folder: str) -> None:

@@ -5,6 +5,10 @@ exactly as given, with no newline added. A new sidecar gets the permissions that
 so that a trainer of another user can read it; a replaced one keeps its own. A link that is replaced
 becomes a file: what it points to, elsewhere, is never written to.
 
+A path names a sidecar however its name is spelt on the disk (`captiv.core.naming.spellings`): one
+that is there is read, replaced and removed under its own name. A file with nothing in it is no
+caption.
+
 Everything here blocks and belongs on a thread, with one hop for a batch (`write_many`). aiofiles
 hops for every call on every file: 200 captions took 1.5 times as long and twice the CPU.
 """
@@ -13,14 +17,20 @@ hops for every call on every file: 200 captions took 1.5 times as long and twice
 
 import errno
 import os
+import re
 import stat
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from captiv.core.naming import spellings
+from captiv.core.texts import Content, content_of, is_blank
 from captiv.errors import SidecarError
 from captiv.output import atomic
 
@@ -47,6 +57,11 @@ _AND_THEN: Final = {
 }
 
 
+_FLAGS: Final = os.O_RDONLY | sum(
+    getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY")
+)
+
+
 class Written(StrEnum):
     """What became of a caption that was to be written."""
 
@@ -66,23 +81,78 @@ class Sidecar:
     replace: bool = False
 
 
-def read(path: str | Path) -> str | None:
-    """Return the text of a sidecar, or None if there is none.
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """The bytes that a sidecar holds, and those that it shall hold; None is no caption."""
 
-    UTF-8, with or without a byte order mark; else UTF-16 if its mark says so; else what Windows
-    wrote before UTF-8 (cp1252), so that a person's text is never lost to an error.
+    path: str
+    old: bytes | None
+    new: bytes | None
+
+
+class _Held(NamedTuple):
+    """A file that is there: where, what is in it, and its permissions."""
+
+    path: str
+    data: bytes
+    mode: int
+
+
+CHANGED: Final = SidecarError("its caption was changed meanwhile")
+"""What becomes of a swap whose sidecar holds something else by now: it stays."""
+
+_AT_ONCE: Final = 64
+"""Temporaries that are open together."""
+_SYNCS: Final = 8
+"""Syncs under way at once: a journal writes those that wait together in one go."""
+
+_swapping = threading.Lock()
+"""Held while a sidecar is compared and gets its new content: never over a sync."""
+
+_HEAD_BYTES: Final = 256
+_WRITTEN: Final = re.compile(rb"[!-~]")
+
+
+def look(path: str | Path) -> Content | None:
+    """Return the caption in a sidecar, or None if there is none: no file, or a blank one.
 
     Raises: SidecarError.
     """
     with _explained(os.fspath(path), "read"):
         held = _held(os.fspath(path))
-        return None if held is None else _decoded(held[0])
+        return None if held is None else _caption(held.data)
+
+
+def read(path: str | Path) -> str | None:
+    """Return the text of a sidecar as `look` does, or None if there is no caption.
+
+    Raises: SidecarError.
+    """
+    content = look(path)
+    return None if content is None else content.text
+
+
+def has_text(path: str | Path) -> bool:
+    """Whether a sidecar is there and holds a caption, as far as it can be read."""
+    try:
+        held = _held(os.fspath(path), _HEAD_BYTES)
+        if held is None or not held.data:
+            return False
+        # Nearly every caption has a letter at its beginning; the others are read to their end.
+        return _WRITTEN.search(held.data) is not None or look(path) is not None
+    except (OSError, SidecarError):
+        return False
+
+
+def actual(path: str) -> str:
+    """Return the path of a sidecar as its name is spelt on the disk; `path` if it is not there."""
+    return next(filter(os.path.lexists, spellings(path)), path)
 
 
 def write(path: str | Path, text: str, *, replace: bool) -> Written:
     """Put `text` into the sidecar `path` in one step, its bytes forced to the disk.
 
-    The name survives a power cut once `sync_folder` was called. With `replace` False a file that
+    The name survives a power cut once `sync_folder` was called. With `replace` False a caption that
     is there stays as it is, even if it came while this one was being written.
 
     Raises: SidecarError.
@@ -91,15 +161,21 @@ def write(path: str | Path, text: str, *, replace: bool) -> Written:
     with _explained(path, "write"):
         data = text.encode()
         held = _held(path)
-        if held is not None and (held[0] == data or not replace):
-            return _there_already(held[0], data)
+        if held is not None and not _gives_way(held, data, replace=replace):
+            return _there_already(held.data, data)
+        temporary = _temporary(path, data, held)
         try:
-            atomic.put(path, data, replace=replace, mode=None if held is None else held[1])
+            now = _held(path)
+            if now is not None and not _gives_way(now, data, replace=replace):
+                return _there_already(now.data, data)
+            temporary.name(path if now is None else now.path, replace=replace or now is not None)
         except FileExistsError:
             held = _held(path)
             if held is None:
                 raise  # a link to nothing
-            return _there_already(held[0], data)
+            return _there_already(held.data, data)
+        finally:
+            temporary.close()
         return Written.WRITTEN
 
 
@@ -122,17 +198,28 @@ def write_many(sidecars: Iterable[Sidecar]) -> list[Written | SidecarError]:
     return results
 
 
-def remove(path: str | Path) -> bool:
-    """Remove a sidecar; return whether it was there. `sync_folder` makes it last.
+def swap_many(swaps: Iterable[Swap]) -> list[SidecarError | None]:
+    """Give each sidecar its new content if it holds the old one; return what went wrong, for each.
 
-    Raises: SidecarError.
+    All of it is on the disk when this returns: the texts are forced there several at a time, then
+    the names, folder by folder. One that fails stops no other.
     """
-    with _explained(os.fspath(path), "remove"):
-        try:
-            os.unlink(path)  # noqa: PTH108 - paths are strings here
-        except FileNotFoundError:
-            return False
-        return True
+    items, results = list(swaps), list[SidecarError | None]()
+    todo = iter(items)
+    with ThreadPoolExecutor(_SYNCS) as threads:
+        while group := list(islice(todo, _AT_ONCE)):
+            results += _swapped(group, threads)
+    return _made_safe([item.path for item in items], results)
+
+
+def swap(path: str, old: bytes | None, new: bytes | None) -> None:
+    """Give one sidecar its new content, if it holds the old one.
+
+    Raises: SidecarError; it is `CHANGED` if something else is there.
+    """
+    (result,) = swap_many([Swap(path, old, new)])
+    if result is not None:
+        raise result
 
 
 def sync_folder(path: str | Path) -> None:
@@ -172,13 +259,92 @@ def _there_already(held: bytes, data: bytes) -> Written:
     return Written.SAME if held == data else Written.KEPT
 
 
-def _held(path: str) -> tuple[bytes, int] | None:
-    """Return the bytes and the permissions of the file `path`, or None if there is none."""
-    flags = os.O_RDONLY
-    for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"):
-        flags |= getattr(os, name, 0)
+def _gives_way(held: _Held, data: bytes, *, replace: bool) -> bool:
+    return held.data != data and (replace or _caption(held.data) is None)
+
+
+def _temporary(path: str, data: bytes, held: _Held | None) -> atomic.Temporary:
+    """Write what is to replace a sidecar, or to be one, beside it."""
+    folder = os.path.dirname(path) or "."
+    return atomic.Temporary(folder, data, None if held is None else held.mode)
+
+
+def _swapped(group: Sequence[Swap], threads: ThreadPoolExecutor) -> list[SidecarError | None]:
+    ready = list(threads.map(_ready, group))
     try:
-        descriptor = os.open(path, flags)
+        with _swapping:
+            return [
+                each if isinstance(each, SidecarError) else _named(item, each)
+                for item, each in zip(group, ready, strict=True)
+            ]
+    finally:
+        for each in ready:
+            if isinstance(each, atomic.Temporary):
+                each.close()
+
+
+def _ready(item: Swap) -> atomic.Temporary | SidecarError | None:
+    """Write what takes a sidecar's place; None where nothing does."""
+    try:
+        with _explained(item.path, "write" if item.new is not None else "remove"):
+            held = _held(item.path)
+            if _data(held) != item.old:
+                return CHANGED
+            return None if item.new is None else _temporary(item.path, item.new, held)
+    except SidecarError as error:
+        return error
+
+
+def _named(item: Swap, temporary: atomic.Temporary | None) -> SidecarError | None:
+    """Take the step from one content to the other, if the sidecar still holds the first."""
+    try:
+        with _explained(item.path, "write" if temporary is not None else "remove"):
+            held = _held(item.path)
+            if _data(held) != item.old:
+                return CHANGED
+            path = item.path if held is None else held.path
+            if temporary is not None:
+                temporary.name(path, replace=True)
+            elif item.old is not None:
+                os.unlink(path)  # noqa: PTH108 - paths are strings here
+    except SidecarError as error:
+        return error
+    return None
+
+
+def _made_safe(
+    paths: Sequence[str], results: list[SidecarError | None]
+) -> list[SidecarError | None]:
+    """Force the names in each folder to the disk; where that fails its sidecars have failed."""
+    folders = {os.path.dirname(p) for p, r in zip(paths, results, strict=True) if r is None}
+    unsafe = {folder: _unsynced(folder) for folder in folders}
+    return [
+        result or unsafe[os.path.dirname(path)] for path, result in zip(paths, results, strict=True)
+    ]
+
+
+def _data(held: _Held | None) -> bytes | None:
+    """Return the bytes of a caption; None of a file that is blank."""
+    return None if held is None or _caption(held.data) is None else held.data
+
+
+def _caption(data: bytes) -> Content | None:
+    content = content_of(data)
+    return None if is_blank(content.text) else content
+
+
+def _held(path: str, most: int = -1) -> _Held | None:
+    """Return the sidecar `path`, however its name is spelt, or None; `most` bytes of it at most."""
+    for name in spellings(path):
+        held = _opened(name, most)
+        if held is not None:
+            return held
+    return None
+
+
+def _opened(path: str, most: int) -> _Held | None:
+    try:
+        descriptor = os.open(path, _FLAGS)
     except (FileNotFoundError, NotADirectoryError):
         return None
     with open(descriptor, "rb", buffering=0) as file:
@@ -186,18 +352,7 @@ def _held(path: str) -> tuple[bytes, int] | None:
         if not stat.S_ISREG(mode):
             code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EEXIST
             raise OSError(code, os.strerror(code), path)
-        return file.read(), stat.S_IMODE(mode)
-
-
-def _decoded(data: bytes) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace")
-    for encoding in ("utf-8-sig", "cp1252"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return data.decode("latin-1")
+        return _Held(path, file.read(most) or b"", stat.S_IMODE(mode))
 
 
 @contextmanager

@@ -32,7 +32,8 @@ class Measured:
 def measured(conn: Connection, captioning: Captioning, gpu: str) -> Measured | None:
     """Return the last run that tells how fast a GPU captions so; None if there is none."""
     for run in runs.page(conn, None, _RUNS):
-        if run.spec.placement.kind != "rented" or not _alike(run.spec.captioning, captioning):
+        by_pods = all(site.kind == "rented" for site in run.spec.placement.sites)
+        if not by_pods or not _alike(run.spec.captioning, captioning):
             continue
         rented = [pod for pod in pods.of_run(conn, run.id) if pod.pod_id is not None]
         if not rented or any(pod.gpu != gpu for pod in rented):

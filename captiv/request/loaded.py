@@ -1,11 +1,12 @@
 """Which model a worker elsewhere has loaded, for who names none: it captions with that one."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import anyio
 
 from captiv.catalog import ModelChoice, Variant, choose, family_named
-from captiv.errors import NoWorker, UsageError
+from captiv.errors import NoWorker, UsageError, WorkerUnreachable
 from captiv.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,6 +21,33 @@ def is_left_open(model: str | None, variant: str | None, settings: Settings) -> 
     """Return whether nobody has named a model, neither with the command nor in the settings."""
     named = model is not None or variant is not None
     return not named and "default_model" not in settings.model.model_fields_set
+
+
+def loaded_by_all(urls: Sequence[str]) -> ModelChoice:
+    """Return the model that the workers at `urls` serve, as far as they answer.
+
+    Raises:
+        UsageError: they serve different ones, or one that the catalog does not know.
+        WorkerError: none of them answers, or one has no model.
+    """
+    found: dict[str, tuple[str, ModelChoice]] = {}
+    silent: WorkerUnreachable | None = None
+    for url in urls:
+        try:
+            choice = loaded_choice(url)
+            found.setdefault(choice.variant.name, (url, choice))
+        except WorkerUnreachable as error:
+            silent = silent or error
+    if not found:
+        assert silent is not None
+        raise silent
+    if len(found) > 1:
+        served = " and ".join(f"{name} ({url})" for name, (url, _) in found.items())
+        raise UsageError(
+            f"The workers serve different models: {served}.",
+            hint="Name one with --model; who serves another captions nothing of it.",
+        )
+    return next(choice for _, choice in found.values())
 
 
 def loaded_choice(url: str) -> ModelChoice:

@@ -27,6 +27,8 @@ class Flag:
     max: int | None = None
     read: Callable[[str | None], Any] | None = None
     """Turns the text given on the command line into the field's value."""
+    many: bool = False
+    """Whether it may be given more than once; the field has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,22 @@ class PlacementOptions:
         str | None,
         Flag("auto, float32, float16, bfloat16, 8bit or 4bit.", ("--torch-dtype",)),
     ] = None
-    device: Annotated[str | None, Flag("auto, cpu, mps, cuda, cuda:N, xpu or xpu:N.")] = None
+    local: Annotated[
+        bool,
+        Flag(
+            "Caption on this machine as well, beside --worker or --runpod; alone it overrides "
+            "worker.url.",
+            ("--local",),
+        ),
+    ] = False
+    device: Annotated[
+        str | None,
+        Flag(
+            "auto, cpu, mps, cuda, cuda:N, xpu or xpu:N; several with commas between, or all, for "
+            "a worker on each.",
+            metavar="DEVICE,…",
+        ),
+    ] = None
     batch_size: Annotated[
         str | None,
         Flag(
@@ -142,9 +159,14 @@ class PlacementOptions:
         ),
     ] = None
     worker: Annotated[
-        str | None,
-        Flag("A worker that runs elsewhere; its token in CAPTIV_WORKER_TOKEN.", metavar="URL"),
-    ] = None
+        Sequence[str],
+        Flag(
+            "A worker that runs elsewhere; repeat it for several. Its token is in "
+            "CAPTIV_WORKER_TOKEN, or beside others' in CAPTIV_WORKER_TOKENS.",
+            metavar="URL",
+            many=True,
+        ),
+    ] = ()
     protocol: Annotated[
         str | None,
         Flag(

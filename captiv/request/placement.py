@@ -1,13 +1,17 @@
-"""Where a run is done: on this machine, at a URL or on rented pods, and on what terms."""
+"""Where a run is done, and on what terms: on this machine, at URLs, on rented pods, or on all."""
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
-from captiv.catalog.model import DEVICE, DEVICES
-from captiv.core.spec import Fallback, Placement, Protocol
+from captiv.catalog.model import DEVICE_LIST, DEVICE_LISTS
+from captiv.core.spec import Fallback, Placement, Protocol, Site
 from captiv.errors import ConfigurationError, UsageError
 from captiv.request.options import Options
 from captiv.settings import MAX_BATCH, Settings
+
+_ALL = "all"
 
 
 def place(options: Options, settings: Settings) -> Placement:
@@ -17,21 +21,27 @@ def place(options: Options, settings: Settings) -> Placement:
         UsageError: options that contradict each other, or a value that cannot be.
         ConfigurationError: the address in the settings is none that a token may go to.
     """
-    url = options.worker or (None if options.runpod else settings.worker.url)
-    if url is not None and options.runpod:
-        raise UsageError("--worker and --runpod contradict each other.")
+    urls = _urls(options, settings)
     if not options.runpod:
         _require_nothing_rented(options)
     insecure = options.insecure or settings.worker.insecure
-    if url is not None:
-        _check_address(url, insecure=insecure, given=options.worker is not None)
+    for url in urls:
+        _check_address(url, insecure=insecure, given=bool(options.worker))
+    protocol = _protocol(options, settings, urls)
+    here = options.local or not (urls or options.runpod)
+    devices = _devices(options, settings, here=here)
+    sites = [Site(kind="rented", provider="runpod")] if options.runpod else []
+    sites += [Site(kind="url", url=url, protocol=protocol) for url in urls]
+    sites += [Site(device=device) for device in devices] if here else []
+    first, *beside = sites
     return Placement(
-        kind="rented" if options.runpod else "local" if url is None else "url",
-        provider="runpod" if options.runpod else None,
-        url=url,
-        protocol=_protocol(options, settings, url),
+        kind=first.kind,
+        provider=first.provider,
+        url=first.url,
+        protocol=first.protocol,
+        device=devices[0],
+        beside=tuple(beside),
         insecure=insecure,
-        device=_device(options.device or settings.system.device),
         batch_size=_batch_size(options.batch_size, settings),
         gpu_type=options.gpu_type,
         max_cost_usd=_dollars(options.max_cost),
@@ -39,6 +49,68 @@ def place(options: Options, settings: Settings) -> Placement:
         terminate=options.terminate,
         fallback=_fallback(options.fallback or settings.runpod.fallback),
     )
+
+
+def _urls(options: Options, settings: Settings) -> Sequence[str]:
+    """Return where workers are asked for; the one of the settings where nothing else is said.
+
+    Raises:
+        UsageError: one is given twice.
+    """
+    if not options.worker:
+        url = settings.worker.url
+        return () if url is None or options.runpod or options.local else (url,)
+    times = Counter(url.rstrip("/") for url in options.worker)
+    for url, n in times.items():
+        if n > 1:
+            raise UsageError(
+                f"--worker {url} is given {'twice' if n == 2 else f'{n} times'}.",
+                hint="A worker takes as much as it can do at once; naming it again adds nothing.",
+            )
+    return tuple(options.worker)
+
+
+def _devices(options: Options, settings: Settings, *, here: bool) -> Sequence[str]:
+    """Return the devices of this machine's workers; one where only a fallback may need it.
+
+    Raises:
+        UsageError: a device that cannot be, or not beside the others; or no worker has it.
+    """
+    given = options.device or settings.system.device
+    if not re.fullmatch(DEVICE_LIST, given):
+        raise UsageError(f"--device is {DEVICE_LISTS}, not {given!r}.")
+    if not here:
+        return (_spare(options, given),)
+    if given == _ALL:
+        from captiv.workers.machine import all_devices
+
+        return all_devices() or ("auto",)
+    devices = given.split(",")
+    if len(devices) > 1 and "auto" in devices:
+        raise UsageError("--device auto is one device; name each of several, or all.")
+    for device, n in Counter(_numbered(device) for device in devices).items():
+        if n > 1 and device != "cpu":
+            raise UsageError(
+                f"--device has {device} more than once.",
+                hint="One worker fills a GPU; --batch-size says how much it does at once.",
+            )
+    return devices
+
+
+def _spare(options: Options, given: str) -> str:
+    """Return the device for a run that would only fall back to this machine."""
+    several = given == _ALL or "," in given
+    if options.device is not None and (several or not options.runpod):
+        raise UsageError(
+            "--device is for workers on this machine, and there is none.",
+            hint="--local has this machine caption beside the others.",
+        )
+    return "auto" if several else given
+
+
+def _numbered(device: str) -> str:
+    """Return a device with the number that it has if none is named."""
+    return f"{device}:0" if device in ("cuda", "xpu") else device
 
 
 def _check_address(url: str, *, insecure: bool, given: bool) -> None:
@@ -71,20 +143,14 @@ def _require_nothing_rented(options: Options) -> None:
             raise UsageError(f"--{name} goes with --runpod.")
 
 
-def _protocol(options: Options, settings: Settings, url: str | None) -> Protocol:
-    """Return what the worker speaks; one that captiv starts itself speaks captiv's."""
-    asked = options.protocol or (settings.worker.protocol if url else "captiv")
+def _protocol(options: Options, settings: Settings, urls: Sequence[str]) -> Protocol:
+    """Return what the workers at URLs speak; one that captiv starts itself speaks captiv's."""
+    asked = options.protocol or (settings.worker.protocol if urls else "captiv")
     if asked not in ("captiv", "openai"):
         raise UsageError(f"--protocol is captiv or openai, not {asked!r}.")
-    if asked == "openai" and url is None:
+    if asked == "openai" and not urls:
         raise UsageError("--protocol openai needs the server's address.", hint="Add --worker URL.")
     return "openai" if asked == "openai" else "captiv"
-
-
-def _device(name: str) -> str:
-    if not re.fullmatch(DEVICE, name):
-        raise UsageError(f"--device is {DEVICES}, not {name!r}.")
-    return name
 
 
 def _batch_size(text: str | None, settings: Settings) -> int | None:

@@ -13,6 +13,7 @@ from captiv.catalog import (
     choose_length,
     choose_source,
     contradictions,
+    family_named,
     idle_variables,
 )
 from captiv.catalog.model import QUANTISED
@@ -26,7 +27,7 @@ from captiv.core.spec import (
     Selection,
 )
 from captiv.errors import UsageError
-from captiv.request.loaded import is_left_open, loaded_choice
+from captiv.request.loaded import is_left_open, loaded_by_all
 from captiv.request.options import Options
 from captiv.request.placement import place
 from captiv.request.served import refuse_untold, served_choice
@@ -53,11 +54,11 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
     placement = place(options, settings)
     choice = _choice(options, settings, placement)
     captioning = _captioning(options, settings, choice)
-    if placement.kind == "local":
+    if any(site.kind == "local" for site in placement.sites):
         from captiv.workers.hub import require_weights
 
         require_weights(choice.variant.source)
-    if placement.protocol == "openai":
+    if any(site.protocol == "openai" for site in placement.sites):
         refuse_untold(captioning)
     spec = RunSpec(
         selection=Selection(
@@ -91,12 +92,28 @@ def contradicted(options: Options, spec: RunSpec, choice: ModelChoice) -> list[s
 
 
 def _choice(options: Options, settings: Settings, placement: Placement) -> ModelChoice:
-    model, variant, url = options.model, options.variant, placement.url
-    if url is not None and placement.protocol == "openai":
-        return served_choice(model, variant, url, settings)
-    if url is not None and is_left_open(model, variant, settings):
-        return loaded_choice(url)
+    model, variant = options.model, options.variant
+    asked = [site for site in placement.sites if site.url is not None]
+    if asked and asked[0].protocol == "openai":
+        choice = served_choice(model, variant, asked[0].url or "", settings)
+        if len(asked) < placement.workers:
+            _require_known(choice)
+        return choice
+    if asked and is_left_open(model, variant, settings):
+        return loaded_by_all([site.url or "" for site in asked])
     return model_choice(model, variant, settings)
+
+
+def _require_known(choice: ModelChoice) -> None:
+    """Refuse a model that only its server knows, where captiv's own workers are to load it, too."""
+    known = family_named(choice.family.name)
+    if known is None or known.variant(choice.variant.name) is None:
+        raise UsageError(
+            f"{choice.variant.name} is a model of the chat server alone; captiv's own workers "
+            "cannot load it beside it.",
+            hint="Name one of `captiv model list` with --model and --variant, or leave out what "
+            "is beside --worker.",
+        )
 
 
 def model_choice(model: str | None, variant: str | None, settings: Settings) -> ModelChoice:
@@ -141,7 +158,8 @@ def _require_text(**given: str | None) -> None:
 def _require_something(options: Options) -> None:
     """Refuse an empty text where the settings would silently stand in for it."""
     for name in _NEVER_EMPTY:
-        if getattr(options, name) == "":
+        given = getattr(options, name)
+        if given == "" or (name == "worker" and "" in given):
             raise UsageError(f"--{_SPELLED.get(name, name).replace('_', '-')} is empty.")
 
 

@@ -82,7 +82,7 @@ def _only_model(url: str, settings: Settings) -> str:
 
     from captiv.workers.openai import served_models
 
-    token = settings.worker.token
+    token = settings.worker.token_for(url)
     served = anyio.run(
         partial(served_models, url, token.get_secret_value() if token is not None else None)
     )

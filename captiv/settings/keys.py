@@ -70,7 +70,8 @@ class Key:
     def _complaint(self, value: object, error: ValidationError) -> str:
         first = error.errors(include_url=False, include_input=False)[0]
         if first["type"] == "value_error":
-            return f"cannot be {value!r}: {first['ctx']['error']}"
+            what = "this" if self.secret else repr(value)
+            return f"cannot be {what}: {first['ctx']['error']}"
         got = "" if self.secret else f", not {value!r}"
         return f"must be {self.takes}{got}"
 

@@ -8,10 +8,18 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    create_model,
+)
 
 from captiv.catalog.families import FAMILIES
-from captiv.catalog.model import DEVICE, DEVICES
+from captiv.catalog.model import DEVICE_LIST, DEVICE_LISTS
 from captiv.core.naming import checked_extension
 from captiv.core.spec import MAX_RETRIES, RETRIES
 from captiv.errors import UsageError
@@ -57,6 +65,39 @@ def _proxy_address(text: str) -> str:
     return text.rstrip("/")
 
 
+def _listed(value: object) -> object:
+    """Return a table of tokens as the text that holds the same."""
+    if not isinstance(value, dict):
+        return value
+    if not all(isinstance(token, str) for token in value.values()):
+        raise ValueError("each host of the table stands in quotes, and so does its token")
+    if any("," in token for token in value.values()):
+        raise ValueError("a token with a comma cannot stand here")
+    return ", ".join(f"{host}={token}" for host, token in value.items())
+
+
+def _checked_tokens(tokens: SecretStr) -> SecretStr:
+    by_host(tokens)
+    return tokens
+
+
+def by_host(tokens: SecretStr) -> dict[str, str]:
+    """Return the tokens in `host=TOKEN, host:port=TOKEN` by host.
+
+    Raises:
+        ValueError: it is not that; no token is repeated.
+    """
+    found: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in tokens.get_secret_value().split(","))):
+        host, equals, token = part.partition("=")
+        if not (host.strip() and equals and token.strip()):
+            raise ValueError("it must be HOST=TOKEN, or HOST:PORT=TOKEN, with commas between")
+        if "/" in host:
+            raise ValueError("a worker is named by its host here, without https:// or a path")
+        found[host.strip().lower()] = token.strip()
+    return found
+
+
 def _package(text: str) -> str:
     """Return what pods install: it stands in their start command and their log."""
     if re.search(r"https?://[^/\s@]+@", text):
@@ -67,11 +108,14 @@ def _package(text: str) -> str:
 Text = Annotated[str, Field(min_length=1)]
 Package = Annotated[str, Field(min_length=1), AfterValidator(_package)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
+Tokens = Annotated[
+    SecretStr, Field(min_length=1), BeforeValidator(_listed), AfterValidator(_checked_tokens)
+]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 SafeAddress = Annotated[str, AfterValidator(_safe_address)]
 ProxyAddress = Annotated[str, AfterValidator(_proxy_address)]
 Extension = Annotated[str, AfterValidator(_extension)]
-Device = Annotated[str, Field(pattern=DEVICE)]
+Devices = Annotated[str, Field(pattern=DEVICE_LIST)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 Gigabytes = Annotated[int, Field(ge=1, le=10_000)]
 MAX_BATCH = 1024
@@ -169,7 +213,7 @@ class SystemSettings(Section):
     default_torch_dtype: Dtype = Field(
         default="auto", description="Precision of the model's weights."
     )
-    device: Device = Field(default="auto", description=f"{DEVICES}.")
+    device: Devices = Field(default="auto", description=f"{DEVICE_LISTS}.")
 
 
 class OutputSettings(Section):
@@ -192,6 +236,11 @@ class WorkerSettings(Section):
         description="What it speaks: openai is any chat server that sees images.",
     )
     token: Secret | None = Field(default=None, description="The worker's token.")
+    tokens: Tokens | None = Field(
+        default=None,
+        description="Of several workers, each one's token: HOST=TOKEN, HOST:PORT=TOKEN, … or a "
+        "table of them; token is for those that are not named.",
+    )
     request_timeout: Seconds = Field(
         default=300, description="Seconds for one caption of a server that speaks openai."
     )
@@ -201,6 +250,19 @@ class WorkerSettings(Section):
     batch_size: Annotated[int, Field(ge=1, le=MAX_BATCH)] | None = Field(
         default=None, description="Images captioned together; unset, the worker finds out."
     )
+
+    def token_for(self, url: str) -> SecretStr | None:
+        """Return the token of the worker at that address; None where it is not known."""
+        own = {} if self.tokens is None else by_host(self.tokens)
+        parts = urlsplit(url.lower())
+        named = own.get(parts.netloc) or own.get(parts.hostname or "")
+        return self.token if named is None else SecretStr(named)
+
+    @property
+    def secrets(self) -> list[SecretStr]:
+        """Every token, each by itself."""
+        own = [] if self.tokens is None else by_host(self.tokens).values()
+        return [*([] if self.token is None else [self.token]), *map(SecretStr, own)]
 
 
 class GuiSettings(Section):

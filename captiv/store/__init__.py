@@ -2,7 +2,7 @@
 
 from sqlite3 import Connection
 
-from captiv.store import captions, edits, ingest, jobs, lease, pods, runs
+from captiv.store import captions, edits, ingest, jobs, lease, pods, runs, standings
 from captiv.store.connection import Store
 from captiv.store.lease import Lease
 
@@ -17,4 +17,5 @@ __all__ = [
     "lease",
     "pods",
     "runs",
+    "standings",
 ]

@@ -118,6 +118,15 @@ def history(conn: Connection, place: Place) -> list[Caption]:
     return [_caption(row) for row in rows]
 
 
+def texts(conn: Connection, place: Place) -> list[tuple[int, str]]:
+    """Return id and text of every text of the place, in the order of `history`."""
+    return conn.execute(
+        "SELECT id, text FROM captions WHERE path=? AND sidecar=?"
+        " ORDER BY ifnull(before_id, id), before_id IS NULL, id",
+        encode_place(place),
+    ).fetchall()
+
+
 def of_run(conn: Connection, run_id: RunId, limit: int) -> list[tuple[str, str]]:
     """Return path and text of the first captions that a run has brought, in its order."""
     rows = conn.execute(
@@ -175,12 +184,12 @@ def id_of(conn: Connection, place: Place, hash: str) -> int | None:
 
 
 def record_found(conn: Connection, place: Place, text: str, now_ms: int) -> None:
-    """Keep a text that is about to be replaced, unless it is known or blank.
+    """Keep a text that is about to be replaced, unless it is known.
 
     One that captiv finds in a sidecar whose texts it knows is an edit by hand.
     """
     digest = content_hash(text)
-    if not text.strip() or knows(conn, place, digest):
+    if knows(conn, place, digest):
         return
     record(conn, place, text, digest, "hand" if has_any(conn, place) else "import", now_ms)
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     Text,
     UniqueConstraint,
     event,
@@ -325,21 +326,34 @@ class Edit(SQLModel, table=True):
     undone_ms: int | None = Field(default=None, sa_column=Column(Integer))
 
 
-class EditChange(SQLModel, table=True):
-    """One caption that an edit replaced; both texts are in the captions before the file changes."""
+class Standing(SQLModel, table=True):
+    """A time that something stood in a sidecar; see `captiv.store.standings`."""
 
-    __tablename__ = "edit_changes"
+    __tablename__ = "standings"
     __table_args__ = (
-        Index("edit_changes_edit", "edit_id", "id"),
-        {"sqlite_strict": True},
+        CheckConstraint("data IS NULL OR caption_id IS NOT NULL", name="data_of_a_caption"),
+        Index("standings_path", "path", "id"),
+        Index("standings_edit", "edit_id", "id"),
+        {"sqlite_strict": True, "sqlite_autoincrement": True},
     )
 
     id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
-    edit_id: int = Field(sa_column=Column(Integer, ForeignKey("edits.id"), nullable=False))
+    path: str = Field(sa_column=_text())
+    """Of the image. See `captiv.store.texts.encode_path`."""
     sidecar: str = Field(sa_column=_text())
-    """See `captiv.store.texts.encode_path`."""
-    old_id: int = Field(sa_column=Column(Integer, ForeignKey("captions.id"), nullable=False))
-    new_id: int = Field(sa_column=Column(Integer, ForeignKey("captions.id"), nullable=False))
+    caption_id: int | None = Field(
+        default=None, sa_column=Column(Integer, ForeignKey("captions.id"))
+    )
+    """None where nothing stood."""
+    data: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    """What the file held, where that is not the caption's text in UTF-8."""
+    under_id: int | None = Field(default=None, sa_column=Column(Integer))
+    """The row that it stood on. No foreign key: looking for what stands on a row that is taken
+    back would read the whole table."""
+    newest_id: int = Field(sa_column=_integer())
+    """The newest caption of the place then, 0 without one."""
+    edit_id: int | None = Field(default=None, sa_column=Column(Integer, ForeignKey("edits.id")))
+    """The edit that put it there."""
 
 
 for _name, _change in (("not_changed", "UPDATE"), ("not_deleted", "DELETE")):

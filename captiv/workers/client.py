@@ -1,10 +1,13 @@
 """The protocol of `captiv.wire` over one pooled HTTP client; httpx2's errors become captiv's.
 
 Every call has a deadline. An answer that does not carry the worker's header came from something in
-between (a proxy while a pod starts, or after it is gone) and counts as unreachable.
+between (a proxy while a pod starts, or after it is gone) and counts as unreachable. An answer about
+an image has to repeat its key, and the boot id of a body has to be that of its header: a proxy that
+keeps answers, or gives them to the wrong caller, is not believed.
 """
 
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -15,6 +18,7 @@ from pydantic import ValidationError
 
 from captiv import __version__
 from captiv.errors import (
+    AnswerMixedUp,
     CaptivError,
     ConfigurationError,
     EngineFailed,
@@ -34,6 +38,7 @@ from captiv.wire import (
     PROTOCOL,
     REQUEST_HEADER,
     WORKER_HEADER,
+    Accepted,
     CaptionReply,
     CaptionRequest,
     GuardLimits,
@@ -44,11 +49,13 @@ from captiv.wire import (
 )
 from captiv.workers.transport import checked_token, is_loopback, tls
 
+_log = logging.getLogger(__name__)
+
 _CONNECT_S = 10.0
 _ANSWER_S = 15.0
 """How long past the asked-for wait an answer may take: the network and a busy machine."""
 
-_Answer = TypeVar("_Answer", Health, ModelsReply, CaptionReply, Problem)
+_Answer = TypeVar("_Answer", Health, ModelsReply, CaptionReply, Accepted, Problem)
 
 
 class WorkerClient:
@@ -61,6 +68,8 @@ class WorkerClient:
             ConfigurationError: no header can carry the token.
         """
         self.url = url.rstrip("/")
+        self._boot_id: str | None = None
+        """Of the worker that last told how it is."""
         limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
         known = {} if token is None else {"Authorization": f"Bearer {checked_token(token)}"}
         self._http = httpx2.AsyncClient(
@@ -101,6 +110,8 @@ class WorkerClient:
             response = await self._http.send(request)
         _require_worker(response, self.url)
         health = _parse(Health, response)
+        _check_boot(response, health.boot_id)
+        self._boot_id = health.boot_id
         if health.protocol != PROTOCOL:
             raise WorkerMismatch(
                 f"The worker at {self.url} speaks protocol {health.protocol}, not {PROTOCOL}.",
@@ -113,10 +124,14 @@ class WorkerClient:
 
         Raises:
             WorkerRefused: the token is wrong.
+            AnswerMixedUp: another worker answers than told before how it is.
         """
         async with _seam(self.url):
             response = await self._http.get("/api/models")
-        return _parse(ModelsReply, _good(response, self.url))
+        good = _good(response, self.url)
+        if self._boot_id is not None and response.headers[WORKER_HEADER] != self._boot_id:
+            raise AnswerMixedUp("the catalog of another worker")
+        return _parse(ModelsReply, good)
 
     async def caption(
         self, image: bytes, media_type: str, request: CaptionRequest, key: str, *, wait_s: float
@@ -126,6 +141,7 @@ class WorkerClient:
         Raises:
             ImageError: the worker cannot read this image.
             WorkerOverloaded: no permit is free.
+            AnswerMixedUp: what came is about other work.
             WorkerError: anything else that is not the image's fault.
         """
         header = request.model_dump_json(exclude_defaults=True)
@@ -146,13 +162,14 @@ class WorkerClient:
                     headers=headers,
                     timeout=self._timeout(wait_s),
                 )
-        return self._answer(response)
+        return self._answer(response, key)
 
     async def result(self, key: str, *, wait_s: float) -> CaptionReply | None:
         """Ask again for the work under `key`; None if it is still under way after `wait_s`.
 
         Raises:
             UnknownKey: the worker does not know it (a new life, or too long ago).
+            AnswerMixedUp: what came is about other work.
         """
         async with _seam(self.url):
             response = await self._http.get(
@@ -160,7 +177,7 @@ class WorkerClient:
                 headers={"Prefer": f"wait={wait_s:g}"},
                 timeout=self._timeout(wait_s),
             )
-        return self._answer(response)
+        return self._answer(response, key)
 
     async def load(self, change: ModelChange) -> Health:
         """Have the worker load another model; it answers at once, and is ready when it says so.
@@ -187,9 +204,15 @@ class WorkerClient:
             )
         _good(response, self.url)
 
-    def _answer(self, response: httpx2.Response) -> CaptionReply | None:
-        good = _good(response, self.url)
-        return None if good.status_code == 202 else _parse(CaptionReply, good)
+    def _answer(self, response: httpx2.Response, key: str) -> CaptionReply | None:
+        good = _good(response, self.url, key)
+        if good.status_code == 202:
+            _check_key(_parse(Accepted, good).key, key)
+            return None
+        reply = _parse(CaptionReply, good)
+        _check_key(reply.key, key)
+        _check_boot(response, reply.boot_id)
+        return reply
 
     def _timeout(self, wait_s: float) -> httpx2.Timeout:
         return httpx2.Timeout(wait_s + _ANSWER_S, connect=_CONNECT_S, pool=None)
@@ -235,12 +258,30 @@ def _require_worker(response: httpx2.Response, url: str) -> None:
         )
 
 
-def _good(response: httpx2.Response, url: str) -> httpx2.Response:
-    """Return a 2xx answer of the worker, or raise its problem as captiv's error."""
+def _check_key(told: str | None, asked: str) -> None:
+    if told != asked:
+        _log.warning("answer mixed up asked=%s told=%s", asked, told)
+        raise AnswerMixedUp("for another image")
+
+
+def _check_boot(response: httpx2.Response, told: str) -> None:
+    """Refuse a body that is not of the worker that the header names: they came together."""
+    if told != response.headers[WORKER_HEADER]:
+        raise AnswerMixedUp("its body is another worker's than its header")
+
+
+def _good(response: httpx2.Response, url: str, key: str | None = None) -> httpx2.Response:
+    """Return a 2xx answer of the worker, or raise its problem as captiv's error.
+
+    Args: `key` is the work that was asked about; a problem of other work is not believed.
+    """
     _require_worker(response, url)
     if response.status_code < 300:
         return response
-    raise _problem(response, _parse(Problem, response))
+    problem = _parse(Problem, response)
+    if problem.key is not None and key is not None:
+        _check_key(problem.key, key)
+    raise _problem(response, problem)
 
 
 def _problem(response: httpx2.Response, problem: Problem) -> CaptivError:

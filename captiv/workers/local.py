@@ -52,6 +52,8 @@ class LocalSettings:
     device: str = "auto"
     dtype: str = "auto"
     batch_size: int | None = None
+    shares: int = 1
+    """How many workers share the cores of this machine, this one among them."""
     engine: str | None = None
     """`module:attribute` of an engine of one's own; None takes the family's, which needs torch."""
     engine_options: str | None = None
@@ -62,10 +64,19 @@ class LocalWorker:
 
     traits = Traits()
 
-    def __init__(self, settings: LocalSettings, *, folder: Path, log: Path) -> None:
-        """Args: `folder` holds the batch file, `log` collects the worker's own log."""
+    def __init__(
+        self, settings: LocalSettings, *, folder: Path, log: Path, number: int = 1
+    ) -> None:
+        """Prepare to start it.
+
+        Args:
+            settings: what it captions with.
+            folder: holds the batch file.
+            log: collects its own log, and that of other workers.
+            number: tells it from other workers of this process.
+        """
         self._settings = settings
-        self._batch_file = folder / "worker-batch.json"
+        self._batch_file = folder / f"worker-batch{'' if number == 1 else f'-{number}'}.json"
         self._log_path = log
         self._log: IO[bytes] | None = None
         self._process: Process | None = None
@@ -187,6 +198,8 @@ class LocalWorker:
             host="127.0.0.1", port=0, name="local", model=model, device=s.device
         )
         command += ["--batch-file", str(self._batch_file)]
+        if s.shares > 1:
+            command += ["--shares", str(s.shares)]
         if s.engine is not None:
             command += ["--engine", s.engine, "--engine-options", s.engine_options or "{}"]
         return command
@@ -231,7 +244,15 @@ def reason_against(
 
 
 def _open_log(path: Path) -> IO[bytes]:
-    """Open the worker's log to append; one that has grown large becomes the previous one.
+    """Open the worker's log to append, or nothing where that cannot be: a log ends no run."""
+    try:
+        return _opened(path)
+    except OSError:
+        return open(os.devnull, "ab")
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open the log; one that has grown large becomes the previous one.
 
     It names pictures, which are nobody else's business on this machine.
     """

@@ -13,6 +13,16 @@ from captiv.workers import hub
 _NVIDIA = ("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits")
 _NVIDIA_S = 10.0
 """A driver that hangs tells nothing."""
+_TORCH = """
+import torch
+for name in ("cuda", "xpu"):
+    part = getattr(torch, name, None)
+    if part is not None and part.is_available():
+        print(*(f"{name}:{n}" for n in range(part.device_count())))
+        break
+"""
+_TORCH_S = 60.0
+"""A broken driver can hang whoever asks it."""
 _MIB = 1024 * 1024
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 _NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
@@ -39,6 +49,27 @@ def machine(source: str) -> Machine:
 def has_torch() -> bool:
     """Whether torch and transformers are installed, without paying for their import."""
     return find_spec("torch") is not None and find_spec("transformers") is not None
+
+
+def all_devices() -> tuple[str, ...]:
+    """Return every GPU that torch sees here, as a child process finds; none without one.
+
+    Blocks for seconds: torch is imported for it.
+    """
+    if not has_torch():
+        return ()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _TORCH],
+            capture_output=True,
+            text=True,
+            timeout=_TORCH_S,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return tuple(done.stdout.split())
 
 
 def _ram_gb(cgroup: Path) -> float | None:

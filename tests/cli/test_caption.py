@@ -207,8 +207,71 @@ def test_clear_names_what_it_could_not_remove_and_removes_the_rest(
 
     assert ended.code == 1
     assert "1 caption removed" in ended.err
-    assert f"kept {pictures / 'b c.txt'}" in ended.err
+    assert "kept b c.png: " in ended.err
+    assert str(pictures / "b c.txt") in ended.err
     assert not (pictures / "a.txt").exists()
+
+
+def test_clear_is_an_edit_that_undo_takes_back_as_a_whole(cli: Cli, pictures: Path) -> None:
+    cli("caption", "replace", "--find", "dog", "--with", "wolf", "-y")
+    (pictures / "below" / "d.txt").write_bytes("tief \u00fcber\r\n".encode("cp1252"))
+    cli("caption", "clear", "-r", "-y")
+    assert not (pictures / "a.txt").exists()
+
+    ended = cli("caption", "undo", "-y")
+
+    assert "2 captions put back" in ended.err
+    assert (pictures / "a.txt").read_text() == "a wolf\n"
+    assert (pictures / "below" / "d.txt").read_bytes() == b"tief \xfcber\r\n"
+    assert "1 caption put back" in cli("caption", "undo", "-y").err
+    assert (pictures / "a.txt").read_text() == "a dog\n"
+
+
+def test_undo_after_unset_gives_back_what_was_unset(cli: Cli, pictures: Path) -> None:
+    for text in ("A", "B"):
+        cli("caption", "set", "a.jpg", text)
+    cli("caption", "replace", "--find", "B", "--with", "C", "-y")
+    cli("caption", "undo", "a.jpg")
+    cli("caption", "unset", "a.jpg")
+
+    assert cli("caption", "undo", "a.jpg").code == 0
+    assert (pictures / "a.txt").read_text() == "B"
+
+
+@pytest.mark.parametrize("data", [b" \n", b"\xef\xbb\xbf", b"\0" * 64])
+def test_a_blank_sidecar_is_no_caption(cli: Cli, pictures: Path, data: bytes) -> None:
+    (pictures / "a.txt").write_bytes(data)
+
+    assert cli("caption", "list").out == "a.jpg\t\nb c.png\t\n"
+    assert json.loads(cli("caption", "list", "--json").out.splitlines()[0])["caption"] is None
+    assert cli("caption", "get", "a.jpg").code == 1
+    assert "nothing to change" in cli("caption", "replace", "--prefix", "x", "-y").err
+    assert "no captions" in cli("caption", "clear", "-y").err
+    assert (pictures / "a.txt").read_bytes() == data
+
+
+def test_a_sidecar_in_capitals_or_with_other_accents_is_the_images(
+    cli: Cli, pictures: Path
+) -> None:
+    (pictures / "a.txt").rename(pictures / "a.TXT")
+    (pictures / "\u00e9.jpg").write_bytes(b"")
+    (pictures / "e\u0301.txt").write_text("a caf\u00e9")
+
+    assert cli("caption", "list").out == "a.jpg\ta dog\nb c.png\t\n\u00e9.jpg\ta caf\u00e9\n"
+    cli("caption", "replace", "--prefix", "x ", "-y")
+    cli("caption", "set", "a.jpg", "set")
+
+    assert sorted(path.name for path in pictures.glob("*.[tT]*")) == [
+        "a.TXT",
+        "e\u0301.txt",
+        "notes.txt",
+    ]
+    assert (pictures / "a.TXT").read_text() == "set"
+    assert (pictures / "e\u0301.txt").read_text() == "x a caf\u00e9"
+    cli("caption", "unset", "a.jpg")
+    assert not (pictures / "a.TXT").exists()
+    cli("caption", "undo", "a.jpg")
+    assert (pictures / "a.txt").read_text() == "set"
 
 
 def test_a_folder_that_is_not_there_is_refused(cli: Cli, pictures: Path) -> None:

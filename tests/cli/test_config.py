@@ -108,6 +108,7 @@ def test_secrets_are_masked_wherever_settings_are_shown(
 ) -> None:
     cli("config", "set", "runpod.api_key", stdin=SECRET)
     monkeypatch.setenv("CAPTIV_WORKER_TOKEN", "t0kenForNobody")
+    monkeypatch.setenv("CAPTIV_WORKER_TOKENS", "box.example=t0kenForNobodyElse")
 
     said = ""
     for args in (["list"], ["list", "--json"], ["get", "runpod.api_key"], ["list", "worker"]):

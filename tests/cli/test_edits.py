@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,53 @@ def test_replace_shows_every_change_before_it_makes_it(cli: Cli, pictures: Path)
     assert "2 captions changed" in ended.err
     assert (pictures / "a.txt").read_text() == "a wolf\n"
     assert not (pictures / "none.txt").exists()
+
+
+def test_ten_changes_are_shown_before_the_question_and_how_many_more(
+    cli: Cli, pictures: Path
+) -> None:
+    for n in range(12):
+        (pictures / f"z{n:02}.jpg").write_bytes(b"")
+        (pictures / f"z{n:02}.txt").write_text("dog")
+    edit = ("caption", "replace", "--find", "dog", "--with", "wolf")
+
+    asked = cli(*edit).out.splitlines()
+    assert len(asked) == 31
+    assert asked[-1] == "and 3 more; --dry-run shows all"
+    assert len(cli(*edit, "--dry-run").out.splitlines()) == 39
+    assert len(cli(*edit, "--json", "--yes").out.splitlines()) == 13
+
+
+def test_an_interrupted_edit_keeps_what_was_done_and_can_be_undone(
+    cli: Cli, pictures: Path, captiv_home: Path
+) -> None:
+    """Ctrl-C when the first text of the second chunk is on its way to the disk."""
+    for n in range(700):
+        (pictures / f"z{n:03}.jpg").write_bytes(b"")
+        (pictures / f"z{n:03}.txt").write_text("dog")
+    script = (
+        "import os, signal, sys\n"
+        "names = 0\n"
+        "def stop(event, args):\n"
+        "    global names\n"
+        "    names += event == 'os.rename'\n"
+        "    if event == 'os.rename' and names == 300:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.addaudithook(stop)\n"
+        "from captiv.cli.app import main\n"
+        "sys.exit(main())\n"
+    )
+    args = ["caption", "replace", "--find", "dog", "--with", "wolf", "-y"]
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *args], cwd=pictures, capture_output=True, text=True
+    )
+
+    done = sum(path.read_text().startswith("wolf") for path in pictures.glob("z*.txt"))
+    assert ended.returncode == 130
+    assert f"interrupted: {done + 1} captions changed" in ended.stderr
+    assert 300 <= done < 700
+    assert f"{done + 1} captions put back" in cli("caption", "undo", "-y").err
+    assert {path.read_text() for path in pictures.glob("z*.txt")} == {"dog"}
 
 
 def test_a_dry_run_and_an_unanswered_question_change_nothing(cli: Cli, pictures: Path) -> None:

@@ -27,6 +27,7 @@ def one(
 @grouped
 def all_of_them(options: Options) -> None:
     print(options.generation, options.retries, options.pods, options.runpod, options.dtype, sep="|")
+    print(options.worker)
 
 
 def said(*words: str) -> str:
@@ -46,7 +47,13 @@ def test_its_own_parameters_stay() -> None:
 def test_a_group_of_groups_has_the_options_of_all() -> None:
     told = said("all-of-them", "--top-k", "7", "--pods", "3", "--runpod", "--torch-dtype", "8bit")
 
-    assert told == "{'top_k': 7}|None|3|True|8bit"
+    assert told == "{'top_k': 7}|None|3|True|8bit\n()"
+
+
+def test_an_option_may_be_given_more_than_once() -> None:
+    told = said("all-of-them", "--worker", "http://a", "--worker", "http://b")
+
+    assert told.splitlines()[-1] == "('http://a', 'http://b')"
 
 
 @pytest.mark.parametrize(("words", "bound"), [(("--retries", "21"), "20"), (("--pods", "0"), "1")])

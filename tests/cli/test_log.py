@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from captiv.cli import log
+from captiv.cli.invocation import Invocation
 
 
 @pytest.fixture
@@ -60,6 +61,18 @@ def test_secrets_are_stars_even_in_a_traceback(file: Path) -> None:
     assert "invalid bearer token." in text, "a word is no secret"
     for secret in ("hunter2", "rpa_ABCDEFGH123", "abc.def"):
         assert secret not in text
+
+
+def test_the_token_of_every_worker_is_stars(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAPTIV_HOME", str(tmp_path))
+    monkeypatch.setenv("CAPTIV_WORKER_TOKEN", "for-all")
+    monkeypatch.setenv("CAPTIV_WORKER_TOKENS", "box=for-box, far:8000=for-far")
+
+    Invocation().loaded()
+
+    assert log.without_secrets("for-box, for-far, for-all") == "********, ********, ********"
 
 
 def test_it_is_rotated_by_size(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from captiv.cli import progress
 from captiv.cli.progress import Display, Verbosity, printable
 from captiv.core.jobs import Counts, Run, RunId, RunState
 from captiv.core.phase import Phase, Step
-from captiv.core.spec import Captioning, Placement, RunSpec, Selection
+from captiv.core.spec import Captioning, Placement, RunSpec, Selection, Site
 from captiv.dispatch.events import LaneView
 
 SPEC = RunSpec(
@@ -124,11 +124,36 @@ def test_each_of_several_workers_is_shown() -> None:
     console = Console(file=shown, force_terminal=True, width=200)
 
     with Display(err=console, out=io.StringIO()) as display:
-        display.lanes([LaneView(1, None, 120), LaneView(2, Phase(Step.DOWNLOADING, 4, 10), 0)])
+        display.lanes(
+            [LaneView("pod 1", None, 120), LaneView("pod 2", Phase(Step.DOWNLOADING, 4, 10), 0)]
+        )
         display.phase(None)
         display.counted(RUN)
 
     assert "pod 1: 120 captioned, pod 2: downloading the model (40 % of 10 B)" in shown.getvalue()
+
+
+def test_captions_are_counted_by_worker_where_there_are_several() -> None:
+    screen, json_screen, alone = Screen(), Screen(as_json=True), Screen()
+    for display in (screen.display, json_screen.display):
+        display.lanes([LaneView("cpu", None, 3), LaneView("box.example", None, 1)])
+        display.lanes([LaneView("cpu", None, 5), LaneView("box.example", None, 2, over=True)])
+
+    json_screen.ended(done=7)
+
+    assert "By worker: cpu 5, box.example 2.\n" in screen.ended(done=7)
+    end = json.loads(json_screen.out.getvalue())
+    assert end["workers"] == {"cpu": 5, "box.example": 2}
+    assert "By worker" not in alone.ended(done=7)
+
+
+def test_a_worker_that_has_ended_is_no_longer_shown() -> None:
+    screen = Screen("verbose")
+    screen.display.lanes([LaneView("cpu", None, 3), LaneView("box", None, 1, over=True)])
+    screen.display._plain_due_s = 0
+    screen.display.counted(RUN)
+
+    assert "(cpu: 3 captioned)" in screen.err.getvalue()
 
 
 def test_a_download_is_told_once_with_its_size() -> None:
@@ -150,8 +175,8 @@ def test_a_download_of_a_rented_pod_has_its_line_and_so_has_the_one_it_falls_bac
     rented = replace(RUN, spec=SPEC.model_copy(update={"placement": placement}))
     screen = Screen()
     screen.display.opened(rented, resumed=False)
-    for pod in (1, 2):
-        screen.display.phase(Phase(Step.DOWNLOADING, 0, 14_900_000_000), pod=pod)
+    for pod in ("pod 1", "pod 2"):
+        screen.display.phase(Phase(Step.DOWNLOADING, 0, 14_900_000_000), worker=pod)
     screen.display.counted(RUN)
     screen.display.phase(Phase(Step.DOWNLOADING, 0, 14_900_000_000))
 
@@ -159,6 +184,16 @@ def test_a_download_of_a_rented_pod_has_its_line_and_so_has_the_one_it_falls_bac
         "The pod downloads the model first: 14.9 GB.\n"
         "This machine downloads the model first: 14.9 GB. It is kept for the next time.\n"
     )
+
+
+def test_a_download_of_one_of_several_kinds_of_worker_is_nobody_s_in_particular() -> None:
+    placement = Placement(kind="url", url="https://box", beside=(Site(),))
+    mixed = replace(RUN, spec=SPEC.model_copy(update={"placement": placement}))
+    screen = Screen()
+    screen.display.opened(mixed, resumed=False)
+    screen.display.phase(Phase(Step.DOWNLOADING, 0, 14_900_000_000), worker="this machine")
+
+    assert screen.err.getvalue() == "A worker downloads the model first: 14.9 GB.\n"
 
 
 def test_a_phase_is_said_once_as_it_is_worded() -> None:
@@ -170,7 +205,7 @@ def test_a_phase_is_said_once_as_it_is_worded() -> None:
         Phase(Step.LOADING, 100, 1000),
         Phase(Step.LOADING, 101, 1000),
     ):
-        screen.display.phase(phase, pod=2)
+        screen.display.phase(phase, worker="pod 2")
 
     assert screen.err.getvalue().splitlines() == [
         "pod 2: connecting to https://here",

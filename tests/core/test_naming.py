@@ -9,6 +9,7 @@ from captiv.core.naming import (
     collisions,
     is_image_name,
     sidecar_path,
+    spellings,
 )
 from captiv.core.spec import Output
 from captiv.errors import UsageError
@@ -58,8 +59,9 @@ def test_images_that_would_share_a_sidecar_are_named_in_order() -> None:
     assert collisions(names, FULL) == {}
 
 
-def test_accents_stored_in_two_ways_collide_where_the_disk_takes_them_for_one() -> None:
-    assert collisions(["e\u0301.jpg", "\u00e9.png"], STEM) == {}
+def test_accents_stored_in_two_ways_collide() -> None:
+    """Whatever the disk says: captiv takes their sidecars for one."""
+    assert len(collisions(["e\u0301.jpg", "\u00e9.png"], STEM)) == 1
     assert len(collisions(["e\u0301.jpg", "\u00e9.png"], STEM, ignore_case=True)) == 1
 
 
@@ -91,3 +93,26 @@ def test_image_names_are_told_by_their_ending_in_any_case(name: str) -> None:
 @pytest.mark.parametrize("name", ["a", "jpg", ".jpg", "a.jpg.txt", "a.heic", "a.jpg/b", ""])
 def test_other_names_are_not(name: str) -> None:
     assert not is_image_name(name)
+
+
+@pytest.mark.parametrize(
+    ("path", "others"),
+    [
+        ("/p/a.txt", {"/p/a.TXT", "/p/a.Txt"}),
+        ("a.CAPTION", {"a.caption", "a.Caption"}),
+        (
+            "/E/\u00e9.txt",
+            {f"/E/{e}.{x}" for e in ("\u00e9", "e\u0301") for x in ("txt", "TXT", "Txt")},
+        ),
+        ("/\u00e9/a.txt", {"/\u00e9/a.TXT", "/\u00e9/a.Txt"}),
+        ("/p/A.b.txt", {"/p/A.b.TXT", "/p/A.b.Txt"}),
+        ("\udce9.txt", {"\udce9.TXT", "\udce9.Txt"}),
+    ],
+)
+def test_the_spellings_of_a_sidecar_vary_its_extension_and_accents(
+    path: str, others: set[str]
+) -> None:
+    found = spellings(path)
+
+    assert found[0] == path
+    assert set(found[1:]) == others - {path}

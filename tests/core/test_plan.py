@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from captiv.core.jobs import Counts, Run, RunId, RunState
 from captiv.core.plan import assign, need_of
-from captiv.core.spec import Captioning, Placement, RunSpec, Selection
+from captiv.core.spec import Captioning, Placement, RunSpec, Selection, Site
 
 
 def run(
@@ -45,7 +45,7 @@ RUNS = st.lists(
 
 @given(RUNS)
 def test_one_local_worker_at_a_time(runs: list[Run]) -> None:
-    assert sum(a.need.kind == "local" for a in assign(runs)) <= 1
+    assert sum(a.need.on("local") for a in assign(runs)) <= 1
 
 
 @given(RUNS)
@@ -83,8 +83,10 @@ def rented(number: int, pods: int, **more: Any) -> Run:
 
 
 def lanes(*runs: Run, opened: int = 0, given_up: int = 0) -> int:
+    """Return how many lanes there should be."""
     (assignment,) = assign(runs)
-    return assignment.lanes(opened, given_up)
+    site = assignment.sites[0]
+    return opened + len(assignment.to_open({site: opened}, {site: given_up}))
 
 
 def test_as_many_lanes_open_as_pods_were_asked_for() -> None:
@@ -127,3 +129,35 @@ def test_pods_of_two_providers_are_two_needs() -> None:
         return replace(run(1), spec=spec.model_copy(update={"placement": placement}))
 
     assert need_of(at("runpod")) != need_of(at("other"))
+
+
+CPU, BOX = Site(device="cpu"), Site(kind="url", url="https://box")
+POD = Site(kind="rented", provider="runpod")
+
+
+def several(number: int, *beside: Site, pods: int = 1, **more: Any) -> Run:
+    """Return a run on rented pods, with workers beside them."""
+    one = rented(number, pods, **more)
+    placement = one.spec.placement.model_copy(update={"beside": beside})
+    return replace(one, spec=one.spec.model_copy(update={"placement": placement}))
+
+
+def test_workers_open_at_every_site_and_those_that_cost_nothing_first() -> None:
+    (assignment,) = assign([several(1, CPU, CPU, BOX, pods=2, pending=900)])
+
+    assert assignment.to_open({}, {}) == [BOX, CPU, CPU, POD, POD]
+    assert assignment.to_open({BOX: 1, CPU: 1}, {POD: 1}) == [CPU, POD]
+    (few,) = assign([several(1, CPU, BOX, pods=2, pending=2)])
+    assert few.to_open({}, {}) == [BOX, CPU]
+
+
+def test_a_run_beside_another_one_s_worker_here_goes_on_elsewhere() -> None:
+    runs = [run(1, pending=5), several(2, CPU, BOX, pending=5), run(3, url="https://box")]
+
+    assert [a.sites for a in assign(runs)] == [(Site(),), (BOX, POD), (BOX,)]
+    assert [a.sites for a in assign(runs[1:2])] == [(BOX, CPU, POD)]
+
+
+def test_the_order_in_which_workers_are_named_is_no_part_of_the_need() -> None:
+    assert need_of(several(1, CPU, BOX)) == need_of(several(2, BOX, CPU, CPU))
+    assert need_of(several(1, CPU)) != need_of(several(1, BOX))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, create_model
 
-from captiv.core.spec import Answers, Captioning, Output, Placement, RunSpec, Selection
+from captiv.core.spec import Answers, Captioning, Output, Placement, RunSpec, Selection, Site
 from captiv.core.texts import content_hash
 from captiv.wire import Generation
 
@@ -36,7 +36,13 @@ SPECS = st.builds(
 
 @given(SPECS, st.sampled_from(["local", "url"]))
 def test_where_it_runs_is_no_part_of_what_is_asked_for(spec: RunSpec, kind: str) -> None:
-    placement = Placement(kind=kind, device="cpu", pods=4, terminate=True)  # type: ignore[arg-type]
+    placement = Placement(
+        kind=kind,  # type: ignore[arg-type]
+        device="cpu",
+        pods=4,
+        terminate=True,
+        beside=(Site(kind="url", url="https://box"),),
+    )
     elsewhere = spec.model_copy(update={"placement": placement})
 
     assert elsewhere.fingerprint() == spec.fingerprint()
@@ -216,6 +222,46 @@ def test_a_run_of_0_2_0_on_runpod_is_read_as_rented_there() -> None:
         terminate=True,
         fallback="wait",
     )
+
+
+def test_a_run_of_an_earlier_version_has_the_one_worker_that_it_names() -> None:
+    url = Placement.model_validate_json('{"kind":"url","url":"https://box","protocol":"openai"}')
+    here = Placement.model_validate_json('{"kind":"local","url":null,"device":"cuda:1"}')
+
+    assert url.sites == (Site(kind="url", url="https://box", protocol="openai"),)
+    assert here.sites == (Site(device="cuda:1"),)
+
+
+def test_a_placement_is_read_as_it_was_written() -> None:
+    placement = Placement(
+        kind="rented", provider="runpod", pods=2, beside=(Site(device="cpu"), Site(device="cpu"))
+    )
+
+    assert Placement.model_validate_json(placement.model_dump_json()) == placement
+    assert placement.workers == 4
+
+
+def test_at_one_site_the_terms_are_those_of_the_whole_run() -> None:
+    box = Site(kind="url", url="https://box")
+    placement = Placement(
+        kind="rented",
+        provider="runpod",
+        device="cpu",
+        beside=(box, Site(device="cuda:1")),
+        max_cost_usd="2",
+        batch_size=3,
+        insecure=True,
+    )
+
+    alone = [placement.at(site) for site in placement.sites]
+
+    assert [(one.kind, one.url, one.provider, one.device) for one in alone] == [
+        ("url", "https://box", None, "cpu"),
+        ("local", None, None, "cuda:1"),
+        ("rented", None, "runpod", "cpu"),
+    ]
+    assert {(one.max_cost_usd, one.batch_size, one.insecure) for one in alone} == {("2", 3, True)}
+    assert [one.sites for one in alone] == [(site,) for site in placement.sites]
 
 
 @given(SPECS)

@@ -16,23 +16,15 @@ from captiv.dispatch.delivery import Deliveries, Drained, Suspected
 from captiv.dispatch.supervisor import Supervisor
 from captiv.errors import EngineFailed, NoWorker
 from captiv.images.prepare import Prepared
-from captiv.wire import PROTOCOL, WORKER_HEADER, CaptionReply, CaptionRequest
+from captiv.wire import PROTOCOL, CaptionReply, CaptionRequest
 from captiv.workers import Traits, UrlWorker
 from tests.support import DEADLINE_S
-from tests.workers.conftest import answering, problem, reply
+from tests.workers.conftest import answering, captioned, problem, reply, working
 from tests.world import World
 
 IMAGE = Prepared(b"\xff\xd8", "image/jpeg", 1, 1)
 
 Answer = Callable[[], Response]
-
-
-def captioned() -> Response:
-    return reply(caption="a dog", model="m", variant="v", max_batch=4, permits=8)
-
-
-def working() -> Response:
-    return Response(b"{}", 202, {WORKER_HEADER: "boot"})
 
 
 def unknown(**more: bool) -> Answer:
@@ -54,16 +46,17 @@ class Script:
     answers: list[Answer]
     statuses: list[str] = field(default_factory=lambda: ["ready"])
     """What it says of itself, look by look; the last one for ever."""
+    boot_id: str = "boot"
     asked: list[str] = field(default_factory=list)
 
     def __call__(self, request: Request) -> Response:
         path = request.url.path
         if path == "/health":
             status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
-            said = {"status": status, "worker": "far", "boot_id": "one"}
+            said = {"status": status, "worker": "far", "boot_id": self.boot_id}
             return reply(**said, protocol=PROTOCOL, max_batch=4, permits=8)
         if path == "/api/models":
-            return reply(loaded="m", loaded_variant="v", models=[])
+            return reply(loaded="m", loaded_variant="v", models=[], boot_id=self.boot_id)
         self.asked.append(request.method)
         return (self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])()
 
@@ -78,7 +71,7 @@ class Far:
     async def deliver(self, *, suspect: bool = False) -> CaptionReply:
         job = Job(JobId(1), RunId(1), "/x/a.png", "/x/a.txt", 1, 0, 0, suspect)
         with anyio.fail_after(DEADLINE_S):
-            return await self.deliveries.run(job, IMAGE, CaptionRequest(), "key")
+            return await self.deliveries.run(job, IMAGE, CaptionRequest(model="m"), "key")
 
 
 @asynccontextmanager
@@ -197,3 +190,78 @@ async def test_once_drained_nothing_is_sent_and_what_was_sent_is_waited_for(worl
 
     assert found.caption == "a dog"
     assert script.asked == ["POST", "GET", "GET"]
+
+
+async def test_an_answer_for_other_work_is_asked_for_again_under_the_images_key(
+    world: World,
+) -> None:
+    script = Script([lambda: captioned("other", caption="a cat"), captioned])
+    async with far(script, world) as worker:
+        found = await worker.deliver()
+
+    assert found.caption == "a dog"
+    assert script.asked == ["POST", "GET"]
+    assert worker.deliveries.mixed_up == 1
+    (said,) = world.told.warnings
+    assert "mixes answers" in said
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: captioned(model="other"),
+        lambda: captioned(of="another"),
+        lambda: problem(422, "image_unreadable", key="other"),
+    ],
+    ids=["model", "worker", "problem"],
+)
+async def test_the_model_and_the_worker_of_an_answer_have_to_be_those_that_were_asked(
+    world: World, wrong: Answer
+) -> None:
+    script = Script([wrong, captioned])
+    async with far(script, world) as worker:
+        found = await worker.deliver()
+
+    assert found.caption == "a dog"
+    assert worker.deliveries.mixed_up == 1
+
+
+async def test_who_always_answers_for_other_work_is_given_up_in_words(world: World) -> None:
+    script = Script([lambda: captioned("other")])
+    async with far(script, world) as worker:
+        with pytest.raises(NoWorker, match="mixes answers") as caught:
+            await worker.deliver()
+
+    assert "no proxy between" in (caught.value.hint or "")
+    assert len(script.asked) == 10
+    assert len(world.told.warnings) == 1
+
+
+async def test_an_answer_of_a_worker_that_was_started_anew_is_asked_for_again_and_blames_nobody(
+    world: World,
+) -> None:
+    def anew() -> Response:
+        script.boot_id = "another"
+        return captioned(of="another")
+
+    script = Script([anew, lambda: captioned(of="another")])
+    async with far(script, world) as worker:
+        found = await worker.deliver()
+
+        assert found.boot_id == "another"
+        assert (worker.supervisor.number, worker.supervisor.crashes) == (2, 1)
+        assert worker.deliveries.mixed_up == 0
+
+
+async def test_an_answer_of_a_life_that_ended_meanwhile_is_kept(world: World) -> None:
+    """It was computed, and has come."""
+
+    def late() -> Response:
+        worker.supervisor.boot_id = "the next one"
+        return captioned()
+
+    async with far(Script([late]), world) as worker:
+        found = await worker.deliver()
+
+    assert found.caption == "a dog"
+    assert worker.deliveries.mixed_up == 0

@@ -9,7 +9,7 @@ from PIL import Image
 
 from captiv.core.jobs import Run
 from captiv.core.phase import OnPhase, Phase, Step
-from captiv.core.spec import Fallback, Placement
+from captiv.core.spec import Fallback, Placement, Site
 from captiv.dispatch.claims import Claims
 from captiv.dispatch.events import LaneView
 from captiv.errors import NoCapacity, NoWorker
@@ -20,12 +20,12 @@ from tests.world import Told, World, until
 
 
 class Pod:
-    """A local worker in the place of a pod, that may be hard to get."""
+    """A local worker that may be hard to get, in the place of a pod or as it is."""
 
-    def __init__(self, inner: LocalWorker, number: int) -> None:
+    def __init__(self, inner: LocalWorker, number: int, *, rented: bool = True) -> None:
         self.number, self.inner = number, inner
         self.describe, self.affordable = inner.describe, inner.affordable
-        self.traits = Traits(rented=True)
+        self.traits = Traits(rented=rented)
         self.refuse: Callable[[int], Exception | None] = lambda _start: None
         self.starts = 0
         self.never: set[int] = set()
@@ -56,6 +56,12 @@ class Pod:
         await self.inner.stop()
         self.stopped.set()
 
+    def kill(self) -> None:
+        """Have its process die as if the system had taken it."""
+        process = self.inner._process
+        assert process is not None
+        process.kill()
+
     async def captioned(self) -> int:
         """How many images its worker has captioned, whatever became of them."""
         log = anyio.Path(self.inner._log_path)
@@ -65,17 +71,22 @@ class Pod:
 class Pods:
     """Makes them, each with a script of its own."""
 
-    def __init__(self, world: World, *scripts: dict[str, object], batch: int = 2) -> None:
+    def __init__(
+        self, world: World, *scripts: dict[str, object], batch: int = 2, rented: bool = True
+    ) -> None:
         self.made: list[Pod] = []
+        self.placed: list[Placement] = []
+        """How the run was placed for each of them."""
         self.prepared = [
-            Pod(world.local(f"pod{i}", batch_size=batch, **script), i)
+            Pod(world.local(f"pod{i}", batch_size=batch, number=i + 1, **script), i, rented=rented)
             for i, script in enumerate(scripts)
         ]
         self._world = world
 
-    def provide(self, _run: Run) -> tuple[WorkerSource, Claims]:
+    def provide(self, run: Run) -> tuple[WorkerSource, Claims]:
         pod = self.prepared[len(self.made)]
         self.made.append(pod)
+        self.placed.append(run.spec.placement)
         return pod, self._world.claims()
 
 
@@ -83,11 +94,24 @@ def rented(pods: int, fallback: Fallback = "fail") -> Placement:
     return Placement(kind="rented", provider="runpod", pods=pods, batch_size=2, fallback=fallback)
 
 
+HERE = Site(device="cpu")
+ANYWHERE = Site(kind="url", url="https://box.example:8000")
+
+
+def here(workers: int) -> Placement:
+    """Place a run on so many workers of this machine."""
+    return Placement(device="cpu", beside=(HERE,) * (workers - 1), batch_size=2)
+
+
 async def enqueue(world: World, n: int, pods: int = 2, **more: Fallback) -> Run:
+    return await placed(world, n, rented(pods, **more))
+
+
+async def placed(world: World, n: int, placement: Placement) -> Run:
     paths = [
         await world.picture(f"p{i:03d}.png", (i * 40 % 250, i * 90 % 250, 200)) for i in range(n)
     ]
-    return await world.enqueue(*paths, spec=world.spec(placement=rented(pods, **more)))
+    return await world.enqueue(*paths, spec=world.spec(placement=placement))
 
 
 async def serve(world: World, pods: Pods, run: Run) -> None:
@@ -134,7 +158,7 @@ async def test_a_lane_without_a_worker_does_not_stop_the_others(world: World) ->
 
     assert (await world.counts(run)).done == 12
     assert [pod.starts for pod in pods.made] == [1, 1], "it is not asked for again"
-    assert any("Sold out. Another pod goes on." in told for told in world.told.warnings)
+    assert any("pod 2: Sold out. Another pod goes on." in told for told in world.told.warnings)
     assert not any("on this machine" in told for told in world.told.warnings)
 
 
@@ -275,8 +299,8 @@ async def test_each_worker_is_told_of(world: World) -> None:
         await until(lambda: any(view.captioned for views in told.views for view in views))
         await held.unlink()
 
-    assert {view.number for views in told.views for view in views} == {1, 2}
-    assert set(told.pods) == {1, 2}
+    assert {view.name for views in told.views for view in views} == {"pod 1", "pod 2"}
+    assert set(told.workers) == {"pod 1", "pod 2"}
 
 
 async def test_one_worker_is_told_of_as_ever(world: World) -> None:
@@ -284,4 +308,141 @@ async def test_one_worker_is_told_of_as_ever(world: World) -> None:
 
     await serve(world, Pods(world, {}), run)
 
-    assert set(world.told.pods) == {None}
+    assert set(world.told.workers) == {None}
+
+
+# -- workers that cost nothing, and workers of several kinds ---------------------------------------
+
+
+async def test_of_three_workers_here_a_slow_one_does_the_least(world: World) -> None:
+    run = await placed(world, 60, here(3))
+    held, begun = await world.held(), [world.folder / f"begun{n}" for n in range(3)]
+    workers = Pods(
+        world,
+        *[
+            {"hold": str(held), "touch": str(file), "batch_s": batch_s}
+            for file, batch_s in zip(begun, (0.4, 0.04, 0.04), strict=True)
+        ],
+        rented=False,
+    )
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(serve, world, workers, run)
+        await until(lambda: all(file.exists() for file in begun))
+        await held.unlink()
+
+    assert (await world.counts(run)).done == 60
+    least, *others = [await worker.captioned() for worker in workers.made]
+    assert least + sum(others) == 60, "each image once"
+    assert 0 < least < min(others)
+
+
+async def test_a_worker_that_hangs_keeps_nothing_but_what_it_was_sent(world: World) -> None:
+    run = await placed(world, 200, here(3))
+    begun, hold = world.folder / "begun", world.folder / "hold"
+    hold.touch()
+    workers = Pods(world, {"hold": str(hold), "touch": str(begun)}, {}, {}, rented=False)
+    workers.prepared[1].after = workers.prepared[2].after = begun
+
+    async def all_but_its_own_are_done() -> bool:
+        counts = await world.counts(run)
+        return not counts.pending and 0 < counts.running < 32
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(serve, world, workers, run)
+        await until(all_but_its_own_are_done)
+        assert not any(worker.stopped.is_set() for worker in workers.made), "they may be needed"
+        workers.prepared[0].kill()
+
+    counts = await world.counts(run)
+    assert (counts.done, counts.failed) == (200, 0)
+    assert await workers.made[0].captioned() == 0
+    assert {row.tries for row in (await world.rows(run)).values()} == {0}
+    assert any(told.startswith("cpu 1: The worker died") for told in world.told.warnings)
+
+
+async def test_a_worker_that_cannot_be_had_is_named_and_the_others_go_on(world: World) -> None:
+    run = await placed(world, 12, here(3))
+    workers = Pods(world, {}, {}, {}, rented=False)
+    workers.prepared[1].refuse = lambda _: NoWorker("It has no memory.")
+
+    await serve(world, workers, run)
+
+    assert (await world.counts(run)).done == 12
+    (warning,) = [told for told in world.told.warnings if "no memory" in told]
+    assert warning == "cpu 2: It has no memory. 2 other workers go on."
+
+
+async def test_workers_of_all_kinds_are_fed_from_one_queue(world: World) -> None:
+    run = await placed(
+        world, 40, rented(2).model_copy(update={"beside": (HERE, ANYWHERE), "device": "cpu"})
+    )
+    script: dict[str, object] = {"batch_s": 0.02}
+    workers = Pods(world, script, script, script, script)
+
+    await serve(world, workers, run)
+
+    assert (await world.counts(run)).done == 40
+    assert [(p.kind, p.url, p.provider, p.beside) for p in workers.placed] == [
+        ("url", ANYWHERE.url, None, ()),
+        ("local", None, None, ()),
+        ("rented", None, "runpod", ()),
+        ("rented", None, "runpod", ()),
+    ]
+    assert set(world.told.workers) == {"box.example", "cpu", "pod 1", "pod 2"}
+
+
+async def test_when_the_cap_is_spent_the_workers_that_cost_nothing_go_on(world: World) -> None:
+    run = await placed(world, 20, rented(1).model_copy(update={"beside": (HERE,)}))
+    workers = Pods(world, {}, {})
+    spent = world.folder / "spent"
+    workers.prepared[0].after = spent
+    workers.prepared[1].affordable = lambda: False
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(serve, world, workers, run)
+        await until(lambda: any("pod 1: The run has cost" in told for told in world.told.warnings))
+        await anyio.Path(spent).touch()
+
+    assert (await world.counts(run)).done == 20
+    assert len(workers.made) == 2, "no pod is asked for again"
+
+
+async def test_a_worker_that_had_ended_is_had_again_for_what_the_last_one_lost(
+    world: World,
+) -> None:
+    held, hold = world.folder / "held", world.folder / "hold"
+    hold.touch()
+    run = await enqueue(world, 12)
+    pods = Pods(world, {}, {"hold": str(hold), "touch": str(held)}, {})
+    pods.prepared[0].after = held
+    pods.prepared[1].refuse = lambda start: NoWorker("Sold out.") if start > 1 else None
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(serve, world, pods, run)
+        with anyio.fail_after(DEADLINE_S):
+            await pods.prepared[0].stopped.wait()
+        pods.prepared[1].kill()
+
+    assert (await world.counts(run)).done == 12
+    assert len(pods.made) == 3
+
+
+async def test_captions_are_counted_by_worker_to_the_end(world: World) -> None:
+    class Counting(Told):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last: list[LaneView] = []
+
+        def lanes(self, views: object) -> None:
+            assert isinstance(views, list)
+            self.last = views
+
+    world.told = told = Counting()
+    run = await placed(world, 20, here(2))
+
+    await serve(world, Pods(world, {}, {}, rented=False), run)
+
+    assert {view.name for view in told.last} == {"cpu 1", "cpu 2"}
+    assert all(view.over for view in told.last)
+    assert sum(view.captioned for view in told.last) == 20

@@ -30,6 +30,21 @@ async def test_images_become_jobs_and_those_with_a_caption_are_counted(world: Wo
     assert (run.counts.pending, run.counts.skipped) == (4, 1)
 
 
+async def test_a_blank_sidecar_is_no_caption_and_one_spelt_otherwise_is(world: World) -> None:
+    paths = await world.pictures(4)
+    for path, end, data in (
+        (paths[0], ".txt", b" \n"),
+        (paths[1], ".txt", b"\xef\xbb\xbf"),
+        (paths[2], ".txt", b"\0" * 64),
+        (paths[3], ".TXT", b"a caption"),
+    ):
+        await Disk(path).with_suffix(end).write_bytes(data)
+
+    run = await scan(world, await world.open())
+
+    assert (run.counts.pending, run.counts.skipped) == (3, 1)
+
+
 async def test_a_scan_that_starts_over_counts_each_image_once(world: World) -> None:
     paths = await world.pictures(5)
     await Disk(paths[0]).with_suffix(".txt").write_text("a caption")

@@ -1,3 +1,5 @@
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -6,11 +8,12 @@ import pytest
 from captiv.core.edits import BulkEdit
 from captiv.core.keeping import Keeping, keeping
 from captiv.core.naming import Place
-from captiv.core.texts import content_hash
-from captiv.editing import bulk
+from captiv.core.texts import content_hash, plain
+from captiv.editing import bulk, put
 from captiv.editing.bulk import Change, Kept
 from captiv.errors import UsageError
 from captiv.store import Store, captions, edits
+from captiv.store.edits import EditId
 
 from .conftest import sealed
 
@@ -99,7 +102,9 @@ def test_what_was_changed_after_the_edit_is_not_undone(folder: Path, store: Stor
 
 def test_an_edit_that_was_cut_short_can_be_undone(folder: Path, store: Store) -> None:
     edit = store.write(edits.begin, "dog to wolf", 1)
-    rows = [(c.image, c.sidecar, c.old, c.new) for c in looked(folder)]
+    rows = [
+        (Place(c.image, c.sidecar), plain(c.old or ""), plain(c.new or "")) for c in looked(folder)
+    ]
     store.write(edits.record, edit, rows, 1)
     (folder / "b.txt").write_text("two wolfs")
 
@@ -124,12 +129,12 @@ def test_edits_are_undone_from_the_last_to_the_first(folder: Path, store: Store)
 
 def test_an_edit_is_undone_once(folder: Path, store: Store) -> None:
     list(bulk.apply(store, "dog to wolf", looked(folder)))
-    list(bulk.undo(store, 1))
+    list(bulk.undo(store, EditId(1)))
 
     with pytest.raises(UsageError, match="undone already"):
-        list(bulk.undo(store, 1))
+        list(bulk.undo(store, EditId(1)))
     with pytest.raises(UsageError, match="no edit 7"):
-        list(bulk.undo(store, 7))
+        list(bulk.undo(store, EditId(7)))
 
 
 def test_a_sidecar_that_cannot_be_written_stops_no_other(folder: Path, store: Store) -> None:
@@ -172,6 +177,117 @@ def test_an_edit_that_could_not_be_taken_back_can_be_when_that_is_mended(
     assert texts(folder)[:2] == ["a dog\n", "two dogs"]
     with pytest.raises(UsageError, match="no edit to undo"):
         list(bulk.undo(store))
+
+
+def test_a_clear_is_an_edit_and_its_undo_gives_back_the_exact_bytes(
+    folder: Path, store: Store
+) -> None:
+    (folder / "a.txt").write_bytes(b"a dog\r\n")
+    (folder / "b.txt").write_bytes("ein Hund \u00fcber".encode("cp1252"))
+    (folder / "c.txt").write_bytes(b"\xff\xfea\0 \xd8\0\0")  # UTF-16 that is broken
+    before = {path.name: path.read_bytes() for path in folder.glob("*.txt")}
+    list(bulk.apply(store, "older", looked(folder)))
+    list(bulk.undo(store))
+
+    found = [c for c in bulk.removal(places(folder)) if isinstance(c, Change)]
+    assert [type(c) for c in bulk.apply(store, "captions removed", found)] == [Change] * 3
+    assert [path.name for path in folder.glob("*.txt")] == ["d.txt"]
+
+    assert [type(c) for c in bulk.undo(store)] == [Change] * 3
+    assert {path.name: path.read_bytes() for path in folder.glob("*.txt")} == before
+
+
+def test_a_caption_set_after_a_clear_is_not_undone(folder: Path, store: Store) -> None:
+    found = [c for c in bulk.removal(places(folder)) if isinstance(c, Change)]
+    list(bulk.apply(store, "captions removed", found))
+    (folder / "a.txt").write_text("mine")
+
+    first, *others = bulk.undo(store)
+
+    assert isinstance(first, Kept)
+    assert [type(other) for other in others] == [Change, Change]
+    assert texts(folder) == ["mine", "two dogs", "a cat", " \n"]
+
+
+@pytest.mark.parametrize(
+    ("data", "new"),
+    [
+        (b"a dog\r\nand \xfc\r\n", b"a wolf\r\nand \xfc\r\n"),
+        (b"\xef\xbb\xbfa dog\n", b"\xef\xbb\xbfa wolf\n"),
+        ("a dog".encode("utf-16"), "a wolf".encode("utf-16")),
+        (b"a dog \x81", b"a wolf \x81"),
+    ],
+    ids=["cp1252", "BOM", "UTF-16", "unknown"],
+)
+def test_an_edit_keeps_the_encoding_and_every_other_byte(
+    folder: Path, store: Store, data: bytes, new: bytes
+) -> None:
+    (folder / "a.txt").write_bytes(data)
+
+    list(bulk.apply(store, "dog to wolf", looked(folder)))
+    assert (folder / "a.txt").read_bytes() == new
+    list(bulk.undo(store))
+
+    assert (folder / "a.txt").read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [(b"\xff\xfed\0o\0g\0\0\xd8", "broken"), (b"a dog \xfc", "cp1252")],
+    ids=["broken", "no bytes for it"],
+)
+def test_what_an_edit_cannot_write_in_its_encoding_is_passed_over_and_named(
+    folder: Path, data: bytes, why: str
+) -> None:
+    (folder / "a.txt").write_bytes(data)
+
+    first, *_ = bulk.preview(BulkEdit("dog", "\u72fc"), places(folder))
+
+    assert isinstance(first, Kept)
+    assert why in first.reason
+    assert (folder / "a.txt").read_bytes() == data
+
+
+def test_an_edit_that_is_stopped_is_an_edit_of_what_was_done(tmp_path: Path, store: Store) -> None:
+    for n in range(600):
+        (tmp_path / f"{n:03}.txt").write_text(f"dog {n}")
+    all_places = [
+        Place(str(tmp_path / f"{n:03}.jpg"), str(tmp_path / f"{n:03}.txt")) for n in range(600)
+    ]
+    changes = [c for c in bulk.preview(EDIT, all_places) if isinstance(c, Change)]
+
+    making = bulk.apply(store, "dog to wolf", changes)
+    next(making)
+    making.close()  # type: ignore[attr-defined]
+
+    done = sum(text.startswith("wolf") for text in texts(tmp_path))
+    (edit,) = store.read(edits.recent)
+    assert 0 < done == edit.changes < 600
+    assert sum(isinstance(c, Change) for c in bulk.undo(store)) == done
+    assert all(text.startswith("dog") for text in texts(tmp_path))
+
+
+def test_a_caption_saved_while_an_edit_waits_for_the_disk_stays(
+    folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at a caption and its replacement, at the moment of the sync."""
+    changes = looked(folder)
+    real, saved = os.fsync, threading.Event()
+
+    def slow(descriptor: int) -> None:
+        real(descriptor)
+        if not saved.is_set() and threading.current_thread() is not threading.main_thread():
+            saved.set()
+            put(store, next(places(folder)), "mine")
+
+    monkeypatch.setattr(os, "fsync", slow)
+    first, second = bulk.apply(store, "dog to wolf", changes)
+
+    assert saved.is_set()
+    assert isinstance(first, Kept)
+    assert "changed meanwhile" in first.reason
+    assert isinstance(second, Change)
+    assert texts(folder)[:2] == ["mine", "two wolfs"]
 
 
 def test_more_changes_than_one_transaction_takes(tmp_path: Path, store: Store) -> None:

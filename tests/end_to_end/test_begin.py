@@ -258,22 +258,18 @@ def test_a_run_is_active_only_while_a_process_works_on_it(home: Home) -> None:
     assert killed[0] == [(1, "unfinished")]
     assert "Run 1: unfinished" in killed[1]
     assert killed[2].startswith("1\tunfinished")
-    watched = home.run("queue", "watch", "1")
-    assert "run 1 unfinished" in watched.out
 
 
 def test_a_signal_while_it_is_looked_whether_a_run_can_begin(home: Home) -> None:
     asked = ("caption", "generate", "--worker", NOBODY, "--model", "blip")
     process = home.start(*asked, CAPTIV_WORKER_TOKEN="x")
-    assert process.stderr is not None
     until(lambda: (home.data / "data" / "captiv.db").exists(), "the job table")
-    said = process.stderr.readline()
     process.send_signal(signal.SIGTERM)
 
     ended = finish(process)
 
-    assert "whether the run can begin" in said
     assert ended.code == 130, ended
+    assert "does not answer" not in ended.err
     assert all_runs(home) == []
 
 

@@ -128,6 +128,33 @@ def test_a_sidecar_that_leads_out_of_the_folder_is_neither_shown_nor_written(
     assert outside.read_text() == "a secret"
 
 
+@pytest.mark.parametrize("data", [b" \n", b"\xef\xbb\xbf", b"\0" * 64])
+def test_a_blank_sidecar_is_no_caption(
+    pictures: Path, visitor: Visitor, name: str, data: bytes
+) -> None:
+    (pictures / f"{name}.txt").write_bytes(data)
+
+    image = visitor.get(f"/api/images/{visitor.image(f'{name}.png')['id']}")
+
+    assert (image["caption"], image["version"], image["history"]) == (None, "none", [])
+    assert visitor.write(image, "mine").status_code == 200
+    assert (pictures / f"{name}.txt").read_text() == "mine"
+
+
+def test_a_sidecar_in_capitals_is_shown_and_written(
+    pictures: Path, visitor: Visitor, name: str
+) -> None:
+    (pictures / f"{name}.txt").unlink(missing_ok=True)
+    (pictures / f"{name}.TXT").write_text("a dog")
+
+    image = visitor.get(f"/api/images/{visitor.image(f'{name}.png')['id']}")
+
+    assert image["caption"] == "a dog"
+    assert visitor.write(image, "mine").status_code == 200
+    assert (pictures / f"{name}.TXT").read_text() == "mine"
+    assert not (pictures / f"{name}.txt").exists()
+
+
 def test_a_saved_caption_reaches_every_tab(pictures: Path, visitor: Visitor, name: str) -> None:
     image = visitor.image(f"{name}.png")
     with visitor.live() as socket:

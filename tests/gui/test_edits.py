@@ -1,12 +1,14 @@
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from captiv.editing import version
 from tests.support import Home
 
-from .pages import Page, Visitor
+from .pages import Page, Visitor, told
 
 Launch = Callable[..., Page]
 
@@ -79,6 +81,72 @@ def test_a_selection_is_all_that_is_changed(visitor: Visitor, pictures: Path) ->
     assert [change["id"] for change in preview["changes"]] == [chosen]
     make(visitor, preview)
     assert texts(pictures) == ["a red dog\n", "two dogs.", "a cat"]
+
+
+def test_an_edit_is_named_so_that_it_is_undone_and_no_newer_one(
+    visitor: Visitor, pictures: Path
+) -> None:
+    ours = make(visitor, look(visitor, suffix=".").json())
+    newer = make(visitor, look(visitor, prefix="of ", images=[_id(visitor, 3)]).json())
+
+    assert newer["edit"] == ours["edit"] + 1
+    back = visitor.http.post(f"/api/edits/{ours['edit']}/undo").json()
+
+    assert (back["changed"], back["kept_total"]) == (2, 1)
+    assert texts(pictures) == ["a red dog\n", "two dogs", "of a cat."]
+
+
+def test_it_is_said_how_many_images_are_out_of_sight(visitor: Visitor) -> None:
+    make(visitor, look(visitor, suffix=".").json())
+    listing = visitor.get("/api/images", text="dog")
+    chosen = [_id(visitor, at) for at in (1, 2, 3)]
+
+    asked = visitor.http.post(f"/api/listings/{listing['list']}/unseen", json={"images": chosen})
+
+    assert asked.json() == {"unseen": 1}
+    (edit,) = visitor.get("/api/edits", list=listing["list"])["edits"]
+    assert edit["unseen"] == 1
+    (edit,) = visitor.get("/api/edits", list="no listing")["edits"]
+    assert "unseen" not in edit
+
+
+def test_another_tab_saves_while_an_edit_is_made_and_the_edit_can_be_stopped(
+    home: Home, launch: Launch
+) -> None:
+    home.scenes(1500, nested=False)
+    pictures = sorted(home.pictures.glob("*.png"))
+    for picture in pictures:
+        picture.with_suffix(".txt").write_text("a dog")
+    visitor = launch().visitor()
+    preview = look(visitor, suffix=".", images=None).json()
+    last = visitor.image(pictures[0].name)
+    answers: list[Any] = []
+    with visitor.live() as socket:
+        making = threading.Thread(target=lambda: answers.append(make(visitor, preview)))
+        making.start()
+        (work,) = told(socket, "editing")
+
+        saved = visitor.write(last, "mine", version("a dog."))
+
+        assert saved.status_code == 200
+        assert not answers
+        assert visitor.http.delete(f"/api/edits/under-way/{work['id']}").status_code == 200
+        making.join()
+
+    (made,) = answers
+    assert made["stopped"]
+    assert 0 < made["changed"] < 1500
+    done = sum(p.with_suffix(".txt").read_text() == "a dog." for p in pictures)
+    assert done == made["changed"] - 1
+    back = visitor.http.post(f"/api/edits/{made['edit']}/undo").json()
+    assert (back["changed"], back["kept_total"]) == (done, 1)
+    assert pictures[0].with_suffix(".txt").read_text() == "mine"
+    assert visitor.http.delete(f"/api/edits/under-way/{work['id']}").status_code == 404
+
+
+def _id(visitor: Visitor, at: int) -> str:
+    id: str = visitor.image(f"scene-{at:04}.png")["id"]
+    return id
 
 
 def test_a_preview_is_made_once(visitor: Visitor) -> None:

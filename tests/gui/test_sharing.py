@@ -33,6 +33,7 @@ FILLED = {
     "{listing}": "a-1",
     "{preview}": "1",
     "{edit:int}": "1",
+    "{work}": "1",
     "{run:int}": "1",
     "{pod}": "abc",
     "{section}": "runpod",

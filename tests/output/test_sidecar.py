@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from captiv.core.texts import content_hash
 from captiv.errors import SidecarError
-from captiv.output import atomic
+from captiv.output import atomic, sidecar
 from captiv.output.sidecar import (
     Sidecar,
     Written,
@@ -69,7 +69,6 @@ def test_a_sidecar_that_is_not_there_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (b"", ""),
         ("Zwei Füße 😀\n".encode(), "Zwei Füße 😀\n"),
         (b"\xef\xbb\xbfmarked", "marked"),
         ("Füße".encode("utf-16"), "Füße"),
@@ -84,6 +83,98 @@ def test_a_persons_text_is_read_in_whatever_encoding(
 ) -> None:
     (tmp_path / "a.txt").write_bytes(data)
     assert read(tmp_path / "a.txt") == read(str(tmp_path / "a.txt")) == text
+
+
+BLANK = [
+    b"",
+    b" \r\n\t",
+    b"\xef\xbb\xbf",
+    b"\xff\xfe",
+    b"\xff\xfe \0\n\0",
+    b"\0" * 400,
+    b"\xc2\xa0",
+]
+
+
+@pytest.mark.parametrize("data", BLANK)
+def test_a_file_with_nothing_in_it_is_no_caption(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(data)
+
+    assert read(path) is None
+    assert not sidecar.has_text(path)
+    assert write(path, "a dog", replace=False) is Written.WRITTEN
+    assert path.read_bytes() == b"a dog"
+    assert sidecar.has_text(path)
+
+
+@pytest.mark.parametrize(
+    "data", [b"\0" * 400 + b"a", "\u732b".encode(), b"\xff\xfe" + b" \0" * 300 + b"a\0"]
+)
+def test_a_caption_after_much_that_is_blank_is_one(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.txt").write_bytes(data)
+
+    assert read(tmp_path / "a.txt") is not None
+    assert sidecar.has_text(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("asked", "there"),
+    [
+        ("a.txt", "a.TXT"),
+        ("a.txt", "a.Txt"),
+        ("\u00e9.txt", "e\u0301.txt"),
+        ("e\u0301.txt", "\u00e9.TXT"),
+        ("a.jpg.txt", "a.jpg.TXT"),
+    ],
+)
+def test_another_spelling_of_its_name_is_the_same_sidecar(
+    tmp_path: Path, asked: str, there: str
+) -> None:
+    (tmp_path / there).write_text("one")
+
+    assert read(tmp_path / asked) == "one"
+    assert sidecar.has_text(tmp_path / asked)
+    assert sidecar.actual(str(tmp_path / asked)) == str(tmp_path / there)
+    assert write(tmp_path / asked, "two", replace=False) is Written.KEPT
+    assert write(tmp_path / asked, "two", replace=True) is Written.WRITTEN
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {there: "two"}
+    sidecar.swap(str(tmp_path / asked), b"two", b"three")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {there: "three"}
+    sidecar.swap(str(tmp_path / asked), b"three", None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_swap_is_made_only_of_what_was_seen(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("theirs")
+
+    for old, new in ((b"seen", b"new"), (b"seen", None), (None, b"new")):
+        (result,) = sidecar.swap_many([sidecar.Swap(str(path), old, new)])
+        assert result is sidecar.CHANGED
+    assert path.read_text() == "theirs"
+    assert sidecar.swap_many([sidecar.Swap(str(tmp_path / "b.txt"), None, b"new")]) == [None]
+    assert (tmp_path / "b.txt").read_text() == "new"
+
+
+def test_many_swaps_are_made_in_every_folder_and_one_failure_stops_no_other(
+    tmp_path: Path,
+) -> None:
+    paths = [tmp_path / f"{n % 3}" / f"{n:03}.txt" for n in range(200)]
+    for n in range(2):
+        (tmp_path / f"{n}").mkdir()
+    here = [path for path in paths if path.parent.exists()]
+    for path in here:
+        path.write_text("old")
+
+    swaps = [sidecar.Swap(str(path), b"old", b"new") for path in here]
+    none = sidecar.Swap(str(paths[2]), None, b"new")
+    first, *others = sidecar.swap_many([none, *swaps])
+
+    assert isinstance(first, SidecarError)
+    assert others == [None] * len(here)
+    assert {path.read_text() for path in here} == {"new"}
+    assert temporaries(tmp_path / "0") == []
 
 
 @posix

@@ -104,7 +104,7 @@ _MODELS = (
     tables.Pod,
     tables.PodUse,
     tables.Edit,
-    tables.EditChange,
+    tables.Standing,
 )
 _NAMES = [model.__tablename__ for model in _MODELS]
 

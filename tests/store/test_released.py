@@ -105,6 +105,7 @@ def test_what_a_run_rented_is_in_the_ledger(upgraded: Store) -> None:
     )
 
     assert (placement.workers, placement.max_cost_usd) == (2, "2.50")
+    assert {(site.kind, site.provider) for site in placement.sites} == {("rented", "runpod")}
     assert ledger == [
         ("pod0ended", "ended", 0),
         ("pod0live", "live", 1),

@@ -137,3 +137,36 @@ def test_a_problem_of_the_engine_is_computed_again(
     failed = [r for r in caplog.records if r.getMessage().startswith("failed key=k1 ")]
     until(lambda: served.worker.permits.taken == 0)
     assert len(failed) == 2
+
+
+def test_every_answer_about_an_image_repeats_its_key(serve: Serve, hold: Hold) -> None:
+    served = serve(script=hold.script | {"refuse_on": ["blue"]})
+    running = served.caption(picture(), key="k1", wait=0)
+    reused = served.caption(picture("green"), key="k1")
+    hold.release()
+    answers = {
+        "running": running,
+        "reused": reused,
+        "caption": served.again("k1"),
+        "problem": served.caption(picture("blue"), key="k1-blue"),
+        "problem, again": served.again("k1-blue"),
+        "unreadable": served.caption(b"no image", key="k1-none"),
+        "unknown": served.again("k1-unknown"),
+    }
+
+    assert {name: answer.json()["key"] for name, answer in answers.items()} == {
+        "running": "k1",
+        "reused": "k1",
+        "caption": "k1",
+        "problem": "k1-blue",
+        "problem, again": "k1-blue",
+        "unreadable": "k1-none",
+        "unknown": "k1-unknown",
+    }
+    assert answers["caption"].json()["boot_id"] == answers["caption"].headers["captiv-worker"]
+
+
+def test_a_problem_that_is_about_no_work_has_no_key(serve: Serve) -> None:
+    answer = serve().client.get("/api/nowhere")
+
+    assert (answer.status_code, answer.json()["key"]) == (404, None)

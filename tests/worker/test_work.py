@@ -6,7 +6,7 @@ from captiv.wire import CaptionReply, CaptionRequest, Generation
 
 from .conftest import Clock
 
-REPLY = CaptionReply(caption="a dog", model="blip", variant="blip-base")
+REPLY = CaptionReply(caption="a dog", model="blip", variant="blip-base", key="key", boot_id="boot")
 
 
 def test_a_second_post_joins_work_that_is_running() -> None:

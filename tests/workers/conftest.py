@@ -34,7 +34,20 @@ def problem(status: int, code: str, *, worker: bool = True, **more: Any) -> Resp
 
 def reply(**values: Any) -> Response:
     """Return an answer of a worker."""
-    return Response(json.dumps(values), 200, {WORKER_HEADER: "boot"}, "application/json")
+    boot_id = values.get("boot_id", "boot")
+    return Response(json.dumps(values), 200, {WORKER_HEADER: boot_id}, "application/json")
+
+
+def captioned(key: str = "key", *, of: str = "boot", **values: Any) -> Response:
+    """Return a caption for the work under `key`, in an answer of the worker `of`."""
+    told = {"caption": "a dog", "model": "m", "variant": "v", "key": key, "boot_id": of} | values
+    return Response(json.dumps(told), 200, {WORKER_HEADER: of}, "application/json")
+
+
+def working(key: str = "key") -> Response:
+    """Return what a worker says of work that is under way."""
+    told = {"key": key, "status": "running"}
+    return Response(json.dumps(told), 202, {WORKER_HEADER: "boot"}, "application/json")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from captiv import errors
 from captiv.wire import PROTOCOL, CaptionReply, CaptionRequest, Generation
 from captiv.workers import WorkerClient, check_transport
-from tests.workers.conftest import answering, dropping, problem, reply
+from tests.workers.conftest import answering, captioned, dropping, problem, reply, working
 
 pytestmark = pytest.mark.allow_blocking  # the servers run in threads that a test starts and joins
 
@@ -160,8 +160,8 @@ async def test_how_the_last_life_ended_travels(talk: Talk, killed: bool) -> None
 async def test_work_that_takes_longer_is_asked_for_again(talk: Talk) -> None:
     def answer(request: Request) -> Response:
         if request.method == "POST":
-            return Response(b"{}", 202, {"Captiv-Worker": "boot"})
-        return reply(caption=request.url.path, model="m", variant="v")
+            return working()
+        return captioned("a/b c", caption=request.url.path)
 
     with answering(answer) as url:
         client = talk(url)
@@ -178,7 +178,7 @@ async def test_any_prompt_arrives_as_it_is(talk: Talk, prompt: str) -> None:
 
     def answer(request: Request) -> Response:
         seen.update(request.headers)
-        return reply(caption="c", model="m", variant="v")
+        return captioned()
 
     with answering(answer) as url:
         asked = CaptionRequest(prompt=prompt, generation=Generation(num_beams=3))
@@ -231,3 +231,49 @@ def test_a_token_travels_in_clear_only_on_this_machine(
         with pytest.raises(errors.ConfigurationError) as refused:
             check_transport(url, insecure=insecure)
         assert "s3same" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        captioned("other"),
+        captioned(boot_id="other", of="boot"),
+        working("other"),
+        problem(422, "image_unreadable", key="other"),
+        problem(404, "unknown_key", key="other", suspect=True),
+    ],
+    ids=["caption", "another worker's body", "202", "problem", "suspicion"],
+)
+async def test_an_answer_for_other_work_is_not_believed(talk: Talk, answer: Response) -> None:
+    with answering(lambda _: answer) as url:
+        client = talk(url)
+        for call in (post(client), client.result("key", wait_s=1)):
+            with pytest.raises(errors.AnswerMixedUp, match="mixes answers"):
+                await call
+
+
+async def test_a_problem_that_is_about_no_work_is_believed(talk: Talk) -> None:
+    with (
+        answering(lambda _: problem(429, "overloaded")) as url,
+        pytest.raises(errors.WorkerOverloaded),
+    ):
+        await post(talk(url))
+
+
+@pytest.mark.parametrize("path", ["/health", "/api/models"])
+async def test_what_another_worker_says_of_itself_is_not_believed(talk: Talk, path: str) -> None:
+    """A proxy before two pods gives the answer of the other one, or its body alone."""
+
+    def answer(request: Request) -> Response:
+        if request.url.path == "/health":
+            told = reply(status="ready", worker="w", boot_id="one", protocol=PROTOCOL)
+            if path == "/health":
+                told.headers["Captiv-Worker"] = "other"
+            return told
+        return reply(loaded="m", loaded_variant="v", models=[], boot_id="other")
+
+    with answering(answer) as url:
+        client = talk(url)
+        with pytest.raises(errors.AnswerMixedUp):
+            await client.health()
+            await client.models()

@@ -14,6 +14,7 @@ from captiv.core.phase import Phase
 from captiv.core.retry import Death
 from captiv.wire import CaptionRequest
 from captiv.workers import Ended, LocalWorker, WorkerClient
+from captiv.workers.local import LocalSettings
 from tests.support import DEADLINE_S, alive, until
 
 Local = Callable[..., LocalWorker]
@@ -225,6 +226,20 @@ async def test_the_batch_file_may_be_damaged(local: Local, tmp_path: Path) -> No
         assert await worker._batch_keys() == frozenset()
     await file.write_text(json.dumps(["a"]))
     assert await worker._batch_keys() == {"a"}
+
+
+async def test_each_of_several_workers_has_a_batch_file_of_its_own(tmp_path: Path) -> None:
+    settings = LocalSettings("shapes", "shapes", "builtin:shapes", device="cpu", shares=2)
+    first, second = (
+        LocalWorker(settings, folder=tmp_path, log=tmp_path / "log", number=number)
+        for number in (1, 2)
+    )
+    await anyio.Path(second._batch_file).write_text('["a"]')
+
+    assert await first._batch_keys() == frozenset()
+    assert await second._batch_keys() == {"a"}
+    command = list(second._command())
+    assert command[command.index("--shares") + 1] == "2"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no named pipes")

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -19,6 +19,7 @@ from captiv.errors import CaptivError, WorkerOverloaded
 from captiv.offload import offload
 from captiv.wire import (
     MAX_WAIT_S,
+    Accepted,
     CaptionReply,
     GuardLimits,
     ModelChange,
@@ -82,7 +83,7 @@ class _Routes:
         """Caption one image, or join the work under its key."""
         self._worker.status.require_ready()
         check(request)
-        key = key_of(request.headers) or secrets.token_hex(16)
+        key = request.state.key = key_of(request.headers) or secrets.token_hex(16)
         waits = patience(request.headers, default_s=MAX_WAIT_S)
         try:
             work = await self._admit(request, key)
@@ -92,7 +93,7 @@ class _Routes:
 
     async def caption_again(self, request: Request) -> Response:
         """Tell how the work under a key ended, or that it has not."""
-        key = str(request.path_params["key"])
+        key = request.state.key = str(request.path_params["key"])
         work = self._worker.store.find(key)
         if work is None:
             raise problems.unknown_key(
@@ -178,10 +179,10 @@ async def _answer(work: Work, waits: Patience) -> Response:
     headers = {"Preference-Applied": waits.applied} if waits.applied else {}
     if work.ending is None:
         headers["Location"] = f"/api/caption/{quote(work.key, safe='')}"
-        return JSONResponse({"key": work.key, "status": "running"}, 202, headers)
+        return _json(Accepted(key=work.key, status="running"), status_code=202, headers=headers)
     if isinstance(work.ending, CaptionReply):
         return _json(work.ending, headers=headers)
-    return problems.respond(work.ending, headers)
+    return problems.respond(work.ending, headers, key=work.key)
 
 
 def _json(

@@ -116,7 +116,13 @@ class Loader:
             self._serves(family, variant, settings.engine)
             options = settings.engine_options
             spec = EngineSpec(settings.engine, family.name, variant.name, options=options)
-        return replace(spec, device=settings.device, dtype=dtype, max_batch=wanted.max_batch)
+        return replace(
+            spec,
+            device=settings.device,
+            dtype=dtype,
+            max_batch=wanted.max_batch,
+            shares=settings.shares,
+        )
 
     def _serves(self, family: Family, variant: Variant, source: str) -> None:
         self.family, self.variant, self.source = family, variant, source

@@ -110,28 +110,30 @@ def problem_of(error: CaptivError) -> Problem:
     return problem(status, code, detail)
 
 
-def respond(told: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """Return the response that carries this problem."""
-    body = told.model_dump_json().encode()
+def respond(
+    told: Problem, headers: Mapping[str, str] | None = None, *, key: str | None = None
+) -> Response:
+    """Return the response that carries this problem; `key` names the work that it is about."""
+    body = told.model_copy(update={"key": key}).model_dump_json().encode()
     extra = dict(headers or {})
     if told.status == 503:
         extra.setdefault("Retry-After", str(NOT_READY_RETRY_S))
     return Response(body, status_code=told.status, media_type=PROBLEM_TYPE, headers=extra)
 
 
-async def on_rejection(_request: Request, error: Exception) -> Response:
+async def on_rejection(request: Request, error: Exception) -> Response:
     """Answer a request that was rejected."""
     assert isinstance(error, Rejection)
-    return respond(error.problem, error.headers)
+    return respond(error.problem, error.headers, key=_key(request))
 
 
-async def on_captiv_error(_request: Request, error: Exception) -> Response:
+async def on_captiv_error(request: Request, error: Exception) -> Response:
     """Answer an error of captiv's own tree."""
     assert isinstance(error, CaptivError)
     headers = {}
     if isinstance(error, WorkerOverloaded):
         headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
-    return respond(problem_of(error), headers)
+    return respond(problem_of(error), headers, key=_key(request))
 
 
 async def on_http_exception(_request: Request, error: Exception) -> Response:
@@ -144,4 +146,11 @@ async def on_http_exception(_request: Request, error: Exception) -> Response:
 async def on_unexpected(request: Request, error: Exception) -> Response:
     """Answer a defect without its details, which are in the log."""
     _log.error("request_failed path=%s", request.url.path, exc_info=error)
-    return respond(problem(500, "internal", "The worker failed; its log says why."))
+    told = problem(500, "internal", "The worker failed; its log says why.")
+    return respond(told, key=_key(request))
+
+
+def _key(request: Request) -> str | None:
+    """Return the key of the work that a request is about, as far as it was read."""
+    key: str | None = getattr(request.state, "key", None)
+    return key

@@ -41,6 +41,8 @@ class Settings:
     port: int = 0
     name: str = "worker"
     batch_file: Path | None = None
+    shares: int = 1
+    """How many workers share the cores of this machine."""
     log_level: str = "info"
     stdin_token: bool = False
     guard_folder: Path | None = None
@@ -104,6 +106,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     server.add_argument("--no-token", action="store_true", help="let everybody in; loopback only")
     server.add_argument("--batch-file", type=Path, help="where the running batch is remembered")
+    server.add_argument(
+        "--shares",
+        type=int,
+        default=1,
+        metavar="N",
+        help="so many workers share this machine's CPU",
+    )
     server.add_argument(
         "--log-level", choices=("debug", "info", "warning", "error"), default="info"
     )

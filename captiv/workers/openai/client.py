@@ -51,6 +51,8 @@ _SUSPECT_LOSSES = 3
 """So many connections lost over one image are no chance."""
 _REFUSED_S = 600.0
 """A server that has refused everything for so long takes nothing any more."""
+_BOOT_ID = "openai"
+"""This protocol has none; one answer cannot be told from another."""
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _UNLISTED = {404, 405, 500, 501}
 """A server that cannot list its models may still answer for one that was named."""
@@ -154,6 +156,7 @@ class OpenAiClient:
             max_batch=self._pace.limit,
             permits=self._pace.limit,
             key=key,
+            boot_id=_BOOT_ID,
         )
 
     async def result(self, key: str, *, wait_s: float) -> CaptionReply | None:
@@ -171,7 +174,7 @@ class OpenAiClient:
         return Health(
             status=status,
             worker=self._base,
-            boot_id="openai",
+            boot_id=_BOOT_ID,
             model=self._model,
             max_batch=self._pace.limit,
             permits=self._pace.limit,

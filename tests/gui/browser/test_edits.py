@@ -63,6 +63,27 @@ def test_a_selection_in_the_gallery_is_edited_alone(
     assert text(shared_home, 0) == "ohwx, a cat"
 
 
+def test_selected_images_that_a_filter_hides_are_counted(
+    page: Page, enter: Enter, shared_home: Home
+) -> None:
+    tab = enter(page)
+    tab.locator("#gallery").focus()
+    tab.keyboard.press("Control+a")
+    tab.locator("#search").fill("scene-0001")
+    expect(tab.locator("#selected-unseen")).to_have_text(", 4 out of sight")
+
+    tab.locator("#selected-caption").click()
+
+    expect(tab.locator("#captioning-scope")).to_have_text(
+        "5 selected images, 4 of them out of sight"
+    )
+    tab.keyboard.press("Escape")
+    tab.get_by_role("button", name="Bulk edit").click()
+    expect(tab.locator("#edit-scope-selected")).to_have_text(
+        "5 selected images, 4 of them out of sight"
+    )
+
+
 def test_an_edit_that_was_altered_has_to_be_looked_at_again(page: Page, enter: Enter) -> None:
     tab = enter(page, "#/edits")
     tab.get_by_label("Behind").fill("!")

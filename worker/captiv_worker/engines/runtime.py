@@ -95,7 +95,7 @@ def open_runtime(spec: EngineSpec) -> Runtime:
     torch, transformers = _import()
     device = _device(torch, spec.device)
     if device == "cpu":
-        torch.set_num_threads(max(1, _cores() - 1))
+        torch.set_num_threads(threads(_cores(), spec.shares))
     quantised = spec.dtype if spec.dtype in QUANTISED else None
     dtype = _dtype(torch, "auto" if quantised else spec.dtype, device)
     return Runtime(torch, transformers, device, dtype, quantised)
@@ -141,6 +141,11 @@ def _dtype(torch: Any, asked: str, device: str) -> str:
     if not device.startswith("cuda"):
         return "float32"
     return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float16"
+
+
+def threads(cores: int, shares: int) -> int:
+    """Return how many threads an engine on the CPU has; one core is for captiv itself."""
+    return max(1, (cores - 1) // max(1, shares))
 
 
 def _cores() -> int:

@@ -40,6 +40,8 @@ class EngineSpec:
     dtype: str = "auto"
     max_batch: int | None = None
     """None leaves it to the engine."""
+    shares: int = 1
+    """How many engines share the cores of this machine."""
     architecture: Architecture | None = None
     """How the model is driven; None with an engine of one's own."""
     prompts: tuple[str | None, ...] = (None,)

@@ -4,12 +4,14 @@ import { get, Refusal, send } from "./api.js";
 import { byId, count, el, plural, when } from "./dom.js";
 import { difference } from "./difference.js";
 import { notice } from "./notices.js";
+import { outOfSight } from "./sight.js";
 
 /**
  * @typedef {{id: string, name: string, old: string, new: string}} Change
  * @typedef {{preview: string, words: string, total: number, offset: number, changes: Change[],
  *   kept: string[], kept_total: number}} Preview
- * @typedef {{edit: number, words: string, captions: number, created_ms: number, undone_ms: number|null}} Past
+ * @typedef {{edit: number, words: string, captions: number, created_ms: number, undone_ms: number|null, unseen: number}} Past
+ * @typedef {{id: string, words: string, done: number, total: number}} Work
  */
 
 export class Edits {
@@ -22,8 +24,14 @@ export class Edits {
   #preview = null;
   #fetching = false;
 
-  /** @param {import("./selection.js").Selection} selection @param {import("./listing.js").Listing} listing */
-  constructor(selection, listing) {
+  #sight;
+
+  /**
+   * @param {import("./selection.js").Selection} selection @param {import("./listing.js").Listing} listing
+   * @param {import("./sight.js").Sight} sight
+   */
+  constructor(selection, listing, sight) {
+    this.#sight = sight;
     this.#selection = selection;
     this.#listing = listing;
     this.#form.addEventListener("submit", (event) => {
@@ -34,6 +42,7 @@ export class Edits {
     this.#make.addEventListener("click", () => this.#change());
     selection.addEventListener("change", () => this.#scopes());
     listing.addEventListener("made", () => this.#scopes());
+    sight.addEventListener("change", () => this.#scopes());
     const more = new IntersectionObserver((seen) => seen.some((entry) => entry.isIntersecting) && this.#more());
     more.observe(byId("changes-kept"));
     this.#scopes();
@@ -41,9 +50,16 @@ export class Edits {
 
   /** Shows the edits that were made, anew. */
   async load() {
-    const { edits } = /** @type {{edits: Past[]}} */ (await get("/api/edits"));
+    const { edits } = /** @type {{edits: Past[]}} */ (await get("/api/edits", { list: this.#listing.id || undefined }));
     const none = el("li", { class: "small" }, "None yet. Each one can be undone as a whole.");
     byId("edits-past").replaceChildren(...(edits.length ? edits.map((past) => this.#past(past)) : [none]));
+  }
+
+  /** Shows how far the edits are that are being made or undone. @param {Work[]} works */
+  working(works) {
+    const box = byId("edits-working");
+    box.hidden = !works.length;
+    box.replaceChildren(...works.map(working));
   }
 
   /** Turns to the selected images, from the gallery. */
@@ -59,7 +75,7 @@ export class Edits {
     const { size } = this.#selection;
     const [shown, selected] = /** @type {RadioNodeList} */ (this.#form.elements.namedItem("scope"));
     byId("edit-scope-shown").textContent = `all ${plural(this.#listing.total, "image")} that the gallery shows`;
-    byId("edit-scope-selected").textContent = size ? plural(size, "selected image") : "no image is selected";
+    byId("edit-scope-selected").textContent = size ? this.#sight.words() : "no image is selected";
     selected.disabled = !size;
     if (!size && selected.checked) {
       shown.checked = true;
@@ -124,8 +140,9 @@ export class Edits {
       const made = await send("POST", "/api/edits", { preview: preview.preview });
       this.#clear(`${plural(made.changed, "caption")} changed.`);
       const kept = made.kept_total ? ` ${told(made)}` : "";
-      const undo = { action: "Undo", onAction: () => this.#undo(undefined) };
-      notice(`${plural(made.changed, "caption")} changed.${kept}`, { trouble: made.kept_total > 0, ...(made.changed ? undo : {}) });
+      const undo = { action: "Undo", onAction: () => this.#undo(made.edit) };
+      const early = made.stopped ? `Ended early: ` : "";
+      notice(`${early}${plural(made.changed, "caption")} changed.${kept}`, { trouble: made.kept_total > 0, ...(made.edit === null ? {} : undo) });
       await this.load();
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -135,12 +152,10 @@ export class Edits {
     }
   }
 
-  /** Undoes an edit, or the last one. @param {number} [number] */
-  async #undo(number) {
+  /** Undoes an edit. @param {number} edit */
+  async #undo(edit) {
     try {
-      const last = number ?? (await get("/api/edits")).edits.find((/** @type {Past} */ past) => !past.undone_ms)?.edit;
-      if (last === undefined) return;
-      const back = await send("POST", `/api/edits/${last}/undo`);
+      const back = await send("POST", `/api/edits/${edit}/undo`);
       notice(`${plural(back.changed, "caption")} put back.${back.kept_total ? ` ${told(back)}` : ""}`, { trouble: back.kept_total > 0 });
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -152,7 +167,7 @@ export class Edits {
 
   /** @param {Past} past */
   #past(past) {
-    const about = `${plural(past.captions, "caption")} · ${when(past.created_ms)}`;
+    const about = `${plural(past.captions, "caption")}${outOfSight(past.unseen)} · ${when(past.created_ms)}`;
     const box = el("li", { class: "version" }, el("p", { class: "text" }, past.words), el("p", { class: "small" }, about));
     if (past.undone_ms) box.append(el("p", { class: "tag" }, "undone"));
     else {
@@ -184,6 +199,17 @@ export class Edits {
     line.hidden = !words;
     line.textContent = words;
   }
+}
+
+/** @param {Work} work */
+function working({ id, words, done, total }) {
+  const stop = el("button", { type: "button", class: "quiet", "aria-label": `Stop: ${words}` }, "Stop");
+  stop.addEventListener("click", () => {
+    stop.disabled = true;
+    send("DELETE", `/api/edits/under-way/${id}`).catch(() => {}); // it may be over by now
+  });
+  const about = el("p", { class: "small" }, `${count(done)} of ${plural(total, "caption")}: ${words}`);
+  return el("div", { class: "version" }, el("progress", { max: total, value: done, "aria-label": words }), about, stop);
 }
 
 /** @param {{kept: string[], kept_total: number}} result */

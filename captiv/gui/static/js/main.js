@@ -17,6 +17,7 @@ import { Runs } from "./runs.js";
 import { Selection } from "./selection.js";
 import { Settings } from "./settings.js";
 import { Share } from "./share.js";
+import { Sight } from "./sight.js";
 import { Tree } from "./tree.js";
 import { Views } from "./views.js";
 
@@ -30,7 +31,8 @@ const tree = new Tree(byId("tree"));
 const filters = new Filters(tree);
 const gallery = new Gallery(byId("gallery"), listing, selection);
 const editor = new Editor();
-const edits = new Edits(selection, listing);
+const sight = new Sight(selection, listing);
+const edits = new Edits(selection, listing, sight);
 const captioning = new Captioning();
 const runs = new Runs();
 const pods = new Pods();
@@ -217,6 +219,9 @@ selection.addEventListener("change", () => {
   byId("selected").hidden = selection.size === 0;
   byId("selected-count").textContent = count(selection.size);
 });
+sight.addEventListener("change", () => {
+  byId("selected-unseen").textContent = sight.hidden ? `, ${count(sight.hidden)} out of sight` : "";
+});
 byId("selected-clear").addEventListener("click", () => {
   gallery.clear();
   byId("gallery").focus();
@@ -231,6 +236,7 @@ byId("selected-change").addEventListener("click", () => edits.forSelected());
 const loadEdits = () => views.shown === "edits" && edits.load().catch(() => {});
 views.addEventListener("show", loadEdits);
 live.addEventListener("edits", loadEdits);
+live.addEventListener("editing", (event) => edits.working(/** @type {CustomEvent} */ (event).detail));
 loadEdits();
 
 // -- captions that models write, and their runs ----------------------------------------------------
@@ -245,10 +251,12 @@ function captionShown() {
 }
 
 /** Opens the sheet for the selection, or else for the image under the cursor. */
-function captionSelected() {
+async function captionSelected() {
   const at = listing.at(gallery.active);
-  if (selection.size) captioning.show({ images: selection.ids, words: plural(selection.size, "selected image") }, "yes");
-  else if (at) captioning.show({ images: [at.id], words: at.name }, "yes");
+  if (selection.size) {
+    const hidden = await sight.count().catch(() => sight.hidden);
+    captioning.show({ images: selection.ids, words: sight.words(hidden) }, "yes");
+  } else if (at) captioning.show({ images: [at.id], words: at.name }, "yes");
 }
 
 byId("caption-shown").addEventListener("click", captionShown);
