@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,10 @@ def open_runs(home: Home) -> list[Run]:
         return []
     with Store.open(database, read_only=True) as store:
         return store.read(runs.active)
+
+
+def has_failed(home: Home, images: int) -> bool:
+    return sum(run.counts.failed for run in open_runs(home)) == images
 
 
 def test_a_follower_tells_of_every_image_and_ends_with_the_truth(home: Home) -> None:
@@ -189,7 +194,7 @@ def test_unfinished_runs_over_the_same_folder_are_named_on_one_line(home: Home) 
     home.scripted(hold=str(home.held()))
     for failed, prefix in enumerate(("a", "b"), start=1):
         process = home.start_generate("--prefix", prefix)
-        until(lambda n=failed: sum(run.counts.failed for run in open_runs(home)) == n)
+        until(partial(has_failed, home, failed))
         process.kill()
         finish(process)
 

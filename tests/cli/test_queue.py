@@ -298,7 +298,7 @@ def test_watch_of_a_run_whose_images_all_have_captions_ends_with_0(
     with Store.open(captiv_home / "data" / "captiv.db") as store:
         left = store.read(jobs.unwritten, RunId(run), JobId(0), 10)
         store.write(jobs.finish, [(one.job_id, one.attempt) for one in left], NOW)
-        store.write(runs.finish_if_complete, run, NOW)
+        store.write(runs.finish_if_complete, RunId(run), NOW)
 
     assert cli("queue", "watch", run).code == 0
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def all_runs(home: Home) -> list[Run]:
         return store.read(runs.page, None, 10)
 
 
-def bare(tmp_path: Path) -> dict[str, str]:
+def bare(tmp_path: Path) -> dict[str, Any]:
     """Return an environment in which torch cannot be imported."""
     folder = tmp_path / "bare"
     folder.mkdir()
@@ -48,7 +49,7 @@ def bare(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(folder)}
 
 
-def refused(home: Home, code: int, words: str, *arguments: str, **env: str) -> None:
+def refused(home: Home, code: int, words: str, *arguments: str, **env: Any) -> None:
     """See that neither the command nor its dry run begins, with the same code and words."""
     ended = home.run("caption", "generate", *arguments, **env)
     dry = home.run("caption", "generate", *arguments, "--dry-run", "--json", **env)
