@@ -31,8 +31,8 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 def status(run: RunNumber = None, json: Json = False) -> None:
     """Show how far the unfinished runs are and the last ones, or one run with its failures.
 
-    Columns: run, state (active: a captiv is at work), done, open, failed, kept, model,
-    began, folders; off a terminal by tabs, without headings; a narrow one lacks some.
+    Columns: run, state (active: a captiv works on it), done, open, failed, kept,
+    model, began, folders; off a terminal by tabs. A narrow one lacks some.
     """
     from captiv.cli import runs
 
