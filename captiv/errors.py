@@ -2,6 +2,7 @@
 
     CaptivError
     ├── UsageError              the command line asks for something that cannot be
+    ├── Interrupted             a signal came before anything was begun
     ├── ConfigurationError      the configuration file or environment is wrong
     ├── ImageError              this image cannot be captioned; its neighbours can
     │   ├── ImageUnreadable       truncated, empty, damaged, or no image at all
@@ -40,6 +41,7 @@
     │   ├── NoBalance             the account has no money
     │   ├── NoCapacity            this GPU cannot be had there now
     │   ├── PodMayExist           a pod was asked for, and what came of it is unknown
+    │   ├── PodMayBill            a pod was to end, and was not seen to
     │   ├── PodGone               it does not exist (any more)
     │   └── PodConflict           not in its present state
     └── StoreError              the job table cannot be used
@@ -49,14 +51,16 @@
         ├── StoreDamaged          not a database, or a damaged one
         └── StoreTooNew           written by a newer captiv
 
-Each class answers two questions: whose fault is it, and what should the person do (`hint`). Whether
-the same work is tried again, `core.retry` decides. `code` is stable and travels on the wire and in
-the job table.
+Each class answers three questions: whose fault is it, what should the person do (`hint`), and which
+code of `exits` does a command have that it ends (`exit_code`). Whether the same work is tried
+again, `core.retry` decides. `code` is stable and travels on the wire and in the job table.
 """
 
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import ClassVar
+
+from captiv.exits import ExitCode
 
 
 class Fault(StrEnum):
@@ -76,7 +80,7 @@ class CaptivError(Exception):
 
     code: ClassVar[str] = "error"
     fault: ClassVar[Fault] = Fault.PERSON
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[ExitCode] = ExitCode.LACKING
     hint: str | None = None
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -90,14 +94,21 @@ class UsageError(CaptivError):
     """The command line asks for something that cannot be."""
 
     code = "usage"
-    exit_code = 2
+    exit_code = ExitCode.USAGE
+
+
+class Interrupted(CaptivError):
+    """A signal came before anything was begun."""
+
+    code = "interrupted"
+    exit_code = ExitCode.INTERRUPTED
 
 
 class ConfigurationError(CaptivError):
     """The configuration file or the environment is wrong."""
 
     code = "configuration"
-    exit_code = 3
+    exit_code = ExitCode.CONFIGURATION
 
 
 class ImageError(CaptivError):
@@ -190,7 +201,7 @@ class ModelError(CaptivError):
 
     code = "model_unavailable"
     fault = Fault.MODEL
-    exit_code = 4
+    exit_code = ExitCode.NO_WORKER
 
 
 class WorkerError(CaptivError):
@@ -198,7 +209,7 @@ class WorkerError(CaptivError):
 
     code = "worker"
     fault = Fault.WORKER
-    exit_code = 4
+    exit_code = ExitCode.NO_WORKER
 
 
 class WorkerUnreachable(WorkerError):
@@ -320,7 +331,7 @@ class ProviderError(CaptivError):
 
     code = "provider"
     fault = Fault.PROVIDER
-    exit_code = 4
+    exit_code = ExitCode.NO_WORKER
 
     def __init__(self, message: str, *, detail: str = "", hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -389,6 +400,7 @@ class KeyRefused(ProviderError):
 
     code = "key_refused"
     fault = Fault.PERSON
+    exit_code = ExitCode.CONFIGURATION
     hint = "Set a valid API key of the provider: captiv config set, or its variable."
 
 
@@ -397,6 +409,7 @@ class AccessDenied(ProviderError):
 
     code = "access_denied"
     fault = Fault.PERSON
+    exit_code = ExitCode.CONFIGURATION
     hint = "Give the key write access to pods in the provider's console, or use another GPU."
 
 
@@ -405,6 +418,7 @@ class NoBalance(ProviderError):
 
     code = "no_balance"
     fault = Fault.PERSON
+    exit_code = ExitCode.CONFIGURATION
     hint = "Add credit in the provider's console."
 
 
@@ -423,6 +437,7 @@ class PodMayExist(ProviderError):
     """A pod was asked for and no clear answer came: it may exist, and bill, under `name`."""
 
     code = "pod_may_exist"
+    exit_code = ExitCode.MAY_BILL
 
     def __init__(
         self,
@@ -437,6 +452,13 @@ class PodMayExist(ProviderError):
         super().__init__(message, detail=detail, hint=hint)
         self.name = name
         self.answered = answered
+
+
+class PodMayBill(ProviderError):
+    """A pod was ordered to end, and was not seen to: it may still bill."""
+
+    code = "pod_may_bill"
+    exit_code = ExitCode.MAY_BILL
 
 
 class PodGone(ProviderError):
@@ -456,7 +478,7 @@ class StoreError(CaptivError):
 
     code = "store"
     fault = Fault.DISK
-    exit_code = 3
+    exit_code = ExitCode.CONFIGURATION
 
 
 class StoreFull(StoreError):

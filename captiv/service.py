@@ -27,19 +27,24 @@ from captiv.dispatch.follow import Follower
 from captiv.dispatch.preparation import Preparation, leftover
 from captiv.dispatch.queue import QueueContext
 from captiv.dispatch.scan import Intake
-from captiv.errors import CaptivError, StoreError, leading
+from captiv.errors import CaptivError, Interrupted, StoreError, leading
+from captiv.exits import ExitCode, with_pods
 from captiv.offload import offload
+from captiv.rental.unended import Unended
 from captiv.settings import Paths, Settings
 from captiv.signals import ending, is_hangup, received
 from captiv.sources import Sources
 from captiv.store import Connection, Lease, Store, jobs, lease, pods, runs
 from captiv.store.commit import commit
+from captiv.workers import FIRST_CONTACT_S
 
 _log = logging.getLogger(__name__)
 
 _BEAT_S = 2.0
 _FOLLOW_S = 0.5
 _LAST_SWEEP_S = 20.0
+_SILENT_S = 1.0
+"""How long is looked whether a run can begin before that is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +57,31 @@ class Outcome:
     """Why it ended before everything was done."""
     bill: Bill | None = None
     """What its pods cost; None if it had none."""
+    unended: tuple[Unended, ...] = ()
+    """Pods that were to end, and were not seen to."""
 
     @property
     def exit_code(self) -> int:
-        """0 only when every image asked for has its caption."""
+        """0 only when every image asked for has its caption, and no pod may still bill."""
+        return with_pods(self._of_images, may_bill=bool(self.unended))
+
+    @property
+    def _of_images(self) -> int:
         counts = self.run.counts
         complete = self.run.scanned and not counts.open
         if self.interrupted and not complete:
-            return 130
+            return ExitCode.INTERRUPTED
         if self.error is not None:
             return self.error.exit_code
-        return 0 if complete and not counts.failed and not counts.cancelled else 1
+        return of_images(self.run)
+
+
+def of_images(run: Run) -> ExitCode:
+    """Return what became of the images that a run was asked for, as an exit code."""
+    counts = run.counts
+    read = counts.total or counts.skipped
+    every = run.scanned and read and not counts.open
+    return ExitCode.DONE if every and not counts.failed + counts.cancelled else ExitCode.LACKING
 
 
 class Service:
@@ -86,15 +105,22 @@ class Service:
         self._sources = Sources(paths, settings, self._reporter, specs=self._specs, now_ms=now_ms)
         self._dispatcher: Dispatcher | None = None
         self._interrupted = False
+        self._looking: anyio.CancelScope | None = None
+        """While it is looked whether a run can begin."""
 
     async def caption(self, spec: RunSpec) -> Outcome:
-        """Do what `spec` asks for, or go on with it where it stopped."""
+        """Do what `spec` asks for, or go on with it where it stopped.
+
+        Raises:
+            CaptivError: it cannot begin; no run was made.
+        """
         async with self._heard():
             return await self._caption(spec)
 
     async def _caption(self, spec: RunSpec) -> Outcome:
         await offload(self._paths.make_data_dir)
         with await offload(Store.open, self._paths.database) as store:
+            await self._require(store, spec)
             since_ms = now_ms()
             run, resumed = await commit(store, runs.open_run, spec, since_ms)
             follower = await self._opened(store, run, since_ms, resumed=resumed)
@@ -114,6 +140,42 @@ class Service:
             follower = await self._opened(store, run, since_ms, resumed=True)
             return await self._serve(store, run, follower, scan=not run.scanned)
 
+    async def _require(self, store: Store, spec: RunSpec) -> None:
+        """Look whether the run can begin, before it is made.
+
+        Captions that wait for their files need no worker: a run that has some is not looked at.
+
+        Raises:
+            CaptivError: there is an image to caption, and it could not be.
+            Interrupted: a signal came.
+        """
+        before = await store.aread(runs.unfinished, spec.fingerprint())
+        if before is not None and before.counts.captioned:
+            return
+        found: list[CaptivError | None] = []
+        try:
+            async with anyio.create_task_group() as tg:
+                self._looking = tg.cancel_scope
+                tg.start_soon(self._tell_of_looking)
+                if not self._interrupted:
+                    patience_s = FIRST_CONTACT_S
+                    found.append(await self._sources.obstacle(spec, store, patience_s=patience_s))
+                tg.cancel_scope.cancel()
+        except ExceptionGroup as group:
+            raise leading(group) from group
+        finally:
+            self._looking = None
+        self._reporter.phase(None)
+        if not found:
+            raise Interrupted("Interrupted before the run began; nothing was done.")
+        if found[0] is not None:
+            raise found[0]
+
+    async def _tell_of_looking(self) -> None:
+        """Say that the run is still to begin, if that takes a while."""
+        await anyio.sleep(_SILENT_S)
+        self._reporter.phase(Phase(Step.CHECKING))
+
     async def _opened(self, store: Store, run: Run, since_ms: int, *, resumed: bool) -> Follower:
         self._reporter.opened(run, resumed=resumed)
         follower = Follower(store, run.id, self._reporter, since_ms=since_ms)
@@ -122,7 +184,8 @@ class Service:
         return follower
 
     async def _name_others(self, store: Store, run: Run) -> None:
-        others = await store.aread(runs.overlapping, run.spec)
+        leaderless = await offload(lease.is_free, self._paths.lock_file)
+        others = await commit(store, runs.supersede, run, now_ms(), leaderless=leaderless)
         if others:
             self._reporter.warned(_others_named(others))
 
@@ -157,7 +220,7 @@ class Service:
         bill = None
         with anyio.CancelScope() as self._scope:
             bill = await self._sources.bill(store, run_id)
-        return Outcome(run, self._interrupted, error, bill)
+        return Outcome(run, self._interrupted, error, bill, self._sources.unended.all())
 
     async def _work(
         self, store: Store, session: SessionId, run: Run, follower: Follower, scan: bool
@@ -224,8 +287,11 @@ class Service:
             finally:
                 self._dispatcher = None
                 tg.cancel_scope.cancel()
-                with anyio.move_on_after(_LAST_SWEEP_S, shield=True):
+                with anyio.move_on_after(_LAST_SWEEP_S, shield=True) as sweeping:
                     await self._sources.sweep(store, session)
+                if sweeping.cancelled_caught:
+                    with anyio.CancelScope(shield=True):
+                        await self._sources.unswept(store)
 
     # -- signals and signs of life ---------------------------------------------------------------
 
@@ -241,6 +307,8 @@ class Service:
             self._scope.cancel()
             return
         self._interrupted = True
+        if self._looking is not None:
+            self._looking.cancel()
         if self._dispatcher is not None:
             self._dispatcher.drain()
 

@@ -6,23 +6,33 @@ is made of, and ends the pods that an earlier command of this installation left.
 
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import count
 
-from pydantic import SecretStr
+import anyio
 
 from captiv.catalog import ImagePolicy, family_named, foreign
 from captiv.core.bill import Bill
-from captiv.core.jobs import Run, RunId, SessionId
-from captiv.core.machine import incapable
+from captiv.core.findings import first_error
+from captiv.core.jobs import WANTED_MS, Run, RunId, SessionId
 from captiv.core.quiet import Patience
-from captiv.core.spec import Captioning, Placement, RunSpec
+from captiv.core.spec import Captioning, Placement, RunSpec, Site
 from captiv.dispatch.claims import Claims
 from captiv.dispatch.events import Reporter
-from captiv.errors import ConfigurationError, ProviderError
+from captiv.dispatch.outlook import look
+from captiv.errors import (
+    CaptivError,
+    ConfigurationError,
+    Fault,
+    NoBalance,
+    ProviderError,
+    UsageError,
+)
 from captiv.offload import offload
 from captiv.rental.account import Account, opened
 from captiv.rental.billing import confirmed
+from captiv.rental.checks import rental_checks
 from captiv.rental.fleet import Fleet
 from captiv.rental.podspec import terms_of
 from captiv.rental.provider import ProviderType
@@ -30,10 +40,19 @@ from captiv.rental.provision import RentalContext
 from captiv.rental.runpod import RUNPOD
 from captiv.rental.source import RentedWorker
 from captiv.rental.sweep import sweep
+from captiv.rental.unended import Unended, UnendedPods
 from captiv.settings import Paths, Secret, Settings, installation_secret
-from captiv.store import Connection, Store, pods
-from captiv.workers import LocalWorker, UrlWorker, WorkerSource, machine
-from captiv.workers.local import LocalSettings
+from captiv.store import Connection, Store, pods, runs
+from captiv.workers import (
+    MOMENT_S,
+    Check,
+    LocalWorker,
+    UrlWorker,
+    WorkerSource,
+    findings,
+    machine,
+)
+from captiv.workers.local import LocalSettings, reason_against
 from captiv.workers.openai import Asking, OpenAiServer, Wanted
 
 PROVIDERS: Mapping[str, ProviderType] = {kind.name: kind for kind in (RUNPOD,)}
@@ -64,6 +83,8 @@ class Sources:
         self._specs = specs
         self._now_ms = now_ms
         self._fleets: dict[RunId, Fleet] = {}
+        self.unended = UnendedPods()
+        """Pods that were to end, and were not seen to."""
         self._numbers = count(1)
         """Of the workers on this machine, whose running batches are in a file each."""
         self._unswept: dict[str, str] = {}
@@ -91,15 +112,92 @@ class Sources:
         """Say why this machine plainly cannot do a run, or None: an engine of one's own may."""
         if os.environ.get(ENGINE_VARIABLE):
             return None
-        captioning = spec.captioning
-        family = family_named(captioning.model)
-        return incapable(
-            await offload(machine, captioning.source),
-            family.variant(captioning.variant) if family is not None else None,
-            model=captioning.variant,
-            dtype=captioning.dtype,
-            device=spec.placement.device,
+        asked = spec.captioning
+        here = await offload(machine, asked.source)
+        return reason_against(
+            here, asked.model, asked.variant, dtype=asked.dtype, device=spec.placement.device
         )
+
+    def checks(
+        self,
+        spec: RunSpec,
+        placement: Placement | None = None,
+        *,
+        patience_s: float = MOMENT_S,
+        rents: bool = True,
+    ) -> Sequence[Check]:
+        """Return what is to be looked at before a run: the one list for runs, dry runs and doctor.
+
+        Args:
+            spec: what the run is to do.
+            placement: the worker that is looked at; None of a run with one worker.
+            patience_s: how long a worker that somebody else runs may be silent.
+            rents: False where a pod is there that a run may use.
+
+        Raises:
+            ConfigurationError: a setting is missing without which there is nothing to look at.
+        """
+        where = placement or spec.placement
+        if where.kind == "rented":
+            return rental_checks(provider_of(where), spec, self._settings, rents=rents)
+        if where.kind == "local":
+            return self._here(spec.captioning, where, 1).checks()
+        if where.protocol == "openai":
+            return self._chat_server(spec.captioning, where).checks(patience_s=patience_s)
+        return self._elsewhere(where).checks(spec.captioning, patience_s=patience_s)
+
+    async def obstacle(
+        self, spec: RunSpec, store: Store | None, *, patience_s: float = MOMENT_S
+    ) -> CaptivError | None:
+        """Return why a run that is still to begin would end before its first image, or None.
+
+        Where there is no image to caption, nothing is in its way; nor where one worker of several
+        can be had.
+        """
+        seen = await offload(partial(look, spec, store, limit_s=MOMENT_S))
+        if not seen.wanted:
+            return None
+        sites = list(dict.fromkeys(spec.placement.sites))
+        missing: dict[Site, CaptivError | None] = {}
+
+        async def ask(site: Site) -> None:
+            where = spec.placement.at(site)
+            missing[site] = await self._without_worker(spec, where, store, patience_s)
+
+        async with anyio.create_task_group() as tg:
+            for site in sites:
+                tg.start_soon(ask, site)
+        errors = [error for site in sites if (error := missing[site]) is not None]
+        return errors[0] if len(errors) == len(sites) else seen.unwritable
+
+    async def _without_worker(
+        self, spec: RunSpec, where: Placement, store: Store | None, patience_s: float
+    ) -> CaptivError | None:
+        """Return why no worker could be had there for a run, or None.
+
+        What this machine would take over, or what would be waited for, is no reason.
+        """
+        there = False
+        if where.kind == "rented" and where.provider is not None and store is not None:
+            there = bool(await store.aread(pods.live, where.provider))
+        try:
+            checks = self.checks(spec, where, patience_s=patience_s, rents=not there)
+        except CaptivError as missing:
+            error: CaptivError | None = missing
+        else:
+            error = first_error(await findings(checks))
+        if error is None or where.kind != "rented" or isinstance(error, UsageError):
+            return error
+        if where.fallback == "wait":
+            passing = error.fault is not Fault.PERSON or isinstance(error, NoBalance)
+            return None if passing else error
+        if where.fallback == "local":
+            reason = await self.incapable(spec)
+            if reason is None:
+                return None
+            hint = f"{error.hint or ''}\nThis machine cannot go on: {reason}"
+            error.hint = f"{hint} The images stay for the next run."
+        return error
 
     async def sweep(self, store: Store, session: SessionId) -> None:
         """End the pods of this installation that nobody needs.
@@ -118,6 +216,7 @@ class Sources:
                 self._reporter.warned(
                     f"Pods of earlier runs may bill at {kind.label}, and there is no API key."
                 )
+                await self._not_swept(kind, store)
             return
         if not billing and not await store.aread(pods.recent, kind.name, since_ms):
             return
@@ -130,10 +229,35 @@ class Sources:
                     f"Pods of earlier runs could not be looked for: {error.message}"
                 )
             self._unswept[kind.name] = error.message
+            await self._not_swept(kind, store)
             return
+        self.unended.swept(
+            kind.name,
+            [
+                Unended(kind.name, pod.pod_id, kind.label, account.provider.console)
+                for pod in swept
+                if pod.outcome == "still there" and pod.pod_id is not None
+            ],
+        )
         for pod in swept:
             if pod.outcome in ("terminated", "still there"):
                 self._reporter.warned(f"Pod {pod.pod_id}: {pod.outcome} ({pod.reason}).")
+
+    async def unswept(self, store: Store) -> None:
+        """Take note that the last sweep was not done in time."""
+        for kind in PROVIDERS.values():
+            await self._not_swept(kind, store)
+
+    async def _not_swept(self, kind: ProviderType, store: Store) -> None:
+        """Remember the pods that a sweep would have ended, as far as the ledger knows them."""
+        heard = await store.aread(runs.heard, self._now_ms() - WANTED_MS)
+        others = heard.keys() - self._specs.keys()
+        self.unended.add(
+            Unended(kind.name, row.pod_id, kind.label)
+            for row in await store.aread(pods.live, kind.name)
+            if row.made_by == "run" and not row.lingers and row.pod_id is not None
+            if others.isdisjoint({row.run_id, *row.users})
+        )
 
     async def bill(self, store: Store, run_id: RunId) -> Bill | None:
         """Return what the run's pods cost, beside what its provider says in a moment; or None."""
@@ -153,14 +277,16 @@ class Sources:
         if placement.kind == "rented":
             return self._rented(store, run, secret, session)
         if placement.kind == "url":
-            return self._elsewhere(run.spec.captioning, placement)
+            if placement.protocol == "openai":
+                return self._chat_server(run.spec.captioning, placement)
+            return self._elsewhere(placement)
         return self._here(run.spec.captioning, placement, self._on_cpu(run.id))
 
     def _on_cpu(self, run_id: RunId) -> int:
         """Return how many workers of a run share the cores of this machine."""
         return sum(site.device == "cpu" for site in self._specs[run_id].placement.sites)
 
-    def _here(self, captioning: Captioning, placement: Placement, on_cpu: int) -> WorkerSource:
+    def _here(self, captioning: Captioning, placement: Placement, on_cpu: int) -> LocalWorker:
         local = LocalSettings(
             model=captioning.model,
             variant=captioning.variant,
@@ -181,10 +307,8 @@ class Sources:
             patience=self._patience(),
         )
 
-    def _elsewhere(self, captioning: Captioning, placement: Placement) -> WorkerSource:
+    def _elsewhere(self, placement: Placement) -> UrlWorker:
         token = self._settings.worker.token_for(placement.url or "")
-        if placement.protocol == "openai":
-            return self._chat_server(captioning, placement, token)
         if token is None:
             raise ConfigurationError(
                 "The worker's token is not known.",
@@ -207,9 +331,8 @@ class Sources:
             drain_s=worker.drain_limit,
         )
 
-    def _chat_server(
-        self, captioning: Captioning, placement: Placement, token: SecretStr | None
-    ) -> WorkerSource:
+    def _chat_server(self, captioning: Captioning, placement: Placement) -> OpenAiServer:
+        token = self._settings.worker.token_for(placement.url or "")
         family = family_named(captioning.model)
         known = family is not None and family.variant(captioning.variant) is not None
         asking = Asking(
@@ -237,7 +360,9 @@ class Sources:
             fleet = Fleet(store, run.id, terms.max_cost, now_ms=self._now_ms, session=session)
             self._fleets[run.id] = fleet
         return RentedWorker(
-            RentalContext(account, store, self._now_ms, self._reporter.warned),
+            RentalContext(
+                account, store, self._now_ms, self._reporter.warned, unended=self.unended
+            ),
             terms,
             fleet,
             new_token=lambda: secrets.token_hex(6),

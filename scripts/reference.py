@@ -20,6 +20,7 @@ from captiv.catalog import FAMILIES, Variant
 from captiv.catalog.model import QUANTISED
 from captiv.cli.app import command
 from captiv.core.fleet import needed_gb
+from captiv.exits import ExitCode
 from captiv.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -72,6 +73,8 @@ def commands_page() -> str:
             lines += ["```", _usage(page), "```", ""]
         lines += _table(p for p in page.parameters if _shown(p))
     lines += ["## Options of every command", "", *_table(_everywhere(pages))]
+    lines += ["## Exit codes", "", "| code | meaning |", "| --- | --- |"]
+    lines += [f"| {code.value} | {_cell(code.meaning)} |" for code in ExitCode]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -121,8 +124,8 @@ def man_page() -> str:
     for parameter in _everywhere(pages):
         lines += [".TP", rf"\fB{_roff(_names(parameter))}\fR", _roff(_meaning(parameter))]
     lines += [".SH EXIT STATUS"]
-    for code, meaning in _EXITS:
-        lines += [".TP", rf"\fB{code}\fR", _roff(meaning)]
+    for code in ExitCode:
+        lines += [".TP", rf"\fB{code.value}\fR", _roff(code.meaning)]
     return "\n".join(lines) + "\n"
 
 
@@ -176,16 +179,6 @@ def _between(page: str, name: str, lines: list[str]) -> str:
     before, _, rest = page.partition(begin)
     return "\n".join([before + begin, *lines, end]) + rest.partition(end)[2]
 
-
-_EXITS = (
-    (0, "every image asked for has its caption"),
-    (1, "some have not"),
-    (2, "the command line asks for something that cannot be"),
-    (3, "the configuration, or the job table, is wrong"),
-    (4, "no worker could be had"),
-    (70, "a defect of captiv's; the log file has its traceback"),
-    (130, "interrupted; the command that goes on is printed"),
-)
 
 PAGES: dict[Path, Callable[[], str]] = {
     DOCS / "commands.md": commands_page,

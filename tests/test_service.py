@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from captiv.core.jobs import Counts, Run, RunId, RunState
 from captiv.core.spec import Captioning, RunSpec, Selection
-from captiv.errors import NoWorker, StoreFull
+from captiv.errors import NoBalance, NoWorker, StoreFull
+from captiv.rental.unended import Unended
 from captiv.request.options import Options
 from captiv.request.run import request
 from captiv.service import Outcome, Service
@@ -31,16 +33,19 @@ def outcome(
     interrupted: bool = False,
     error: Exception | None = None,
     scanned: bool = True,
+    unended: bool = False,
     **counts: int,
 ) -> int:
     run = replace(RUN, scanned=scanned, counts=Counts(**counts))
-    return Outcome(run, interrupted, error).exit_code  # type: ignore[arg-type]
+    left = (Unended("runpod", "abc", "RunPod"),) if unended else ()
+    return Outcome(run, interrupted, error, unended=left).exit_code  # type: ignore[arg-type]
 
 
 def test_the_exit_code_is_0_only_when_every_image_has_its_caption() -> None:
     assert outcome(done=3) == 0
     assert outcome(done=3, kept=1, skipped=2) == 0
-    assert outcome() == 0
+    assert outcome(skipped=3) == 0
+    assert outcome() == 1, "there was none to read"
     for missing in ("pending", "running", "captioned", "failed", "cancelled"):
         more: dict[str, Any] = {missing: 1}
         assert outcome(done=3, **more) == 1
@@ -60,11 +65,32 @@ def test_what_ended_the_work_has_its_own_code() -> None:
     assert outcome(running=1, error=StoreFull("x")) == 3
 
 
+def test_a_pod_that_was_not_seen_to_end_goes_before_what_became_of_the_images() -> None:
+    assert outcome(done=3, unended=True) == 5
+    assert outcome(done=3, failed=1, unended=True) == 5
+    assert outcome(pending=1, error=NoWorker("x"), unended=True) == 5
+    assert outcome(interrupted=True, pending=1, unended=True) == 5
+    assert outcome(pending=1, error=StoreFull("x"), unended=True) == 3
+    assert outcome(pending=1, error=NoBalance("x")) == 3
+
+
 def sessions(home: Home) -> int:
     with Store.open(home.data / "data" / "captiv.db", read_only=True) as store:
         return store.read(
             lambda conn: int(conn.execute("SELECT max(id) FROM sessions").fetchone()[0])
         )
+
+
+def open_runs(home: Home) -> list[Run]:
+    database = home.data / "data" / "captiv.db"
+    if not database.exists():
+        return []
+    with Store.open(database, read_only=True) as store:
+        return store.read(runs.active)
+
+
+def has_failed(home: Home, images: int) -> bool:
+    return sum(run.counts.failed for run in open_runs(home)) == images
 
 
 def test_a_follower_tells_of_every_image_and_ends_with_the_truth(home: Home) -> None:
@@ -164,10 +190,15 @@ def test_a_signal_while_the_model_loads_ends_at_once(home: Home, number: int) ->
 @pytest.mark.slow
 def test_unfinished_runs_over_the_same_folder_are_named_on_one_line(home: Home) -> None:
     home.scripted(fail_load="no such weights").scenes(2)
-    for prefix in ("a", "b"):
-        home.generate("--prefix", prefix)
+    (home.pictures / "bad.png").write_bytes(b"no picture")
+    home.scripted(hold=str(home.held()))
+    for failed, prefix in enumerate(("a", "b"), start=1):
+        process = home.start_generate("--prefix", prefix)
+        until(partial(has_failed, home, failed))
+        process.kill()
+        finish(process)
 
-    ended = home.generate("--prefix", "c")
+    ended = home.scripted(fail_load="no such weights").generate("--prefix", "c")
 
     named = [line for line in ended.err.splitlines() if "are unfinished" in line]
     assert len(named) == 1, ended

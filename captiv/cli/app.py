@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 from captiv import __version__
 from captiv.cli.refusal import SPELLED
 from captiv.errors import CaptivError, UsageError, leading
+from captiv.exits import ExitCode
 from captiv.signals import catch
 
 if TYPE_CHECKING:
     import logging
 
-INTERRUPTED = 130
-READER_LEFT = 141
-INTERNAL = 70
+INTERRUPTED = ExitCode.INTERRUPTED
+READER_LEFT = ExitCode.READER_LEFT
+INTERNAL = ExitCode.INTERNAL
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,7 +88,7 @@ def _run(args: list[str]) -> int:
     except BaseException as error:
         first = leading(error) if isinstance(error, BaseExceptionGroup) else error
         return _failed(first, args, root)
-    return result if type(result) is int else 0
+    return int(result) if isinstance(result, int) and not isinstance(result, bool) else 0
 
 
 def command() -> Any:
@@ -155,7 +156,7 @@ def _usage(error: Any, args: list[str], root: Any) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         with contextlib.suppress(OSError):
             sys.stderr.write(error.format_message())
-        return 2
+        return ExitCode.USAGE
     _tell(*in_words(error, args, root))
     return int(error.exit_code)
 

@@ -17,11 +17,12 @@ from captiv.cli.invocation import current, everywhere
 from captiv.cli.lazy import STYLE, Lazy, lazy_group
 from captiv.cli.nothing import no_images
 from captiv.errors import SidecarError, UsageError
+from captiv.exits import ExitCode, in_words
 
 if TYPE_CHECKING:
     from captiv.editing import Place, Sidecars
 
-_GENERATE = Lazy("captiv.cli.generate:generate", "Write a caption beside every image.")
+_GENERATE = Lazy("captiv.cli.generate:generate", "Write a caption beside every image.", in_words())
 
 _EDITS = {
     "replace": Lazy("captiv.cli.edits:replace", "Change many captions at once; shows them first."),
@@ -70,7 +71,7 @@ def get(image: Image, extension: Extension = None, sidecar_name: SidecarName = N
     text = sidecar.read(sidecars_of(extension, sidecar_name).of(image_file(image)))
     if text is None:
         show.say(f"captiv: {show.visible(image)} has no caption.")
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.LACKING)
     if sys.stdout.isatty():
         text = "\n".join(show.visible(part) for part in text.splitlines())
     show.line(text.removesuffix("\n"))
@@ -127,7 +128,7 @@ def clear(
     if changes:
         question = f"Remove {show.plural(len(changes), 'caption')} {where}?"
         if not show.confirm(question, yes=yes):
-            raise typer.Exit(1)
+            raise typer.Exit(ExitCode.LACKING)
         with current().store() as store:
             what = f"captions {where} removed"
             results = bulk.apply(store, what, changes, stopped=lambda: work.stopped)
@@ -209,7 +210,7 @@ def tell(troubles: list[str]) -> None:
     for trouble in troubles:
         show.say(f"captiv: {trouble}")
     if troubles:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.LACKING)
 
 
 def short(path: str) -> str:

@@ -9,6 +9,7 @@ from captiv.cli import show
 from captiv.cli.invocation import current, everywhere
 from captiv.cli.lazy import STYLE
 from captiv.errors import UsageError
+from captiv.exits import ExitCode
 
 if TYPE_CHECKING:
     from captiv.settings.keys import Key
@@ -56,7 +57,7 @@ def get(
     found = current().settings().value(section, name)
     if found is None:
         show.say(f"captiv: {key} is not set.")
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.LACKING)
     show.line(_text(key.plain(found) if reveal else key.shown(found)))
 
 
@@ -111,7 +112,7 @@ def clear(section: SectionName = None, yes: Yes = False) -> None:
     file = current().paths().config_file
     what = f"every setting in [{section}]" if section else "every setting"
     if not show.confirm(f"Take {what} out of {file}?", yes=yes):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.LACKING)
     if section and not (taken := clear_file(file, section)):
         _section(section)  # not there: a name that captiv does not know is a mistake
     elif not section:

@@ -1,15 +1,15 @@
 """`captiv doctor`: whether this installation can work, and what to do where it cannot."""
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from captiv.cli import show
 from captiv.cli.invocation import current
+from captiv.exits import ExitCode
 
 if TYPE_CHECKING:
-    from captiv.cli.check import Check
+    from captiv.core.findings import Finding
 
 
 def doctor(
@@ -25,12 +25,16 @@ def doctor(
         if not json:
             _print(result)
     if json:
-        show.json_value([asdict(result) for result in results])
+        show.json_value([_described(result) for result in results])
     if any(result.status == "fail" for result in results):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.LACKING)
 
 
-def _print(result: "Check") -> None:
+def _described(result: "Finding") -> dict[str, Any]:
+    return {name: getattr(result, name) for name in ("name", "status", "detail", "todo")}
+
+
+def _print(result: "Finding") -> None:
     show.line(f"{result.status:<5} {result.name:<14} {show.visible(result.detail)}")
     if result.todo:
         show.line(f"{'':<5} {'':<14} {show.visible(result.todo)}")

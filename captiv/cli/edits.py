@@ -20,6 +20,7 @@ from captiv.cli.caption import (
 from captiv.cli.invocation import current
 from captiv.core.edits import BulkEdit
 from captiv.editing import Change
+from captiv.exits import ExitCode
 
 if TYPE_CHECKING:
     from captiv.editing.history import Past
@@ -75,7 +76,7 @@ def replace(
         show.note("there is nothing to change.")
     elif not dry_run:
         if not show.confirm(f"Change {show.plural(len(changes), 'caption')}?", yes=yes):
-            raise typer.Exit(1)
+            raise typer.Exit(ExitCode.LACKING)
         with current().store() as store:
             results = bulk.apply(store, edit.in_words(), changes, stopped=lambda: work.stopped)
             made = work.done(results, len(changes), "changing")

@@ -77,9 +77,8 @@ def _caption(options: Options, *, dry_run: bool, as_json: bool, verbosity: "Verb
     if dry_run:
         from captiv.cli.preview import preview
 
-        preview(spec, choice, settings, as_json=as_json)
-    else:
-        _run(spec, settings, as_json=as_json, verbosity=verbosity)
+        raise typer.Exit(preview(spec, choice, settings, as_json=as_json))
+    _run(spec, settings, as_json=as_json, verbosity=verbosity)
 
 
 def _run(spec: "RunSpec", settings: "Settings", *, as_json: bool, verbosity: "Verbosity") -> None:

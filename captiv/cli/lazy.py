@@ -30,6 +30,8 @@ class Lazy:
     A function gets the options of `everywhere`.
     """
     help: str
+    epilog: str | None = None
+    """What stands below the help page of a function."""
 
     def load(self, name: str) -> Any:
         """Import it and return it as a command of that name."""
@@ -37,7 +39,7 @@ class Lazy:
         app = getattr(import_module(module), attribute)
         if not isinstance(app, typer.Typer):
             single = typer.Typer(**{**STYLE, "no_args_is_help": False})
-            single.command(name)(everywhere(app))
+            single.command(name, epilog=self.epilog)(everywhere(app))
             app = single
         command = typer.main.get_command(app)
         command.name = name

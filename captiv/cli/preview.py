@@ -2,50 +2,101 @@
 
 import json
 import sys
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import anyio
 
 from captiv.catalog import ModelChoice
 from captiv.cli.invocation import current
 from captiv.cli.nothing import no_images
 from captiv.cli.places import place_name
 from captiv.cli.show import note
+from captiv.clock import now_ms
 from captiv.core.naming import Place
 from captiv.core.spec import RunSpec
+from captiv.dispatch.events import Silence
+from captiv.dispatch.outlook import kept_of
 from captiv.dispatch.scan import chunks
+from captiv.exits import ExitCode
 from captiv.settings import Settings
+from captiv.sources import Sources, provider_of
 
 if TYPE_CHECKING:
+    from captiv.errors import CaptivError
     from captiv.rental.estimate import Quote
+    from captiv.store import Store
 
 _EXAMPLES = 3
 
 
-def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: bool) -> None:
-    """Print how many images would be captioned, with what, and where the captions would go.
+@dataclass(slots=True)
+class _Found:
+    """What the scan of a run would find."""
 
-    Of a run on rented pods it says, too, what would be rented; nothing is.
-    With --overwrite, a sidecar that was edited by hand counts as an image to caption: only the job
-    table knows of it, and it would be kept.
+    wanted: int = 0
+    skipped: int = 0
+    kept: int = 0
+    """Sidecars that were edited by hand: they would stay."""
+    examples: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is no image at all."""
+        return not (self.wanted or self.skipped or self.kept or self.problems)
+
+
+def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: bool) -> int:
+    """Print what a run would do, and return the code that it would have before its first image.
+
+    That is how many images would be captioned, with what, where the captions would go and what is
+    in the way; of a run on rented pods, too, what would be rented. Nothing is done.
     """
-    wanted, skipped = 0, 0
-    examples: list[str] = []
-    problems: list[str] = []
-    limit = spec.selection.limit
+    with current().queue() as store:
+        found = _found(spec, store)
+        sources = Sources(current().paths(), settings, Silence(), specs={}, now_ms=now_ms)
+        obstacle = anyio.run(sources.obstacle, spec, store)
+        if found.nothing:
+            note(no_images(spec.selection.roots, recursive=spec.selection.recursive))
+        facts = _facts(spec, choice, found)
+        if spec.placement.kind == "rented":
+            quote = _quoted(spec, choice, settings, found.wanted, store)
+            facts["rental"] = quote.facts() if as_json else quote.lines()
+    if obstacle is not None:
+        facts["obstacle"] = _described(obstacle) if as_json else _lines(obstacle)
+    if as_json:
+        sys.stdout.write(json.dumps(facts) + "\n")
+    else:
+        for name, value in facts.items():
+            if value not in (None, [], {}):
+                sys.stdout.write(f"{name}: {_shown(value)}\n")
+    if obstacle is not None:
+        return obstacle.exit_code
+    return ExitCode.LACKING if found.nothing or found.problems else ExitCode.DONE
+
+
+def _found(spec: RunSpec, store: "Store | None") -> _Found:
+    found, limit = _Found(), spec.selection.limit
     for chunk in chunks(spec):
-        problems += [f"{place.image}: {reason}" for place, _, reason in chunk.refused]
-        skipped += len(chunk.skipped)
-        places = [*chunk.wanted, *(place for place, _ in chunk.there)]
-        wanted += len(places)
-        examples += [_example(place, spec) for place in places[: _EXAMPLES - len(examples)]]
-        if limit is not None and wanted >= limit:
-            wanted, examples = limit, examples[:limit]
+        found.problems += [f"{place.image}: {reason}" for place, _, reason in chunk.refused]
+        found.skipped += len(chunk.skipped)
+        found.kept += len(kept_of(chunk, spec, store))
+        found.wanted += len(chunk.wanted)
+        room = _EXAMPLES - len(found.examples)
+        found.examples += [_example(place, spec) for place in chunk.wanted[:room]]
+        if limit is not None and found.wanted >= limit:
+            found.wanted, found.examples = limit, found.examples[:limit]
             break
-    if not (wanted or skipped or problems):
-        note(no_images(spec.selection.roots, recursive=spec.selection.recursive))
-    facts = {
-        "images": wanted,
-        "skipped": skipped,
-        "problems": problems,
+    return found
+
+
+def _facts(spec: RunSpec, choice: ModelChoice, found: _Found) -> dict[str, object]:
+    return {
+        "images": found.wanted,
+        "skipped": found.skipped,
+        "kept": found.kept,
+        "problems": found.problems,
         "model": spec.captioning.model,
         "variant": spec.captioning.variant,
         "source": choice.variant.source,
@@ -56,29 +107,26 @@ def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: 
         "prompt": spec.captioning.prompt,
         "generation": spec.captioning.generation.model_dump(exclude_none=True),
         "worker": place_name(spec.placement),
-        "examples": examples,
+        "examples": found.examples,
     }
-    if spec.placement.kind == "rented":
-        quote = _quoted(spec, choice, settings, wanted)
-        facts["rental"] = quote.facts() if as_json else quote.lines()
-    if as_json:
-        sys.stdout.write(json.dumps(facts) + "\n")
-        return
-    for name, value in facts.items():
-        if value not in (None, [], {}):
-            sys.stdout.write(f"{name}: {_shown(value)}\n")
 
 
-def _quoted(spec: RunSpec, choice: ModelChoice, settings: Settings, images: int) -> "Quote":
-    import anyio
+def _described(error: "CaptivError") -> dict[str, object]:
+    return {"code": error.code, "message": error.message, "hint": error.hint}
 
+
+def _lines(error: "CaptivError") -> list[str]:
+    return [line for line in (error.message, *(error.hint or "").splitlines()) if line]
+
+
+def _quoted(
+    spec: RunSpec, choice: ModelChoice, settings: Settings, images: int, store: "Store | None"
+) -> "Quote":
     from captiv.rental.estimate import quoted
-    from captiv.sources import provider_of
 
-    with current().queue() as store:
-        return anyio.run(
-            quoted, provider_of(spec.placement), spec, choice.variant, settings, images, store
-        )
+    return anyio.run(
+        quoted, provider_of(spec.placement), spec, choice.variant, settings, images, store
+    )
 
 
 def _example(place: Place, spec: RunSpec) -> str:

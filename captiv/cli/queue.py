@@ -7,6 +7,7 @@ import typer
 from captiv.cli import show
 from captiv.cli.invocation import current, everywhere
 from captiv.cli.lazy import STYLE
+from captiv.exits import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -30,24 +31,25 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 def status(run: RunNumber = None, json: Json = False) -> None:
     """Show how far the unfinished runs are and the last ones, or one run with its failures.
 
-    Columns: run, state, done, open, failed, kept, model, began, folders; off a
-    terminal by tabs, without headings. A narrow terminal lacks some of them.
+    Columns: run, state (active: a captiv works on it), done, open, failed, kept,
+    model, began, folders; off a terminal by tabs. A narrow one lacks some.
     """
     from captiv.cli import runs
 
     with runs.reading(run) as store:
         found = [runs.chosen(store, run)] if run else runs.recent(store)
         groups = runs.failures(store, run) if run else []
+        busy = runs.at_work(store)
     if json:
-        described = [runs.described(r) for r in found]
+        described = [runs.described(r, busy) for r in found]
         if run:
             show.json_value({**described[0], "failures": [g._asdict() for g in groups]})
         else:
             show.json_value(described)
     elif run:
-        runs.print_one(found[0], groups)
+        runs.print_one(found[0], groups, busy)
     else:
-        runs.print_all(found)
+        runs.print_all(found, busy)
 
 
 @app.command("list")
@@ -129,7 +131,7 @@ def cancel(run: RunNumber = None, yes: Yes = False) -> None:
         return
     question = f"Set run {chosen.id} aside, with {show.plural(chosen.counts.open, 'image')} open?"
     if not show.confirm(question, yes=yes):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.LACKING)
     with current().store() as store:
         store.write(table.set_aside, chosen.id, now_ms())
     show.note(f"run {chosen.id} is set aside; `captiv queue retry {chosen.id}` takes it up again.")
@@ -146,7 +148,7 @@ def clear(yes: Yes = False) -> None:
         show.say(runs.NONE)
         return
     if not show.confirm("Forget every run that has ended?", yes=yes):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.LACKING)
     with current().store() as store:
         cleared = store.write(table.clear)
     show.note(f"{show.plural(cleared, 'run')} forgotten.")
@@ -155,7 +157,10 @@ def clear(yes: Yes = False) -> None:
 @app.command()
 @everywhere
 def watch(run: RunNumber = None) -> None:
-    """Follow a run until it ends: the newest unfinished one if none is named."""
+    """Follow a run until it ends: the newest unfinished one if none is named.
+
+    The exit code is 0 if every image of it has its caption, and 1 if not.
+    """
     from captiv.cli import runs
     from captiv.cli.watch import follow
 
@@ -164,7 +169,7 @@ def watch(run: RunNumber = None) -> None:
         if store is None or chosen is None:
             show.say(runs.NONE)
         else:
-            follow(store, chosen.id)
+            raise typer.Exit(follow(store, chosen.id))
 
 
 def _resume(run: "Run", *, as_json: bool) -> int:

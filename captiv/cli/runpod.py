@@ -7,6 +7,7 @@ import typer
 from captiv.cli import show
 from captiv.cli.invocation import current, everywhere
 from captiv.cli.lazy import STYLE
+from captiv.exits import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -208,7 +209,7 @@ def terminate(pod: PodId, yes: Yes = False) -> None:
     with current().store() as ledger:
         found = on_account(lambda account: actions.to_terminate(account, ledger, pod))
         if not show.confirm(found.question, yes=yes):
-            raise typer.Exit(1)
+            raise typer.Exit(ExitCode.LACKING)
         said = on_account(lambda account: actions.terminate(account, ledger, found))
     show.note(said)
 
@@ -229,7 +230,7 @@ def sweep(json: Json = False) -> None:
     else:
         _tell_swept(swept)
     if any(one.outcome == "still there" for one in swept):
-        raise typer.Exit(4)
+        raise typer.Exit(ExitCode.MAY_BILL)
 
 
 def _with(settings: "Settings", given: "Mapping[str, object]") -> "Settings":
@@ -244,7 +245,7 @@ def _tell_swept(swept: "list[Swept]") -> None:
     for one in swept:
         show.line(f"{one.outcome}: {one.pod_id or one.name}: {show.visible(one.reason)}")
         if one.outcome == "still there":
-            show.line(f"  It bills. Again: captiv runpod terminate {one.pod_id}")
+            show.line(f"  It may still bill. Terminate it: captiv runpod terminate {one.pod_id}")
 
 
 class _Phases:

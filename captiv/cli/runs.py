@@ -5,16 +5,17 @@ that is at work nor holds it up. Without a job table there are no runs, which is
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from captiv.cli import show
 from captiv.cli.invocation import current
-from captiv.core.jobs import JobId, JobRow, JobState, Run, RunId, RunState
+from captiv.clock import now_ms
+from captiv.core.jobs import WANTED_MS, JobId, JobRow, JobState, Run, RunId, RunState
 from captiv.errors import UsageError
-from captiv.store import Store, jobs, runs
+from captiv.store import Store, jobs, lease, runs
 
 NONE = "No runs yet."
 
@@ -60,6 +61,14 @@ def recent(store: Store | None) -> list[Run]:
     last = store.read(runs.page, None, _RECENT)
     shown = {run.id for run in last}
     return last + [run for run in reversed(store.read(runs.active)) if run.id not in shown]
+
+
+def at_work(store: Store | None) -> Collection[RunId]:
+    """Return the runs that living commands work on."""
+    if store is None:
+        return ()
+    free = lease.is_free(current().paths().lock_file)
+    return store.read(runs.heard, now_ms() - WANTED_MS, leaderless=free).keys()
 
 
 def chosen(store: Store | None, run: int) -> Run:
@@ -147,12 +156,12 @@ def failures(store: Store | None, run: int) -> list[Failures]:
     return [Failures(*group) for group in store.read(jobs.failure_groups, RunId(run))]
 
 
-def described(run: Run) -> dict[str, Any]:
-    """Return a run for JSON."""
+def described(run: Run, busy: Collection[RunId]) -> dict[str, Any]:
+    """Return a run for JSON; `busy` are those that commands work on."""
     selection, captioning = run.spec.selection, run.spec.captioning
     return {
         "run": run.id,
-        "state": run.state.value,
+        "state": run.standing(busy),
         "model": captioning.model,
         "variant": captioning.variant,
         "roots": selection.roots,
@@ -164,20 +173,20 @@ def described(run: Run) -> dict[str, Any]:
     }
 
 
-def print_all(found: list[Run]) -> None:
+def print_all(found: list[Run], busy: Collection[RunId]) -> None:
     """Print runs, one a row."""
     if not found:
         show.line(NONE)
         return
     headings = ("Run", "State", "Done", "Open", "Failed", "Kept", "Model", "Began", "Images")
-    rows = (_row(run) for run in found)
+    rows = (_row(run, busy) for run in found)
     show.table(headings, rows, right=(0, 2, 3, 4, 5), yields=(7, 5), path=8)
 
 
-def print_one(run: Run, groups: list[Failures]) -> None:
+def print_one(run: Run, groups: list[Failures], busy: Collection[RunId]) -> None:
     """Print one run, and why images of it failed."""
     counts = run.counts
-    show.line(f"Run {run.id}: {run.state}, began {show.when(run.created_ms)}")
+    show.line(f"Run {run.id}: {run.standing(busy)}, began {show.when(run.created_ms)}")
     show.line(f"Images in {', '.join(map(show.visible, run.spec.selection.roots))}")
     show.line(f"Model {run.spec.captioning.variant}")
     for name, n in (*asdict(counts).items(), ("total", counts.total)):
@@ -196,12 +205,12 @@ def print_one(run: Run, groups: list[Failures]) -> None:
 
 def print_runs(store: Store | None, limit: int | None, *, as_json: bool) -> None:
     """Print every run."""
-    found = every(store) if store else iter(())
+    found, busy = every(store) if store else iter(()), at_work(store)
     listed = [run for run, _ in zip(found, range(limit), strict=False)] if limit else list(found)
     if not as_json:
-        print_all(listed)
+        print_all(listed, busy)
     for run in listed if as_json else ():
-        show.json_line(described(run))
+        show.json_line(described(run, busy))
 
 
 def print_jobs(
@@ -262,11 +271,11 @@ def _cells(job: JobRow) -> list[str]:
     return cells
 
 
-def _row(run: Run) -> tuple[object, ...]:
+def _row(run: Run, busy: Collection[RunId]) -> tuple[object, ...]:
     counts = run.counts
     return (
         run.id,
-        run.state,
+        run.standing(busy),
         counts.done,
         counts.open,
         counts.failed,

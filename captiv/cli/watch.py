@@ -5,22 +5,26 @@ import time
 from collections.abc import Callable
 
 from captiv.cli import show
-from captiv.clock import now_ms
+from captiv.cli.runs import at_work
 from captiv.core.jobs import Run, RunId, RunState
 from captiv.dispatch.events import counts_line
+from captiv.exits import ExitCode
+from captiv.service import of_images
 from captiv.store import Store, runs
 
 _EVERY_S = 0.5
-_SERVED_WITHIN_MS = 15_000
-"""Whoever waits for a run says so every few seconds."""
 
 
-def follow(store: Store, run_id: RunId) -> None:
-    """Show the run until it has ended, or has nothing open and nobody at work on it."""
+def follow(store: Store, run_id: RunId) -> ExitCode:
+    """Show the run until it has ended, or has nothing open and nobody at work on it.
+
+    Return what became of its images.
+    """
     if sys.stdout.isatty():
         _live(store, run_id)
     else:
         _each_change(store, run_id, show.line)
+    return of_images(store.read(runs.get, run_id))
 
 
 def text_of(run: Run, *, served: bool) -> str:
@@ -28,7 +32,8 @@ def text_of(run: Run, *, served: bool) -> str:
     looking = "" if run.scanned or run.state is not RunState.ACTIVE else "; looking for images"
     idle = run.state is RunState.ACTIVE and not served
     nobody = f"; no captiv is at work on it: captiv queue retry {run.id}" if idle else ""
-    return f"run {run.id} {run.state}: {counts_line(run.counts)}{looking}{nobody}"
+    state = run.standing({run.id} if served else ())
+    return f"run {run.id} {state}: {counts_line(run.counts)}{looking}{nobody}"
 
 
 def _each_change(store: Store, run_id: RunId, tell: Callable[[str], None]) -> None:
@@ -65,8 +70,7 @@ def _live(store: Store, run_id: RunId) -> None:
 
 def _look(store: Store, run_id: RunId) -> tuple[Run, bool]:
     run = store.read(runs.get, run_id)
-    wanted = store.read(runs.wanted, now_ms() - _SERVED_WITHIN_MS)
-    return run, any(other.id == run_id for other in wanted)
+    return run, run_id in at_work(store)
 
 
 def _over(run: Run, *, served: bool) -> bool:

@@ -12,12 +12,13 @@ from captiv.cli.places import place_name
 from captiv.cli.progress import Display, Verbosity
 from captiv.core.jobs import Run
 from captiv.errors import BudgetSpent
+from captiv.exits import ExitCode
 from captiv.service import Outcome
 from captiv.shortage import raise_file_limit
 from captiv.signals import outlast_hangup
 
-INTERRUPTED = 130
-READER_LEFT = 141
+INTERRUPTED = ExitCode.INTERRUPTED
+READER_LEFT = ExitCode.READER_LEFT
 
 
 def work(
@@ -91,19 +92,23 @@ def _tell(
     if _found_nothing(outcome.run):
         selection = outcome.run.spec.selection
         display.warned(no_images(selection.roots, recursive=selection.recursive))
+    for pod in outcome.unended:
+        display.warned(f"{pod.message}\n{pod.hint}")
     if error is not None:
         display.warned(error.message if error.hint is None else f"{error.message}\n{error.hint}")
     if capped:
         display.warned("To go on: the same command with a higher --max-cost.")
     elif goes_on:
         display.warned(f"To go on: {resume}")
-    if outcome.exit_code not in (0, INTERRUPTED) and not as_json and verbosity != "quiet":
+    expected = outcome.exit_code in (ExitCode.DONE, ExitCode.INTERRUPTED)
+    if not expected and not as_json and verbosity != "quiet":
         display.warned(f"Log: {log_file}")
 
 
 def _unfinished(outcome: Outcome) -> bool:
     run = outcome.run
-    return outcome.exit_code == INTERRUPTED or run.counts.pending > 0 or not run.scanned
+    cut = outcome.interrupted and run.counts.open > 0
+    return cut or run.counts.pending > 0 or not run.scanned
 
 
 def _found_nothing(run: Run) -> bool:

@@ -10,9 +10,11 @@ A job is one sidecar of one image in one run::
 `captioned` means that the text is committed and only its file has to be written: no worker is
 needed for it, and no crash makes it be computed again. Recovery returns `running` to `pending`,
 uncharged. A run is `active` until nothing of it is open, then `finished`; `cancelled` when set
-aside on request.
+aside on request, or when another takes the place of one of which nothing was done. A person is told
+`active` only of a run that a command works on; any other is `unfinished`.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
@@ -174,6 +176,11 @@ class Counts:
         """How many jobs are not at their end."""
         return self.pending + self.running + self.captioned
 
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing was done: no image has a caption, failed, or was kept."""
+        return self.total == self.pending + self.running
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -188,3 +195,12 @@ class Run:
     created_ms: int
     finished_ms: int | None
     counts: Counts
+
+    def standing(self, at_work: Collection[RunId]) -> str:
+        """Return where it stands for a person: `active` only while a command works on it.
+
+        Args:
+            at_work: the runs that living commands work on.
+        """
+        left = self.state is RunState.ACTIVE and self.id not in at_work
+        return "unfinished" if left else self.state.value

@@ -6,6 +6,8 @@ from typing import Final
 from captiv.catalog.model import BUILTIN, Variant
 from captiv.core.fleet import needed_gb
 
+NO_TORCH: Final = "torch is not installed here: pip install 'captiv[local]'."
+
 _HALF: Final = ("bfloat16", "float16")
 
 
@@ -21,7 +23,13 @@ class Machine:
     free_gb: float | None = None
     """On the disk where models are kept."""
     cached: bool = False
-    """Whether the model was downloaded before, as a whole or in part."""
+    """Whether the model's weights are there."""
+    held_gb: float = 0.0
+    """What is there of a download that was begun."""
+    gpus: int | None = None
+    """How many that CUDA or ROCm shows; None where that is not known."""
+    has_mps: bool | None = None
+    """Whether it may have Apple's GPU; None where that is not known."""
 
 
 def incapable(
@@ -30,7 +38,7 @@ def incapable(
     """Return why this machine cannot run the model, in a sentence with what to do; None if it may.
 
     Only what is plain counts: all memory there is, not what is free now, which others may give
-    back. Of a model that the catalog does not know, only torch is asked for.
+    back. Of a model that the catalog does not know, only torch and the device are asked for.
 
     Args:
         machine: this machine.
@@ -40,10 +48,24 @@ def incapable(
         device: as asked for.
     """
     if not machine.torch:
-        return "torch is not installed here: pip install 'captiv[local]'."
-    if variant is None:
-        return None
+        return NO_TORCH
+    missing = no_device(machine, device)
+    if missing is not None or variant is None:
+        return missing
     return _too_large(machine, variant, model, dtype, device) or _no_room(machine, variant, model)
+
+
+def no_device(machine: Machine, device: str) -> str | None:
+    """Return why there is no such device here; None if there may be."""
+    kind, _, number = device.partition(":")
+    if kind == "mps" and machine.has_mps is False:
+        return "This machine has no GPU of Apple's: leave --device mps out."
+    if kind != "cuda" or machine.gpus is None or int(number or 0) < machine.gpus:
+        return None
+    if not machine.gpus:
+        return f"This machine has no GPU for --device {device}."
+    has = ", ".join(f"cuda:{n}" for n in range(machine.gpus))
+    return f"This machine has no GPU {device}. It has {has}."
 
 
 def _too_large(
@@ -66,7 +88,7 @@ def _doubled(variant: Variant, precision: str) -> float | None:
 
 
 def _no_room(machine: Machine, variant: Variant, model: str) -> str | None:
-    needs_gb = (variant.download_bytes or 0) / 1e9
+    needs_gb = max(0.0, (variant.download_bytes or 0) / 1e9 - machine.held_gb)
     fetched = machine.cached or variant.source.startswith(BUILTIN)
     if fetched or machine.free_gb is None or needs_gb <= machine.free_gb:
         return None

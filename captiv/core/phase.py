@@ -12,6 +12,8 @@ class Step(StrEnum):
 
     FOLLOWING = "following"
     """Another captiv is at work, and does the run."""
+    CHECKING = "checking"
+    """Whether the run can begin."""
     CONNECTING = "connecting"
     """To `Phase.subject`, a URL."""
     STARTING_HERE = "starting a worker"

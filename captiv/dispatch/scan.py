@@ -7,7 +7,7 @@ captiv cannot know whose caption the file should hold.
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import anyio
 from captiv.core.jobs import Run, RunState
 from captiv.core.keeping import Keeping, keeping
 from captiv.core.naming import Place, collisions, spellings
-from captiv.core.spec import RunSpec
+from captiv.core.spec import Overwrite, RunSpec
 from captiv.core.texts import content_hash
 from captiv.dispatch.events import Reporter
 from captiv.errors import SidecarError, SidecarShared
@@ -24,6 +24,7 @@ from captiv.images.find import Folder, find
 from captiv.offload import offload
 from captiv.output import sidecar
 from captiv.store import Connection, Store, captions, ingest, runs
+from captiv.store.captions import Known
 from captiv.store.commit import commit
 
 _IGNORE_CASE = sys.platform in ("darwin", "win32")
@@ -111,17 +112,27 @@ class Intake:
         if not chunk.there:
             return []
         known = await self._store.aread(captions.sources, [place for place, _ in chunk.there])
-        kept: list[Place] = []
-        for place, text in chunk.there:
-            earlier = {k.hash: k.source for k in known.get(place, ())}
-            if (
-                keeping(content_hash(text), earlier, self._run.spec.selection.overwrite)
-                is Keeping.KEEP
-            ):
-                kept.append(place)
-            else:
-                chunk.wanted.append(place)
-        return kept
+        return settled(chunk, known, self._run.spec.selection.overwrite)
+
+
+def settled(
+    chunk: Chunk, known: Mapping[Place, Sequence[Known]], overwrite: Overwrite
+) -> list[Place]:
+    """Return the images whose sidecar is not captiv's to replace; the others become wanted.
+
+    Args:
+        chunk: what was found; its sidecars that are there are sorted.
+        known: the earlier captions of these places.
+        overwrite: what may be replaced.
+    """
+    kept: list[Place] = []
+    for place, text in chunk.there:
+        earlier = {k.hash: k.source for k in known.get(place, ())}
+        if keeping(content_hash(text), earlier, overwrite) is Keeping.KEEP:
+            kept.append(place)
+        else:
+            chunk.wanted.append(place)
+    return kept
 
 
 def _add(conn: Connection, run: Run, chunk: Chunk, kept: Sequence[Place], now_ms: int) -> _Added:

@@ -4,6 +4,7 @@ from captiv.core.phase import Phase, Step
 
 _WORDS = {
     Step.FOLLOWING: "another captiv is at work; following it",
+    Step.CHECKING: "checking whether the run can begin",
     Step.CONNECTING: "connecting to {subject}",
     Step.STARTING_HERE: "starting a worker on this machine",
     Step.WAITING: "waiting for other captions of pod {subject}",

@@ -8,11 +8,12 @@ import anyio
 from captiv.clock import now_ms
 from captiv.core.cost import DEADLINE_CAP_S, cost, dollars, price_of
 from captiv.core.pods import PodRow
-from captiv.errors import PodConflict, ProviderError, UsageError, WorkerError
+from captiv.errors import PodConflict, UsageError, WorkerError
 from captiv.rental.account import Account
 from captiv.rental.provider import Pod, Provider
 from captiv.rental.reconcile import unseen_end
 from captiv.rental.sweep import end
+from captiv.rental.unended import Unended
 from captiv.rental.views import Known, View, duration, label_of, looked
 from captiv.store import Store, pods
 from captiv.store.commit import commit
@@ -170,15 +171,12 @@ async def terminate(account: Account, ledger: Store, doomed: Doomed) -> str:
     """End the pod, see that it is gone, close its row; return what to say.
 
     Raises:
-        ProviderError: it is still there.
+        PodMayBill: it was not seen to end.
     """
     found = doomed.found
     if found.pod is not None and not await end(account.provider, found.pod.id):
-        raise ProviderError(
-            f"Pod {found.pod.id} is still there, and bills.",
-            hint=f"Again: captiv {account.provider.name} terminate {found.pod.id}, or "
-            f"{account.provider.label}'s console: {account.provider.console}",
-        )
+        provider = account.provider
+        raise Unended(provider.name, found.pod.id, provider.label, provider.console).error()
     said = f"pod {found.pod_id or (found.row and found.row.name)} is gone"
     if found.row is None:
         return said + "."

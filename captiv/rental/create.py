@@ -24,6 +24,7 @@ from captiv.rental.podspec import Terms, demand_of
 from captiv.rental.provider import Pod, Provider
 from captiv.rental.provision import Provisioning, RentalContext, Rented
 from captiv.rental.startup import come_up
+from captiv.rental.unended import Unended
 from captiv.rental.views import RANDOM_DIGITS, duration, pool
 from captiv.store import Store
 from captiv.wire import ModelChange
@@ -66,6 +67,7 @@ async def create(
     Raises:
         ConfigurationError: there is nothing that a pod could run.
         NoCapacity: there is no offer, or none can be had.
+        PodMayBill: the pod did not come up, and was not seen to end.
         ProviderError: the provider refuses, or the pod did not come up and was ended.
         UsageError: the name is no word of small letters and digits, or there is no such GPU type.
     """
@@ -161,10 +163,11 @@ async def _until_ready(
     if not reason:
         return
     await _tell_last(account.provider, pod.id, on_note)
-    gone = await provisioning.give_up(made.row, reason)
+    if not await provisioning.give_up(made.row, reason):
+        provider = account.provider
+        raise Unended(provider.name, pod.id, provider.label, provider.console).error()
     raise ProviderError(
-        f"Pod {pod.id} is given up{', and ended' if gone else ''}: {reason}.",
-        hint="Another host may do: try again.",
+        f"Pod {pod.id} is given up, and ended: {reason}.", hint="Another host may do: try again."
     )
 
 

@@ -10,7 +10,7 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import anyio
@@ -34,6 +34,7 @@ from captiv.rental import sweep
 from captiv.rental.account import Account
 from captiv.rental.podspec import Terms, pod_spec
 from captiv.rental.provider import Pod
+from captiv.rental.unended import Unended, UnendedPods
 from captiv.store import Connection, Store, pods
 from captiv.store.commit import commit
 
@@ -63,6 +64,15 @@ class RentalContext:
     """Tells a person."""
     look_s: float = LOOK_S
     """How often a pod that is awaited is looked for."""
+    unended: UnendedPods = field(default_factory=UnendedPods)
+    """Told of pods that were to end and were not seen to."""
+
+    def not_gone(self, pod_id: str) -> Unended:
+        """Remember, and return, a pod that was to end and was not seen to."""
+        provider = self.account.provider
+        pod = Unended(provider.name, pod_id, provider.label, provider.console)
+        self.unended.add([pod])
+        return pod
 
 
 class Provisioning:
@@ -140,10 +150,10 @@ class Provisioning:
                 self._ledger, _kept, name, pod.id, price, created_ms, url, run_id=self._run_id
             )
         except StoreError:  # nobody would know it: it goes, whatever became of the ledger
-            await sweep.end(self._provider, pod.id)
+            await self._end(pod.id)
             raise
         if row is None:
-            await sweep.end(self._provider, pod.id)
+            await self._end(pod.id)
         return row
 
     async def give_up(self, row: PodRow, reason: str) -> bool:
@@ -166,11 +176,13 @@ class Provisioning:
             if gone:
                 await commit(self._ledger, _gone, row.id, self._context.now_ms(), reason)
         if not gone:
-            self._context.on_note(
-                f"Pod {row.pod_id} could not be ended, and bills until its guard ends it: "
-                f"captiv {self._provider.name} terminate {row.pod_id}"
-            )
+            left = self._context.not_gone(row.pod_id or "")
+            self._context.on_note(f"{left.message} Its guard ends it later. {left.hint}")
         return gone
+
+    async def _end(self, pod_id: str) -> None:
+        if not await sweep.end(self._provider, pod_id):
+            self._context.not_gone(pod_id)
 
     async def end_doubtful(self) -> None:
         """End the pods that were made after all, though nothing was said or seen of them before.

@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import PurePath
 from sqlite3 import Connection
 
-from captiv.core.jobs import Counts, Run, RunId, RunState, SessionId
+from captiv.core.jobs import WANTED_MS, Counts, Run, RunId, RunState, SessionId
 from captiv.core.spec import Placement, RunSpec, Selection
 from captiv.errors import UsageError
 from captiv.store import jobs
@@ -95,6 +95,14 @@ def active(conn: Connection) -> list[Run]:
     return [_run(row) for row in rows]
 
 
+def unfinished(conn: Connection, fingerprint: str) -> Run | None:
+    """Return the unfinished run of that fingerprint, or None."""
+    row = conn.execute(
+        f"SELECT {_COLUMNS} FROM runs WHERE fingerprint=? AND state='active'", (fingerprint,)
+    ).fetchone()
+    return None if row is None else _run(row)
+
+
 def overlapping(conn: Connection, spec: RunSpec) -> list[Run]:
     """Return the unfinished runs that ask for something else of the same files or folders."""
     fingerprint = spec.fingerprint()
@@ -103,6 +111,22 @@ def overlapping(conn: Connection, spec: RunSpec) -> list[Run]:
         for run in active(conn)
         if run.fingerprint != fingerprint and _share(run.spec.selection, spec.selection)
     ]
+
+
+def supersede(conn: Connection, run: Run, now_ms: int, *, leaderless: bool = False) -> list[Run]:
+    """Set aside what `run` takes the place of; return the other unfinished runs of the same files.
+
+    It takes the place of those of which nothing was done and that nobody works on. `leaderless` as
+    for `heard`.
+    """
+    heard_of = heard(conn, now_ms - WANTED_MS, leaderless=leaderless)
+    others: list[Run] = []
+    for other in overlapping(conn, run.spec):
+        if other.counts.untouched and other.id not in heard_of:
+            set_aside(conn, other.id, now_ms)
+        else:
+            others.append(other)
+    return others
 
 
 def want(conn: Connection, run_id: RunId, session_id: SessionId, now_ms: int) -> None:

@@ -1,14 +1,19 @@
 """Where captions come from: a worker is a URL and a token, wherever it runs."""
 
+from captiv.workers.checking import findings
 from captiv.workers.client import WorkerClient
+from captiv.workers.contact import FIRST_CONTACT_S
 from captiv.workers.local import LocalWorker
 from captiv.workers.machine import machine
-from captiv.workers.source import Address, Client, Ended, Traits, WorkerSource
+from captiv.workers.source import MOMENT_S, Address, Check, Client, Ended, Traits, WorkerSource
 from captiv.workers.transport import check_transport
 from captiv.workers.url import UrlWorker
 
 __all__ = [
+    "FIRST_CONTACT_S",
+    "MOMENT_S",
     "Address",
+    "Check",
     "Client",
     "Ended",
     "LocalWorker",
@@ -17,5 +22,6 @@ __all__ = [
     "WorkerClient",
     "WorkerSource",
     "check_transport",
+    "findings",
     "machine",
 ]

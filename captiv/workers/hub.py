@@ -2,18 +2,22 @@
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from captiv import __version__
+from captiv.catalog.model import BUILTIN
 from captiv.errors import ModelError, UsageError
+from captiv.offload import offload
 from captiv.workers.transport import PROXY_HINT, PROXY_REFUSED, PROXY_STATUS, is_proxys_refusal
 
 _HUB = "https://huggingface.co"
 _TIMEOUT_S = 10.0
 _MAX_BYTES = 1_000_000
+_WEIGHTS = (".safetensors", ".bin")
 
 
 def read_config(source: str) -> dict[str, Any]:
@@ -59,8 +63,56 @@ def cache_folder() -> Path:
 
 def cached(source: str) -> Path | None:
     """Return the config.json of a model that was downloaded before, or None."""
-    folder = cache_folder() / f"models--{source.replace('/', '--')}" / "snapshots"
+    folder = _snapshots(source)
     return next(iter(sorted(folder.glob("*/config.json"), reverse=True)), None)
+
+
+def has_weights(source: str) -> bool:
+    """Whether the weights of a model of the hub were downloaded, as far as their names tell."""
+    found = _snapshots(source).glob("*/*")
+    return any(file.name.endswith(_WEIGHTS) and file.exists() for file in found)
+
+
+def held_bytes(source: str) -> int:
+    """Return how much is there of a model of the hub, of a download that was cut off, too."""
+    try:
+        return sum(file.stat().st_size for file in (_model_folder(source) / "blobs").iterdir())
+    except OSError:  # nothing is there yet, or it moves just now
+        return 0
+
+
+async def unavailable(source: str) -> ModelError | None:
+    """Return why the hub cannot give out a model that is not here; None if it may."""
+    if await offload(_is_here, source):
+        return None
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        return ModelError(
+            f"{source} is not on this machine, and HF_HUB_OFFLINE forbids to download it.",
+            hint="Unset it, or copy the model here and pass its folder: --model DIR.",
+        )
+    url, headers = _config_of(source)
+    http = await offload(partial(httpx2.AsyncClient, headers=headers, follow_redirects=True))
+    try:
+        async with http:
+            response = await http.get(url, timeout=_TIMEOUT_S)
+    except httpx2.TimeoutException:
+        return None
+    except httpx2.HTTPError as error:
+        return _unreachable(source, error)
+    return None if response.status_code >= 500 else _withheld(source, response.status_code)
+
+
+def _is_here(source: str) -> bool:
+    folder = Path(source).expanduser()
+    return source.startswith(BUILTIN) or folder.is_dir() or has_weights(source)
+
+
+def _model_folder(source: str) -> Path:
+    return cache_folder() / f"models--{source.replace('/', '--')}"
+
+
+def _snapshots(source: str) -> Path:
+    return _model_folder(source) / "snapshots"
 
 
 def _local(folder: Path) -> bytes:
@@ -71,34 +123,48 @@ def _local(folder: Path) -> bytes:
 
 
 def _fetched(source: str) -> bytes:
-    endpoint = os.environ.get("HF_ENDPOINT", _HUB).rstrip("/")
+    url, headers = _config_of(source)
+    try:
+        response = httpx2.get(url, headers=headers, timeout=_TIMEOUT_S, follow_redirects=True)
+    except httpx2.HTTPError as error:
+        raise _unreachable(source, error) from error
+    refused = _withheld(source, response.status_code)
+    if refused is not None:
+        raise refused
+    return response.content[:_MAX_BYTES]
+
+
+def _config_of(source: str) -> tuple[str, dict[str, str]]:
+    """Return where the hub has a model's config.json, and the headers to ask for it with."""
     headers = {"User-Agent": f"captiv/{__version__}"}
     if token := os.environ.get("HF_TOKEN"):
         headers["Authorization"] = f"Bearer {token}"
-    try:
-        response = httpx2.get(
-            f"{endpoint}/{source}/resolve/main/config.json",
-            headers=headers,
-            timeout=_TIMEOUT_S,
-            follow_redirects=True,
+    return f"{_endpoint()}/{source}/resolve/main/config.json", headers
+
+
+def _endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT", _HUB).rstrip("/")
+
+
+def _unreachable(source: str, error: httpx2.HTTPError) -> ModelError:
+    if is_proxys_refusal(error):
+        return ModelError(PROXY_REFUSED.format(url=_endpoint()), hint=PROXY_HINT)
+    return ModelError(
+        f"The model hub cannot be reached to look at {source}: {error}.",
+        hint="Connect, or copy the model here and pass its folder: --model DIR.",
+    )
+
+
+def _withheld(source: str, status: int) -> ModelError | None:
+    """Return what an answer of the hub says against a model."""
+    if status in (401, 403):
+        return ModelError(
+            f"The hub does not give out {source} (HTTP {status}).",
+            hint=f"Accept its licence at {_endpoint()}/{source} and set HF_TOKEN.",
         )
-    except httpx2.HTTPError as error:
-        if is_proxys_refusal(error):
-            raise ModelError(PROXY_REFUSED.format(url=endpoint), hint=PROXY_HINT) from error
-        raise ModelError(
-            f"The model hub cannot be reached to look at {source}: {error}.",
-            hint="Connect, or copy the model here and pass its folder: --model DIR.",
-        ) from error
-    if response.status_code == PROXY_STATUS:
-        raise ModelError(PROXY_REFUSED.format(url=endpoint), hint=PROXY_HINT)
-    if response.status_code in (401, 403):
-        raise ModelError(
-            f"The hub does not give out {source} (HTTP {response.status_code}).",
-            hint=f"Accept its licence at {endpoint}/{source} and set HF_TOKEN.",
-        )
-    if response.status_code != 200:
-        raise ModelError(f"The hub has no model {source} (HTTP {response.status_code}).")
-    return response.content[:_MAX_BYTES]
+    if status == PROXY_STATUS:
+        return ModelError(PROXY_REFUSED.format(url=_endpoint()), hint=PROXY_HINT)
+    return None if status == 200 else ModelError(f"The hub has no model {source} (HTTP {status}).")
 
 
 def _parsed(data: bytes, source: str) -> dict[str, Any]:

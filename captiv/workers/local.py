@@ -20,7 +20,10 @@ import aiofiles
 import anyio
 from anyio.abc import Process
 
+from captiv.catalog import family_named
 from captiv.core import quiet
+from captiv.core.findings import Finding
+from captiv.core.machine import NO_TORCH, Machine, incapable, no_device
 from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.quiet import Patience
 from captiv.core.retry import Death
@@ -29,14 +32,17 @@ from captiv.offload import offload
 from captiv.shortage import shortage
 from captiv.wire import ModelChange
 from captiv.workers.arguments import worker_arguments
-from captiv.workers.machine import has_torch
-from captiv.workers.source import Address, Ended, Traits
+from captiv.workers.hub import unavailable
+from captiv.workers.machine import has_torch, machine
+from captiv.workers.source import Address, Check, Ended, Traits
 
 _SIGKILL = 9  # which Windows' module does not name
 _START_S = 60.0
 """How long the server may take to listen: it does so before it loads the model."""
 _STOP_S = 5.0
 _LOG_BYTES = 20_000_000
+_NO_DEVICE = "--device auto takes the best that there is; captiv doctor lists it."
+_TOO_MUCH = "Choose a smaller model or --torch-dtype, rent a GPU, or use --worker URL."
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,26 @@ class LocalWorker:
         """Name the worker for a person."""
         return "this machine"
 
+    def checks(self) -> Sequence[Check]:
+        """Return what is looked at before the child is started; of one's own engine, nothing."""
+        if self._settings.engine is not None:
+            return ()
+        return Check("this machine", self._look_here), Check("model hub", self._look_at_hub)
+
+    async def _look_here(self) -> Sequence[Finding]:
+        s = self._settings
+        here = await offload(machine, s.source, abandon_on_cancel=True)
+        reason = reason_against(here, s.model, s.variant, dtype=s.dtype, device=s.device)
+        if reason == NO_TORCH:
+            raise without_torch()
+        if reason is not None:
+            raise ModelError(reason, hint=_NO_DEVICE if no_device(here, s.device) else _TOO_MUCH)
+        return [Finding("this machine", "ok", f"nothing speaks against {s.variant}")]
+
+    async def _look_at_hub(self) -> Sequence[Finding]:
+        error = await unavailable(self._settings.source)
+        return [] if error is None else [Finding.failed("model hub", error)]
+
     async def start(self, on_phase: OnPhase) -> Address:
         """Start the child and return its address once it listens.
 
@@ -100,8 +126,8 @@ class LocalWorker:
             NoWorker: the child does not start.
             MachineShort: this machine can start no other process.
         """
-        if self._settings.engine is None:
-            _require_torch()
+        if self._settings.engine is None and not has_torch():
+            raise without_torch()
         on_phase(Phase(Step.STARTING_HERE))
         await self.stop()
         token = secrets.token_urlsafe(32)
@@ -215,13 +241,21 @@ class LocalWorker:
             return frozenset()
 
 
-def _require_torch() -> None:
-    """Say what to install, without paying for the import of torch."""
-    if not has_torch():
-        raise ModelError(
-            "Captioning on this machine needs torch, which is not installed.",
-            hint="pip install 'captiv[local]', or rent a GPU, or use --worker URL.",
-        )
+def without_torch() -> ModelError:
+    """Return what says that there is no torch here, and what to do."""
+    return ModelError(
+        "Captioning on this machine needs torch, which is not installed.",
+        hint="pip install 'captiv[local]', or rent a GPU, or use --worker URL.",
+    )
+
+
+def reason_against(
+    here: Machine, model: str, variant: str, *, dtype: str, device: str
+) -> str | None:
+    """Return why this machine plainly cannot run a variant of a model; None if it may."""
+    family = family_named(model)
+    known = family.variant(variant) if family is not None else None
+    return incapable(here, known, model=variant, dtype=dtype, device=device)
 
 
 def _open_log(path: Path) -> IO[bytes]:

@@ -24,18 +24,25 @@ for name in ("cuda", "xpu"):
 _TORCH_S = 60.0
 """A broken driver can hang whoever asks it."""
 _MIB = 1024 * 1024
+_VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
+"""What Linux has where a driver of NVIDIA's or AMD's is, or that of WSL."""
 _CGROUPS = ("memory.max", "memory/memory.limit_in_bytes")
 """Where Linux says how much a container may use: version 2, and 1."""
 
 
 def machine(source: str) -> Machine:
     """Look at this machine, as far as a model from `source` is concerned. Blocks for a moment."""
+    sizes = _gpu_sizes()
     return Machine(
         torch=has_torch(),
         ram_gb=_ram_gb(Path("/sys/fs/cgroup")),
-        vram_gb=_vram_gb(),
+        vram_gb=max(sizes) / 1e9 if sizes else None,
         free_gb=_free_gb(hub.cache_folder()),
-        cached=hub.cached(source) is not None or Path(source).expanduser().is_dir(),
+        cached=hub.has_weights(source) or Path(source).expanduser().is_dir(),
+        held_gb=hub.held_bytes(source) / 1e9,
+        gpus=_gpus(len(sizes)),
+        has_mps=sys.platform == "darwin",
     )
 
 
@@ -79,15 +86,34 @@ def _ram_gb(cgroup: Path) -> float | None:
     return min(sizes) / 1e9
 
 
-def _vram_gb() -> float | None:
-    """Return the memory of the largest GPU, NVIDIA's or AMD's; None if none is found."""
+def _gpus(found: int) -> int | None:
+    """Return how many GPUs CUDA or ROCm shows; None where only torch could tell.
+
+    What a person hides from programs is not there. A machine without a node of a driver has none.
+    """
+    for name in _VISIBLE:
+        shown = os.environ.get(name)
+        if shown is not None:
+            names = [one for one in shown.split(",") if one.strip()]
+            return 0 if names[:1] in ([], ["-1"]) else len(names)
+    if found:
+        return found
+    if sys.platform == "darwin":
+        return 0
+    if sys.platform != "linux" or any(Path(node).exists() for node in _NODES):
+        return None
+    return 0
+
+
+def _gpu_sizes() -> list[int]:
+    """Return the memory in bytes of every GPU that is found, NVIDIA's and AMD's."""
     sizes = [size * _MIB for size in _nvidia()]
     for file in Path("/sys/class/drm").glob("card*/device/mem_info_vram_total"):
         try:
             sizes.append(int(file.read_text()))
         except (OSError, ValueError):
             continue
-    return max(sizes) / 1e9 if sizes else None
+    return sizes
 
 
 def _nvidia() -> list[int]:

@@ -1,9 +1,11 @@
 """The seam between the dispatcher and whatever provides a worker."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from captiv.core import quiet
+from captiv.core.findings import Finding
 from captiv.core.phase import OnPhase
 from captiv.core.quiet import Patience
 from captiv.core.retry import Death
@@ -69,6 +71,21 @@ class Traits:
     """How long it may be silent."""
     patience: Patience = quiet.DEFAULT
     """How long it may answer and give no caption."""
+
+
+MOMENT_S: Final = 2.0
+"""How long a look may take before a run begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something that is looked at before a run begins; `checking.findings` looks."""
+
+    name: str
+    look: Callable[[], Awaitable[Sequence[Finding]]]
+    """May raise what a run that needs it ends with."""
+    limit_s: float = MOMENT_S
+    """A look that takes longer has nothing to say."""
 
 
 class WorkerSource(Protocol):

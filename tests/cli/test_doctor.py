@@ -128,6 +128,25 @@ def test_cached_models_are_named(cli: Cli, tmp_path: Path, monkeypatch: pytest.M
     assert "1 model of the catalog: blip-base" in found(cli)["models"]["detail"]
 
 
+def test_the_worker_of_the_settings_is_looked_at_as_a_run_does(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAPTIV_MODEL_DEFAULT_MODEL", "shapes")
+    assert found(cli)["this machine"]["status"] == "ok"
+
+    monkeypatch.setenv("CAPTIV_SYSTEM_DEVICE", "cuda:9")
+    here = found(cli)["this machine"]
+    monkeypatch.setenv("CAPTIV_WORKER_URL", "http://127.0.0.1:9")
+    tokenless = found(cli)["worker"]
+    monkeypatch.setenv("CAPTIV_WORKER_TOKEN", "x")
+    silent = found(cli)["worker"]
+
+    assert here["status"] == tokenless["status"] == silent["status"] == "warn"
+    assert "has no GPU" in here["detail"]
+    assert "CAPTIV_WORKER_TOKEN" in tokenless["todo"]
+    assert "does not answer" in silent["detail"]
+
+
 @pytest.mark.parametrize(
     ("child", "within_s", "trouble"),
     [

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from captiv.clock import now_ms
-from captiv.core.jobs import Failure, Received, RunId
+from captiv.core.jobs import Failure, JobId, Received, RunId
 from captiv.core.spec import Captioning, Output, RunSpec, Selection
 from captiv.store import Lease, Store, ingest, jobs, lease, runs
 
@@ -97,7 +97,7 @@ def test_a_run_has_one_line_however_narrow_the_terminal_is(
     assert max(map(len, shown)) <= columns
     assert "pictures" in shown[2]
     assert "at/sea" in shown[3]
-    assert ("Began" in shown[0]) == (columns > 60)
+    assert ("Began" in shown[0]) == (columns > 80)
 
 
 def test_status_lists_the_runs_with_their_counts(cli: Cli, captiv_home: Path) -> None:
@@ -106,7 +106,7 @@ def test_status_lists_the_runs_with_their_counts(cli: Cli, captiv_home: Path) ->
 
     rows = [line.split("\t") for line in cli("queue", "status").out.splitlines()]
     assert [row[:6] for row in rows] == [
-        ["2", "active", "0", "3", "0", "0"],
+        ["2", "unfinished", "0", "3", "0", "0"],
         ["1", "finished", "0", "0", "2", "0"],
     ]
     described = json.loads(cli("queue", "status", "--json").out)
@@ -172,7 +172,7 @@ def test_reading_works_while_another_captiv_is_at_work(cli: Cli, captiv_home: Pa
     writer.execute("ROLLBACK")
     writer.close()
     assert ended.code == 0
-    assert ended.out.startswith("1\tactive")
+    assert ended.out.startswith("1\tunfinished")
 
 
 def test_cancel_asks_and_sets_the_run_aside(cli: Cli, captiv_home: Path) -> None:
@@ -254,7 +254,7 @@ def test_watch_ends_with_the_run(cli: Cli, captiv_home: Path) -> None:
 
     ended = cli("queue", "watch")
 
-    assert ended.code == 0
+    assert ended.code == 1, "images of it failed"
     assert ended.out == f"run {run} finished: 0 done, 0 to do, 2 failed\n"
 
 
@@ -271,7 +271,7 @@ def test_watch_ends_with_a_run_that_was_set_aside_before_its_scan_was_over(
 
     assert cli("queue", "watch").code == 130
     assert cli("queue", "cancel", "--yes").code == 0
-    assert cli("queue", "watch", run).code == 0
+    assert cli("queue", "watch", run).code == 1
 
 
 def test_watch_waits_for_files_to_be_written_while_somebody_is_at_work(
@@ -279,13 +279,28 @@ def test_watch_waits_for_files_to_be_written_while_somebody_is_at_work(
 ) -> None:
     run = RunId(make_run(captiv_home, captioned=["/pictures/w.jpg"]))
     monkeypatch.setattr("captiv.cli.watch.time.sleep", stop)
-    assert cli("queue", "watch").code == 0
+    assert cli("queue", "watch").code == 1
 
     with Store.open(captiv_home / "data" / "captiv.db") as store:
         session = store.write(lease.begin_session, 1, "here", "dispatcher", NOW)
         store.write(runs.want, run, session, now_ms() + AN_HOUR_MS)
 
-    assert cli("queue", "watch").code == 130
+    assert cli("queue", "watch").code == 1, "it was killed: the lease is free"
+    with Lease(captiv_home / "data" / "captiv.lock") as held:
+        assert held.acquire()
+        assert cli("queue", "watch").code == 130
+
+
+def test_watch_of_a_run_whose_images_all_have_captions_ends_with_0(
+    cli: Cli, captiv_home: Path
+) -> None:
+    run = make_run(captiv_home, captioned=["/pictures/w.jpg"])
+    with Store.open(captiv_home / "data" / "captiv.db") as store:
+        left = store.read(jobs.unwritten, RunId(run), JobId(0), 10)
+        store.write(jobs.finish, [(one.job_id, one.attempt) for one in left], NOW)
+        store.write(runs.finish_if_complete, RunId(run), NOW)
+
+    assert cli("queue", "watch", run).code == 0
 
 
 def test_watch_tells_each_change_once(

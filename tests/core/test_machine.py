@@ -86,3 +86,34 @@ def test_a_disk_without_room_for_the_download_is_said() -> None:
     )
     assert said(replace(small, cached=True)) is None
     assert said(small, BUILT_IN) is None
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "words"),
+    [
+        ("cuda", 0, "has no GPU for --device cuda"),
+        ("cuda:1", 0, "has no GPU for --device cuda:1"),
+        ("cuda:2", 2, "has no GPU cuda:2. It has cuda:0, cuda:1."),
+        ("cuda:1", 2, None),
+        ("cuda", 1, None),
+        ("cuda:7", None, None),
+        ("cpu", 0, None),
+        ("auto", 0, None),
+    ],
+)
+def test_a_gpu_that_is_not_there_is_named_with_those_that_are(
+    device: str, gpus: int | None, words: str | None
+) -> None:
+    reason = said(replace(ROOMY, gpus=gpus), BOTH, device=device)
+
+    assert reason is None if words is None else words in (reason or "")
+
+
+def test_apples_gpu_is_apples() -> None:
+    assert "Apple" in (said(replace(ROOMY, has_mps=False), BOTH, device="mps") or "")
+    assert said(replace(ROOMY, has_mps=True), BOTH, device="mps") is None
+
+
+def test_what_is_there_of_a_download_need_not_fit_again() -> None:
+    assert "download of 12.0 GB" in (said(replace(ROOMY, free_gb=10.0, held_gb=5.0)) or "")
+    assert said(replace(ROOMY, free_gb=10.0, held_gb=8.0)) is None

@@ -261,7 +261,7 @@ def test_three_refused_in_a_row_end_the_run_and_the_next_one_begins_with_others(
         first = generate(home, server, "--batch-size", "1", "--json")
         asked = [colour_of(call) for call in server.calls]
         (run,) = json.loads(home.run("queue", "status", "--json").out)
-        again = []
+        again: list[Ended] = []
         while not again or again[-1].code == 4:
             again.append(generate(home, server, "--batch-size", "1", "--json"))
         next_asked = colour_of(server.calls[len(asked)])

@@ -346,8 +346,12 @@ def test_a_read_only_folder_keeps_the_captions_and_retry_writes_them(home: Home)
     if mounted.returncode:
         pytest.skip("mounting is not allowed here")
     try:
+        hold = home.held()
+        process = home.scripted(hold=str(hold)).start_generate()
+        until(lambda: bool(home.workers()))
         subprocess.run(["mount", "-o", "remount,ro,bind", str(home.pictures)], check=True)
-        refused = home.generate()
+        hold.unlink()
+        refused = finish(process)
         subprocess.run(["mount", "-o", "remount,rw,bind", str(home.pictures)], check=True)
         paid = len(home.worker_keys())
         retried = home.run("queue", "retry")

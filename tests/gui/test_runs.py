@@ -188,12 +188,12 @@ def test_a_run_without_a_key_says_so(home: Home, pictures: Path, launch: Any) ->
     visitor = launch("--runpod").visitor()
 
     assert visitor.get("/api/models")["where"]["first"] == "runpod"
-    run = begin(visitor, where="runpod", fallback="fail")
-    until(lambda: not visitor.get(f"/api/runs/{run['id']}")["here"], "it ends")
+    wish = {"model": "shapes", "where": "runpod", "fallback": "fail"}
+    refused = visitor.http.post("/api/runs", json=wish, timeout=60)
 
-    now = visitor.get(f"/api/runs/{run['id']}")
-    assert now["state"] == "unfinished"
-    assert "no RunPod API key" in now["error"]["detail"]
+    assert refused.status_code == 409
+    assert "no RunPod API key" in refused.json()["detail"]
+    assert visitor.get("/api/runs")["runs"] == [], "it was not made"
 
 
 def test_failures_are_told_by_reason_and_tried_again(

@@ -8,7 +8,7 @@ import pytest
 from captiv.editing import Sidecars
 from captiv.gui.album import Album
 from captiv.gui.scan import Reader
-from captiv.images.find import FOLDER_UNREADABLE
+from captiv.images.find import FOLDER_UNREADABLE, FindProblem
 from captiv.settings import Settings
 from captiv.store import Store
 from captiv.testing.scenes import write_scenes
@@ -30,7 +30,8 @@ def root(tmp_path: Path) -> Path:
 
 def read(reader: Reader, album: Album) -> int:
     """Read the tree once; return how many images are gone."""
-    order, problems = [], []
+    order: list[str] = []
+    problems: list[FindProblem] = []
     for chunk in reader.pass_(dict(album.entries)):
         order += [entry.id for entry in chunk.entries]
         problems += chunk.problems

@@ -6,7 +6,7 @@ import pytest
 from captiv.core.jobs import Counts, RunId, RunState, SessionId
 from captiv.core.spec import Placement
 from captiv.errors import UsageError
-from captiv.store import Store, captions, ingest, jobs, runs
+from captiv.store import Store, captions, ingest, jobs, lease, runs
 
 from . import scene
 
@@ -166,6 +166,46 @@ def test_the_same_request_and_ended_runs_do_not_overlap(store: Store) -> None:
     store.write(runs.finish_if_complete, ended.id, scene.NOW)
 
     assert store.read(runs.overlapping, scene.request()) == []
+
+
+def test_a_run_takes_the_place_of_those_of_which_nothing_was_done(
+    store: Store, session: SessionId
+) -> None:
+    untouched = scene.enqueue(store, 2, scene.request(model="joy"))
+    begun = scene.enqueue(store, 2, scene.request(model="git"))
+    scene.receive(store, scene.claim(store, begun, session, 1))
+    wanted = scene.enqueue(store, 2, scene.request(model="kosmos"))
+    store.write(runs.want, wanted.id, session, scene.NOW)
+    elsewhere = scene.enqueue(store, 2, scene.request("/elsewhere", model="joy"))
+    run, _ = store.write(runs.open_run, scene.request(), scene.NOW)
+
+    others = store.write(runs.supersede, run, scene.NOW + 1)
+
+    assert [other.id for other in others] == [begun.id, wanted.id]
+    assert store.read(runs.get, untouched.id).state is RunState.CANCELLED
+    assert store.read(runs.get, elsewhere.id).state is RunState.ACTIVE
+    assert store.read(runs.check_counts) == []
+
+
+def test_what_a_dead_dispatcher_wanted_is_wanted_by_nobody(store: Store) -> None:
+    dead = store.write(lease.begin_session, 1, "here", "dispatcher", scene.NOW)
+    left = scene.enqueue(store, 2, scene.request(model="joy"))
+    store.write(runs.want, left.id, dead, scene.NOW)
+    store.write(jobs.claim, left.id, 1, dead, scene.NOW)
+    run, _ = store.write(runs.open_run, scene.request(), scene.NOW)
+
+    assert len(store.write(runs.supersede, run, scene.NOW + 1)) == 1
+    assert store.write(runs.supersede, run, scene.NOW + 1, leaderless=True) == []
+    assert store.read(runs.check_counts) == []
+
+
+def test_a_run_is_active_for_a_person_only_while_somebody_works_on_it(store: Store) -> None:
+    run = scene.enqueue(store, 1)
+
+    assert run.standing({run.id}) == "active"
+    assert run.standing(()) == "unfinished"
+    store.write(runs.set_aside, run.id, scene.NOW)
+    assert store.read(runs.get, run.id).standing({run.id}) == "cancelled"
 
 
 def test_wanted_runs_come_by_priority_then_the_small_then_by_age(

@@ -78,7 +78,35 @@ def test_a_model_that_was_fetched_or_is_a_folder_is_known(tmp_path: Path) -> Non
     snapshot = tmp_path / "not" / "there" / "hub" / "models--owner--name" / "snapshots" / "1"
     snapshot.mkdir(parents=True)
     (snapshot / "config.json").write_text("{}")
+    assert not looked_at("owner/name").cached, "its weights are still to come"
+    (snapshot / "model.safetensors").write_text("")
 
     assert looked_at("owner/name").cached
     assert looked_at(str(tmp_path)).cached
     assert not looked_at("owner/other").cached
+
+
+@pytest.mark.allow_blocking
+def test_what_is_there_of_a_download_is_known(tmp_path: Path) -> None:
+    blobs = tmp_path / "not" / "there" / "hub" / "models--owner--name" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / "abc.incomplete").write_bytes(bytes(3_000_000))
+
+    assert looked_at("owner/name").held_gb == pytest.approx(0.003)
+    assert looked_at("owner/other").held_gb == 0
+
+
+@pytest.mark.allow_blocking
+@pytest.mark.parametrize(
+    ("shown", "gpus"), [(None, 2), ("", 0), ("-1", 0), ("1", 1), ("0,1", 2), ("GPU-a,GPU-b", 2)]
+)
+def test_a_gpu_that_is_hidden_from_programs_is_not_there(
+    own_tools: Path, monkeypatch: pytest.MonkeyPatch, shown: str | None, gpus: int
+) -> None:
+    for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+    if shown is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+    driver(own_tools, SMI)
+
+    assert looked_at("owner/name").gpus == gpus

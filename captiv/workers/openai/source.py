@@ -1,16 +1,18 @@
 """A chat server that somebody runs: `--worker URL --protocol openai`."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from captiv.core import quiet
+from captiv.core.findings import Finding
 from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.quiet import Patience
+from captiv.workers.contact import MARGIN_S, connected, first_heard
 from captiv.workers.openai.client import OpenAiClient, base_url
 from captiv.workers.openai.pace import Pace
 from captiv.workers.openai.served import Wanted
-from captiv.workers.source import Address, Client, Ended, Traits
+from captiv.workers.source import Address, Check, Client, Ended, Traits
 from captiv.workers.transport import check_transport
 
 _PATIENCE = 0.2
@@ -66,6 +68,21 @@ class OpenAiServer:
         self.traits = Traits(patience=replace(patience, limit_s=math.inf, first_s=math.inf))
         check_transport(url, insecure=insecure)
         self._address = OpenAiAddress(url, token or "", asking, on_note)
+
+    def checks(self, *, patience_s: float) -> Sequence[Check]:
+        """Return what is looked at before a run: address, protocol, key and model.
+
+        A server that does not answer is waited for as long as `patience_s`.
+        """
+
+        async def look() -> Sequence[Finding]:
+            async with connected(self._address) as client:
+                health = await first_heard(client, patience_s)
+            if health.status != "ready":
+                return []
+            return [Finding("worker", "ok", f"{self.describe()} serves {health.model}")]
+
+        return (Check("worker", look, patience_s + MARGIN_S),)
 
     async def start(self, on_phase: OnPhase) -> Address:
         """Return the address as it was given."""
