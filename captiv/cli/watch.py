@@ -25,7 +25,7 @@ def follow(store: Store, run_id: RunId) -> None:
 
 def text_of(run: Run, *, served: bool) -> str:
     """Return the run as one line."""
-    looking = "" if run.scanned or run.state is not RunState.ACTIVE else "; looking for images"
+    looking = "" if run.enqueued or run.state is not RunState.ACTIVE else "; looking for images"
     idle = run.state is RunState.ACTIVE and not served
     nobody = f"; no captiv is at work on it: captiv queue retry {run.id}" if idle else ""
     return f"run {run.id} {run.state}: {counts_line(run.counts)}{looking}{nobody}"

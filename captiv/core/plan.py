@@ -107,5 +107,5 @@ def _assignment(need: Need, wanting: Sequence[Run]) -> Assignment:
         tuple(run.id for run in wanting),
         workers=max(run.spec.placement.workers for run in wanting),
         pending=sum(run.counts.pending for run in wanting),
-        scanned=all(run.scanned for run in wanting),
+        scanned=all(run.enqueued for run in wanting),
     )

@@ -20,7 +20,7 @@ import anyio
 from anyio import CapacityLimiter
 
 from captiv.catalog import ImagePolicy
-from captiv.core.jobs import Job, JobId
+from captiv.core.jobs import Job, JobId, Stamp
 from captiv.images.prepare import Prepared, prepare
 from captiv.offload import offload
 
@@ -35,6 +35,15 @@ def has_text(sidecar: str) -> bool:
     except OSError:
         return False
     return stat.S_ISREG(status.st_mode) and status.st_size > 0
+
+
+def stamp_of(path: str) -> Stamp | None:
+    """Return what tells that a file was changed since; None if that cannot be seen."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return Stamp(status.st_size, status.st_mtime_ns)
 
 
 def leftover(trace: Path) -> frozenset[JobId]:
@@ -58,6 +67,7 @@ class Preparation:
         self._aloneness = anyio.Lock()
         self._slots = deque(range(self.threads))
         self._map: mmap.mmap | None = None
+        self._stamps: dict[JobId, Stamp | None] = {}
 
     async def __aenter__(self) -> "Preparation":
         self._map = await offload(_open_trace, self._trace, self.threads)
@@ -90,6 +100,14 @@ class Preparation:
         async with self._aloneness, self._others_kept_out():
             return await self._on_thread(job, policy, unless)
 
+    def stamp(self, job: Job) -> Stamp | None:
+        """Return what the image was when it was prepared, until it is forgotten."""
+        return self._stamps.get(job.id)
+
+    def forget(self, job: Job) -> None:
+        """Keep nothing of this image."""
+        self._stamps.pop(job.id, None)
+
     async def _on_thread(
         self, job: Job, policy: ImagePolicy, unless: str | None
     ) -> Prepared | None:
@@ -116,6 +134,7 @@ class Preparation:
         slot = self._slots.pop()
         at = slot * _SLOT.size
         self._map[at : at + _SLOT.size] = _SLOT.pack(job.id)
+        self._stamps[job.id] = stamp_of(job.path)  # before it is read: it may change meanwhile
         try:
             return prepare(job.path, policy)
         finally:

@@ -12,7 +12,7 @@ from captiv.core.texts import content_hash
 from captiv.errors import CaptionChanged, SidecarError
 from captiv.output import sidecar
 from captiv.settings import Settings
-from captiv.store import Connection, Store, captions
+from captiv.store import Connection, Store, captions, gone
 
 T = TypeVar("T")
 
@@ -150,6 +150,7 @@ def _record_new(conn: Connection, place: Place, old: str | None, new: str, now_m
 def _record_old(conn: Connection, texts: list[tuple[Place, str]], now_ms: int) -> None:
     for place, text in texts:
         captions.record_found(conn, place, text, now_ms)
+    gone.note_removed(conn, [place for place, _ in texts], now_ms)
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
