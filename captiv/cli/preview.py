@@ -2,15 +2,18 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from captiv.catalog import ModelChoice
 from captiv.cli.invocation import current
 from captiv.cli.nothing import no_images
 from captiv.cli.places import place_name
+from captiv.cli.progress import not_tried
 from captiv.cli.show import note
 from captiv.core.naming import Place
 from captiv.core.spec import RunSpec
+from captiv.dispatch.retrying import foreseen
 from captiv.dispatch.scan import chunks
 from captiv.settings import Settings
 
@@ -27,24 +30,27 @@ def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: 
     With --overwrite, a sidecar that was edited by hand counts as an image to caption: only the job
     table knows of it, and it would be kept.
     """
-    wanted, skipped = 0, 0
+    wanted, skipped, untried = 0, 0, 0
     examples: list[str] = []
     problems: list[str] = []
     limit = spec.selection.limit
     for chunk in chunks(spec):
         problems += [f"{place.image}: {reason}" for place, _, reason in chunk.refused]
         skipped += len(chunk.skipped)
-        places = [*chunk.wanted, *(place for place, _ in chunk.there)]
+        found = [*chunk.wanted, *(place for place, _ in chunk.there)]
+        places = _tried(found, spec)
+        untried += len(found) - len(places)
         wanted += len(places)
         examples += [_example(place, spec) for place in places[: _EXAMPLES - len(examples)]]
         if limit is not None and wanted >= limit:
             wanted, examples = limit, examples[:limit]
             break
-    if not (wanted or skipped or problems):
+    if not (wanted or skipped or untried or problems):
         note(no_images(spec.selection.roots, recursive=spec.selection.recursive))
     facts = {
         "images": wanted,
         "skipped": skipped,
+        "not_tried": untried,
         "problems": problems,
         "model": spec.captioning.model,
         "variant": spec.captioning.variant,
@@ -65,8 +71,18 @@ def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: 
         sys.stdout.write(json.dumps(facts) + "\n")
         return
     for name, value in facts.items():
-        if value not in (None, [], {}):
+        if value not in (None, [], {}) and (name, value) != ("not_tried", 0):
             sys.stdout.write(f"{name}: {_shown(value)}\n")
+    if untried:
+        note(not_tried(untried))
+
+
+def _tried(places: Sequence[Place], spec: RunSpec) -> list[Place]:
+    """Return those of these images that did not fail before as they would fail again."""
+    with current().queue() as store:
+        lasting = foreseen(store, spec, places) if store is not None else []
+    failed = {job.place for job in lasting}
+    return [place for place in places if place not in failed]
 
 
 def _quoted(spec: RunSpec, choice: ModelChoice, settings: Settings, images: int) -> "Quote":

@@ -257,7 +257,7 @@ class Display:
         self._list_kept()
         self._list_failed()
         if untried:
-            self._say(_not_tried(untried))
+            self._say(not_tried(untried))
         self._list_unwritten()
 
     @property
@@ -327,7 +327,8 @@ class Display:
         self._out.flush()
 
 
-def _not_tried(images: int) -> str:
+def not_tried(images: int) -> str:
+    """Return a sentence that says so of these images, and how to have them tried."""
     were, they = ("1 image was", "it") if images == 1 else (f"{images} images were", "they")
     them = "it" if images == 1 else "them"
     return (

@@ -1,10 +1,11 @@
 """Which images that failed before are tried again: `core.retry.again` decides, here is looked."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from captiv.core import retry
-from captiv.core.jobs import JobId, Run, Stamp
+from captiv.core.jobs import JobId, Run, RunId, Stamp
 from captiv.core.naming import Place
+from captiv.core.spec import RunSpec
 from captiv.dispatch.preparation import stamp_of
 from captiv.errors import SidecarShared
 from captiv.images.find import FOLDER_UNREADABLE
@@ -25,8 +26,14 @@ async def untried(store: Store, run: Run, places: Sequence[Place]) -> list[Faile
     found = await store.aread(past.standing, run.id, places)
     if not found:
         return []
-    lasting = await offload(_lasting, [job for jobs in found.values() for job in jobs], run)
-    return list({job.place: job for job in lasting}.values())
+    return await offload(_one_each, found, run.spec)
+
+
+def foreseen(store: Store, spec: RunSpec, places: Sequence[Place]) -> list[FailedJob]:
+    """Return what `untried` would of a run that is not there yet. Blocks."""
+    if spec.selection.retry_failed or not places:
+        return []
+    return _one_each(store.read(past.standing, RunId(0), places), spec)
 
 
 async def revive(store: Store, run: Run) -> None:
@@ -42,7 +49,7 @@ async def revive(store: Store, run: Run) -> None:
         after = page[-1].id
         tried = [job for job in page if job.failure.code not in _SCANS]
         if not selection.retry_failed:
-            kept = {job.id for job in await offload(_lasting, tried, run)}
+            kept = {job.id for job in await offload(_lasting, tried, run.spec)}
             tried = [job for job in tried if job.id not in kept]
         await commit(store, past.revive, run.id, [job.id for job in tried], selection.limit)
 
@@ -52,9 +59,15 @@ def stamps(paths: dict[JobId, str]) -> dict[JobId, Stamp | None]:
     return {job_id: stamp_of(path) for job_id, path in paths.items()}
 
 
-def _lasting(failed: Iterable[FailedJob], run: Run) -> list[FailedJob]:
+def _one_each(found: Mapping[Place, Sequence[FailedJob]], spec: RunSpec) -> list[FailedJob]:
+    """Return a failure for each place of which one would only be repeated."""
+    lasting = _lasting([job for jobs in found.values() for job in jobs], spec)
+    return list({job.place: job for job in lasting}.values())
+
+
+def _lasting(failed: Iterable[FailedJob], spec: RunSpec) -> list[FailedJob]:
     """Return those that would only fail again. Belongs on a thread: it looks at their files."""
-    asked = run.spec.asked()
+    asked = spec.asked()
     return [
         job
         for job in failed
