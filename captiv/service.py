@@ -8,7 +8,7 @@ with the run that it follows, and no other. The first signal drains, the second 
 import logging
 import os
 import socket
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from signal import Signals
@@ -17,7 +17,7 @@ import anyio
 
 from captiv.clock import now_ms
 from captiv.core.bill import Bill
-from captiv.core.jobs import JobId, Run, RunId, RunState, SessionId
+from captiv.core.jobs import JobId, Run, RunId, RunState, SessionId, Stamp
 from captiv.core.phase import Phase, Step
 from captiv.core.spec import RunSpec
 from captiv.dispatch.completer import Completer
@@ -26,6 +26,7 @@ from captiv.dispatch.events import Reporter, Silence
 from captiv.dispatch.follow import Follower
 from captiv.dispatch.preparation import Preparation, leftover
 from captiv.dispatch.queue import QueueContext
+from captiv.dispatch.retrying import revive, stamps
 from captiv.dispatch.scan import Intake
 from captiv.errors import CaptivError, Interrupted, StoreError, leading
 from captiv.exits import ExitCode, with_pods
@@ -34,7 +35,7 @@ from captiv.rental.unended import Unended
 from captiv.settings import Paths, Settings
 from captiv.signals import ending, is_hangup, received
 from captiv.sources import Sources
-from captiv.store import Connection, Lease, Store, jobs, lease, pods, runs
+from captiv.store import Connection, Lease, Store, jobs, lease, past, pods, runs
 from captiv.store.commit import commit
 from captiv.workers import FIRST_CONTACT_S
 
@@ -59,6 +60,8 @@ class Outcome:
     """What its pods cost; None if it had none."""
     unended: tuple[Unended, ...] = ()
     """Pods that were to end, and were not seen to."""
+    untried: int = 0
+    """Of its failed images: how many failed before this command, and were not tried again."""
 
     @property
     def exit_code(self) -> int:
@@ -107,6 +110,8 @@ class Service:
         self._interrupted = False
         self._looking: anyio.CancelScope | None = None
         """While it is looked whether a run can begin."""
+        self._since_ms = 0
+        """When this command began."""
 
     async def caption(self, spec: RunSpec) -> Outcome:
         """Do what `spec` asks for, or go on with it where it stopped.
@@ -123,9 +128,11 @@ class Service:
             await self._require(store, spec)
             since_ms = now_ms()
             run, resumed = await commit(store, runs.open_run, spec, since_ms)
-            follower = await self._opened(store, run, since_ms, resumed=resumed)
+            if resumed:
+                await revive(store, run)
+            follower = self._opened(store, run, since_ms, resumed=resumed)
             await self._name_others(store, run)
-            return await self._serve(store, run, follower, scan=not run.scanned)
+            return await self._serve(store, run, follower)
 
     async def resume(self, run_id: RunId) -> Outcome:
         """Go on with a run that is in the job table, without looking for new images."""
@@ -137,8 +144,8 @@ class Service:
         with await offload(Store.open, self._paths.database) as store:
             since_ms = now_ms()
             run = await store.aread(runs.get, run_id)
-            follower = await self._opened(store, run, since_ms, resumed=True)
-            return await self._serve(store, run, follower, scan=not run.scanned)
+            follower = self._opened(store, run, since_ms, resumed=True)
+            return await self._serve(store, run, follower)
 
     async def _require(self, store: Store, spec: RunSpec) -> None:
         """Look whether the run can begin, before it is made.
@@ -176,12 +183,10 @@ class Service:
         await anyio.sleep(_SILENT_S)
         self._reporter.phase(Phase(Step.CHECKING))
 
-    async def _opened(self, store: Store, run: Run, since_ms: int, *, resumed: bool) -> Follower:
+    def _opened(self, store: Store, run: Run, since_ms: int, *, resumed: bool) -> Follower:
+        self._since_ms = since_ms
         self._reporter.opened(run, resumed=resumed)
-        follower = Follower(store, run.id, self._reporter, since_ms=since_ms)
-        if resumed:
-            await follower.tell_failures()
-        return follower
+        return Follower(store, run.id, self._reporter, since_ms=since_ms)
 
     async def _name_others(self, store: Store, run: Run) -> None:
         leaderless = await offload(lease.is_free, self._paths.lock_file)
@@ -189,7 +194,7 @@ class Service:
         if others:
             self._reporter.warned(_others_named(others))
 
-    async def _serve(self, store: Store, run: Run, follower: Follower, *, scan: bool) -> Outcome:
+    async def _serve(self, store: Store, run: Run, follower: Follower) -> Outcome:
         session = await store.awrite(
             lease.begin_session, os.getpid(), socket.gethostname(), "follower", now_ms()
         )
@@ -198,7 +203,7 @@ class Service:
             async with anyio.create_task_group() as tg:
                 self._scope = tg.cancel_scope
                 tg.start_soon(self._beat, store, session, run.id)
-                await self._work(store, session, run, follower, scan)
+                await self._work(store, session, run, follower)
                 tg.cancel_scope.cancel()
         except ExceptionGroup as group:
             first = leading(group)
@@ -220,14 +225,16 @@ class Service:
         bill = None
         with anyio.CancelScope() as self._scope:
             bill = await self._sources.bill(store, run_id)
-        return Outcome(run, self._interrupted, error, bill, self._sources.unended.all())
+        untried = await store.aread(past.failed_before, run_id, self._since_ms)
+        return Outcome(run, self._interrupted, error, bill, self._sources.unended.all(), untried)
 
-    async def _work(
-        self, store: Store, session: SessionId, run: Run, follower: Follower, scan: bool
-    ) -> None:
+    async def _work(self, store: Store, session: SessionId, run: Run, follower: Follower) -> None:
         async with anyio.create_task_group() as tg:
-            if scan:
-                tg.start_soon(self._scan, store, run)
+            intake = Intake(store, run, self._reporter, now_ms=now_ms, on_added=self._stir)
+            if run.scanned:
+                await intake.restore()  # now: nothing holds the run open meanwhile
+            else:
+                tg.start_soon(intake.scan)
             await commit(store, runs.want, run.id, session, now_ms())
             with Lease(self._paths.lock_file) as held:
                 if not held.acquire():
@@ -244,10 +251,6 @@ class Service:
             self._interrupted or held.acquire() or await self._followed(store, run_id)
         ):
             await anyio.sleep(_FOLLOW_S)
-
-    async def _scan(self, store: Store, run: Run) -> None:
-        intake = Intake(store, run, self._reporter, now_ms=now_ms, on_added=self._stir)
-        await intake.scan()
 
     def _stir(self) -> None:
         if self._dispatcher is not None:
@@ -267,7 +270,8 @@ class Service:
         trace = self._paths.data_dir / "preparing"
         suspects = await offload(leftover, trace)
         await store.awrite(lease.become_dispatcher, session, now_ms())
-        recovered = await store.awrite(_recovered, session, suspects, now_ms())
+        files = await offload(stamps, await store.aread(past.paths, suspects))
+        recovered = await store.awrite(_recovered, session, files, now_ms())
         _log.info("lease taken recovered=%d suspects=%d", recovered, len(suspects))
         completer = Completer(store, self._reporter, spec_of=self._specs.__getitem__, now_ms=now_ms)
         async with AsyncExitStack() as stack:
@@ -351,10 +355,12 @@ def _others_named(others: Sequence[Run]) -> str:
     return f"Runs {named} {where}, are unfinished. `captiv queue cancel RUN` sets one aside."
 
 
-def _recovered(conn: Connection, session: SessionId, suspects: Collection[JobId], now: int) -> int:
+def _recovered(
+    conn: Connection, session: SessionId, suspects: Mapping[JobId, Stamp | None], now: int
+) -> int:
     pods.release_uses(conn, session)
     jobs.charge_alone(conn, session, suspects, now)
-    return jobs.recover(conn, session, suspects)
+    return jobs.recover(conn, session, list(suspects))
 
 
 def _still_there(conn: Connection, run_id: RunId, session: SessionId, now: int) -> None:

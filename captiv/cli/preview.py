@@ -11,12 +11,14 @@ from captiv.catalog import ModelChoice
 from captiv.cli.invocation import current
 from captiv.cli.nothing import no_images
 from captiv.cli.places import place_name
+from captiv.cli.progress import not_tried
 from captiv.cli.show import note
 from captiv.clock import now_ms
 from captiv.core.naming import Place
 from captiv.core.spec import RunSpec
 from captiv.dispatch.events import Silence
 from captiv.dispatch.outlook import kept_of
+from captiv.dispatch.retrying import foreseen
 from captiv.dispatch.scan import chunks
 from captiv.exits import ExitCode
 from captiv.settings import Settings
@@ -38,13 +40,15 @@ class _Found:
     skipped: int = 0
     kept: int = 0
     """Sidecars that were edited by hand: they would stay."""
+    untried: int = 0
+    """Images that failed before, and would again."""
     examples: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     @property
     def nothing(self) -> bool:
         """Whether there is no image at all."""
-        return not (self.wanted or self.skipped or self.kept or self.problems)
+        return not (self.wanted or self.skipped or self.kept or self.untried or self.problems)
 
 
 def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: bool) -> int:
@@ -69,11 +73,14 @@ def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: 
         sys.stdout.write(json.dumps(facts) + "\n")
     else:
         for name, value in facts.items():
-            if value not in (None, [], {}):
+            if value not in (None, [], {}) and (name, value) != ("not_tried", 0):
                 sys.stdout.write(f"{name}: {_shown(value)}\n")
+        if found.untried:
+            note(not_tried(found.untried))
     if obstacle is not None:
         return obstacle.exit_code
-    return ExitCode.LACKING if found.nothing or found.problems else ExitCode.DONE
+    lacking = found.nothing or found.problems or found.untried
+    return ExitCode.LACKING if lacking else ExitCode.DONE
 
 
 def _found(spec: RunSpec, store: "Store | None") -> _Found:
@@ -82,9 +89,12 @@ def _found(spec: RunSpec, store: "Store | None") -> _Found:
         found.problems += [f"{place.image}: {reason}" for place, _, reason in chunk.refused]
         found.skipped += len(chunk.skipped)
         found.kept += len(kept_of(chunk, spec, store))
-        found.wanted += len(chunk.wanted)
+        failed = set() if store is None else {j.place for j in foreseen(store, spec, chunk.wanted)}
+        found.untried += len(failed)
+        wanted = [place for place in chunk.wanted if place not in failed]
+        found.wanted += len(wanted)
         room = _EXAMPLES - len(found.examples)
-        found.examples += [_example(place, spec) for place in chunk.wanted[:room]]
+        found.examples += [_example(place, spec) for place in wanted[:room]]
         if limit is not None and found.wanted >= limit:
             found.wanted, found.examples = limit, found.examples[:limit]
             break
@@ -96,6 +106,7 @@ def _facts(spec: RunSpec, choice: ModelChoice, found: _Found) -> dict[str, objec
         "images": found.wanted,
         "skipped": found.skipped,
         "kept": found.kept,
+        "not_tried": found.untried,
         "problems": found.problems,
         "model": spec.captioning.model,
         "variant": spec.captioning.variant,

@@ -169,13 +169,13 @@ class Display:
             self._bar.update(
                 self._task,
                 completed=ended,
-                total=counts.total if run.scanned else None,
+                total=counts.total if run.enqueued else None,
                 rate=self._rate(now, ended),
                 failed=f"{counts.failed} failed" if counts.failed else "",
             )
         elif now >= self._plain_due_s and self._verbosity != "quiet" and not self._json:
             self._plain_due_s = now + _PLAIN_EVERY_S
-            of = f" of {counts.total}" if run.scanned else ""
+            of = f" of {counts.total}" if run.enqueued else ""
             failed = f", {counts.failed} failed" if counts.failed else ""
             what = self._each or self._phase
             waiting = f" ({what})" if what else ""
@@ -227,11 +227,13 @@ class Display:
         exit_code: int,
         error: str | None,
         bill: Bill | None = None,
+        untried: int = 0,
         resume: str | None = None,
     ) -> None:
         """Say what became of everything that was asked for.
 
-        `resume` is the command that goes on, for JSON; None where there is none.
+        `untried` is how many images failed before and were not tried again. `resume` is the command
+        that goes on, for JSON; None where there is none.
         """
         elapsed_s = monotonic_s() - self.started_s
         counts = run.counts
@@ -243,6 +245,7 @@ class Display:
                 skipped=counts.skipped,
                 kept=counts.kept,
                 failed=counts.failed,
+                not_tried=untried,
                 degenerate=self._degenerate,
                 tried_again=self._tried_again(run),
                 pending=counts.pending + counts.running,
@@ -270,6 +273,8 @@ class Display:
                 self._say(f"{answers} no caption, and tried again.")
         self._list_kept()
         self._list_failed()
+        if untried:
+            self._say(not_tried(untried))
         self._list_unwritten()
 
     @property
@@ -343,6 +348,16 @@ def _kind(run: Run) -> Kind | None:
     """Return on what kind of worker a run is; None where several kinds are at work."""
     kinds = {site.kind for site in run.spec.placement.sites}
     return kinds.pop() if len(kinds) == 1 else None
+
+
+def not_tried(images: int) -> str:
+    """Return a sentence that says so of these images, and how to have them tried."""
+    were, they = ("1 image was", "it") if images == 1 else (f"{images} images were", "they")
+    them = "it" if images == 1 else "them"
+    return (
+        f"{were} not tried again: {they} failed before and nothing changed (`captiv queue retry`,"
+        f" or --retry-failed, tries {them}; `captiv queue list --state failed` says why)."
+    )
 
 
 def _phase(phase: Phase | None, worker: str | None) -> str:

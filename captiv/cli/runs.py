@@ -192,7 +192,7 @@ def print_one(run: Run, groups: list[Failures], busy: Collection[RunId]) -> None
     for name, n in (*asdict(counts).items(), ("total", counts.total)):
         if n or name == "total":
             show.line(f"  {name:<10} {n:>9,}")
-    if not run.scanned and run.state is RunState.ACTIVE:
+    if not run.enqueued and run.state is RunState.ACTIVE:
         show.line("  the search for images is not over")
     if groups:
         show.line("Failed:")

@@ -29,7 +29,7 @@ def follow(store: Store, run_id: RunId) -> ExitCode:
 
 def text_of(run: Run, *, served: bool) -> str:
     """Return the run as one line."""
-    looking = "" if run.scanned or run.state is not RunState.ACTIVE else "; looking for images"
+    looking = "" if run.enqueued or run.state is not RunState.ACTIVE else "; looking for images"
     idle = run.state is RunState.ACTIVE and not served
     nobody = f"; no captiv is at work on it: captiv queue retry {run.id}" if idle else ""
     state = run.standing({run.id} if served else ())

@@ -87,6 +87,7 @@ def _tell(
         exit_code=outcome.exit_code,
         error=error.message if error else None,
         bill=outcome.bill,
+        untried=outcome.untried,
         resume=resume if goes_on else None,
     )
     if _found_nothing(outcome.run):

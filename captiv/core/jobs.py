@@ -17,7 +17,7 @@ aside on request, or when another takes the place of one of which nothing was do
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from captiv.core.naming import Place
 from captiv.core.spec import RunSpec
@@ -47,6 +47,13 @@ class RunState(StrEnum):
     ACTIVE = "active"
     FINISHED = "finished"
     CANCELLED = "cancelled"
+
+
+class Stamp(NamedTuple):
+    """What tells that a file was changed since."""
+
+    size: int
+    mtime_ns: int
 
 
 KEPT = "kept"
@@ -121,6 +128,19 @@ class Failure:
     """The answer that was no caption, kept for a person to read."""
     tried: bool = False
     """Whether it came of an answer, so that the next try needs a name of its own."""
+    file: Stamp | None = None
+    """What the image was when it was tried; None if nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastFailure:
+    """Why an image has no caption of an earlier try, and of what that was a try."""
+
+    code: str
+    file: Stamp | None
+    """What the image was; None if nobody knows."""
+    asked: str | None
+    """`RunSpec.asked` of its run; None if nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +160,7 @@ class JobRow:
     misses: int = 0
     text: str | None = None
     """The answer that was no caption, of a failed one."""
+    finished_ms: int | None = None
 
     @property
     def place(self) -> Place:
@@ -170,6 +191,11 @@ class Counts:
         return (
             self.pending + self.running + self.captioned + self.done + self.failed + self.cancelled
         )
+
+    @property
+    def promised(self) -> int:
+        """How many captions the run has made or will make, if no more images of it fail."""
+        return self.pending + self.running + self.captioned + self.done - self.kept
 
     @property
     def open(self) -> int:
@@ -204,3 +230,12 @@ class Run:
         """
         left = self.state is RunState.ACTIVE and self.id not in at_work
         return "unfinished" if left else self.state.value
+
+    @property
+    def enqueued(self) -> bool:
+        """Whether no more jobs are to come: all images are found, or as many as the limit allows.
+
+        At a limit more come only if one of these fails.
+        """
+        limit = self.spec.selection.limit
+        return self.scanned or (limit is not None and self.counts.promised >= limit)

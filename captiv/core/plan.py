@@ -131,5 +131,5 @@ def _assignment(need: Need, wanting: Sequence[Run], sites: tuple[Site, ...]) -> 
         tuple(run.id for run in wanting),
         sites,
         pending=sum(run.counts.pending for run in wanting),
-        scanned=all(run.scanned for run in wanting),
+        scanned=all(run.enqueued for run in wanting),
     )

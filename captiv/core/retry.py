@@ -8,17 +8,24 @@ worker's fault costs the image nothing.
 
 Charged tries are never forgotten: their number names the next one. A round of tries ends whenever
 as many were charged as it has, and `captiv queue retry` begins another round.
+
+A later command meets the failures of earlier ones. Those that time may mend are tried again; the
+others only if the image or what is asked of it has changed, or if a person says so.
 """
 
 import hashlib
 from enum import Enum
 
-from captiv.core.jobs import Job
+from captiv.core.jobs import Job, PastFailure, Stamp
 from captiv.errors import (
     AnswerError,
     CaptivError,
     EngineFailed,
+    ImageCrashes,
     ImageError,
+    ImageRefused,
+    ImageTooLarge,
+    ImageUnreadable,
     WorkerError,
 )
 from captiv.wire import Generation
@@ -40,6 +47,10 @@ BARREN_FAILURES = 8
 """Engine failures in a row, none of them plainly an image's own, that are the engine's own."""
 
 
+_LASTING = frozenset(
+    cls.code for cls in (ImageUnreadable, ImageTooLarge, ImageCrashes, ImageRefused, AnswerError)
+)
+"""Codes of failures that the same ask of the same file ends in again."""
 REFUSALS = 3
 """Different images refused in a row, with no answer between them, that are the request's fault."""
 
@@ -85,6 +96,27 @@ def verdict(error: CaptivError, job: Job, retries: int) -> Verdict:
 
 def _round(charged: int, tries: int) -> Verdict:
     return Verdict.TRY_AGAIN if (charged + 1) % tries else Verdict.FAIL
+
+
+def lasting(code: str) -> bool:
+    """Tell whether only a change of the image, or of what is asked of it, mends such a failure.
+
+    Not so what time may mend: a file that is missing or may not be read, a worker that breaks. Nor
+    what the scan refuses (a shared sidecar): it looks each time, at no cost.
+    """
+    return code in _LASTING
+
+
+def again(failure: PastFailure, file: Stamp | None, asked: str) -> bool:
+    """Tell whether an image that failed before is to be tried again.
+
+    Args:
+        failure: how it failed.
+        file: what the image is now; None if nobody can tell.
+        asked: `RunSpec.asked` of what is asked for now.
+    """
+    same = file is not None and failure.file == file and failure.asked == asked
+    return not (lasting(failure.code) and same)
 
 
 def asked_with(generation: Generation, job: Job) -> Generation:

@@ -41,6 +41,8 @@ class Selection(_Value):
     recursive: bool = False
     overwrite: Overwrite = "no"
     limit: int | None = None
+    retry_failed: bool = False
+    """Whether images are tried that failed before, although nothing has changed since."""
 
     @property
     def fixed(self) -> bool:
@@ -192,11 +194,12 @@ class RunSpec(_Value):
 
         What is at its default is left out, so that a later version with one more option goes on
         with the runs of this one. A limit says how much of the run is asked for now, not what it
-        is. No value of a fingerprint may ever change: unfinished runs are found again by it.
+        is; so does `retry_failed`. No value of a fingerprint may ever change: unfinished runs are
+        found again by it.
         """
         return _digest(
             {
-                "selection": _said(self.selection, but={"limit"}),
+                "selection": _said(self.selection, but={"limit", "retry_failed"}),
                 "captioning": _said(self.captioning),
                 "output": _said(self.output),
             }
@@ -210,6 +213,11 @@ class RunSpec(_Value):
         that an answer under the old one is asked for once more.
         """
         return _digest(self.captioning.model_dump(mode="json"))[:16]
+
+    def asked(self) -> str:
+        """Return the hash of what is asked of each image, and how often: where is of no matter."""
+        parts = (self.captioning, self.answers)
+        return _digest([part.model_dump(mode="json") for part in parts])[:16]
 
 
 def _said(part: BaseModel, *, but: Collection[str] = ()) -> object:

@@ -86,20 +86,31 @@ class Claims:
     async def give_back(self, suspects: Collection[str] = ()) -> None:
         """Return everything that is claimed and has no outcome, uncharged.
 
+        What was handed out goes behind the others: the worker was lost, or ended, over it.
+
         Args:
             suspects: keys of the batch over which the worker died.
         """
         rest = [*self._claimed, *self._out.values()]
         suspected = {job.id for job in self._out.values() if self.key(job) in suspects}
         if rest:
-            await commit(self._store, jobs.release, rest, suspects=suspected)
+            await commit(
+                self._store, jobs.release, rest, suspects=suspected, postponed=set(self._out)
+            )
         self._claimed.clear()
         self._out.clear()
 
-    async def release(self, job: Job, *, suspect: bool) -> None:
-        """Return one job, uncharged."""
-        suspects = {job.id} if suspect else frozenset()
-        await commit(self._store, jobs.release, [job], suspects=suspects)
+    async def release(self, job: Job, *, suspect: bool, postponed: bool = False) -> None:
+        """Return one job, uncharged; a postponed one goes behind the others."""
+        only = frozenset((job.id,))
+        none = frozenset[JobId]()
+        await commit(
+            self._store,
+            jobs.release,
+            [job],
+            suspects=only if suspect else none,
+            postponed=only if postponed else none,
+        )
         self.settled(job)
 
     async def give_back_displaced(self, room: int = 0) -> None:

@@ -83,8 +83,8 @@ class Completer:
         self._many = anyio.Event()
         self._room = anyio.Semaphore(_BOUND)
         self._open: Counter[RunId] = Counter()
-        self._taken: set[JobId] = set()
-        """Jobs whose text was taken for writing, and was not refused by its folder."""
+        self._taken: set[tuple[JobId, int]] = set()
+        """Jobs and attempts whose text was taken for writing, and not refused by its folder."""
         self._busy: dict[Place, JobId] = {}
         """Places between claim and file, so that two runs never do one at the same time."""
         self._texts: deque[Unwritten] = deque()
@@ -141,7 +141,7 @@ class Completer:
         while page := await self._store.aread(jobs.unwritten, run.id, after, _BATCH):
             after = page[-1].job_id
             for item in page:
-                if item.job_id not in self._taken:
+                if (item.job_id, item.attempt) not in self._taken:
                     await self._room.acquire()
                     self._open[item.run_id] += 1
                     self._busy.setdefault(item.place, item.job_id)
@@ -200,10 +200,10 @@ class Completer:
 
     def _enqueue(self, texts: Iterable[Unwritten]) -> None:
         for text in texts:
-            if text.job_id in self._taken:
+            if (text.job_id, text.attempt) in self._taken:
                 self._settle(text.run_id)
                 continue
-            self._taken.add(text.job_id)
+            self._taken.add((text.job_id, text.attempt))
             self._texts.append(text)
         if self._texts:
             self._writable.set()
@@ -262,7 +262,7 @@ class Completer:
         )
         for item, error in refused:
             _log.warning("sidecar unwritten job=%s reason=%s", item.job_id, error.message)
-            self._taken.discard(item.job_id)
+            self._taken.discard((item.job_id, item.attempt))
             self._reporter.unwritten(item.path, error.message)
             self._settle(item.run_id)
 

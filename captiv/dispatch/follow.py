@@ -1,4 +1,4 @@
-"""Tells of a run what another process, or an earlier command, did for it."""
+"""Tells of a run what another process did for it."""
 
 from captiv.core.jobs import JobId, JobRow, JobState, RunId
 from captiv.dispatch.events import Reporter
@@ -15,34 +15,25 @@ class Follower:
     """Reports what became of a run in another process's hands, image by image."""
 
     def __init__(self, store: Store, run_id: RunId, reporter: Reporter, *, since_ms: int) -> None:
-        """Args: captions from before `since_ms` are no news."""
+        """Args: captions and failures from before `since_ms` are no news."""
         self._store = store
         self._run_id = run_id
         self._reporter = reporter
         self._since_ms = since_ms
-        self._failed: set[JobId] = set()
-
-    async def tell_failures(self) -> None:
-        """Report what has failed so far: it is of what was asked for."""
-        after = JobId(0)
-        while page := await self._store.aread(_page, self._run_id, JobState.FAILED, after):
-            after = page[-1][0].id
-            for job, caption in page:
-                self._tell(job, caption)
 
     async def tell(self, *, at_end: bool) -> None:
         """Report what ended since; `at_end`, also the captions whose file cannot be written."""
         after = JobId(0)
-        while page := await self._store.aread(_page, self._run_id, None, after):
+        while page := await self._store.aread(_page, self._run_id, after):
             after = page[-1][0].id
             for job, caption in page:
                 if job.state is not JobState.CAPTIONED or at_end:
                     self._tell(job, caption)
 
     def _tell(self, job: JobRow, caption: Caption | None) -> None:
-        if job.state is JobState.FAILED and job.id not in self._failed:
-            self._failed.add(job.id)
-            self._reporter.failed(job.path, job.error_code or "", job.error or "")
+        if job.state is JobState.FAILED:
+            if (job.finished_ms or 0) >= self._since_ms:
+                self._reporter.failed(job.path, job.error_code or "", job.error or "")
         elif job.state is JobState.DONE and job.note:
             self._reporter.kept(job.path)
         elif job.state is JobState.CAPTIONED:
@@ -51,8 +42,8 @@ class Follower:
             self._reporter.captioned(job.path, caption.text)
 
 
-def _page(conn: Connection, run_id: RunId, state: JobState | None, after: JobId) -> list[_Told]:
-    return [(job, _caption(conn, job)) for job in jobs.page(conn, run_id, state, after, _PAGE)]
+def _page(conn: Connection, run_id: RunId, after: JobId) -> list[_Told]:
+    return [(job, _caption(conn, job)) for job in jobs.page(conn, run_id, None, after, _PAGE)]
 
 
 def _caption(conn: Connection, job: JobRow) -> Caption | None:

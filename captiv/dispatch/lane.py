@@ -91,7 +91,7 @@ class Lane:
             shared=lambda: neighbours.shared,
         )
         self._deliveries = Deliveries(self._supervisor, source.traits.patience)
-        self._preflight = Preflight(queue, claims)
+        self._preflight = Preflight(queue, claims, paid=source.traits.rented)
         self._in_flight = 0
         self._alone: Job | None = None
         """The suspect that is tried alone."""
@@ -127,7 +127,7 @@ class Lane:
             SidecarError: no caption could be written; no worker was begun.
         """
         try:
-            if self._source.traits.rented and not await self._worthwhile():
+            if not await self._worthwhile():
                 return
             health = await self._supervisor.begin()
             if health is not None:
@@ -267,6 +267,7 @@ class Lane:
         finally:
             if not answered:
                 self._queue.completer.released(job)
+            self._queue.preparation.forget(job)
             self._in_flight -= 1
             self._left.set()
 
@@ -385,7 +386,8 @@ class Lane:
         self, job: Job, error: CaptivError, text: str | None = None, *, tried: bool = False
     ) -> None:
         self._claims.settled(job)
-        self._queue.completer.failed(Failure(job, error.code, error.message, text, tried))
+        file = self._queue.preparation.stamp(job)
+        self._queue.completer.failed(Failure(job, error.code, error.message, text, tried, file))
 
     async def _suspected(self, job: Job, death: Death) -> None:
         """The worker died over this image: alone, it is charged; else it is tried alone next."""
@@ -400,6 +402,7 @@ class Lane:
             self._queue.now_ms(),
             weight=death.weight,
             reason=reason,
+            file=self._queue.preparation.stamp(job),
         )
         self._claims.settled(job)
         if failed:

@@ -7,6 +7,7 @@ from typing import Final
 from captiv.clock import monotonic_s
 from captiv.core.naming import Place
 from captiv.core.spec import RunSpec
+from captiv.dispatch.retrying import foreseen
 from captiv.dispatch.scan import Chunk, chunks, settled
 from captiv.errors import SidecarError
 from captiv.output.sidecar import probe_folder
@@ -62,7 +63,10 @@ def look(spec: RunSpec, store: Store | None, *, limit_s: float) -> Outlook:
     folders = _Folders()
     for chunk in chunks(spec):
         kept_of(chunk, spec, store)
+        failed = set() if store is None else {j.place for j in foreseen(store, spec, chunk.wanted)}
         for place in chunk.wanted:
+            if place in failed:
+                continue
             if not spec.output.save or folders.take(place):
                 return Outlook(wanted=True)
             if folders.images >= _MOST:

@@ -186,6 +186,6 @@ class Pool:
             run_id
             for run_id in assignment.runs
             if runs[run_id].counts.pending
-            or not runs[run_id].scanned
+            or not runs[run_id].enqueued
             or member.claims.holds(run_id)
         )

@@ -1,7 +1,7 @@
-"""Before a worker is paid for: one image is prepared, and its folder is tried for writing.
+"""Before a worker is begun: one image is prepared, and its folder is tried if a pod is paid for.
 
-Images that cannot be read fail on the way, as they would later, and cost no pod. What is found good
-goes back, uncharged; the lane claims it again.
+Images that cannot be read fail on the way, as they would later, and cost no pod and no loading of a
+model. What is found good goes back, uncharged; the lane claims it again.
 """
 
 from pathlib import Path
@@ -20,7 +20,9 @@ _MOST = 256
 class Preflight:
     """Looks whether there is anything that a worker could do."""
 
-    def __init__(self, queue: QueueContext, claims: Claims) -> None:
+    def __init__(self, queue: QueueContext, claims: Claims, *, paid: bool) -> None:
+        """Args: `paid` tells whether the worker costs money, so that folders are looked at, too."""
+        self._paid = paid
         self._queue = queue
         self._claims = claims
         self._refused: dict[str, SidecarError] = {}
@@ -61,12 +63,15 @@ class Preflight:
             prepared = await self._queue.preparation.prepare(job, self._claims.policy)
         except ImageError as error:
             self._claims.settled(job)
-            self._queue.completer.failed(Failure(job, error.code, error.message, None, False))
+            file = self._queue.preparation.stamp(job)
+            self._queue.completer.failed(Failure(job, error.code, error.message, file=file))
             return False
+        finally:
+            self._queue.preparation.forget(job)
         return prepared is not None
 
     async def _writable(self, job: Job) -> bool:
-        if not self._queue.specs[job.run_id].output.save:
+        if not (self._paid and self._queue.specs[job.run_id].output.save):
             return True
         folder = str(Path(job.sidecar).parent)
         if folder not in self._refused:

@@ -26,7 +26,7 @@ from anyio import CapacityLimiter
 
 from captiv.catalog import ImagePolicy
 from captiv.clock import monotonic_s
-from captiv.core.jobs import Job, JobId
+from captiv.core.jobs import Job, JobId, Stamp
 from captiv.errors import ImageError, ImageUnreadable, MachineShort
 from captiv.images.prepare import Prepared, prepare
 from captiv.offload import offload
@@ -43,6 +43,15 @@ _OWN_TRIES = 5
 """So often a file cannot be read, while others can, before it is the file's own fault."""
 _GOOD = 16
 """After so many images without a shortage one more is prepared at once."""
+
+
+def stamp_of(path: str) -> Stamp | None:
+    """Return what tells that a file was changed since; None if that cannot be seen."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return Stamp(status.st_size, status.st_mtime_ns)
 
 
 def leftover(trace: Path) -> frozenset[JobId]:
@@ -74,6 +83,7 @@ class Preparation:
         """Since when nothing could be prepared."""
         self._good = 0
         """Images that could be prepared, or were found to be bad."""
+        self._stamps: dict[JobId, Stamp | None] = {}
 
     async def __aenter__(self) -> "Preparation":
         self._map = await offload(_open_trace, self._trace, self.threads)
@@ -159,6 +169,14 @@ class Preparation:
         async with self._aloneness, self._others_kept_out():
             return await self._on_thread(job, policy, unless)
 
+    def stamp(self, job: Job) -> Stamp | None:
+        """Return what the image was when it was prepared, until it is forgotten."""
+        return self._stamps.get(job.id)
+
+    def forget(self, job: Job) -> None:
+        """Keep nothing of this image."""
+        self._stamps.pop(job.id, None)
+
     async def _on_thread(
         self, job: Job, policy: ImagePolicy, unless: str | None
     ) -> Prepared | None:
@@ -185,6 +203,7 @@ class Preparation:
         slot = self._slots.pop()
         at = slot * _SLOT.size
         self._map[at : at + _SLOT.size] = _SLOT.pack(job.id)
+        self._stamps[job.id] = stamp_of(job.path)  # before it is read: it may change meanwhile
         try:
             return prepare(job.path, policy)
         finally:

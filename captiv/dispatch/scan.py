@@ -2,12 +2,15 @@
 
 What is no job is said at once: images whose sidecar is there are counted as skipped; sidecars that
 were edited by hand are kept and named; images that would share a sidecar fail, all of them, because
-captiv cannot know whose caption the file should hold.
+captiv cannot know whose caption the file should hold; images that failed before, and would again,
+fail without a try.
+
+At the limit of its run the scan waits: an image that fails makes room for another one.
 """
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,18 +22,23 @@ from captiv.core.naming import Place, collisions, spellings
 from captiv.core.spec import Overwrite, RunSpec
 from captiv.core.texts import content_hash
 from captiv.dispatch.events import Reporter
+from captiv.dispatch.restoring import Restoring
+from captiv.dispatch.retrying import untried
 from captiv.errors import SidecarError, SidecarShared
 from captiv.images.find import Folder, find
 from captiv.offload import offload
 from captiv.output import sidecar
-from captiv.store import Connection, Store, captions, ingest, runs
+from captiv.store import Connection, Store, captions, ingest, past, runs
 from captiv.store.captions import Known
 from captiv.store.commit import commit
+from captiv.store.past import FailedJob
 
 _IGNORE_CASE = sys.platform in ("darwin", "win32")
 _CHUNK = 2_000
 _FIRST_CHUNK = 64
 """The first images are claimed while the rest are found."""
+_LOOK_S = 0.1
+"""How soon a scan that waits at its limit looks again."""
 
 
 @dataclass(slots=True)
@@ -42,8 +50,13 @@ class Chunk:
     there: list[tuple[Place, str]] = field(default_factory=list)
     """With the text of the sidecar, where sidecars are to be overwritten."""
     refused: list[tuple[Place, str, str]] = field(default_factory=list)
+    kept: list[Place] = field(default_factory=list)
+    """Of `there`: what is not captiv's to replace."""
+    untried: list[FailedJob] = field(default_factory=list)
+    """Of the wanted: what failed before, and would again."""
 
     def __len__(self) -> int:
+        """How many images were found."""
         return len(self.wanted) + len(self.skipped) + len(self.there) + len(self.refused)
 
 
@@ -77,30 +90,80 @@ class Intake:
         self._reporter = reporter
         self._now_ms = now_ms
         self._on_added = on_added
+        self._restoring = Restoring(store, run, reporter, now_ms=now_ms)
 
     async def scan(self) -> None:
         """Add every image that is asked for and has no caption yet.
 
-        Ends early at the limit, and when the run is cancelled.
+        Sidecars of a run that goes on that are gone are written again. Ends early when the limit is
+        reached, and when the run is cancelled.
         """
-        found = chunks(self._run.spec)
-        limiter = anyio.CapacityLimiter(1)
+        if self._run.spec.selection.fixed:
+            await self.restore()
+        await self._add_found()
+        if not self._run.spec.selection.fixed:
+            self._restoring.tell()
+        self._on_added()
+
+    async def restore(self) -> None:
+        """Only write sidecars again that are gone: which images there are is settled."""
+        if not self._restoring.needed:
+            return
+        selection = self._run.spec.selection.model_copy(update={"overwrite": "no"})
+        async for chunk in self._found(self._run.spec.model_copy(update={"selection": selection})):
+            await self._restoring.restore(chunk.wanted)
+        self._restoring.tell()
+
+    async def _add_found(self) -> None:
         skipped = 0
-        while (chunk := await offload(next, found, None, limiter=limiter)) is not None:
-            kept = await self._kept(chunk)
-            added = await commit(self._store, _add, self._run, chunk, kept, self._now_ms())
+        async for chunk in self._found(self._run.spec):
+            await self._sort(chunk)
+            if self._restoring.needed and not self._run.spec.selection.fixed:
+                await self._restoring.restore(chunk.wanted)
+            added = await self._add(chunk)
             if added.cancelled:
                 return
             skipped += added.skipped
-            self._tell(chunk, kept, added.known)
-            self._on_added()
             if added.full:
                 break
         await commit(self._store, _close, self._run, skipped)
-        self._on_added()
 
-    def _tell(self, chunk: Chunk, kept: Sequence[Place], known: Collection[Place]) -> None:
-        for place in kept:
+    async def _found(self, spec: RunSpec) -> AsyncIterator[Chunk]:
+        found = chunks(spec)
+        limiter = anyio.CapacityLimiter(1)
+        while (chunk := await offload(next, found, None, limiter=limiter)) is not None:
+            yield chunk
+
+    async def _sort(self, chunk: Chunk) -> None:
+        """Take out of the wanted what is kept, and what failed before and would again."""
+        chunk.kept = await self._kept(chunk)
+        chunk.untried = await untried(self._store, self._run, chunk.wanted)
+        places = {job.place for job in chunk.untried}
+        chunk.wanted = [place for place in chunk.wanted if place not in places]
+
+    async def _add(self, chunk: Chunk) -> _Added:
+        """Add a chunk; at the limit of the run, wait for room for the rest of it."""
+        while True:
+            added = await commit(self._store, _add, self._run, chunk, self._now_ms())
+            if added.cancelled:
+                return added
+            self._tell(chunk, added.known)
+            self._on_added()
+            if not added.full or not await self._has_room():
+                return added
+
+    async def _has_room(self) -> bool:
+        """Wait at the limit; tell whether an image failed, so that another one may be captioned."""
+        while True:
+            run = await self._store.aread(runs.get, self._run.id)
+            if not run.enqueued or run.state is not RunState.ACTIVE:
+                return True
+            if not run.counts.pending and not run.counts.running:
+                return False
+            await anyio.sleep(_LOOK_S)
+
+    def _tell(self, chunk: Chunk, known: Collection[Place]) -> None:
+        for place in chunk.kept:
             if place not in known:
                 self._reporter.kept(place.image)
         for place, code, reason in chunk.refused:
@@ -135,17 +198,18 @@ def settled(
     return kept
 
 
-def _add(conn: Connection, run: Run, chunk: Chunk, kept: Sequence[Place], now_ms: int) -> _Added:
+def _add(conn: Connection, run: Run, chunk: Chunk, now_ms: int) -> _Added:
     """Add one chunk in one transaction."""
     limit = run.spec.selection.limit
-    told = [*kept, *(place for place, _, _ in chunk.refused)]
+    told = [*chunk.kept, *(place for place, _, _ in chunk.refused)]
     known = ingest.known(conn, run.id, told) if told else set()
-    ingest.add_kept(conn, run.id, kept, now_ms)
+    ingest.add_kept(conn, run.id, chunk.kept, now_ms)
     ingest.add_failed(conn, run.id, chunk.refused, now_ms)
+    past.add_untried(conn, run.id, chunk.untried, now_ms)
     ingest.add_jobs(conn, run.id, chunk.wanted, now_ms, limit=limit)
     now = runs.get(conn, run.id)
     return _Added(
-        full=limit is not None and now.counts.total - now.counts.kept >= limit,
+        full=limit is not None and now.counts.promised >= limit,
         cancelled=now.state is RunState.CANCELLED,
         skipped=len(chunk.skipped) - len(ingest.known(conn, run.id, chunk.skipped)),
         known=known,

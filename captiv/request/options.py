@@ -70,7 +70,13 @@ class SelectionOptions:
     paths: Sequence[Path] = ()
     recursive: Annotated[bool, Flag("Look into folders below, too.", ("--recursive", "-r"))] = False
     overwrite: Overwrite = "no"
-    limit: Annotated[int | None, Flag("Caption at most so many images.", min=1)] = None
+    limit: Annotated[
+        int | None,
+        Flag("Make so many captions and no more; images that fail don't count.", min=1),
+    ] = None
+    retry_failed: Annotated[
+        bool, Flag("Also try images that failed before, although nothing has changed since.")
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)

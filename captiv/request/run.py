@@ -66,6 +66,7 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
             recursive=options.recursive,
             overwrite=options.overwrite,
             limit=options.limit,
+            retry_failed=options.retry_failed,
         ),
         captioning=captioning,
         output=_output(options, settings),

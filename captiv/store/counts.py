@@ -19,6 +19,20 @@ def add(conn: Connection, run_id: RunId, n: int, target: JobState) -> None:
         conn.execute(f"UPDATE runs SET {target}={target}+? WHERE id=?", (n, run_id))
 
 
+def takes_more(conn: Connection, run_id: RunId) -> bool:
+    """Whether the run is neither finished nor cancelled."""
+    row = conn.execute("SELECT 1 FROM runs WHERE id=? AND state='active'", (run_id,))
+    return row.fetchone() is not None
+
+
+def promised(conn: Connection, run_id: RunId) -> int:
+    """Return how many captions the run has made or will make, if no more images of it fail."""
+    (n,) = conn.execute(
+        "SELECT pending + running + captioned + done - kept FROM runs WHERE id=?", (run_id,)
+    ).fetchone()
+    return int(n)
+
+
 def add_kept(conn: Connection, run_id: RunId, n: int) -> None:
     """Count `n` more done jobs of the run as kept."""
     if n:

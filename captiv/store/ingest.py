@@ -29,15 +29,15 @@ def add_jobs(
 ) -> int:
     """Make a pending job of each place; return how many were none before.
 
-    `limit` is how many jobs the run may have in all, kept ones not counted: they cost nothing.
+    `limit` is how many captions the run may promise: failed and kept images use none of it up.
     """
-    if not _takes_more(conn, run_id):
+    if not counts.takes_more(conn, run_id):
         return 0
     rows = [(run_id, *encode_place(place), now_ms) for place in places]
     if limit is None:
         added = conn.executemany(_ADD, rows).rowcount if rows else 0
     else:
-        added = _add_up_to(conn, rows, limit - _counted(conn, run_id))
+        added = _add_up_to(conn, rows, limit - counts.promised(conn, run_id))
     counts.add(conn, run_id, added, JobState.PENDING)
     return added
 
@@ -46,7 +46,7 @@ def add_failed(
     conn: Connection, run_id: RunId, failed: Sequence[tuple[Place, str, str]], now_ms: int
 ) -> int:
     """Record images that the scan refuses: place, code, reason. Return how many are new."""
-    if not failed or not _takes_more(conn, run_id):
+    if not failed or not counts.takes_more(conn, run_id):
         return 0
     added = conn.executemany(
         "INSERT INTO jobs"
@@ -63,7 +63,7 @@ def add_failed(
 
 def add_kept(conn: Connection, run_id: RunId, places: Sequence[Place], now_ms: int) -> int:
     """Record images whose sidecar is not captiv's to replace; return how many are new."""
-    if not places or not _takes_more(conn, run_id):
+    if not places or not counts.takes_more(conn, run_id):
         return 0
     added = conn.executemany(
         "INSERT INTO jobs (run_id, path, sidecar, state, note, created_ms, finished_ms)"
@@ -97,20 +97,6 @@ def set_skipped(conn: Connection, run_id: RunId, n: int) -> None:
 def mark_scanned(conn: Connection, run_id: RunId) -> None:
     """Record that every image that was asked for is a job."""
     conn.execute("UPDATE runs SET scanned=1 WHERE id=?", (run_id,))
-
-
-def _takes_more(conn: Connection, run_id: RunId) -> bool:
-    row = conn.execute("SELECT 1 FROM runs WHERE id=? AND state='active'", (run_id,))
-    return row.fetchone() is not None
-
-
-def _counted(conn: Connection, run_id: RunId) -> int:
-    (n,) = conn.execute(
-        "SELECT pending + running + captioned + done + failed + cancelled - kept"
-        " FROM runs WHERE id=?",
-        (run_id,),
-    ).fetchone()
-    return int(n)
 
 
 def _add_up_to(conn: Connection, rows: Sequence[tuple[RunId, str, str, int]], room: int) -> int:

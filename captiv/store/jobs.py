@@ -7,8 +7,9 @@ are literals in the SQL, for a partial index is not used with a parameter.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from sqlite3 import Connection
+from typing import Any
 
 from captiv.core.jobs import (
     KEPT,
@@ -20,10 +21,12 @@ from captiv.core.jobs import (
     Received,
     RunId,
     SessionId,
+    Stamp,
     Unwritten,
 )
 from captiv.core.naming import Place
 from captiv.core.retry import CRASH_LIMIT, Death
+from captiv.core.spec import RunSpec
 from captiv.errors import ImageCrashes, UsageError
 from captiv.store import captions, counts
 from captiv.store.texts import decode_path, decode_place, readable
@@ -33,16 +36,19 @@ _CLAIM = (
     "UPDATE jobs SET state='running', attempt=attempt+1, session_id=?1, claimed_ms=?2"
     " WHERE id IN (SELECT id FROM jobs INDEXED BY {index}"
     " WHERE run_id=?3 AND state='pending' AND suspect={suspect} ORDER BY {order} LIMIT ?4)"
-    " RETURNING id, run_id, path, sidecar, attempt, tries, crashes, suspect, misses"
+    " RETURNING postponed, id, run_id, path, sidecar, attempt, tries, crashes, suspect, misses"
 )
-_CLAIM_USUAL = _CLAIM.format(index="jobs_pending", suspect=0, order="id")
+_CLAIM_USUAL = _CLAIM.format(index="jobs_pending", suspect=0, order="postponed, id")
 _CLAIM_SUSPECT = _CLAIM.format(index="jobs_suspect", suspect=1, order="crashes, id")
 
 
 def claim(
     conn: Connection, run_id: RunId, limit: int, session_id: SessionId, now_ms: int
 ) -> list[Job]:
-    """Take up to `limit` pending jobs of the run, the oldest first; suspects are left out."""
+    """Take up to `limit` pending jobs of the run, the oldest first; suspects are left out.
+
+    Those that were given back after a failure come after all others.
+    """
     return _claim(conn, _CLAIM_USUAL, run_id, limit, session_id, now_ms)
 
 
@@ -53,8 +59,17 @@ def claim_suspect(
     return next(iter(_claim(conn, _CLAIM_SUSPECT, run_id, 1, session_id, now_ms)), None)
 
 
-def release(conn: Connection, jobs: Iterable[Job], *, suspects: Collection[JobId] = ()) -> int:
-    """Give claimed jobs back, uncharged, marking the suspects; return how many were still held."""
+def release(
+    conn: Connection,
+    jobs: Iterable[Job],
+    *,
+    suspects: Collection[JobId] = (),
+    postponed: Collection[JobId] = (),
+) -> int:
+    """Give claimed jobs back, uncharged, marking the suspects; return how many were still held.
+
+    The postponed ones, at which something failed, go behind the others.
+    """
     by_run: dict[RunId, list[Job]] = {}
     for job in jobs:
         by_run.setdefault(job.run_id, []).append(job)
@@ -63,8 +78,12 @@ def release(conn: Connection, jobs: Iterable[Job], *, suspects: Collection[JobId
         target, ended_ms = _back(conn, run_id)
         n = conn.executemany(
             f"UPDATE jobs SET state='{target}', finished_ms=?, session_id=NULL,"
-            " suspect=max(suspect, ?) WHERE id=? AND attempt=? AND state='running'",
-            [(ended_ms, job.id in suspects, job.id, job.attempt) for job in held],
+            " suspect=max(suspect, ?), postponed=postponed+?"
+            " WHERE id=? AND attempt=? AND state='running'",
+            [
+                (ended_ms, job.id in suspects, job.id in postponed, job.id, job.attempt)
+                for job in held
+            ],
         ).rowcount
         counts.move(conn, run_id, n, JobState.RUNNING, target)
         released += n
@@ -96,8 +115,11 @@ def charge_crash(
     weight: int = Death.CRASHED.weight,
     limit: int = CRASH_LIMIT,
     reason: str = _DIED,
+    file: Stamp | None = None,
 ) -> bool:
     """Charge a suspect with the death of the process that worked on it alone.
+
+    `file` is what the image was.
 
     Return whether that made it fail: the weights of its deaths have reached the limit. Otherwise it
     is a pending suspect again.
@@ -107,7 +129,7 @@ def charge_crash(
     conn.execute("UPDATE jobs SET crashes=crashes+? WHERE id=?", (weight, job.id))
     (crashes,) = conn.execute("SELECT crashes FROM jobs WHERE id=?", (job.id,)).fetchone()
     if crashes >= limit:
-        return fail(conn, [Failure(job, ImageCrashes.code, reason)], now_ms) == 1
+        return fail(conn, [Failure(job, ImageCrashes.code, reason, file=file)], now_ms) == 1
     release(conn, [job], suspects=[job.id])
     return False
 
@@ -177,15 +199,19 @@ def fail(conn: Connection, failures: Iterable[Failure], now_ms: int) -> int:
     """End claimed jobs with a reason; return how many were still held."""
     failed: Counter[RunId] = Counter()
     missed: Counter[RunId] = Counter()
+    failures = list(failures)
+    asked = {run_id: _asked(conn, run_id) for run_id in {f.job.run_id for f in failures}}
     for failure in failures:
         text = None if failure.text is None else readable(failure.text)
         job, miss = failure.job, text is not None
+        size, mtime_ns = failure.file or (None, None)
         n = conn.execute(
             "UPDATE jobs SET state='failed', finished_ms=?, session_id=NULL, error_code=?, error=?,"
-            " error_text=?, tries=tries+?, misses=misses+?"
+            " error_text=?, file_size=?, file_mtime_ns=?, asked=?, tries=tries+?, misses=misses+?"
             " WHERE id=? AND attempt=? AND state='running'",
             (
                 *(now_ms, failure.code, readable(failure.reason), text),
+                *(size, mtime_ns, asked[job.run_id]),
                 *(failure.tried or miss, miss, job.id, job.attempt),
             ),
         ).rowcount
@@ -249,7 +275,8 @@ def retry(conn: Connection, run_id: RunId, code: str | None = None) -> int:
     _refuse_twin(conn, run_id)
     failed = conn.execute(
         "UPDATE jobs SET state='pending', finished_ms=NULL, crashes=0, error_code=NULL,"
-        " error=NULL, error_text=NULL, suspect=iif(error_code=?3, suspect, 0)"
+        " error=NULL, error_text=NULL, file_size=NULL, file_mtime_ns=NULL, asked=NULL,"
+        " postponed=postponed+1, suspect=iif(error_code=?3, suspect, 0)"
         " WHERE run_id=?1 AND state='failed' AND error_code=ifnull(?2, error_code)",
         (run_id, code, ImageCrashes.code),
     ).rowcount
@@ -292,22 +319,22 @@ def recover(conn: Connection, session_id: SessionId, suspects: Collection[JobId]
 
 
 def charge_alone(
-    conn: Connection, session_id: SessionId, suspects: Collection[JobId], now_ms: int
+    conn: Connection, session_id: SessionId, suspects: Mapping[JobId, Stamp | None], now_ms: int
 ) -> int:
     """Charge those of `suspects` that were tried alone when another session died; before `recover`.
 
-    That session may have been ended from outside, so it counts like a SIGKILL. Return how many
-    failed of it.
+    With each is what the image is now. That session may have been ended from outside, so it counts
+    like a SIGKILL. Return how many failed of it.
     """
     failed = 0
-    for job_id in suspects:
+    for job_id, file in suspects.items():
         row = conn.execute(
             "SELECT id, run_id, path, sidecar, attempt, tries, crashes, suspect, misses FROM jobs"
             " WHERE id=? AND state='running' AND session_id<>? AND suspect=1",
             (job_id, session_id),
         ).fetchone()
         if row is not None:
-            failed += charge_crash(conn, _job(row), now_ms, weight=Death.KILLED.weight)
+            failed += charge_crash(conn, _job(row), now_ms, weight=Death.KILLED.weight, file=file)
     return failed
 
 
@@ -318,7 +345,7 @@ def page(
     only = f" AND state='{state}'" if state else ""
     rows = conn.execute(
         "SELECT id, path, sidecar, state, error_code, error, note, tries, crashes, misses,"
-        " error_text FROM jobs"
+        " error_text, finished_ms FROM jobs"
         f" WHERE run_id=? AND id>?{only} ORDER BY id LIMIT ?",
         (run_id, after_id, limit),
     )
@@ -356,11 +383,11 @@ def _claim(
 ) -> list[Job]:
     rows = conn.execute(sql, (session_id, now_ms, run_id, limit)).fetchall()
     counts.move(conn, run_id, len(rows), JobState.PENDING, JobState.RUNNING)
-    rows.sort()  # by id: the order of RETURNING is arbitrary
-    return [_job(row) for row in rows]
+    rows.sort()  # the order of RETURNING is arbitrary
+    return [_job(row) for _, *row in rows]
 
 
-def _job(row: tuple[int, int, str, str, int, int, int, int, int]) -> Job:
+def _job(row: Sequence[Any]) -> Job:
     id_, run, path, sidecar, attempt, tries, crashes, suspect, misses = row
     return Job(
         JobId(id_),
@@ -373,6 +400,12 @@ def _job(row: tuple[int, int, str, str, int, int, int, int, int]) -> Job:
         bool(suspect),
         misses,
     )
+
+
+def _asked(conn: Connection, run_id: RunId) -> str | None:
+    """Return what the run asks of each image; None of a run that was cleared meanwhile."""
+    row = conn.execute("SELECT spec FROM runs WHERE id=?", (run_id,)).fetchone()
+    return None if row is None else RunSpec.model_validate_json(row[0]).asked()
 
 
 def _held(conn: Connection, job_id: JobId, attempt: int) -> bool:

@@ -17,7 +17,7 @@ from captiv.errors import UsageError
 from captiv.store import jobs
 
 SMALL = 20
-"""A run of at most so many images, all of them known, goes before longer ones."""
+"""A run of at most so many images, all of them known, or of such a limit goes before others."""
 
 _COUNTS = tuple(field.name for field in fields(Counts))
 _TOTAL = "(pending + running + captioned + done + failed + cancelled)"
@@ -139,11 +139,12 @@ def want(conn: Connection, run_id: RunId, session_id: SessionId, now_ms: int) ->
 def wanted(conn: Connection, since_ms: int) -> list[Run]:
     """Return the active runs that were wanted since then, in the order in which they are served.
 
-    The highest priority first; then those of a few images, all of them known; then by age.
+    The highest priority first; then those of a few images; then by age.
     """
     rows = conn.execute(
         f"SELECT {_COLUMNS} FROM runs WHERE state='active' AND wanted_ms>=?"
-        f" ORDER BY priority DESC, scanned=1 AND {_TOTAL}<={SMALL} DESC, id",
+        f" ORDER BY priority DESC, (scanned=1 AND {_TOTAL}<={SMALL}"
+        f" OR ifnull(json_extract(spec, '$.selection.limit')<={SMALL}, 0)) DESC, id",
         (since_ms,),
     )
     return [_run(row) for row in rows]

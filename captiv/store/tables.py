@@ -181,15 +181,23 @@ class Job(SQLModel, table=True):
             name="finished_ms_of_the_ended",
         ),
         Index("jobs_run", "run_id", "id"),
+        CheckConstraint("postponed >= 0", name="postponed_is_a_count"),
         Index(
-            "jobs_pending", "run_id", "id", sqlite_where=text("state = 'pending' AND suspect = 0")
+            "jobs_pending",
+            "run_id",
+            "postponed",
+            "id",
+            sqlite_where=text("state = 'pending' AND suspect = 0"),
         ),
         Index(
-            "jobs_suspect", "run_id", "id", sqlite_where=text("state = 'pending' AND suspect = 1")
+            "jobs_suspect",
+            *("run_id", "crashes", "id"),
+            sqlite_where=text("state = 'pending' AND suspect = 1"),
         ),
         Index("jobs_running", "run_id", "id", sqlite_where=text("state = 'running'")),
         Index("jobs_captioned", "run_id", "id", sqlite_where=text("state = 'captioned'")),
         Index("jobs_failed", "run_id", "id", sqlite_where=text("state = 'failed'")),
+        Index("jobs_failed_place", "path", "sidecar", sqlite_where=text("state = 'failed'")),
         {"sqlite_strict": True, "sqlite_autoincrement": True},
     )
 
@@ -223,6 +231,12 @@ class Job(SQLModel, table=True):
     finished_ms: int | None = Field(default=None, sa_column=Column(Integer))
     misses: int = Field(sa_column=_integer(default=0))
     """Of `tries`: answers that were no caption."""
+    file_size: int | None = Field(default=None, sa_column=Column(Integer))
+    """Of a failed one, with the next two: what the image was, and `RunSpec.asked`."""
+    file_mtime_ns: int | None = Field(default=None, sa_column=Column(Integer))
+    asked: str | None = Field(default=None, sa_column=Column(Text))
+    postponed: int = Field(sa_column=_integer(default=0))
+    """How often it was given back after a failure, and so goes behind the others."""
 
 
 class Pod(SQLModel, table=True):

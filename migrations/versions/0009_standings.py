@@ -7,7 +7,7 @@ sidecar, and what it put there. All else that stood is told by the captions.
 from alembic import op
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 

@@ -3,13 +3,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captiv import errors
-from captiv.core.jobs import Job, JobId, RunId
+from captiv.core.jobs import Job, JobId, PastFailure, RunId, Stamp
 from captiv.core.retry import (
     AGAIN_TEMPERATURE,
     CRASH_LIMIT,
     MAX_TRIES,
     Death,
     Verdict,
+    again,
     asked_with,
     verdict,
 )
@@ -126,3 +127,29 @@ def test_with_a_persons_seed_a_try_does_not_depend_on_the_job() -> None:
 
     assert asked_with(seeded, charged(0, 1, id=1)) == asked_with(seeded, charged(0, 1, id=2))
     assert asked_with(GREEDY, charged(0, 1, id=1)) != asked_with(GREEDY, charged(0, 1, id=2))
+
+
+STAMPS = st.none() | st.builds(Stamp, st.integers(0, 2), st.integers(0, 2))
+ASKS = st.sampled_from(["this", "that"])
+LASTING = ["image_unreadable", "image_too_large", "image_crashes", "degenerate", "invalid_request"]
+MENDING = [
+    *("image_missing", "engine_failed", "worker", "worker_unreachable", "no_worker"),
+    *("sidecar_shared", "folder_unreadable", "one of a later version"),
+]
+
+
+@given(st.sampled_from(LASTING), STAMPS, STAMPS, st.none() | ASKS, ASKS)
+def test_what_lasts_is_tried_again_only_if_the_file_or_the_ask_changed(
+    code: str, then: Stamp | None, now: Stamp | None, asked_then: str | None, asked_now: str
+) -> None:
+    changed = then != now or asked_then != asked_now
+    unknown = then is None or now is None
+
+    assert again(PastFailure(code, then, asked_then), now, asked_now) == (changed or unknown)
+
+
+@given(st.sampled_from(MENDING), STAMPS, STAMPS, st.none() | ASKS, ASKS)
+def test_what_time_may_mend_is_always_tried_again(
+    code: str, then: Stamp | None, now: Stamp | None, asked_then: str | None, asked_now: str
+) -> None:
+    assert again(PastFailure(code, then, asked_then), now, asked_now)

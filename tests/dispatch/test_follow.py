@@ -3,7 +3,6 @@ from anyio import Path as Disk
 from captiv.clock import now_ms
 from captiv.core.jobs import Failure, Run
 from captiv.dispatch.follow import Follower
-from captiv.store import jobs
 from tests.dispatch.test_completer import answer, claimed, taking
 from tests.world import World
 
@@ -39,26 +38,13 @@ async def test_every_image_that_another_process_did_is_told(world: World) -> Non
     assert list(told.unwritable) == [four]
 
 
-async def test_captions_from_before_are_no_news(world: World) -> None:
+async def test_captions_and_failures_from_before_are_no_news(world: World) -> None:
     run = await world.enqueue(*await world.pictures(6))
-    _, two, three, _ = await work_elsewhere(world, run)
+    _, _, three, _ = await work_elsewhere(world, run)
     follower = Follower(world.store, run.id, world.told, since_ms=now_ms() + 1)
 
     await follower.tell(at_end=False)
 
     told = world.told
     assert (told.captions, told.unwritable) == ({}, {})
-    assert (list(told.failures), told.kept_paths) == ([two], [three])
-
-
-async def test_a_run_that_goes_on_names_its_failures(world: World) -> None:
-    run = await world.enqueue(*await world.pictures(3))
-    job, *_ = await claimed(world, run)
-    failure = Failure(job, "image_unreadable", "it is no image")
-    await world.store.awrite(jobs.fail, [failure], now_ms())
-
-    follower = Follower(world.store, run.id, world.told, since_ms=now_ms())
-    await follower.tell_failures()
-    await follower.tell(at_end=True)
-
-    assert world.told.failures == {job.path: "image_unreadable"}
+    assert (told.failures, told.kept_paths) == ({}, [three])

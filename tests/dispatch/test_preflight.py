@@ -30,7 +30,7 @@ async def preflight(world: World, *runs: Run) -> AsyncIterator[Preflight]:
         queue = QueueContext(world.store, preparation, completer, world.told, world.specs, now_ms)
         claims = world.claims()
         claims.serve([run.id for run in runs])
-        yield Preflight(queue, claims)
+        yield Preflight(queue, claims, paid=True)
         await completer.settled()
         await claims.give_back()
         tg.cancel_scope.cancel()

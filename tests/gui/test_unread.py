@@ -7,6 +7,7 @@ import pytest
 
 from captiv.editing import Sidecars
 from captiv.gui.album import Album
+from captiv.gui.entry import ImageId
 from captiv.gui.scan import Reader
 from captiv.images.find import FOLDER_UNREADABLE, FindProblem
 from captiv.settings import Settings
@@ -30,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 
 def read(reader: Reader, album: Album) -> int:
     """Read the tree once; return how many images are gone."""
-    order: list[str] = []
+    order: list[ImageId] = []
     problems: list[FindProblem] = []
     for chunk in reader.pass_(dict(album.entries)):
         order += [entry.id for entry in chunk.entries]

@@ -68,7 +68,7 @@ def test_no_images_are_no_matter(store: Store) -> None:
     assert store.read(ingest.known, run.id, []) == set()
 
 
-def test_the_limit_counts_every_job_but_the_kept(store: Store) -> None:
+def test_the_limit_counts_captions_and_neither_kept_nor_failed_images(store: Store) -> None:
     run = scene.enqueue(store, 0)
     store.write(ingest.add_kept, run.id, [scene.place("/photos/k")], scene.NOW)
     store.write(
@@ -82,8 +82,8 @@ def test_the_limit_counts_every_job_but_the_kept(store: Store) -> None:
     again = store.write(ingest.add_jobs, run.id, scene.places(9), scene.NOW, limit=4)
     full = store.write(ingest.add_jobs, run.id, scene.places(9), scene.NOW, limit=4)
 
-    assert (first, again, full) == (2, 1, 0)
-    assert scene.counts(store, run.id).pending == 3
+    assert (first, again, full) == (2, 2, 0)
+    assert scene.counts(store, run.id).pending == 4
 
 
 def test_refused_images_have_their_reason(store: Store) -> None:

@@ -3,9 +3,9 @@ from collections.abc import Callable
 
 import pytest
 
-from captiv.core.jobs import Failure, Job, JobId, JobState, SessionId
+from captiv.core.jobs import Failure, Job, JobId, JobState, PastFailure, SessionId, Stamp
 from captiv.errors import UsageError
-from captiv.store import Store, captions, ingest, jobs, runs
+from captiv.store import Store, captions, ingest, jobs, past, runs
 
 from . import scene
 
@@ -488,18 +488,19 @@ def test_an_image_over_which_captiv_dies_alone_again_and_again_fails_in_the_end(
     run = scene.enqueue(store, 1)
     (job,) = scene.claim(store, run, session, 1)
     here = scene.another_session(store)
-    store.write(jobs.charge_alone, here, {job.id}, scene.NOW)
+    store.write(jobs.charge_alone, here, {job.id: None}, scene.NOW)
     store.write(jobs.recover, here, {job.id})
     deaths = 0
 
     while scene.states(store, run) == ["pending"]:
         suspect = store.write(jobs.claim_suspect, run.id, session, scene.NOW)
         assert suspect is not None
-        store.write(jobs.charge_alone, here, {suspect.id}, scene.NOW)
+        store.write(jobs.charge_alone, here, {suspect.id: Stamp(7, 9)}, scene.NOW)
         store.write(jobs.recover, here, {suspect.id})
         deaths += 1
 
-    assert scene.states(store, run) == ["failed"]
+    (failed,) = store.read(past.page, run.id, JobId(0), 9)
+    assert failed.failure == PastFailure("image_crashes", Stamp(7, 9), run.spec.asked())
     assert deaths == 4
     scene.counts(store, run.id)
 

@@ -44,6 +44,7 @@ class Row:
     code: str | None = None
     note: str | None = None
     misses: int = 0
+    postponed: int = 0
 
 
 @dataclass
@@ -107,7 +108,8 @@ class StoreMachine(RuleBasedStateMachine):
         before = len(run.rows)
         for path in paths if run.state == "active" else ():
             kept = sum(row.note == "kept" for row in run.rows.values())
-            if run.limit is None or len(run.rows) - kept < run.limit:
+            promised = run.many("pending", "running", "captioned", "done") - kept
+            if run.limit is None or promised < run.limit:
                 run.rows.setdefault(path, Row())
         assert added == len(run.rows) - before
 
@@ -152,8 +154,9 @@ class StoreMachine(RuleBasedStateMachine):
             if failed or (row.state == "cancelled" and code is None):
                 suspect = row.suspect and row.code in (None, "image_crashes")
                 tries, misses = row.tries, row.misses
+                postponed = row.postponed + failed
                 row.__init__(attempt=row.attempt, suspect=suspect)  # type: ignore[misc]
-                row.tries, row.misses = tries, misses
+                row.tries, row.misses, row.postponed = tries, misses, postponed
                 n += 1
         if run.many("pending", "running", "captioned"):
             run.state = "active"
@@ -228,13 +231,16 @@ class StoreMachine(RuleBasedStateMachine):
                 n -= 1
         assert n == 0
 
-    @rule(some=st.lists(held, max_size=4), suspects=st.booleans())
-    def release(self, some: list[Job], suspects: bool) -> None:
+    @rule(some=st.lists(held, max_size=4), suspects=st.booleans(), behind=st.booleans())
+    def release(self, some: list[Job], suspects: bool, behind: bool) -> None:
         marked = {job.id for job in some[:1]} if suspects else set()
-        n = self.store.write(jobs.release, some, suspects=marked)
+        postponed = {job.id for job in some[1:]} if behind else set()
+        n = self.store.write(jobs.release, some, suspects=marked, postponed=postponed)
         for job in some:
             if self._holds(job):
-                self._back(job).suspect |= job.id in marked
+                row = self._back(job)
+                row.suspect |= job.id in marked
+                row.postponed += job.id in postponed
                 n -= 1
         assert n == 0
 
@@ -308,7 +314,8 @@ class StoreMachine(RuleBasedStateMachine):
             lambda conn: {
                 id_: rest
                 for id_, *rest in conn.execute(
-                    "SELECT id, attempt, suspect, session_id FROM jobs WHERE run_id=?", (run_id,)
+                    "SELECT id, attempt, suspect, session_id, postponed FROM jobs WHERE run_id=?",
+                    (run_id,),
                 )
             }
         )
@@ -323,6 +330,7 @@ class StoreMachine(RuleBasedStateMachine):
                 row.error_code,
                 row.note,
                 row.misses,
+                extra[row.id][3],
             )
             for row in self._rows(run_id)
         }
@@ -330,6 +338,8 @@ class StoreMachine(RuleBasedStateMachine):
     def _claimed(self, run_id: RunId, got: list[Job], limit: int, *, suspect: bool = False) -> Any:
         rows = self._run(run_id).rows
         free = [p for p, row in rows.items() if row.state == "pending" and row.suspect == suspect]
+        if not suspect:
+            free.sort(key=lambda path: rows[path].postponed)
         assert [job.path for job in got] == free[:limit]
         for job in got:
             row = rows[job.path]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from captiv.core.jobs import Failure, Job, JobId, JobState, RunId, SessionId
-from captiv.store import Connection, Store, captions, ingest, jobs, lease, runs
+from captiv.store import Connection, Store, captions, gone, ingest, jobs, lease, past, runs
 
 from . import scene
 
@@ -83,12 +83,20 @@ HOT: dict[str, tuple[Callable[..., Any], tuple[Any, ...], str]] = {
     "page of running": (jobs.page, (RUN, JobState.RUNNING, JobId(9), 100), "jobs_running"),
     "add_jobs": (ingest.add_jobs, (RUN, [scene.place("/new.jpg")], 1), ""),
     "known": (ingest.known, (RUN, scene.places(9)), "(run_id=? AND path=? AND sidecar=?)"),
+    "standing": (
+        past.standing,
+        (RunId(9), scene.places(PLENTY)[29_990:30_010]),
+        "jobs_failed_place (path=? AND sidecar=?)",
+    ),
+    "page of past": (past.page, (RUN, JobId(9), 100), "jobs_failed (run_id=? AND id>?)"),
+    "failed before": (past.failed_before, (RUN, 1), "jobs_failed (run_id=?)"),
+    "made": (gone.made, (RUN, scene.places(9)), "(run_id=? AND path=? AND sidecar=?)"),
     "sources": (captions.sources, (scene.places(9),), "captions_path (path=?)"),
     "latest": (captions.latest, (scene.places(1)[0],), "captions_path (path=?)"),
     "wanted": (runs.wanted, (0,), "runs_active"),
     "finish_if_complete": (runs.finish_if_complete, (RUN, 1), "INTEGER PRIMARY KEY"),
 }
-SORTED = {"wanted", "sources"}
+SORTED = {"wanted", "sources", "made"}
 """A handful of rows, in an order that no index has."""
 
 
