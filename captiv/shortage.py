@@ -17,6 +17,11 @@ if sys.platform != "win32":
 
 MOST_FILES: Final = 65_536
 """More open files than any run needs; some systems allow a thousand million."""
+_OTHER_FILES: Final = 64
+"""What else is open: the job table, images in preparation, sidecars, logs, Python's own."""
+_FEW_INODES: Final = 16
+"""What failed has given back by now what it had taken: a temporary, and a few beside it."""
+_FEW_BLOCKS: Final = 16
 
 _FILES: Final = "Raise the limit of open files (`ulimit -n`), and run the command again."
 _DISK: Final = "See to the disk or the connection to it, and run the command again."
@@ -105,15 +110,6 @@ def connections(most: int) -> int:
     if soft == resource.RLIM_INFINITY:
         return most
     return min(most, max(4, (soft - _OTHER_FILES) // 2))
-
-
-_OTHER_FILES: Final = 64
-"""What else is open: the job table, images in preparation, sidecars, logs, Python's own."""
-
-
-_FEW_INODES: Final = 16
-"""What failed has given back by now what it had taken: a temporary, and a few beside it."""
-_FEW_BLOCKS: Final = 16
 
 
 def _name(error: BaseException) -> str:

@@ -5,20 +5,27 @@ against what is on disk: exit code 0 may only be said when every picture has its
 fault of these is a fault of captiv's (70).
 """
 
+import json
 import os
 import random
+import re
 import resource
 import signal
+import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Literal
 
 from captiv.store import Connection, Store
 from captiv.store.texts import encode_path
 from tests.chaos.terminal import Terminal
-from tests.support import Home, kill, until
+from tests.dispatch.mixing import Mixing, mixing
+from tests.support import SCRIPTED, Home, kill, until
 
 Fault = Literal[
     "captiv killed",
@@ -42,6 +49,44 @@ _FEW_FILES = (24, 40, 64)
 _SMALL_FILES = (16_384, 65_536, 262_144)
 
 
+@dataclass(frozen=True)
+class Confused:
+    """A worker that was started by hand, as a proxy gives it that mixes answers up."""
+
+    url: str
+    token: str
+    log: Path
+
+    def keys(self) -> list[str]:
+        """Return the keys of every image that it captioned."""
+        return re.findall(r" caption key=(\S+)", self.log.read_text())
+
+
+@contextmanager
+def confused(home: Home) -> Iterator[Confused]:
+    """Start such a worker with the engine of this home."""
+    token, log = "a-token-of-the-tests", home.folder / "confused.log"
+    command = [sys.executable, "-m", "captiv_worker", "--engine", SCRIPTED, "--model", "shapes"]
+    options = ["--engine-options", home.env["CAPTIV_ENGINE_OPTIONS"]]
+    with (
+        log.open("wb") as out,
+        Popen(
+            [*command, *options],
+            stdout=PIPE,
+            stderr=out,
+            text=True,
+            env=home.env | {"CAPTIV_WORKER_TOKEN": token},
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            url = json.loads(process.stdout.readline())["url"]
+            with mixing(Mixing(url, repeats=lambda n: n % 3 == 0)) as proxy:
+                yield Confused(proxy, token, log)
+        finally:
+            process.kill()
+
+
 @dataclass
 class Edges:
     """One storm over the pictures of one installation, until its faults or its pictures end."""
@@ -51,8 +96,8 @@ class Edges:
     seed: int
     hold: Path
     """While this file exists, the worker's engine hangs."""
-    confused: str | None = None
-    """Address of a worker behind a proxy that mixes answers up."""
+    confused: Confused
+    """A worker behind a proxy that mixes answers up."""
     rhythm: int = 6
     """Up to so many images are captioned between two faults."""
     struck: list[Fault] = field(default_factory=list)
@@ -61,7 +106,9 @@ class Edges:
     """Exit codes that what is on disk contradicts."""
     _terminal: Terminal | None = None
     _received: set[int] = field(default_factory=set)
-    _read: int = 0
+    _unset_jobs: set[int] = field(default_factory=set)
+    """Whose captions were removed by a person: they are captioned again."""
+    _read: Counter[int] = field(default_factory=Counter)
 
     def blow(self, faults: list[Fault]) -> None:
         """Let these faults happen, in order, as long as there is something to caption."""
@@ -84,10 +131,10 @@ class Edges:
 
     def look(self) -> None:
         """Compare what the workers did since the last look with what had been received by then."""
-        done = self._captioned()
-        self.paid_twice += [job for job in done[self._read :] if job in self._received]
-        self._received |= self._jobs("state IN ('captioned', 'done')")
-        self._read = len(self._captioned())
+        done = Counter(self._captioned()) - self._read
+        self.paid_twice += [job for job in done.elements() if job in self._received]
+        self._received |= self._jobs("state IN ('captioned', 'done')") - self._unset_jobs
+        self._read = Counter(self._captioned())
 
     def _strike(self, fault: Fault, chance: random.Random) -> None:
         acts: dict[Fault, Callable[[random.Random], None]] = {
@@ -172,10 +219,8 @@ class Edges:
                 _signalled(pid, signal.SIGCONT)
 
     def _mixed_up(self, chance: random.Random) -> None:
-        if self.confused is None:
-            return
         self._end()
-        self._start("--worker", self.confused)
+        self._start("--worker", self.confused.url, CAPTIV_WORKER_TOKEN=self.confused.token)
         self._progressed(chance, within_s=20)
         self._end()
 
@@ -183,10 +228,10 @@ class Edges:
         self._killed(chance)
         for path in self._some(chance)[:1]:
             picture = self._picture(path)
-            again = self._jobs("path = ?", encode_path(str(picture)))
+            self._unset_jobs |= self._jobs("path = ?", encode_path(str(picture)))
+            self._received -= self._unset_jobs
             unset = self.home.run("caption", "unset", str(picture))
             assert unset.code == 0, unset
-            self._received -= again
 
     # -- the command -----------------------------------------------------------------------------
 
@@ -197,14 +242,18 @@ class Edges:
         return self._terminal or self._start()
 
     def _start(
-        self, *options: str, limits: dict[int, int] | None = None, gone: bool = False
+        self,
+        *options: str,
+        limits: dict[int, int] | None = None,
+        gone: bool = False,
+        **env: str,
     ) -> Terminal:
         command = self.home.command(
             "caption", "generate", "--model", "shapes", "-r", str(self.home.pictures)
         )
         self._terminal = Terminal(
             [*command, "--batch-size", "4", *options],
-            env=self.home.env,
+            env=self.home.env | env,
             cwd=self.home.pictures,
             limits=limits or {},
             gone=gone,
@@ -266,7 +315,8 @@ class Edges:
         return self.home.workers()
 
     def _captioned(self) -> list[int]:
-        return [int(key.split("-")[1]) for key in self.home.worker_keys()]
+        keys = [*self.home.worker_keys(), *self.confused.keys()]
+        return [int(key.split("-")[1]) for key in keys]
 
     def _jobs(self, which: str, *values: object) -> set[int]:
         database = self.home.data / "data" / "captiv.db"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.edges import FAULTS, Edges, Fault
+from tests.chaos.edges import FAULTS, Edges, Fault, confused
 from tests.chaos.test_storms import undisturbed
 from tests.support import until
 
@@ -20,10 +20,17 @@ def weathered(folder: Path, seed: int, faults: list[Fault]) -> list[Fault]:
     home, expected = undisturbed(folder, PICTURES, seed, scripted=True)
     hold = home.folder / "hold"
     home.env["CAPTIV_ENGINE_OPTIONS"] = json.dumps({"batch_s": 0.15, "hold": str(hold)})
-    storm = Edges(home, expected, seed, hold)
-    storm.blow(faults)
+    home.env |= {
+        "CAPTIV_WORKER_SILENCE_WARNING": "1",
+        "CAPTIV_WORKER_SILENCE_LIMIT": "4",
+        "CAPTIV_WORKER_FIRST_CAPTION": "6",
+        "CAPTIV_WORKER_DRAIN_LIMIT": "10",
+    }
+    with confused(home) as other:
+        storm = Edges(home, expected, seed, hold, other)
+        storm.blow(faults)
 
-    assert storm.last(gone=bool(seed % 2)) == 0
+        assert storm.last(gone=bool(seed % 2)) == 0
     assert home.captions() == expected
     assert storm.paid_twice == []
     assert storm.lies == []

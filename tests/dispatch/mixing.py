@@ -79,6 +79,7 @@ def mixing(proxy: Mixing) -> Iterator[str]:
     app = Starlette(routes=[Route("/{path:path}", proxy.__call__, methods=["GET", "POST"])])
     config = uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
+    httpx2.AsyncHTTPTransport()  # what it imports would block the loop
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
