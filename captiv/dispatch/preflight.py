@@ -9,12 +9,12 @@ from pathlib import Path
 from captiv.core.jobs import Failure, Job
 from captiv.dispatch.claims import Claims
 from captiv.dispatch.queue import QueueContext
-from captiv.errors import ImageError, SidecarError
+from captiv.errors import ImageError, MachineShort, SidecarError
 from captiv.offload import offload
 from captiv.output.sidecar import probe_folder
 
 _MOST = 256
-"""Images of folders that cannot be written, after which no other folder is looked for."""
+"""Images that cannot be used, each for another one's sake, after which no other is looked for."""
 
 
 class Preflight:
@@ -31,10 +31,15 @@ class Preflight:
     async def look(self) -> bool:
         """Tell whether an image is there whose caption can be had and written.
 
+        A file that its disk fails to read may be bad alone: others are looked at before it is
+        waited for.
+
         Raises:
             SidecarError: there are images, and none of their folders can be written.
+            MachineShort: no image can be read.
         """
         held: list[Job] = []
+        short: list[Job] = []
         try:
             while len(held) < _MOST:
                 batch = await self._claims.next(1, self._queue.now_ms())
@@ -44,23 +49,34 @@ class Preflight:
                 if not self._queue.completer.begin(job):  # another run has it in work: it is good
                     held.append(job)
                     return True
-                if not await self._prepared(job):
+                try:
+                    if not await self._prepared(job, patient=False):
+                        continue
+                except MachineShort:
+                    held.append(job)
+                    short.append(job)
                     continue
                 held.append(job)
                 if await self._writable(job):
                     return True
-            if held:
+            if self._refused:
                 raise next(iter(self._refused.values()))
+            if short:
+                if await self._prepared(short[0], patient=True):
+                    return True
+                held.remove(short[0])
             return await self._suspect()
         finally:
             for job in held:
                 self._queue.completer.released(job)
                 await self._claims.release(job, suspect=False)
 
-    async def _prepared(self, job: Job) -> bool:
+    async def _prepared(self, job: Job, *, patient: bool) -> bool:
         """Tell whether the image can be sent; one that cannot, or need not, has its outcome."""
         try:
-            prepared = await self._queue.preparation.prepare(job, self._claims.policy)
+            prepared = await self._queue.preparation.prepare(
+                job, self._claims.policy, patient=lambda: patient
+            )
         except ImageError as error:
             self._claims.settled(job)
             file = self._queue.preparation.stamp(job)

@@ -232,7 +232,7 @@ def test_ctrl_c_ends_with_130(captiv_home: Path) -> None:
         cwd=ROOT,
     ) as child:
         assert child.stdout is not None
-        assert child.stdout.readline().startswith("run 1 active")
+        assert child.stdout.readline().startswith("run 1 unfinished")
         time.sleep(0.1)  # let it reach its pause: both places end alike
         child.send_signal(signal.SIGINT)
         _, err = child.communicate()

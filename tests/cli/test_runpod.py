@@ -278,7 +278,7 @@ def test_nothing_is_rented_without_money(cli: Cli, account: Account) -> None:
 
     ended = cli("runpod", "create", "--model", "shapes")
 
-    assert ended.code == 4
+    assert ended.code == 3
     assert "Add credit" in ended.err
 
 
@@ -369,7 +369,7 @@ def test_a_list_that_cannot_be_had_is_no_empty_one(cli: Cli, cloud: Cloud) -> No
 
     for verb in ("list", "sweep"):
         ended = cli("runpod", verb)
-        assert ended.code == 4
+        assert ended.code == 3
         assert ended.out == ""
 
 
@@ -434,7 +434,7 @@ def test_a_refused_key_is_one_line_and_shows_nothing_of_it(
 
     ended = cli("runpod", "list")
 
-    assert ended.code == 4
+    assert ended.code == 3
     assert "THISISNOTTHEKEY" not in ended.out + ended.err
     assert "RUNPOD_API_KEY" in ended.err
 

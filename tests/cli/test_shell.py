@@ -218,7 +218,7 @@ def test_a_run_shows_colours_unless_told_otherwise(
 
 LONG = {
     "captiv": 34,
-    "captiv caption generate": 144,
+    "captiv caption generate": 150,
     "captiv caption replace": 40,
     "captiv caption history": 25,
     "captiv caption undo": 25,

@@ -131,7 +131,7 @@ def test_with_a_persons_seed_a_try_does_not_depend_on_the_job() -> None:
 
 STAMPS = st.none() | st.builds(Stamp, st.integers(0, 2), st.integers(0, 2))
 ASKS = st.sampled_from(["this", "that"])
-LASTING = ["image_unreadable", "image_too_large", "image_crashes", "degenerate", "invalid_request"]
+LASTING = ["image_unreadable", "image_too_large", "image_crashes", "degenerate", "image_refused"]
 MENDING = [
     *("image_missing", "engine_failed", "worker", "worker_unreachable", "no_worker"),
     *("sidecar_shared", "folder_unreadable", "one of a later version"),

@@ -359,10 +359,10 @@ def test_on_a_full_disk_nothing_half_appears_and_nothing_is_lost(tmp_path: Path)
 
 
 @posix
-def test_with_no_inode_left_the_disk_is_full(tmp_path: Path) -> None:
+def test_a_disk_with_no_inode_left_says_so(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "nr_inodes=3") as disk:
         write(disk / "a.txt", "a", replace=False)
-        with pytest.raises(SidecarError, match="the disk is full"):
+        with pytest.raises(SidecarError, match="no inode left"):
             write(disk / "b.txt", "b", replace=False)
 
 

@@ -119,6 +119,7 @@ def test_an_earlier_caption_is_taken_up_again(shared_home: Home, page: Page, ent
 
 def test_a_half_typed_caption_survives_a_reload(page: Page, enter: Enter) -> None:
     tab = edit(enter, page, "scene-0013")
+    expect(tab.locator("#caption")).to_have_attribute("aria-busy", "false")
     before = tab.locator("#caption").input_value()
     tab.locator("#caption").press_sequentially("half a sen")
 
