@@ -11,14 +11,11 @@ One closed terminal may hang up twice: the kernel tells its foreground, and the 
 jobs. So a hang-up never counts as the second signal, which ends a run at once.
 """
 
-import asyncio
 import signal
 import threading
 from collections.abc import AsyncIterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-
-import anyio
 
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 _BACKLOG = 16
@@ -71,6 +68,10 @@ def received(numbers: list[signal.Signals]) -> Iterator[AsyncIterable[signal.Sig
     A handler runs between two steps of whatever the main thread does, so it may only leave a note;
     call_soon_threadsafe is asyncio's one call that also wakes a loop that sleeps.
     """
+    import asyncio  # here: a command that receives nothing starts without an event loop's weight
+
+    import anyio
+
     loop = asyncio.get_running_loop()
     send, receive = anyio.create_memory_object_stream[signal.Signals](_BACKLOG)
 

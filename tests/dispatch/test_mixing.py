@@ -67,6 +67,7 @@ async def test_no_caption_of_a_confused_proxy_goes_to_another_image(
     assert log.count(" caption key=") == 24, "an answer that was there was computed again"
 
 
+@pytest.mark.slow
 async def test_a_proxy_that_only_repeats_itself_is_given_up_and_nothing_is_charged(
     world: World,
 ) -> None:

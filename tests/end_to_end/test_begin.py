@@ -69,6 +69,7 @@ def test_without_torch_nothing_begins(home: Home, tmp_path: Path) -> None:
     refused(home, 4, "needs torch", "--model", "shapes", **bare(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_device_that_is_not_there(home: Home) -> None:
     refused(home, 4, "has no GPU", "--model", "shapes", "--device", "cuda:9")
 
@@ -95,12 +96,14 @@ def hub(status: int) -> Iterator[str]:
             thread.join()
 
 
+@pytest.mark.slow
 def test_a_hub_that_cannot_be_reached(home: Home) -> None:
     env = {"HF_ENDPOINT": NOBODY, "HF_HUB_OFFLINE": "0"}
 
     refused(home, 4, "hub cannot be reached", "--model", "blip-base", **env)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "words"), [(401, "Accept its licence"), (404, "hub has no model")]
 )
@@ -110,10 +113,12 @@ def test_a_hub_that_does_not_give_the_model_out(home: Home, status: int, words: 
         refused(home, 4, words, "--model", "blip-base", **env)
 
 
+@pytest.mark.slow
 def test_a_model_that_may_not_be_downloaded(home: Home) -> None:
     refused(home, 4, "HF_HUB_OFFLINE", "--model", "blip-base", HF_HUB_OFFLINE="1")
 
 
+@pytest.mark.slow
 def test_a_worker_without_its_token_with_a_wrong_one_or_another_model(home: Home) -> None:
     with worker(home, "--model", "blip-base") as url:
         asked = ("--worker", url, "--model", "blip-base")
@@ -123,16 +128,19 @@ def test_a_worker_without_its_token_with_a_wrong_one_or_another_model(home: Home
         refused(home, 4, "serves blip (blip-base)", *other, CAPTIV_WORKER_TOKEN=TOKEN)
 
 
+@pytest.mark.slow
 def test_a_worker_that_does_not_answer(home: Home) -> None:
     refused(home, 4, "does not answer", "--worker", NOBODY, "-m", "blip", CAPTIV_WORKER_TOKEN="x")
 
 
+@pytest.mark.slow
 def test_a_chat_server_without_the_model(home: Home) -> None:
     with ChatServer(models=["org/some-vlm", "org/other"]) as server:
         asked = ("--worker", server.url, "--protocol", "openai", "--model", "org/a-third-vlm")
         refused(home, 4, "org/some-vlm", *asked)
 
 
+@pytest.mark.slow
 def test_a_rented_worker_without_key_type_or_credit(home: Home) -> None:
     asked = ("--model", "shapes", "--runpod", "--fallback", "fail")
     refused(home, 3, "no RunPod API key", *asked)
@@ -149,6 +157,7 @@ def test_a_rented_worker_without_key_type_or_credit(home: Home) -> None:
     assert asked_for == []
 
 
+@pytest.mark.slow
 def test_folders_that_cannot_be_written(home: Home) -> None:
     home.scripted()
 
@@ -180,6 +189,7 @@ def test_a_folder_without_images_ends_with_1(home: Home, recursive: bool) -> Non
     assert "There is no image in" in dry.err
 
 
+@pytest.mark.slow
 def test_images_none_of_which_can_be_read_end_with_1(home: Home) -> None:
     for picture in home.pictures.glob("*.png"):
         picture.write_bytes(b"no picture")
@@ -187,6 +197,7 @@ def test_images_none_of_which_can_be_read_end_with_1(home: Home) -> None:
     assert home.scripted().generate().code == 1
 
 
+@pytest.mark.slow
 def test_a_dry_run_knows_what_was_edited_by_hand(home: Home) -> None:
     home.scripted().generate()
     next(home.pictures.glob("*.txt")).write_text("my own words")
@@ -219,6 +230,7 @@ def test_a_run_of_which_nothing_was_done_is_named_by_nobody(home: Home) -> None:
     assert states(home) == [(2, "finished"), (1, "cancelled")]
 
 
+@pytest.mark.slow
 def test_a_run_of_which_something_was_done_is_named(home: Home) -> None:
     bad = home.pictures / "bad.png"
     bad.write_bytes(b"no picture")
@@ -236,6 +248,7 @@ def test_a_run_of_which_something_was_done_is_named(home: Home) -> None:
     assert "is unfinished" in other.err
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_with_the_run_that_could_not_load(home: Home) -> None:
     home.scripted(fail_load="no such weights").generate()
 
@@ -261,6 +274,7 @@ def test_a_run_is_active_only_while_a_process_works_on_it(home: Home) -> None:
     assert killed[2].startswith("1\tunfinished")
 
 
+@pytest.mark.slow
 def test_a_signal_while_it_is_looked_whether_a_run_can_begin(home: Home) -> None:
     asked = ("caption", "generate", "--worker", NOBODY, "--model", "blip")
     process = home.start(*asked, CAPTIV_WORKER_TOKEN="x")

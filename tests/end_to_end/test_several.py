@@ -97,6 +97,7 @@ def test_a_worker_here_that_is_killed_costs_no_image(home: Home) -> None:
     assert "By worker: cpu 1 " in ended.err
 
 
+@pytest.mark.slow
 def test_a_worker_that_refuses_its_token_ends_alone_and_is_named(home: Home) -> None:
     hold = home.held()
     with worker(home, "right", hold=str(hold)) as good, worker(home, "other") as bad:
@@ -130,6 +131,7 @@ def test_a_worker_elsewhere_and_this_machine_share_a_run(home: Home) -> None:
     assert end["worker"] == f"{url}, this machine"
 
 
+@pytest.mark.slow
 def test_workers_that_serve_different_models_are_no_answer_to_which(home: Home) -> None:
     asked = ("caption", "generate", "--dry-run", "--json")
     with worker(home, "one") as one, worker(home, "two", model="blip-base") as two:
@@ -143,6 +145,7 @@ def test_workers_that_serve_different_models_are_no_answer_to_which(home: Home) 
     assert named.lines[0]["model"] == "shapes"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two models on one core take minutes")
 def test_two_real_models_caption_one_folder(tmp_path: Path) -> None:
     home = Home(tmp_path)

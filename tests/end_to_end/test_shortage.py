@@ -37,7 +37,8 @@ def limited(home: Home, limit: str, *arguments: str) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-@pytest.mark.parametrize("files", [128, pytest.param(64, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("files", [128, 64])
 def test_few_open_files_fail_no_image(home: Home, files: int) -> None:
     home.scripted(batch_s=0.2).scenes(200)
 
@@ -82,6 +83,7 @@ def test_a_file_that_its_disk_fails_to_read_fails_alone(home: Home) -> None:
     assert len(home.captions()) == 60
 
 
+@pytest.mark.slow
 def test_a_job_table_that_may_not_grow_says_so(home: Home) -> None:
     home.scripted().scenes(60)
 
@@ -104,6 +106,7 @@ def small_disk(home: Home) -> Iterator[Path]:
 
 
 @AS_ROOT
+@pytest.mark.slow
 def test_a_disk_without_inodes_is_told_from_a_full_one(home: Home, small_disk: Path) -> None:
     home.scripted().scenes(30, nested=False)
 

@@ -89,9 +89,18 @@ MOMENTS: dict[str, Callable[[Home], bool]] = {
     "two thirds": lambda home: len(home.captions()) >= 2 * COUNT // 3,
     "the last caption": lambda home: len(home.captions()) == COUNT,
 }
+_SAMPLE = ("at once", "after 0.3 s", "the worker is started", "a third", "the last caption")
+"""What `--slow` closes; `--chaos` closes the others."""
+OPTIONS = ("--verbose", "--debug", "--json")
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(moment, marks=pytest.mark.slow if moment in _SAMPLE else pytest.mark.chaos)
+        for moment in MOMENTS
+    ],
+)
 def test_a_terminal_that_is_closed_at_any_moment_drains_the_run(home: Home, moment: str) -> None:
     slow(home)
     with terminal(home, generating(home, "--batch-size", "4")) as opened:
@@ -118,6 +127,7 @@ def test_a_hangup_is_caught_before_anything_else_is_done(home: Home) -> None:
     goes_on(home)
 
 
+@pytest.mark.slow
 def test_a_shell_that_hangs_up_as_well_ends_nothing_at_once(home: Home) -> None:
     """The kernel tells the foreground of a terminal, and the shell tells its jobs again."""
     code = home.folder / "code"
@@ -139,7 +149,13 @@ def disowned(home: Home, *arguments: str) -> list[str]:
     return [sys.executable, "-c", waiting, *generating(home, "--batch-size", "4", *arguments)]
 
 
-@pytest.mark.parametrize("verbosity", [[], ["--verbose"], ["--debug"], ["--json"]])
+@pytest.mark.parametrize(
+    "verbosity",
+    [
+        [],
+        *(pytest.param([option], marks=pytest.mark.chaos) for option in OPTIONS),
+    ],
+)
 def test_a_disowned_run_captions_everything_on_a_terminal_that_is_gone(
     home: Home, verbosity: list[str]
 ) -> None:
@@ -165,6 +181,7 @@ def test_the_worker_of_a_disowned_run_may_die_after_its_terminal(home: Home) -> 
     drained(home, 0)
 
 
+@pytest.mark.slow
 def test_a_run_whose_worker_dies_after_the_closing_ends_with_what_it_has(home: Home) -> None:
     hold, log = home.held(), home.data / "log" / "captiv.log"
     home.scripted(hold=str(hold), hold_after=2).scenes(COUNT)
@@ -183,6 +200,7 @@ def test_a_run_whose_worker_dies_after_the_closing_ends_with_what_it_has(home: H
     assert len(home.captions()) == COUNT
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_stopped_delays_nothing(home: Home) -> None:
     slow(home)
     with terminal(home, generating(home, "--batch-size", "4", "--verbose"), reads=False) as opened:
@@ -199,12 +217,10 @@ def test_a_terminal_that_is_stopped_delays_nothing(home: Home) -> None:
     ("arguments", "out", "err", "code"),
     [
         ([], False, True, 0),
-        (["--verbose"], False, True, 0),
-        (["--debug"], False, True, 0),
-        (["--json"], False, True, 0),
-        ([], True, True, 0),
-        (["--json"], True, False, 1),
-        (["--json"], True, True, 1),
+        *(pytest.param([o], False, True, 0, marks=pytest.mark.chaos) for o in OPTIONS),
+        pytest.param([], True, True, 0, marks=pytest.mark.chaos),
+        pytest.param(["--json"], True, False, 1, marks=pytest.mark.slow),
+        pytest.param(["--json"], True, True, 1, marks=pytest.mark.chaos),
     ],
 )
 def test_a_full_disk_behind_what_is_printed_costs_no_caption(
@@ -260,6 +276,7 @@ def test_a_reader_that_leaves_captions_that_go_nowhere_else_drains_the_run(home:
     assert not home.captions()
 
 
+@pytest.mark.slow
 def test_a_reader_that_stops_reading_costs_no_caption(home: Home) -> None:
     """The pipe of standard error is full: a write to it would wait for ever."""
     slow(home)
