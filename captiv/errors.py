@@ -174,14 +174,16 @@ class SidecarError(CaptivError):
 class MachineShort(CaptivError):
     """The machine is short of files, threads or memory, or a disk fails: no image's fault.
 
-    `own` if it may be of one file alone: a picture too large for the memory, a bad sector.
+    `reason` says what is short, in words to go on a sentence with. `own` if it may be of one file
+    alone: a picture too large for the memory, a bad sector.
     """
 
     code = "machine_short"
     fault = Fault.MACHINE
 
-    def __init__(self, message: str, *, own: bool = False, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, reason: str, *, own: bool = False, hint: str | None = None) -> None:
+        super().__init__(f"{reason[0].upper()}{reason[1:]}.", hint=hint)
+        self.reason = reason
         self.own = own
 
 

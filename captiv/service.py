@@ -109,7 +109,7 @@ class Service:
         self._dispatcher: Dispatcher | None = None
         self._interrupted = False
         self._looking: anyio.CancelScope | None = None
-        """While it is looked whether a run can begin."""
+        """While it is looked what there is to do, which a signal may cut off."""
         self._since_ms = 0
         """When this command began."""
 
@@ -231,8 +231,11 @@ class Service:
     async def _work(self, store: Store, session: SessionId, run: Run, follower: Follower) -> None:
         async with anyio.create_task_group() as tg:
             intake = Intake(store, run, self._reporter, now_ms=now_ms, on_added=self._stir)
-            if run.scanned:
-                await intake.restore()  # now: nothing holds the run open meanwhile
+            if run.scanned:  # now: nothing holds the run open meanwhile
+                with anyio.CancelScope() as self._looking:
+                    if not self._interrupted:
+                        await intake.restore()
+                self._looking = None
             else:
                 tg.start_soon(intake.scan)
             await commit(store, runs.want, run.id, session, now_ms())
@@ -338,7 +341,7 @@ class Service:
                 limit_s = self._settings.worker.drain_limit
                 self._reporter.warned(
                     f"{number.name}: finishing what is at the worker, for at most "
-                    f"{limit_s:g} s; once more stops at once."
+                    f"{limit_s:g} s; a second Ctrl-C or SIGTERM stops at once."
                 )
             elif is_hangup(number):
                 continue  # kernel and shell both hang up when a terminal is closed

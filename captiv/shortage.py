@@ -24,7 +24,7 @@ _FEW_INODES: Final = 16
 _FEW_BLOCKS: Final = 16
 
 _FILES: Final = "Raise the limit of open files (`ulimit -n`), and run the command again."
-_DISK: Final = "See to the disk or the connection to it, and run the command again."
+_DISK: Final = "Check the disk and its connection, and run the command again."
 
 _SHARED: Final[dict[str, tuple[str, str]]] = {
     "EMFILE": ("this process may not open more files", _FILES),
@@ -62,7 +62,7 @@ def shortage(error: BaseException) -> MachineShort | None:
     if words is None:
         return None
     reason, hint = words
-    return MachineShort(f"This machine is short: {reason}.", hint=hint, own=name in _OWN)
+    return MachineShort(reason, hint=hint, own=name in _OWN)
 
 
 def no_thread(error: BaseException) -> bool:

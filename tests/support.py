@@ -15,7 +15,7 @@ from captiv.testing.scenes import write_scenes
 
 SCRIPTED = "captiv.testing.engine:ScriptedEngine"
 DEADLINE_S = 60.0
-DRAINING = "once more stops at once"
+DRAINING = "stops at once"
 """What a command says when it has heard the first signal."""
 
 

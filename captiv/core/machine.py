@@ -59,7 +59,7 @@ def no_device(machine: Machine, device: str) -> str | None:
     """Return why there is no such device here; None if there may be."""
     kind, _, number = device.partition(":")
     if kind == "mps" and machine.has_mps is False:
-        return "This machine has no GPU of Apple's: leave --device mps out."
+        return "This machine has no Apple GPU. Leave out --device mps."
     if kind != "cuda" or machine.gpus is None or int(number or 0) < machine.gpus:
         return None
     if not machine.gpus:

@@ -113,6 +113,13 @@ class Claims:
         )
         self.settled(job)
 
+    async def give_back_ahead(self) -> None:
+        """Return what was claimed and not handed out."""
+        if self._claimed:
+            ahead = list(self._claimed)
+            self._claimed.clear()
+            await commit(self._store, jobs.release, ahead)
+
     async def give_back_displaced(self, room: int = 0) -> None:
         """Return what was claimed ahead for runs that were cancelled or have to wait, or for long.
 

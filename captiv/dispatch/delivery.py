@@ -208,10 +208,10 @@ class Deliveries:
         self.mixed_up += 1
         _log.warning("answer mixed up reason=%s total=%d", error.message, self.mixed_up)
         if self.mixed_up == 1:
-            self._supervisor.warn(f"{error.message} It is not believed, and asked for again.")
+            self._supervisor.warn(f"{error.message} captiv doesn't believe it, and asks again.")
         if count >= _MAX_MIXED_UP:
             raise NoWorker(
-                f"{error.message} It did so {count} times in place of one image's answer.",
+                f"{error.message} This happened {count} times in a row for one image.",
                 hint="Give the worker's own address, with no proxy between. Nothing is lost: the "
                 "same command goes on.",
             ) from error
@@ -253,7 +253,9 @@ class Deliveries:
     def _say(self, now_s: float) -> None:
         self._quiet = self._quiet.told()
         limit_s = self._quiet.ended_after_s
-        rest = "" if math.isinf(limit_s) else f" captiv gives it up after {limit_s:.0f} s."
+        rest = (
+            "" if math.isinf(limit_s) else f" captiv waits for it no longer than {limit_s:.0f} s."
+        )
         self._supervisor.warn(
             f"No caption has come from {self._supervisor.describe()} for "
             f"{self._quiet.lasts_s(now_s):.0f} s: it is slow, or hangs.{rest}"
@@ -273,8 +275,10 @@ class Deliveries:
     async def _recover(self, job: Job, key: str, life: int) -> None:
         """Have a worker again, or learn that this image may be why there is none."""
         alone = key if job.suspect else None
+        asked_s = monotonic_s()
         health = await self._supervisor.recover(life, alone=alone)
-        self._count_anew()
+        if self._supervisor.number != life or monotonic_s() - asked_s > _LOOK_S:
+            self._count_anew()  # else it was there all the time, and gave nothing
         if health is not None:
             self.opened(health)
         loss = self._supervisor.loss

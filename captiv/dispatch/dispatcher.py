@@ -104,6 +104,7 @@ class Dispatcher:
         if all(run.id != own for run in found):
             found.append(await self._queue.store.aread(runs.get, own))
         self._seen &= {run.id for run in found}
+        self._live = {run.id for run in found if run.state is RunState.ACTIVE}
         for run in found:
             self._queue.specs[run.id] = run.spec
             if run.id not in self._seen:
@@ -186,10 +187,17 @@ class Dispatcher:
     def _wanted_at(self, need: Need) -> Counter[Site]:
         """Return how many workers the runs of this need ask for at each site."""
         wanted: Counter[Site] = Counter()
-        for spec in self._queue.specs.values():
-            if need_of_spec(spec) == need:
-                wanted |= Counter(spec.placement.sites)
+        for spec in self._specs_of(need).values():
+            wanted |= Counter(spec.placement.sites)
         return wanted
+
+    def _specs_of(self, need: Need) -> dict[RunId, RunSpec]:
+        """Return the specs of the runs that want this need now; ended ones want nothing."""
+        return {
+            run_id: spec
+            for run_id, spec in self._queue.specs.items()
+            if run_id in self._live and need_of_spec(spec) == need
+        }
 
     async def _without(self, need: Need, error: CaptivError) -> None:
         """No worker is to be had for this need: its runs go on on this machine, or stay."""
@@ -207,7 +215,7 @@ class Dispatcher:
 
         Credit may be added meanwhile; what else only a person can mend is not waited for.
         """
-        specs = [spec for spec in self._queue.specs.values() if need_of_spec(spec) == need]
+        specs = self._specs_of(need).values()
         mended = error.fault is not Fault.PERSON or isinstance(error, NoBalance)
         here = isinstance(error, MachineShort | SidecarError)
         patient = site.kind == "rented" and mended and not here
@@ -223,9 +231,9 @@ class Dispatcher:
 
     async def _fall_back(self, need: Need, error: CaptivError) -> None:
         """Have this machine go on with the runs that want it to, where it can."""
-        for run_id, spec in list(self._queue.specs.items()):
+        for run_id, spec in self._specs_of(need).items():
             placement = spec.placement
-            if placement.fallback != "local" or need_of_spec(spec) != need:
+            if placement.fallback != "local":
                 continue
             if (reason := await self._incapable(spec)) is not None:
                 self._queue.reporter.warned(

@@ -13,7 +13,7 @@ from typing import Protocol
 import anyio
 
 from captiv.core import answers, retry
-from captiv.core.jobs import Failure, Job, Received
+from captiv.core.jobs import Failure, Job, Received, Stamp
 from captiv.core.phase import Phase
 from captiv.core.retry import Death, Verdict
 from captiv.dispatch.claims import Claims
@@ -98,7 +98,7 @@ class Lane:
         self._left = anyio.Event()
         self._draining = False
         self._drained = anyio.Event()
-        self._refused: list[tuple[Job, ImageRefused]] = []
+        self._refused: list[tuple[Job, ImageRefused, Stamp | None]] = []
         """Images refused in a row: theirs is the fault if the worker takes another one."""
         self._barren = 0
         """Engine failures in a row that are not plainly an image's own."""
@@ -138,7 +138,7 @@ class Lane:
         finally:
             with anyio.CancelScope(shield=True):
                 try:
-                    refused = {self._claims.key(job) for job, _ in self._refused}
+                    refused = {self._claims.key(job) for job, *_ in self._refused}
                     await self._claims.give_back(self._last_suspects() | refused)
                 finally:
                     await self._supervisor.end()
@@ -218,7 +218,11 @@ class Lane:
         await self._claims.give_back_displaced()
 
     async def _replaced(self) -> bool:
-        """Have a worker again after the last one was lost; False if the lane drains first."""
+        """Have a worker again after the last one was lost; False if the lane drains first.
+
+        That may take long: what was claimed ahead is for the others meanwhile.
+        """
+        await self._claims.give_back_ahead()
         health = await self._supervisor.begin()
         if health is not None:
             self._deliveries.opened(health)
@@ -358,7 +362,7 @@ class Lane:
         if job.suspect:
             self._fail(job, refused)
             return
-        self._refused.append((job, refused))
+        self._refused.append((job, refused, self._queue.preparation.stamp(job)))
         if len(self._refused) >= retry.REFUSALS:
             raise WorkerRejected(
                 error.message,
@@ -368,9 +372,14 @@ class Lane:
             ) from error
 
     def _settle_refused(self) -> None:
-        """The refused images are at fault themselves: another one was taken, or none is left."""
-        for job, error in self._refused:
-            self._fail(job, error)
+        """The refused images are at fault themselves: another one was taken, or none is left.
+
+        Not those over which the run is just ending.
+        """
+        if len(self._refused) >= retry.REFUSALS:
+            return
+        for job, error, file in self._refused:
+            self._failed(Failure(job, error.code, error.message, file=file))
         self._refused.clear()
 
     def _engine_to_blame(self, job: Job, error: EngineFailed) -> bool:
@@ -385,9 +394,12 @@ class Lane:
     def _fail(
         self, job: Job, error: CaptivError, text: str | None = None, *, tried: bool = False
     ) -> None:
-        self._claims.settled(job)
         file = self._queue.preparation.stamp(job)
-        self._queue.completer.failed(Failure(job, error.code, error.message, text, tried, file))
+        self._failed(Failure(job, error.code, error.message, text, tried, file))
+
+    def _failed(self, failure: Failure) -> None:
+        self._claims.settled(failure.job)
+        self._queue.completer.failed(failure)
 
     async def _suspected(self, job: Job, death: Death) -> None:
         """The worker died over this image: alone, it is charged; else it is tried alone next."""

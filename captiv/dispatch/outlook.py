@@ -14,7 +14,7 @@ from captiv.output.sidecar import probe_folder
 from captiv.store import Store, captions
 
 _MOST: Final = 256
-"""Images in folders that cannot be written, after which no other folder is looked for."""
+"""Folders that cannot be written, after which no other one is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def look(spec: RunSpec, store: Store | None, *, limit_s: float) -> Outlook:
                 continue
             if not spec.output.save or folders.take(place):
                 return Outlook(wanted=True)
-            if folders.images >= _MOST:
+            if len(folders.refused) >= _MOST:
                 return folders.outlook
         if monotonic_s() >= until_s:
             return Outlook(wanted=folders.images > 0)

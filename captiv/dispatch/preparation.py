@@ -153,14 +153,15 @@ class Preparation:
         if self._short_since is None:
             self._short_since = monotonic_s()
             _log.warning("machine short reason=%s", error.message)
-        self._limiter.total_tokens = max(1, self._limiter.total_tokens // 2)
+        if not self._aloneness.locked():  # who keeps the others out has counted the threads
+            self._limiter.total_tokens = max(1, self._limiter.total_tokens // 2)
         if monotonic_s() - self._short_since > self._patience_s:
             raise error
 
     def _went_well(self) -> None:
         self._short_since = None
         self._good += 1
-        if self._good % _GOOD == 0:
+        if self._good % _GOOD == 0 and not self._aloneness.locked():
             self._limiter.total_tokens = min(self.threads, self._limiter.total_tokens + 1)
 
     async def _tried(self, job: Job, policy: ImagePolicy, unless: str | None) -> Prepared | None:
@@ -212,8 +213,7 @@ class Preparation:
 
 
 def _unreadable(error: MachineShort) -> ImageError:
-    reason = error.message.removeprefix("This machine is short: ").rstrip(".")
-    return ImageUnreadable(f"the file cannot be read, though others can: {reason}")
+    return ImageUnreadable(f"the file cannot be read, though others can: {error.reason}")
 
 
 def _open_trace(path: Path, threads: int) -> mmap.mmap:

@@ -230,7 +230,8 @@ def _refused(held: Content, new: str) -> str | None:
     if held.encoding is None:
         return "it is broken text, which an edit would not keep"
     if held.with_text(new) is None:
-        return f"it is not UTF-8, and its encoding ({held.encoding.codec}) lacks a character of it"
+        codec = held.encoding.codec
+        return f"it is not UTF-8, and its encoding ({codec}) lacks a character of the new caption"
     return None
 
 

@@ -100,7 +100,7 @@ async def preview(request: Request) -> Response:
         request,
         Wanted,
         most_bytes=LONGEST_SELECTION_BYTES,
-        wrong="This is no edit that can be made.",
+        wrong="This edit can't be made.",
     )
     _refuse_expression(request, wanted.regex)
     edit, entries = wanted.edit(), _entries(room, wanted)

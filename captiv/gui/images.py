@@ -96,7 +96,7 @@ class Chosen(BaseModel):
 async def unseen(request: Request) -> Response:
     """Return how many of these images, which a person selected, a listing does not show."""
     listing = listing_of(room_of(request), request.path_params["listing"])
-    wrong = "This is no selection."
+    wrong = "This isn't a selection of images."
     chosen = await body_of(request, Chosen, most_bytes=LONGEST_SELECTION_BYTES, wrong=wrong)
     seen = set(listing.ids)
     return JSONResponse({"unseen": sum(parsed(id) not in seen for id in chosen.images)})

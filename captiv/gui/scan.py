@@ -94,7 +94,9 @@ class Reader:
         """
         looked = [self._entry(e.folder, e.path, True, {}) for e in entries]
         found = [
-            replace(now, failure=before.failure)
+            replace(before, stamp=now.stamp, trouble=now.trouble)
+            if now.trouble is not None
+            else replace(now, failure=before.failure)
             for before, now in zip(entries, looked, strict=True)
             if isinstance(now, Entry)
         ]
@@ -104,9 +106,11 @@ class Reader:
         problems = list(folder.problems)
         entries = []
         id = folder_id(folder.path)
+        # A listing that broke off does not tell which sidecars are there: the disk is asked.
+        partly = any(p.path == folder.path for p in folder.problems)
         for path in paths:
             names = spellings(os.path.basename(self._sidecars.of(path)))
-            beside = any(name in folder.names for name in names)
+            beside = partly or any(name in folder.names for name in names)
             found = self._entry(id, path, beside, known)
             if isinstance(found, Entry):
                 entries.append(found)

@@ -71,6 +71,7 @@ class Watch:
     # -- the disk --------------------------------------------------------------------------------
 
     async def _follow_disk(self) -> None:
+        soon_s = self.least_pause_s
         while True:
             took_s = 0.0
             self.live.looked = anyio.Event()
@@ -81,9 +82,14 @@ class Watch:
             except StoreError as error:
                 _log.warning("folder not read reason=%s", error.message)
             await self._failures()
-            # What could not be read may be back in a moment; it is not left out for minutes.
+            # What could not be read may be back in a moment, and is not left out for minutes; or it
+            # never is, and is asked for less and less often.
             unread = any(p.code == FOLDER_UNREADABLE for p in self.album.problems)
-            pause_s = 0.0 if unread else self.share * took_s
+            pause_s = self.share * took_s
+            if unread:
+                pause_s, soon_s = min(soon_s, pause_s), 2 * soon_s
+            else:
+                soon_s = self.least_pause_s
             with anyio.move_on_after(max(self.least_pause_s, pause_s)):
                 await self.live.looked.wait()
                 await anyio.sleep(min(1.0, took_s))

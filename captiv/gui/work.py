@@ -168,7 +168,9 @@ class Work:
     async def _end(self) -> None:
         """Wait for the errands; end them at once if somebody does not want to wait."""
         if self.busy:
-            self.on_note("finishing what is at the worker; once more stops at once.")
+            self.on_note(
+                "finishing what is at the worker; a second Ctrl-C or SIGTERM stops at once."
+            )
         while self.busy:
             if self.hurried():
                 self._interrupt_all()

@@ -45,7 +45,7 @@ def loaded_by_all(urls: Sequence[str]) -> ModelChoice:
         served = " and ".join(f"{name} ({url})" for name, (url, _) in found.items())
         raise UsageError(
             f"The workers serve different models: {served}.",
-            hint="Name one with --model; who serves another captions nothing of it.",
+            hint="Name one with --model; a worker that serves another one takes no part.",
         )
     return next(choice for _, choice in found.values())
 

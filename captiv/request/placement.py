@@ -102,7 +102,7 @@ def _spare(options: Options, given: str) -> str:
     several = given == _ALL or "," in given
     if options.device is not None and (several or not options.runpod):
         raise UsageError(
-            "--device is for workers on this machine, and there is none.",
+            "--device is for workers on this machine, and this run has none.",
             hint="--local has this machine caption beside the others.",
         )
     return "auto" if several else given

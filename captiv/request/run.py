@@ -110,10 +110,10 @@ def _require_known(choice: ModelChoice) -> None:
     known = family_named(choice.family.name)
     if known is None or known.variant(choice.variant.name) is None:
         raise UsageError(
-            f"{choice.variant.name} is a model of the chat server alone; captiv's own workers "
-            "cannot load it beside it.",
-            hint="Name one of `captiv model list` with --model and --variant, or leave out what "
-            "is beside --worker.",
+            f"{choice.variant.name} is known to the chat server only; captiv's own workers can't "
+            "load it.",
+            hint="Name one of `captiv model list` with --model and --variant, or use only "
+            "--worker.",
         )
 
 

@@ -87,7 +87,7 @@ def settle(conn: Connection, place: Place, held: Content | None, now_ms: int) ->
     top = stood[-1]
     if top.content == held and top.row is not None and top.row >= newest:
         return stood
-    return [*stood[:-1], put(conn, place, held, _top(stood[:-1]))]
+    return [*stood[:-1], put(conn, place, held, _top(stood[:-1]), caption=top.caption)]
 
 
 def put(
@@ -96,11 +96,23 @@ def put(
     content: Content | None,
     under: int | None,
     edit: int | None = None,
+    *,
+    caption: int | None = None,
 ) -> Level:
-    """Note that this, a caption in the store or nothing, stands on the row `under`."""
-    caption, text, data = None, "", None
+    """Note that this, a caption in the store or nothing, stands on the row `under`.
+
+    Args:
+        conn: the store.
+        place: whose sidecar it is.
+        content: what stands there now.
+        under: what it stands on.
+        edit: the edit that put it there.
+        caption: which of the captions it is, where several have its text; None is the newest.
+    """
+    text, data = "", None
     if content is not None:
-        caption, text = _caption(conn, place, content)
+        newest, text = _caption(conn, place, content)
+        caption = newest if caption is None else caption
         data = None if text.encode() == content.data else content.data
     row = conn.execute(
         "INSERT INTO standings (path, sidecar, caption_id, data, under_id, newest_id, edit_id)"
@@ -146,7 +158,7 @@ def step_back(
     content = None if at is None else stood[at].content
     if at is None or content is None:
         return None
-    return _row(put(conn, place, content, _top(stood[:at]))), content
+    return _row(put(conn, place, content, _top(stood[:at]), caption=stood[at].caption)), content
 
 
 def replace(
@@ -187,7 +199,7 @@ def _chain(conn: Connection, place: Place) -> tuple[list[Level], int]:
         return [Level(None, id_, text, None) for id_, text in texts.items()], 0
     at: int | None = max(rows)
     chain: list[Level] = []
-    while at is not None:
+    while at in rows:
         caption, data, under, _ = rows[at]
         chain.insert(0, Level(at, caption, "" if caption is None else texts[caption], data))
         at = under
@@ -204,7 +216,7 @@ def _with_rows(conn: Connection, place: Place, found: list[Level]) -> list[Level
     known = [at for at, level in enumerate(found) if level.row is not None]
     stood = found[: known[-1] + 1] if known else []
     for level in found[len(stood) :]:
-        stood.append(put(conn, place, level.content, _top(stood)))
+        stood.append(put(conn, place, level.content, _top(stood), caption=level.caption))
     return stood
 
 

@@ -87,7 +87,7 @@ async def unavailable(source: str) -> ModelError | None:
         return None
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return ModelError(
-            f"{source} is not on this machine, and HF_HUB_OFFLINE forbids to download it.",
+            f"{source} is not on this machine, and HF_HUB_OFFLINE forbids downloading it.",
             hint="Unset it, or copy the model here and pass its folder: --model DIR.",
         )
     url, headers = _config_of(source)

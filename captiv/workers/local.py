@@ -112,7 +112,7 @@ class LocalWorker:
             raise without_torch()
         if reason is not None:
             raise ModelError(reason, hint=_NO_DEVICE if no_device(here, s.device) else _TOO_MUCH)
-        return [Finding("this machine", "ok", f"nothing speaks against {s.variant}")]
+        return [Finding("this machine", "ok", f"nothing found that rules out {s.variant}")]
 
     async def _look_at_hub(self) -> Sequence[Finding]:
         error = await unavailable(self._settings.source)

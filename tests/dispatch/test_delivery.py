@@ -184,7 +184,7 @@ async def test_a_worker_that_answers_and_gives_no_caption_is_given_up(world: Wor
     assert isinstance(error, NoWorker)
     assert "hangs: it answers, and no caption came" in error.message
     (said,) = world.told.warnings
-    assert "it is slow, or hangs. captiv gives it up after 0 s." in said
+    assert "it is slow, or hangs. captiv waits for it no longer than 0 s." in said
 
 
 async def test_once_drained_nothing_is_sent_and_what_was_sent_is_waited_for(world: World) -> None:

@@ -65,8 +65,12 @@ BEFORE = (
 )
 """What a reader has done in between."""
 
-ENDS = ((r"captiv queue cancel", (0, 2)),)
-"""Exit codes besides 0: a run that has ended cannot be cancelled."""
+ENDS = (
+    (r"captiv queue cancel", (0, 2)),
+    (r"captiv caption generate .*--dry-run", (0, 4)),
+)
+"""Exit codes besides 0: a run that has ended cannot be cancelled; a machine without the GPU or the
+model that a line names says so when it is run dry."""
 
 ANSWERS_Y = "y\n" * 3
 SCRIPTED = ("--engine", "captiv.testing.engine:ScriptedEngine")

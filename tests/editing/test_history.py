@@ -53,6 +53,16 @@ def test_undo_gives_back_the_text_that_stood_last(place: Place, store: Store) ->
     assert undo(store, place) == "A"
 
 
+def test_undo_ends_at_the_first_text_though_it_came_again(place: Place, store: Store) -> None:
+    for text in ("A", "B", "A"):
+        put(store, place, text)
+
+    assert [undo(store, place) for _ in range(2)] == ["B", "A"]
+
+    with pytest.raises(UsageError, match="no earlier caption"):
+        undo(store, place)
+
+
 def test_a_change_after_an_undo_stands_on_what_the_undo_brought(place: Place, store: Store) -> None:
     for text in ("A", "B", "C"):
         put(store, place, text)

@@ -141,7 +141,7 @@ def test_of_several_models_one_has_to_be_named(home: Home) -> None:
         (["--length", "short"], 2, "no lengths"),
         (["--prompt-options", "keep_pg"], 2, "no prompt option"),
         (["--variant", "x", "--model", "y"], 2, "--variant"),
-        (["--runpod"], 2, "contradict"),
+        (["--runpod"], 2, "chat server only"),
         (["--protocol", "grpc"], 2, "captiv or openai"),
     ],
 )
@@ -179,13 +179,12 @@ def test_a_wrong_key_ends_the_run_and_the_same_command_goes_on_with_the_right_on
     assert_each_has_its_own(home)
 
 
-def test_a_server_that_is_not_there_keeps_the_images_for_later(home: Home) -> None:
+def test_with_a_server_that_is_not_there_no_run_is_made(home: Home) -> None:
     ended = generate(home, "http://127.0.0.1:9", "--model", "m")
 
     assert ended.code == 4
     assert "does not answer" in ended.err
-    (run,) = json.loads(home.run("queue", "status", "--json").out)
-    assert run["counts"]["pending"] == len(COLOURS), run
+    assert json.loads(home.run("queue", "status", "--json").out) == []
 
 
 def test_a_server_that_takes_no_more_is_given_time(home: Home) -> None:
@@ -241,6 +240,17 @@ def test_a_refused_image_at_the_head_of_the_queue_fails_alone(home: Home) -> Non
     assert failures(ended) == {"black.png": "image_refused", "blue.png": "image_refused"}
     assert all("no such pixels" in line["reason"] for line in ended.lines if "reason" in line)
     assert len(home.captions()) == len(COLOURS) - 2
+
+
+def test_a_refused_image_is_not_asked_for_again(home: Home) -> None:
+    with ChatServer(rule=of("black")) as server:
+        generate(home, server, "--batch-size", "1")
+        asked = len(server.calls)
+        again = generate(home, server, "--batch-size", "1", "--json")
+
+        assert again.code == 1, again
+        assert again.lines[-1]["not_tried"] == 1
+        assert len(server.calls) == asked
 
 
 def test_a_folder_of_nothing_but_a_refused_image_says_so(home: Home) -> None:

@@ -24,6 +24,7 @@ ROUTES = [
     ("GET", "/api/edits/previews/1"),
     ("POST", "/api/edits/1/undo"),
     ("GET", "/api/listings/a-1/ids"),
+    ("POST", "/api/listings/a-1/unseen"),
     ("POST", "/api/links"),
     ("GET", "/api/models"),
     ("POST", "/api/plans"),

@@ -340,11 +340,22 @@ test("an empty text removes the caption", () => {
 test("undo gives up what is typed, and says how to have it back", () => {
   const editor = new Fed().open(["one"]).type("one1").feed({ type: "undo" });
   assert.equal(editor.field, "one");
-  assert.deepEqual(editor.shown.note, { words: "What was typed is gone.", action: "use", text: "one1" });
+  assert.deepEqual(editor.shown.note, { words: "Your unsaved text was discarded.", action: "use", text: "one1" });
 
   editor.feed({ type: "used", text: "one1" });
 
   assert.equal(editor.field, "one1");
+});
+
+test("a text that was taken back while it was saved does not stay in the file", () => {
+  const editor = new Fed().open(["one", "two"]).type("one1").feed({ type: "save" }, { type: "undo" });
+  assert.equal(editor.field, "one");
+
+  editor.saved("a", "one1");
+
+  assert.equal(editor.last("save").text, "one");
+  editor.saved("a", "one");
+  assert.equal(unsaved(editor.state.papers.a), false);
 });
 
 test("undo asks for the caption before, and never over what is typed meanwhile", () => {

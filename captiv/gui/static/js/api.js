@@ -27,6 +27,10 @@ export async function request(path, options) {
   }
   const content = await response.json().catch(() => null);
   options?.signal?.throwIfAborted();
+  if (content === null && response.status >= 500) {
+    // Not captiv's words: a tunnel or proxy says that captiv is away.
+    throw new Refusal(0, { code: "lost", detail: "captiv cannot be reached." });
+  }
   if (!response.ok) throw new Refusal(response.status, content ?? {});
   if (content === null) throw new Refusal(0, { code: "lost", detail: "captiv was lost in the middle of its answer." });
   return content;

@@ -24,8 +24,9 @@ export class Drafts extends EventTarget {
     this.#read();
     addEventListener("storage", (event) => {
       if (event.key !== null && !event.key.startsWith(PREFIX)) return;
+      const before = this.ids.sort().join();
       this.#read();
-      this.#tell();
+      if (this.ids.sort().join() !== before) this.#tell(); // not for each letter that is typed elsewhere
     });
     navigator.locks?.request(PREFIX + this.#tab, () => new Promise(() => {})).catch(() => {});
   }

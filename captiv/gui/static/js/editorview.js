@@ -122,7 +122,7 @@ export class EditorView {
     mine.addEventListener("click", () => this.#feed({ type: "keep mine" }));
     other.addEventListener("click", () => this.#feed({ type: "discard" }));
     box.replaceChildren(
-      el("p", {}, el("b", {}, "This caption was changed meanwhile. "), "Yours is above and not saved; now there is:"),
+      el("p", {}, el("b", {}, "This caption was changed meanwhile. "), "Your text is above, not saved. The caption is now:"),
       el("blockquote", {}, theirs ?? "No caption: it was removed."),
       el("div", { class: "buttons" }, mine, other),
     );

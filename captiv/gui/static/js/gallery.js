@@ -348,7 +348,7 @@ class Cell {
 /** @param {Card} card @param {boolean} unsaved */
 function marks(card, unsaved) {
   const found = [];
-  if (unsaved) found.push(el("span", { class: "tag unsaved", title: "You typed a text here that is not saved: it is kept in this browser." }, "not saved"));
+  if (unsaved) found.push(el("span", { class: "tag unsaved", title: "Your text for this image is not saved; this browser keeps it." }, "not saved"));
   if (card.by === "hand") found.push(el("span", { class: "tag hand" }, "by hand"));
   if (card.failure) found.push(el("span", { class: "tag failed", title: card.failure }, "failed"));
   return found;

@@ -112,7 +112,7 @@ function emptiness() {
   const words = {
     without: ["Every image has a caption", "Nothing is left to do in this folder."],
     failed: ["Nothing failed", "No image here is waiting for another attempt."],
-    unsaved: ["Everything is saved", "No text that you typed in this browser waits to be saved."],
+    unsaved: ["Everything is saved", "Nothing that you typed in this browser is waiting to be saved."],
     hand: ["No caption was edited by hand", "Captions that you change here are marked, and no run overwrites them unless you ask for it."],
   }[show];
   if (words) return [el("h2", {}, words[0]), el("p", {}, words[1]), clear];

@@ -33,5 +33,5 @@ export function selectionRow(listing, ids) {
 /** @param {boolean} same whether the listing is still the one that the row was made of */
 function unknown(same) {
   if (same) return new Refusal(0, { code: "lost", detail: "captiv cannot be reached." });
-  return new Refusal(404, { code: "moved", detail: "The gallery shows other images by now. Close the editor and open the image again." });
+  return new Refusal(404, { code: "moved", detail: "The gallery now shows other images. Close the editor and open the image again." });
 }

@@ -192,7 +192,7 @@ function lay(step, place, draft) {
 function gone(step, row, index, here) {
   const key = looseKey(row, index);
   const { [key]: loose, ...others } = step.state.loose;
-  if (loose?.text) act(step, { do: "tell", words: `The image is gone for which you typed “${loose.text}”.` });
+  if (loose?.text) act(step, { do: "tell", words: `You typed “${loose.text}” for an image that is gone.` });
   change(step, { loose: others });
   if (here) change(step, { failure: { words: "This image is gone. Go on to another one.", lost: false, gone: true } });
 }
@@ -279,7 +279,7 @@ function wishSaved(step) {
 function undo(step) {
   onShown(step, (paper) => {
     const { id, image, text } = paper;
-    if (unsaved(paper)) return discard(step, id, { words: "What was typed is gone.", action: "use", text });
+    if (unsaved(paper)) return discard(step, id, { words: "Your unsaved text was discarded.", action: "use", text });
     if (image?.undoes) goBack(step, id, false);
     else if (image && firstByHand(image)) goBack(step, id, true);
   });
@@ -297,7 +297,7 @@ function keepMine(step) {
 /** Has a model write the caption: not over what is typed and not saved. @param {Step} step */
 function caption(step) {
   onShown(step, (paper) => {
-    const words = "Save your text or undo it first: a new caption would stand against it.";
+    const words = "Save your text or undo it first: a new caption would conflict with it.";
     if (unsaved(paper)) write(step, paper.id, { note: { words, trouble: true } });
     else if (paper.image) act(step, { do: "tell caption", image: paper.image });
   });
