@@ -39,6 +39,7 @@ LEFT = (
         r"pip install ('\.\[local(,quant)?\]'|\.|'captiv\[gui\]')$",
         "installs once more what this runs with; tests/release installs the wheel and the sdist",
     ),
+    (r"captiv config set worker\.tokens$", "asks for tokens by host; tests/settings has them"),
     (r"scripts/demo$", "tests/end_to_end runs it in a clean clone"),
     (r"scripts/(test|lint)$", "are what runs this: CI runs both"),
     (r"scripts/site$", "tests/docs/test_site.py builds the site"),

@@ -23,6 +23,7 @@ ROUTES = [
     ("POST", "/api/edits/previews"),
     ("GET", "/api/edits/previews/1"),
     ("POST", "/api/edits/1/undo"),
+    ("DELETE", "/api/edits/under-way/1"),
     ("GET", "/api/listings/a-1/ids"),
     ("POST", "/api/listings/a-1/unseen"),
     ("POST", "/api/links"),

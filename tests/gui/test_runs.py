@@ -296,13 +296,12 @@ def test_two_runs_at_once_are_both_done(home: Home, launch: Callable[..., Page])
 def test_the_page_ends_when_its_run_has_finished_what_is_at_the_worker(
     home: Home, launch: Callable[..., Page]
 ) -> None:
-    hold = home.held()
+    hold, begun = home.held(), home.folder / "begun"
     home.scenes(300, nested=False)
-    home.scripted(hold=str(hold))
+    home.scripted(hold=str(hold), touch=str(begun))
     page = launch()
-    visitor = page.visitor()
-    run = begin(visitor)
-    until(lambda: visitor.get(f"/api/runs/{run['id']}")["counts"]["running"] > 0, every_s=0.1)
+    run = begin(page.visitor())
+    until(begun.exists, "a batch", every_s=0.1)
 
     page.process.send_signal(signal.SIGINT)
     page.says("finishing what is at the worker")
@@ -311,7 +310,7 @@ def test_the_page_ends_when_its_run_has_finished_what_is_at_the_worker(
 
     assert end.code == 0, end
     status = json.loads(home.run("queue", "status", str(run["id"]), "--json").out)
-    assert status["state"] == "active"
+    assert status["state"] == "unfinished"
     assert status["counts"]["running"] == status["counts"]["captioned"] == 0
     assert status["counts"]["done"] == len(home.captions()) > 0
     assert home.workers() == []

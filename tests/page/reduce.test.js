@@ -347,17 +347,6 @@ test("undo gives up what is typed, and says how to have it back", () => {
   assert.equal(editor.field, "one1");
 });
 
-test("a text that was taken back while it was saved does not stay in the file", () => {
-  const editor = new Fed().open(["one", "two"]).type("one1").feed({ type: "save" }, { type: "undo" });
-  assert.equal(editor.field, "one");
-
-  editor.saved("a", "one1");
-
-  assert.equal(editor.last("save").text, "one");
-  editor.saved("a", "one");
-  assert.equal(unsaved(editor.state.papers.a), false);
-});
-
 test("undo asks for the caption before, and never over what is typed meanwhile", () => {
   const editor = new Fed().open(["one"]);
   editor.feed({ type: "again" }).load("a", "one", { undoes: true }).feed({ type: "undo" });

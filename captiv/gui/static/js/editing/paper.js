@@ -195,13 +195,8 @@ export function fail(step, id, failure) {
 
 /** Gives up what was typed. @param {Step} step @param {string} id @param {Note|null} note */
 export function discard(step, id, note) {
-  const { image, saving, sent } = step.state.papers[id];
-  if (image) {
-    take(step, id, image, note);
-    // What is on its way may arrive: then what is shown now has to follow it.
-    if (saving && !saving.undo) write(step, id, { sent, touched: true, wish: true });
-    return;
-  }
+  const { image } = step.state.papers[id];
+  if (image) return take(step, id, image, note);
   write(step, id, { text: "", base: null, whole: false, touched: false, wish: false, sent: [], note });
 }
 
