@@ -89,7 +89,7 @@ def _found(spec: RunSpec, store: "Store | None") -> _Found:
         found.problems += [f"{place.image}: {reason}" for place, _, reason in chunk.refused]
         found.skipped += len(chunk.skipped)
         found.kept += len(kept_of(chunk, spec, store))
-        failed = set() if store is None else {j.place for j in foreseen(store, spec, chunk.wanted)}
+        failed = foreseen(store, spec, chunk.wanted)
         found.untried += len(failed)
         wanted = [place for place in chunk.wanted if place not in failed]
         found.wanted += len(wanted)

@@ -63,7 +63,7 @@ def look(spec: RunSpec, store: Store | None, *, limit_s: float) -> Outlook:
     folders = _Folders()
     for chunk in chunks(spec):
         kept_of(chunk, spec, store)
-        failed = set() if store is None else {j.place for j in foreseen(store, spec, chunk.wanted)}
+        failed = foreseen(store, spec, chunk.wanted)
         for place in chunk.wanted:
             if place in failed:
                 continue

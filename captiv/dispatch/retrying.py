@@ -29,11 +29,12 @@ async def untried(store: Store, run: Run, places: Sequence[Place]) -> list[Faile
     return await offload(_one_each, found, run.spec)
 
 
-def foreseen(store: Store, spec: RunSpec, places: Sequence[Place]) -> list[FailedJob]:
-    """Return what `untried` would of a run that is not there yet. Blocks."""
-    if spec.selection.retry_failed or not places:
-        return []
-    return _one_each(store.read(past.standing, RunId(0), places), spec)
+def foreseen(store: Store | None, spec: RunSpec, places: Sequence[Place]) -> set[Place]:
+    """Return those of these places that a run which is not there yet would not try. Blocks."""
+    if store is None or spec.selection.retry_failed or not places:
+        return set()
+    lasting = _one_each(store.read(past.standing, RunId(0), places), spec)
+    return {job.place for job in lasting}
 
 
 async def revive(store: Store, run: Run) -> None:

@@ -18,14 +18,12 @@ from captiv.core.retry import Death
 from captiv.errors import NoWorker, WorkerNotReady, WorkerUnreachable
 from captiv.offload import offload
 from captiv.wire import Health
-from captiv.workers import Address, Client, Ended, WorkerSource
+from captiv.workers import FIRST_CONTACT_S, Address, Client, Ended, WorkerSource
 
 _log = logging.getLogger(__name__)
 
 _POLL_S = 0.1
 """How often a worker that is not ready, or not there, is asked again."""
-_FIRST_CONTACT_S = 10.0
-"""How long a worker that was never heard may be silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +201,7 @@ class Supervisor:
             WorkerRefused: it does not accept the token.
         """
         silent_since = monotonic_s()
-        patience_s = _FIRST_CONTACT_S
+        patience_s = FIRST_CONTACT_S
         while True:
             try:
                 health = await self.client.health()

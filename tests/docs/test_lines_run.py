@@ -70,8 +70,8 @@ ENDS = (
     (r"captiv queue cancel", (0, 2)),
     (r"captiv caption generate .*--dry-run", (0, 4)),
 )
-"""Exit codes besides 0: a run that has ended cannot be cancelled; a machine without the GPU or the
-model that a line names says so when it is run dry."""
+"""Exit codes besides 0: a run that has ended cannot be cancelled; a machine without the GPU, the
+model or the worker that a line names says so when it is run dry."""
 
 ANSWERS_Y = "y\n" * 3
 SCRIPTED = ("--engine", "captiv.testing.engine:ScriptedEngine")
@@ -231,6 +231,8 @@ class Reader:
             os.close(theirs)
         allowed = next((codes for pattern, codes in ENDS if re.search(pattern, text)), (0,))
         assert done.returncode in allowed, f"{line}\n{text}\n{done.stdout}\n{done.stderr}"
+        lacking = "obstacle" in done.stdout or "does not answer" in done.stderr
+        assert done.returncode != 4 or lacking, f"{line}\n{done.stderr}"
         assert "Traceback" not in done.stderr, f"{line}\n{done.stderr}"
         return done.stdout
 
