@@ -173,7 +173,7 @@ for (const [how, event] of [["moved", { type: "moved", index: 1 }], ["closed", {
 
 test("a draft that was found and not touched is not saved by passing over it", () => {
   const editor = new Fed().feed({ type: "opened", row: 1, total: 2, index: 0 });
-  editor.find(0, "a", { text: "half a", version: "v:one", sent: [], key: "k" }).load("a", "one");
+  editor.find(0, "a", { text: "half a", tail: "", version: "v:one", sent: [], key: "k" }).load("a", "one");
   assert.equal(editor.field, "half a");
   assert.equal(editor.shown.note.action, "discard");
 
@@ -185,7 +185,7 @@ test("a draft that was found and not touched is not saved by passing over it", (
 
 test("a draft is shown while its caption cannot be loaded", () => {
   const editor = new Fed().feed({ type: "opened", row: 1, total: 1, index: 0 });
-  editor.find(0, "a", { text: "half a", version: "v:one", sent: [], key: "k" });
+  editor.find(0, "a", { text: "half a", tail: "", version: "v:one", sent: [], key: "k" });
 
   editor.feed({ type: "not loaded", id: "a", ticket: editor.shown.loading, failure: LOST });
 
@@ -195,7 +195,7 @@ test("a draft is shown while its caption cannot be loaded", () => {
 
 test("every letter is kept as a draft, and the draft dropped when it is saved", () => {
   const editor = new Fed().open(["one"]).type("one1");
-  assert.deepEqual(editor.effects, [{ do: "keep", id: "a", draft: { text: "one1", version: "v:one", sent: [] } }]);
+  assert.deepEqual(editor.effects, [{ do: "keep", id: "a", draft: { text: "one1", tail: "", version: "v:one", sent: [] } }]);
 
   editor.feed({ type: "save" }).saved("a", "one1");
 
@@ -327,6 +327,35 @@ test("a newline at the end of what is typed stays while one goes on typing", () 
   assert(!unsaved(editor.shown));
 });
 
+test("a newline at the end of what was saved stays when the caption is looked at again", () => {
+  const editor = new Fed().open([null]).type("one\n").feed({ type: "save" }).saved("a", "one\n").feed({ type: "again" });
+
+  editor.load("a", "one\n", { by: "hand" });
+
+  assert.equal(editor.field, "one\n");
+  assert.equal(editor.shown.image.by, "hand");
+});
+
+test("what is typed on an image that is come back to stands before the newline that ends its file", () => {
+  const editor = new Fed().open([null, "plain"]);
+  editor.feed({ type: "moved", index: 1 }).type("plain\n").feed({ type: "opened", row: 2, total: 2, index: 0 }).saved("b", "plain\n");
+  editor.feed({ type: "next" }).type("k").feed({ type: "closed" });
+
+  editor.feed({ type: "found", row: 2, index: 1, place: { id: "b", stamp: "s" }, draft: null }).load("b", "plain\n");
+
+  assert.deepEqual([editor.last("save").id, editor.last("save").text], ["b", "plaink\n"]);
+});
+
+test("a draft knows which newlines end its file, and which were typed", () => {
+  const editor = new Fed().open(["one\n"]).type("one 1\n").feed({ type: "save" });
+  const { draft } = editor.last("keep");
+  const other = new Fed().feed({ type: "opened", row: 1, total: 1, index: 0 }).find(0, "a", { ...draft, key: "k" });
+
+  other.type("one 1\n2").load("a", "one 1\n\n").feed({ type: "save" });
+
+  assert.equal(other.last("save").text, "one 1\n2\n");
+});
+
 test("an empty text removes the caption", () => {
   const editor = new Fed().open(["one"]).type(" ").feed({ type: "save" });
   assert.equal(editor.last("save").text, null);
@@ -401,7 +430,7 @@ test("captions of the next two images and the one before are loaded ahead", () =
 
 test("a visitor who may only look has no drafts", () => {
   const editor = new Fed(false).feed({ type: "opened", row: 1, total: 1, index: 0 });
-  editor.find(0, "a", { text: "half a", version: "v:one", sent: [], key: "k" }).load("a", "one");
+  editor.find(0, "a", { text: "half a", tail: "", version: "v:one", sent: [], key: "k" }).load("a", "one");
 
   assert.equal(editor.field, "one");
 });

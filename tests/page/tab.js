@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 
 import { reduce } from "../../captiv/gui/static/js/editing/reduce.js";
 import { atRisk, empty, fieldOf, inConflict, shownPaper } from "../../captiv/gui/static/js/editing/state.js";
-import { IMAGES, lettersOf } from "./letters.js";
+import { IMAGES, LEFT_BREAK, lettersOf, readingsOf } from "./letters.js";
 
 export class Tab {
   lives = 0;
@@ -60,12 +60,27 @@ export class Tab {
     if (!state.composing) this.value = fieldOf(state);
     const paper = shownPaper(state);
     if (paper) for (const letter of lettersOf(paper.text)) this.shownTo.get(paper.id).add(letter);
-    if (!this.world.alone || !paper || !state.open || state.composing) return;
+    if (!this.world.alone) return;
+    this.leaveBreaks(this.image);
+    if (!paper || !state.open || state.composing) return;
     const known = paper.image !== null || paper.base !== null;
-    const { wanted } = this.world;
-    // Blanks alone are no caption: saved, they are none.
-    if (known && !inConflict(paper)) assert.equal(this.value.trimStart(), wanted.get(paper.id).trimStart(), `what ${paper.id} shows`);
+    if (known) this.checkShown(paper.id);
     assert(!inConflict(paper), "a conflict with oneself");
+  }
+
+  checkShown(id) {
+    const wanted = this.world.wanted.get(id);
+    // Blanks alone are no caption: saved, they are none.
+    const shown = readingsOf(wanted).some(({ text }) => text.trimStart() === this.value.trimStart());
+    assert(shown, `${id} shows ${JSON.stringify(this.value)}, not ${JSON.stringify(wanted)}`);
+  }
+
+  /** The person turns to one image, or to none. */
+  leaveBreaks(here) {
+    const { wanted } = this.world;
+    for (const [id, text] of wanted) {
+      if (id !== here) wanted.set(id, text.replace(/\n+$/, (breaks) => LEFT_BREAK.repeat(breaks.length)));
+    }
   }
 
   act(effect) {
@@ -143,6 +158,7 @@ export class Tab {
     // Two rows may lead to one image; which letter was first is not known before the image is.
     if (Object.values(this.state.loose).some(({ text }) => text)) return;
     this.endComposition();
+    this.leaveBreaks();
     this.feed({ type: "opened", row: (this.row += 1), total: IMAGES.length, index: index % IMAGES.length });
   }
 
@@ -246,6 +262,7 @@ export class Tab {
       if (request.answer === null && this.world.online && n % 2) this.world.serve(request, this);
     }
     this.requests = [];
+    this.leaveBreaks();
     this.begin();
   }
 }

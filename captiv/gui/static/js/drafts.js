@@ -130,7 +130,7 @@ function read(key) {
   try {
     const found = JSON.parse(localStorage.getItem(key) ?? "null");
     if (typeof found?.text !== "string" || typeof found.version !== "string") return null;
-    return { sent: [], at: 0, ...found, key };
+    return { tail: "", sent: [], at: 0, ...found, key };
   } catch {
     return null;
   }

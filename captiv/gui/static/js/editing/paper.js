@@ -51,6 +51,7 @@ export function learn(step, id, image) {
   write(step, id, { loading: 0, failure: null });
   if (!paper.image && paper.base === null) return join(step, id, image);
   if (!unsaved(paper)) {
+    if (paper.image?.caption === image.caption) return write(step, id, { image, base: image.version });
     const changed = !paper.saving && paper.image?.version !== image.version;
     return take(step, id, image, changed ? ELSEWHERE : paper.note);
   }
@@ -71,11 +72,9 @@ function join(step, id, image) {
 
 /** Takes an image as the one that is there, and leaves the text alone. @param {Step} step @param {string} id @param {Image} image */
 function see(step, id, image) {
-  const { text, tail, image: before } = step.state.papers[id];
-  const kept = before !== null && (image.caption ?? "").endsWith(tail);
-  // A draft that ends in a newline shows it: it may be the one that the file ends in.
-  const found = before === null && text.endsWith("\n") ? "" : tailOf(image.caption);
-  write(step, id, { image, tail: kept ? tail : found });
+  const { tail } = step.state.papers[id];
+  const kept = (image.caption ?? "").endsWith(tail);
+  write(step, id, { image, tail: kept ? tail : tailOf(image.caption) });
 }
 
 /** Finds out whether what is there is the person's own text, or somebody else's. @param {Step} step @param {string} id @param {Note|null} note */

@@ -345,6 +345,6 @@ function drafts(before, after) {
 /** @param {Paper|undefined} paper @returns {Draft|null} */
 function draftOf(paper) {
   if (!paper || !unsaved(paper)) return null;
-  const { text, base, sent } = paper;
-  return { text, version: base ?? "", sent };
+  const { text, tail, base, sent } = paper;
+  return { text, tail, version: base ?? "", sent };
 }

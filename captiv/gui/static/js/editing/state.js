@@ -20,7 +20,7 @@ import { shownOf } from "./text.js";
  *   width: number|null, height: number|null, history: import("../history.js").Earlier[],
  *   current: number|null, undoes: boolean}} Image
  * @typedef {{id: string, stamp: string, name?: string}} Place an image, as far as a row knows it
- * @typedef {{text: string, version: string, sent: (string|null)[]}} Draft
+ * @typedef {{text: string, tail: string, version: string, sent: (string|null)[]}} Draft
  *   `version` is empty where the caption was not known: then the text is an addition
  * @typedef {Draft & {key: string}} KeptDraft
  * @typedef {{words: string, trouble?: boolean, action?: "discard"|"use"|"again", text?: string}} Note
@@ -115,7 +115,7 @@ export const paperOf = (place, draft) => ({
   image: null,
   text: draft?.text ?? "",
   base: draft?.version || null,
-  tail: "",
+  tail: draft?.tail ?? "",
   whole: false,
   touched: false,
   saving: null,
