@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 
 import { reduce } from "../../captiv/gui/static/js/editing/reduce.js";
-import { atRisk, empty, fieldOf, inConflict, shownPaper } from "../../captiv/gui/static/js/editing/state.js";
+import { atRisk, empty, fieldOf, inConflict, shownPaper, unsaved } from "../../captiv/gui/static/js/editing/state.js";
 import { IMAGES, LEFT_BREAK, lettersOf, readingsOf } from "./letters.js";
 
 export class Tab {
@@ -248,9 +248,20 @@ export class Tab {
   giveUp(type) {
     if (!this.image || this.composing) return;
     const paper = shownPaper(this.state);
+    if (this.world.alone && !(paper && unsaved(paper))) return;
     if (paper) this.forgive(paper.id);
     for (const letter of lettersOf(this.value)) this.world.released.add(letter);
+    if (this.world.alone) this.world.giveUp(paper);
     this.feed({ type });
+    for (const letter of lettersOf(this.value)) if (this.world.letters.get(letter).by === this) this.world.released.delete(letter);
+  }
+
+  /** Saves, and wishes at once that one had not. */
+  regret(type) {
+    if (!this.state.open) return;
+    this.type("");
+    this.feed({ type: "save" });
+    this.giveUp(type);
   }
 
   /** The tab is closed or dies, and is opened again. */

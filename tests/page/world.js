@@ -68,6 +68,13 @@ export class World {
     this.wanted.set(image, wanted.slice(0, wanted.length - text.length));
   }
 
+  /** What is wanted of a caption whose text is given up: what captiv said last, or has, if it said nothing. */
+  giveUp({ id, image, back }) {
+    if (back) return;
+    const caption = image ? image.caption : this.files.get(id);
+    this.wanted.set(id, shownOf(caption, tailOf(caption)));
+  }
+
   news(id) {
     for (const tab of this.tabs) if (this.online) tab.news.push(this.describe(id));
   }

@@ -6,6 +6,7 @@
 import { get, picture, Refusal, send } from "./api.js";
 import { empty, atRisk } from "./editing/state.js";
 import { reduce } from "./editing/reduce.js";
+import { IMAGE_GONE } from "./editing/words.js";
 import { EditorView } from "./editorview.js";
 import { byId } from "./dom.js";
 import { notice } from "./notices.js";
@@ -59,6 +60,11 @@ export class Editor extends EventTarget {
   /** Takes in a card that changed, here or elsewhere. @param {import("./listing.js").Card} card */
   changed(card) {
     this.#feed({ type: "changed", card });
+  }
+
+  /** Looks at everything again, as more changed than is told card by card. */
+  changedMore() {
+    this.#feed({ type: "changed more" });
   }
 
   /** Looks at everything again, after captiv could not tell what changed. */
@@ -180,7 +186,7 @@ export class Editor extends EventTarget {
   #failure(error) {
     if (!(error instanceof Refusal)) throw error;
     if (error.lost) this.#later();
-    if (error.code === "gone") return { words: "This image is gone. Go on to another one.", lost: false, gone: true };
+    if (error.code === "gone") return { words: IMAGE_GONE, lost: false, gone: true };
     return { words: `${error.message} ${error.hint}`.trim(), lost: error.lost };
   }
 

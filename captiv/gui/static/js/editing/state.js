@@ -40,9 +40,11 @@ import { shownOf } from "./text.js";
  * @property {Saving|null} saving
  * @property {boolean} wish whether it is to be saved as soon as it can be
  * @property {boolean} last whether that was asked for on the last image
+ * @property {{caption: string|null}|null} back what is to be in the file again: a text was given up that may be there
  * @property {(string|null)[]} sent texts that may have arrived although no answer came
  * @property {string|null} heard the version that others told of while it was saved
  * @property {number} loading the ticket of the answer that is awaited, or 0
+ * @property {boolean} stale whether captiv is to be asked once more after the answer that is awaited
  * @property {Failure|null} failure why the caption is not known
  * @property {Note|null} note
  * @property {boolean} unkept whether the browser would not keep the draft
@@ -77,7 +79,7 @@ import { shownOf } from "./text.js";
  *   | {type: "saved", id: string, ticket: number, image: Image}
  *   | {type: "refused", id: string, ticket: number, text: string|null, version: string}
  *   | {type: "not saved", id: string, ticket: number, failure: Failure}
- *   | {type: "changed", card: Card} | {type: "again"}
+ *   | {type: "changed", card: Card} | {type: "changed more"} | {type: "again"}
  *   | {type: "not kept", id: string}} Event
  *
  * @typedef {{do: "find", row: number, index: number}
@@ -121,9 +123,11 @@ export const paperOf = (place, draft) => ({
   saving: null,
   wish: false,
   last: false,
+  back: null,
   sent: draft?.sent ?? [],
   heard: null,
   loading: 0,
+  stale: false,
   failure: null,
   note: null,
   unkept: false,
@@ -156,7 +160,7 @@ export const inConflict = (paper) => paper.image !== null && unsaved(paper) && p
 export const firstByHand = (image) => image.by === "hand" && image.caption !== null && image.history.length === 1;
 
 /** Whether *Undo* does something. @param {Paper} paper */
-export const undoable = (paper) => unsaved(paper) || (paper.image !== null && (paper.image.undoes || firstByHand(paper.image)));
+export const undoable = (paper) => !paper.back && (unsaved(paper) || (paper.image !== null && (paper.image.undoes || firstByHand(paper.image))));
 
 /** Whether letters would be lost if the page ended now. @param {State} state */
 export const atRisk = (state) =>
