@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { reduce } from "../../captiv/gui/static/js/editing/reduce.js";
-import { atRisk, empty, fieldOf, inConflict, shownPaper, unsaved } from "../../captiv/gui/static/js/editing/state.js";
+import { atRisk, empty, fieldOf, inConflict, rowsInUse, shownPaper, unsaved } from "../../captiv/gui/static/js/editing/state.js";
 
 const LOST = { words: "captiv cannot be reached.", lost: true };
 
@@ -195,12 +195,34 @@ test("a draft is shown while its caption cannot be loaded", () => {
 
 test("every letter is kept as a draft, and the draft dropped when it is saved", () => {
   const editor = new Fed().open(["one"]).type("one1");
-  assert.deepEqual(editor.effects, [{ do: "keep", id: "a", draft: { text: "one1", tail: "", version: "v:one", sent: [] } }]);
+  assert.deepEqual(editor.effects, [{ do: "keep", id: "a", draft: { text: "one1", tail: "", version: "v:one", sent: [] }, found: null }]);
 
   editor.feed({ type: "save" }).saved("a", "one1");
 
-  assert.deepEqual(editor.effects[0], { do: "drop", id: "a" });
+  assert.deepEqual(editor.effects[0], { do: "drop", id: "a", found: null });
   assert.equal(editor.shown.note.words, "Saved.");
+});
+
+test("a draft that was found goes with the text that was taken from it, once that is kept or saved", () => {
+  const editor = new Fed().feed({ type: "opened", row: 1, total: 1, index: 0 });
+  editor.find(0, "a", { text: "half a", tail: "", version: "v:one", sent: [], key: "k" });
+  assert.equal(editor.last("keep").found, "k");
+  editor.feed({ type: "not kept", id: "a" }).load("a", "one");
+
+  editor.feed({ type: "save" }).saved("a", "half a");
+
+  assert.deepEqual(editor.last("drop"), { do: "drop", id: "a", found: "k" });
+});
+
+test("a row is let go of once another one is opened and nothing is typed for its places", () => {
+  const editor = new Fed().open(["one"]).feed({ type: "opened", row: 2, total: 9, index: 0 }).type("typed");
+  assert.deepEqual([...rowsInUse(editor.state)], [2]);
+  editor.feed({ type: "opened", row: 3, total: 9, index: 1 }, { type: "selected all" }, { type: "opened", row: 4, total: 9, index: 0 });
+  assert.deepEqual([...rowsInUse(editor.state)], [4, 2]);
+
+  editor.feed({ type: "found", row: 2, index: 0, place: { id: "b", stamp: "s" }, draft: null });
+
+  assert.deepEqual([...rowsInUse(editor.state)], [4]);
 });
 
 test("what the browser would not keep is at risk", () => {

@@ -10,6 +10,8 @@ export const ALONE = [
 ];
 /** With other tabs and another writer. @type {[string, number][]} */
 export const TOGETHER = [...ALONE, ["intrude", 2], ["type over", 1], ["keep mine", 1], ["undo", 1]];
+/** Where the browser has no room at times. @type {[string, number][]} */
+export const FULL = [...TOGETHER, ["full", 2], ["room", 1]];
 
 /** @param {World} world @param {{what: string, tab: number, n: number}} step */
 export function happen(world, { what, tab: at, n }) {
@@ -31,6 +33,8 @@ export function happen(world, { what, tab: at, n }) {
     case "lose": return tab.lose(n);
     case "offline": return world.connect(false);
     case "online": return world.connect(true);
+    case "full": return world.fill();
+    case "room": world.full = false; return;
     case "restart": return tab.restart(n);
     case "intrude": return world.intrude(IMAGES[n % IMAGES.length]);
     case "type over": return tab.typeOver();

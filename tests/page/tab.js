@@ -25,6 +25,7 @@ export class Tab {
     this.selected = false;
     this.row = 0;
     this.news = [];
+    this.taken = new Set();
     this.shownTo = new Map(IMAGES.map((id) => [id, new Set()]));
   }
 
@@ -87,9 +88,12 @@ export class Tab {
     const { storage } = this.world;
     const own = `${effect.id}:${this.name}.${this.lives}`;
     switch (effect.do) {
-      case "keep": return storage.set(own, { id: effect.id, tab: this, life: this.lives, draft: structuredClone(effect.draft) });
-      case "drop": return storage.delete(own);
-      case "drop found": return storage.delete(effect.key);
+      case "keep":
+        if (this.world.full) return this.feed({ type: "not kept", id: effect.id });
+        storage.delete(effect.found);
+        storage.set(own, { id: effect.id, tab: this, life: this.lives, draft: structuredClone(effect.draft) });
+        return;
+      case "drop": storage.delete(own); storage.delete(effect.found); return;
       case "select": this.selected = true; return;
       case "find": case "load": case "save": case "undo":
         this.requests.push({ ...effect, life: this.lives, answer: null });
@@ -124,6 +128,8 @@ export class Tab {
     const found = [...storage].filter(([, kept]) => kept.id === id && (kept.life !== kept.tab.lives || mine(kept))).at(-1);
     if (!found) return null;
     const [key, { draft }] = found;
+    for (const letter of lettersOf(draft.text)) this.taken.add(letter);
+    if (this.world.full) return { ...structuredClone(draft), key };
     const claim = `${id}:${this.name}.${this.lives}:${(this.claims += 1)}`;
     storage.delete(key);
     storage.set(claim, { id, tab: this, life: this.lives, draft, claimed: true });
@@ -267,8 +273,10 @@ export class Tab {
   /** The tab is closed or dies, and is opened again. */
   restart(n) {
     const loose = Object.values(this.state.loose).filter(({ text }) => text);
-    assert.equal(atRisk(this.state), loose.length > 0, "the browser asks before letters are lost");
+    const unkept = Object.values(this.state.papers).filter((paper) => paper.unkept && unsaved(paper));
+    assert.equal(atRisk(this.state), loose.length + unkept.length > 0, "the browser asks before letters are lost");
     for (const { index, text } of loose) this.world.lose(IMAGES[index], text);
+    for (const { id, text } of unkept) this.world.giveLetters(id, text, this.taken);
     for (const request of this.requests) {
       if (request.answer === null && this.world.online && n % 2) this.world.serve(request, this);
     }

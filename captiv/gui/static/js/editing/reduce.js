@@ -88,6 +88,7 @@ function onShown(step, then) {
 /** @param {Step} step @param {{row: number, total: number, index: number}} event */
 function opened(step, { row, total, index }) {
   leave(step);
+  letGo(step);
   change(step, { open: true, row, total, places: {} });
   arrive(step, index);
   act(step, { do: "focus" });
@@ -97,7 +98,14 @@ function opened(step, { row, total, index }) {
 function closed(step) {
   leave(step);
   change(step, { open: false, shown: null });
+  letGo(step);
   tidy(step);
+}
+
+/** Forgets what was begun, and nothing typed, where it is not known which image is there. @param {Step} step */
+function letGo(step) {
+  const typed = Object.entries(step.state.loose).filter(([, loose]) => loose.text);
+  change(step, { loose: Object.fromEntries(typed) });
 }
 
 /** @param {Step} step @param {number} index */
@@ -187,7 +195,6 @@ function lay(step, place, draft) {
   const paper = step.state.papers[place.id];
   if (paper && (!draft || unsaved(paper) || paper.saving)) return;
   change(step, { papers: { ...step.state.papers, [place.id]: paperOf(place, draft) } });
-  if (draft) act(step, { do: "drop found", key: draft.key });
 }
 
 /** @param {Step} step @param {number} row @param {number} index @param {boolean} here */
@@ -345,7 +352,9 @@ function drafts(before, after) {
     const old = draftOf(before.papers[id]);
     const now = draftOf(after.papers[id]);
     if (JSON.stringify(old) === JSON.stringify(now)) continue;
-    effects.push(now ? { do: "keep", id, draft: now } : { do: "drop", id });
+    // The draft that it was taken from goes with it; the browser may have no room to keep it twice.
+    if (now) effects.push({ do: "keep", id, draft: now, found: after.papers[id].found });
+    else effects.push({ do: "drop", id, found: before.papers[id].found });
   }
   return effects;
 }

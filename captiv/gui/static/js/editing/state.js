@@ -43,6 +43,7 @@ import { shownOf } from "./text.js";
  * @property {{caption: string|null}|null} back what is to be in the file again: a text was given up that may be there
  * @property {(string|null)[]} sent texts that may have arrived although no answer came
  * @property {string|null} heard the version that others told of while it was saved
+ * @property {string|null} found the key of the draft that the text was taken from
  * @property {number} loading the ticket of the answer that is awaited, or 0
  * @property {boolean} stale whether captiv is to be asked once more after the answer that is awaited
  * @property {Failure|null} failure why the caption is not known
@@ -86,8 +87,8 @@ import { shownOf } from "./text.js";
  *   | {do: "load", id: string, ticket: number}
  *   | {do: "save", id: string, ticket: number, text: string|null, version: string}
  *   | {do: "undo", id: string, ticket: number, version: string}
- *   | {do: "keep", id: string, draft: Draft} | {do: "drop", id: string}
- *   | {do: "drop found", key: string}
+ *   | {do: "keep", id: string, draft: Draft, found: string|null}
+ *   | {do: "drop", id: string, found: string|null}
  *   | {do: "prefetch", place: Place} | {do: "focus"} | {do: "select"}
  *   | {do: "tell", words: string} | {do: "tell went", index: number}
  *   | {do: "tell saved", image: Image} | {do: "tell caption", image: Image}} Effect
@@ -126,6 +127,7 @@ export const paperOf = (place, draft) => ({
   back: null,
   sent: draft?.sent ?? [],
   heard: null,
+  found: draft?.key ?? null,
   loading: 0,
   stale: false,
   failure: null,
@@ -166,3 +168,6 @@ export const undoable = (paper) => !paper.back && (unsaved(paper) || (paper.imag
 export const atRisk = (state) =>
   Object.values(state.loose).some((loose) => loose.text !== "") ||
   Object.values(state.papers).some((paper) => paper.unkept && unsaved(paper));
+
+/** The rows that something may still be looked for in. @param {State} state */
+export const rowsInUse = (state) => new Set([state.row, ...Object.values(state.loose).map((loose) => loose.row)]);
