@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import fc from "fast-check";
 
-import { ALONE, happen, TOGETHER } from "./steps.js";
+import { ALONE, FULL, happen, TOGETHER } from "./steps.js";
 import { World } from "./world.js";
 
 /** Of each kind; scripts/test --slow runs 10,000. */
@@ -36,3 +36,5 @@ function hold(kinds, tabs, alone) {
 test("one person alone finds each text exactly as it was typed", () => hold(ALONE, 1, true));
 
 test("with other tabs and writers no letter is lost, doubled or in another image's file", () => hold(TOGETHER, 2, false));
+
+test("where the browser keeps no more, no letter is lost that a tab did not warn of", () => hold(FULL, 2, false));

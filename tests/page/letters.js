@@ -6,6 +6,12 @@ export const IMAGES = ["a", "b", "c", "d"];
 export const CAPTIONS = [null, "one\r\ntwo\r\n", "one line\n", "plain"];
 export const OTHER = "somebody else";
 
+/**
+ * A line break that was typed last and left there. Whoever comes back finds it at the file's end, where the
+ * field does not show it, unless the text was still kept: what is typed then stands before it, or after it.
+ */
+export const LEFT_BREAK = "\u2028";
+
 const FIRST = 0x4e00;
 
 /** @param {number} n */
@@ -13,3 +19,13 @@ export const letter = (n) => String.fromCodePoint(FIRST + n);
 
 /** @param {string} text */
 export const lettersOf = (text) => [...text].filter((one) => one.codePointAt(0) >= FIRST);
+
+/** The texts that may be shown, each with the line breaks that went to the file's end. @param {string} wanted */
+export function readingsOf(wanted) {
+  const [first, ...rest] = wanted.split(LEFT_BREAK);
+  let found = [{ text: first, ended: "" }];
+  for (const part of rest) {
+    found = found.flatMap(({ text, ended }) => [{ text: `${text}\n${part}`, ended }, { text: text + part, ended: `${ended}\n` }]);
+  }
+  return found;
+}

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { reduce } from "../../captiv/gui/static/js/editing/reduce.js";
-import { atRisk, empty, fieldOf, inConflict, shownPaper, unsaved } from "../../captiv/gui/static/js/editing/state.js";
+import { atRisk, empty, fieldOf, inConflict, rowsInUse, shownPaper, unsaved } from "../../captiv/gui/static/js/editing/state.js";
 
 const LOST = { words: "captiv cannot be reached.", lost: true };
 
@@ -173,7 +173,7 @@ for (const [how, event] of [["moved", { type: "moved", index: 1 }], ["closed", {
 
 test("a draft that was found and not touched is not saved by passing over it", () => {
   const editor = new Fed().feed({ type: "opened", row: 1, total: 2, index: 0 });
-  editor.find(0, "a", { text: "half a", version: "v:one", sent: [], key: "k" }).load("a", "one");
+  editor.find(0, "a", { text: "half a", tail: "", version: "v:one", sent: [], key: "k" }).load("a", "one");
   assert.equal(editor.field, "half a");
   assert.equal(editor.shown.note.action, "discard");
 
@@ -185,7 +185,7 @@ test("a draft that was found and not touched is not saved by passing over it", (
 
 test("a draft is shown while its caption cannot be loaded", () => {
   const editor = new Fed().feed({ type: "opened", row: 1, total: 1, index: 0 });
-  editor.find(0, "a", { text: "half a", version: "v:one", sent: [], key: "k" });
+  editor.find(0, "a", { text: "half a", tail: "", version: "v:one", sent: [], key: "k" });
 
   editor.feed({ type: "not loaded", id: "a", ticket: editor.shown.loading, failure: LOST });
 
@@ -195,12 +195,34 @@ test("a draft is shown while its caption cannot be loaded", () => {
 
 test("every letter is kept as a draft, and the draft dropped when it is saved", () => {
   const editor = new Fed().open(["one"]).type("one1");
-  assert.deepEqual(editor.effects, [{ do: "keep", id: "a", draft: { text: "one1", version: "v:one", sent: [] } }]);
+  assert.deepEqual(editor.effects, [{ do: "keep", id: "a", draft: { text: "one1", tail: "", version: "v:one", sent: [] }, found: null }]);
 
   editor.feed({ type: "save" }).saved("a", "one1");
 
-  assert.deepEqual(editor.effects[0], { do: "drop", id: "a" });
+  assert.deepEqual(editor.effects[0], { do: "drop", id: "a", found: null });
   assert.equal(editor.shown.note.words, "Saved.");
+});
+
+test("a draft that was found goes with the text that was taken from it, once that is kept or saved", () => {
+  const editor = new Fed().feed({ type: "opened", row: 1, total: 1, index: 0 });
+  editor.find(0, "a", { text: "half a", tail: "", version: "v:one", sent: [], key: "k" });
+  assert.equal(editor.last("keep").found, "k");
+  editor.feed({ type: "not kept", id: "a" }).load("a", "one");
+
+  editor.feed({ type: "save" }).saved("a", "half a");
+
+  assert.deepEqual(editor.last("drop"), { do: "drop", id: "a", found: "k" });
+});
+
+test("a row is let go of once another one is opened and nothing is typed for its places", () => {
+  const editor = new Fed().open(["one"]).feed({ type: "opened", row: 2, total: 9, index: 0 }).type("typed");
+  assert.deepEqual([...rowsInUse(editor.state)], [2]);
+  editor.feed({ type: "opened", row: 3, total: 9, index: 1 }, { type: "selected all" }, { type: "opened", row: 4, total: 9, index: 0 });
+  assert.deepEqual([...rowsInUse(editor.state)], [4, 2]);
+
+  editor.feed({ type: "found", row: 2, index: 0, place: { id: "b", stamp: "s" }, draft: null });
+
+  assert.deepEqual([...rowsInUse(editor.state)], [4]);
 });
 
 test("what the browser would not keep is at risk", () => {
@@ -327,6 +349,35 @@ test("a newline at the end of what is typed stays while one goes on typing", () 
   assert(!unsaved(editor.shown));
 });
 
+test("a newline at the end of what was saved stays when the caption is looked at again", () => {
+  const editor = new Fed().open([null]).type("one\n").feed({ type: "save" }).saved("a", "one\n").feed({ type: "again" });
+
+  editor.load("a", "one\n", { by: "hand" });
+
+  assert.equal(editor.field, "one\n");
+  assert.equal(editor.shown.image.by, "hand");
+});
+
+test("what is typed on an image that is come back to stands before the newline that ends its file", () => {
+  const editor = new Fed().open([null, "plain"]);
+  editor.feed({ type: "moved", index: 1 }).type("plain\n").feed({ type: "opened", row: 2, total: 2, index: 0 }).saved("b", "plain\n");
+  editor.feed({ type: "next" }).type("k").feed({ type: "closed" });
+
+  editor.feed({ type: "found", row: 2, index: 1, place: { id: "b", stamp: "s" }, draft: null }).load("b", "plain\n");
+
+  assert.deepEqual([editor.last("save").id, editor.last("save").text], ["b", "plaink\n"]);
+});
+
+test("a draft knows which newlines end its file, and which were typed", () => {
+  const editor = new Fed().open(["one\n"]).type("one 1\n").feed({ type: "save" });
+  const { draft } = editor.last("keep");
+  const other = new Fed().feed({ type: "opened", row: 1, total: 1, index: 0 }).find(0, "a", { ...draft, key: "k" });
+
+  other.type("one 1\n2").load("a", "one 1\n\n").feed({ type: "save" });
+
+  assert.equal(other.last("save").text, "one 1\n2\n");
+});
+
 test("an empty text removes the caption", () => {
   const editor = new Fed().open(["one"]).type(" ").feed({ type: "save" });
   assert.equal(editor.last("save").text, null);
@@ -376,6 +427,146 @@ test("a caption that is typed on is not made again by a model", () => {
   assert.equal(editor.last("tell caption").image.id, "a");
 });
 
+/** An editor in which a text was given up while it was being saved. */
+const regretted = (before = "one", how = "undo") => new Fed().open([before, "two"]).type("mine").feed({ type: "save" }, { type: how });
+
+test("a text that is given up while it is being saved is not left in the file", () => {
+  const editor = regretted();
+  assert.equal(editor.field, "one");
+  assert.equal(editor.all.filter((effect) => effect.do === "save").length, 1);
+
+  editor.saved("a", "mine");
+  assert.deepEqual({ ...editor.last("save"), ticket: 0 }, { do: "save", id: "a", ticket: 0, text: "one", version: "v:mine" });
+  editor.saved("a", "one");
+
+  assert(!unsaved(editor.shown));
+  assert.deepEqual(editor.shown.note, { words: "Your unsaved text was discarded.", action: "use", text: "mine" });
+  assert.equal(editor.effects.filter((effect) => effect.do === "drop").length, 1);
+});
+
+test("no caption is there again after a first one was given up while it was being saved", () => {
+  const editor = regretted(null, "discard").saved("a", "mine");
+
+  assert.equal(editor.last("save").text, null);
+});
+
+test("a caption that is there again has the line ends that it had", () => {
+  const editor = regretted("one\r\ntwo").saved("a", "mine");
+
+  assert.equal(editor.last("save").text, "one\r\ntwo");
+  editor.saved("a", "one\r\ntwo");
+  assert.equal(editor.field, "one\ntwo");
+});
+
+test("an answer that crosses a save tells nothing, but that captiv is to be asked again", () => {
+  const editor = new Fed().open(["one"]).feed({ type: "again" }).type("mine").feed({ type: "save" });
+  const { saving } = editor.shown;
+
+  editor.load("a", "mine").feed({ type: "discard" });
+
+  assert.equal(editor.field, "one");
+  editor.feed({ type: "saved", id: "a", ticket: saving.ticket, image: image("a", "mine") });
+  assert.equal(editor.last("save").text, "one");
+  editor.saved("a", "one");
+  assert(!unsaved(editor.shown));
+});
+
+test("a text that was given up and may have arrived is looked for, and taken back if it is there", () => {
+  const editor = regretted().lose("a").feed({ type: "again" });
+  assert.equal(editor.all.filter((effect) => effect.do === "save").length, 1);
+  assert.equal(editor.shown.note.text, "mine", "it can be had back");
+
+  editor.load("a", "mine");
+
+  assert.deepEqual({ ...editor.last("save"), ticket: 0 }, { do: "save", id: "a", ticket: 0, text: "one", version: "v:mine" });
+  editor.saved("a", "one");
+  assert(!editor.shown.note.trouble);
+});
+
+test("a text that was given up and never arrived needs no save", () => {
+  const editor = regretted().lose("a").feed({ type: "again" }).load("a", "one");
+
+  assert.equal(editor.all.filter((effect) => effect.do === "save").length, 1);
+  assert(!unsaved(editor.shown) && !editor.shown.wish);
+});
+
+test("what was asked for before a save that was lost does not tell whether it arrived", () => {
+  const editor = new Fed().open(["one"]).feed({ type: "again" });
+  const early = editor.shown.loading;
+  editor.type("mine").feed({ type: "save" }, { type: "discard" }).lose("a");
+
+  editor.feed({ type: "loaded", id: "a", ticket: early, image: image("a", "one") });
+
+  assert(unsaved(editor.shown), "it is not known yet");
+  editor.load("a", "mine");
+  assert.equal(editor.last("save").text, "one");
+});
+
+test("another writer's caption stays where a text was given up", () => {
+  const editor = regretted().refuse("a", "theirs");
+
+  assert.equal(editor.field, "theirs");
+  assert(!inConflict(editor.shown) && !editor.shown.wish);
+});
+
+test("a text that was given up twice is given up once", () => {
+  const editor = regretted().feed({ type: "undo" });
+
+  assert.equal(editor.shown.note.text, "mine");
+});
+
+test("a text that is brought back while it is taken back is saved when it is asked for", () => {
+  const editor = regretted().feed({ type: "used", text: "mine" }).saved("a", "mine");
+  assert.equal(editor.field, "mine");
+  assert(!unsaved(editor.shown));
+
+  const other = regretted().type("another").saved("a", "mine");
+
+  assert.equal(other.field, "another");
+  assert.equal(other.all.filter((effect) => effect.do === "save").length, 1, "nobody asked for more");
+});
+
+test("a text that captiv would not save and that was given up leaves nothing behind", () => {
+  const editor = regretted();
+
+  editor.feed({ type: "not saved", id: "a", ticket: editor.shown.saving.ticket, failure: { words: "The disk is full.", lost: false } });
+
+  assert(!unsaved(editor.shown));
+  assert.equal(editor.shown.note.text, "mine");
+});
+
+test("a text that was given up in a tab that is no more is no draft where it did not arrive", () => {
+  const { draft } = regretted().last("keep");
+  const other = new Fed().feed({ type: "opened", row: 1, total: 1, index: 0 }).find(0, "a", { ...draft, key: "k" });
+
+  other.load("a", "one");
+
+  assert(!unsaved(other.shown));
+  assert.equal(other.last("save"), undefined);
+});
+
+test("a caption that changes again and again is shown: one answer at a time counts", () => {
+  const editor = new Fed().open(["one"]).feed({ type: "changed", card: image("a", "two") });
+  const first = editor.shown.loading;
+  for (const event of [{ type: "changed", card: image("a", "three") }, { type: "changed more" }, { type: "changed more" }]) editor.feed(event);
+
+  editor.feed({ type: "loaded", id: "a", ticket: first, image: image("a", "two") });
+
+  assert.equal(editor.field, "two");
+  editor.load("a", "three");
+  assert.equal(editor.field, "three");
+  assert.equal(editor.shown.loading, 0);
+});
+
+test("what changed while a save was under way is looked at after it", () => {
+  const editor = new Fed().open(["one"]).type("mine").feed({ type: "save" }, { type: "changed more" });
+  assert.equal(editor.shown.loading, 0);
+
+  editor.saved("a", "mine").load("a", "theirs");
+
+  assert.equal(editor.field, "theirs");
+});
+
 test("an image that is gone says so, and letters for it are told", () => {
   const editor = new Fed().feed({ type: "opened", row: 1, total: 2, index: 0 }).type("lost words");
 
@@ -401,7 +592,7 @@ test("captions of the next two images and the one before are loaded ahead", () =
 
 test("a visitor who may only look has no drafts", () => {
   const editor = new Fed(false).feed({ type: "opened", row: 1, total: 1, index: 0 });
-  editor.find(0, "a", { text: "half a", version: "v:one", sent: [], key: "k" }).load("a", "one");
+  editor.find(0, "a", { text: "half a", tail: "", version: "v:one", sent: [], key: "k" }).load("a", "one");
 
   assert.equal(editor.field, "one");
 });

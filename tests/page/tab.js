@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 
 import { reduce } from "../../captiv/gui/static/js/editing/reduce.js";
-import { atRisk, empty, fieldOf, inConflict, shownPaper } from "../../captiv/gui/static/js/editing/state.js";
-import { IMAGES, lettersOf } from "./letters.js";
+import { atRisk, empty, fieldOf, inConflict, shownPaper, unsaved } from "../../captiv/gui/static/js/editing/state.js";
+import { IMAGES, LEFT_BREAK, lettersOf, readingsOf } from "./letters.js";
 
 export class Tab {
   lives = 0;
@@ -25,6 +25,7 @@ export class Tab {
     this.selected = false;
     this.row = 0;
     this.news = [];
+    this.taken = new Set();
     this.shownTo = new Map(IMAGES.map((id) => [id, new Set()]));
   }
 
@@ -60,21 +61,39 @@ export class Tab {
     if (!state.composing) this.value = fieldOf(state);
     const paper = shownPaper(state);
     if (paper) for (const letter of lettersOf(paper.text)) this.shownTo.get(paper.id).add(letter);
-    if (!this.world.alone || !paper || !state.open || state.composing) return;
+    if (!this.world.alone) return;
+    this.leaveBreaks(this.image);
+    if (!paper || !state.open || state.composing) return;
     const known = paper.image !== null || paper.base !== null;
-    const { wanted } = this.world;
-    // Blanks alone are no caption: saved, they are none.
-    if (known && !inConflict(paper)) assert.equal(this.value.trimStart(), wanted.get(paper.id).trimStart(), `what ${paper.id} shows`);
+    if (known) this.checkShown(paper.id);
     assert(!inConflict(paper), "a conflict with oneself");
+  }
+
+  checkShown(id) {
+    const wanted = this.world.wanted.get(id);
+    // Blanks alone are no caption: saved, they are none.
+    const shown = readingsOf(wanted).some(({ text }) => text.trimStart() === this.value.trimStart());
+    assert(shown, `${id} shows ${JSON.stringify(this.value)}, not ${JSON.stringify(wanted)}`);
+  }
+
+  /** The person turns to one image, or to none. */
+  leaveBreaks(here) {
+    const { wanted } = this.world;
+    for (const [id, text] of wanted) {
+      if (id !== here) wanted.set(id, text.replace(/\n+$/, (breaks) => LEFT_BREAK.repeat(breaks.length)));
+    }
   }
 
   act(effect) {
     const { storage } = this.world;
     const own = `${effect.id}:${this.name}.${this.lives}`;
     switch (effect.do) {
-      case "keep": return storage.set(own, { id: effect.id, tab: this, life: this.lives, draft: structuredClone(effect.draft) });
-      case "drop": return storage.delete(own);
-      case "drop found": return storage.delete(effect.key);
+      case "keep":
+        if (this.world.full) return this.feed({ type: "not kept", id: effect.id });
+        storage.delete(effect.found);
+        storage.set(own, { id: effect.id, tab: this, life: this.lives, draft: structuredClone(effect.draft) });
+        return;
+      case "drop": storage.delete(own); storage.delete(effect.found); return;
       case "select": this.selected = true; return;
       case "find": case "load": case "save": case "undo":
         this.requests.push({ ...effect, life: this.lives, answer: null });
@@ -109,6 +128,8 @@ export class Tab {
     const found = [...storage].filter(([, kept]) => kept.id === id && (kept.life !== kept.tab.lives || mine(kept))).at(-1);
     if (!found) return null;
     const [key, { draft }] = found;
+    for (const letter of lettersOf(draft.text)) this.taken.add(letter);
+    if (this.world.full) return { ...structuredClone(draft), key };
     const claim = `${id}:${this.name}.${this.lives}:${(this.claims += 1)}`;
     storage.delete(key);
     storage.set(claim, { id, tab: this, life: this.lives, draft, claimed: true });
@@ -143,6 +164,7 @@ export class Tab {
     // Two rows may lead to one image; which letter was first is not known before the image is.
     if (Object.values(this.state.loose).some(({ text }) => text)) return;
     this.endComposition();
+    this.leaveBreaks();
     this.feed({ type: "opened", row: (this.row += 1), total: IMAGES.length, index: index % IMAGES.length });
   }
 
@@ -232,20 +254,34 @@ export class Tab {
   giveUp(type) {
     if (!this.image || this.composing) return;
     const paper = shownPaper(this.state);
+    if (this.world.alone && !(paper && unsaved(paper))) return;
     if (paper) this.forgive(paper.id);
     for (const letter of lettersOf(this.value)) this.world.released.add(letter);
+    if (this.world.alone) this.world.giveUp(paper);
     this.feed({ type });
+    for (const letter of lettersOf(this.value)) if (this.world.letters.get(letter).by === this) this.world.released.delete(letter);
+  }
+
+  /** Saves, and wishes at once that one had not. */
+  regret(type) {
+    if (!this.state.open) return;
+    this.type("");
+    this.feed({ type: "save" });
+    this.giveUp(type);
   }
 
   /** The tab is closed or dies, and is opened again. */
   restart(n) {
     const loose = Object.values(this.state.loose).filter(({ text }) => text);
-    assert.equal(atRisk(this.state), loose.length > 0, "the browser asks before letters are lost");
+    const unkept = Object.values(this.state.papers).filter((paper) => paper.unkept && unsaved(paper));
+    assert.equal(atRisk(this.state), loose.length + unkept.length > 0, "the browser asks before letters are lost");
     for (const { index, text } of loose) this.world.lose(IMAGES[index], text);
+    for (const { id, text } of unkept) this.world.giveLetters(id, text, this.taken);
     for (const request of this.requests) {
       if (request.answer === null && this.world.online && n % 2) this.world.serve(request, this);
     }
     this.requests = [];
+    this.leaveBreaks();
     this.begin();
   }
 }

@@ -115,6 +115,11 @@ def ready(tab: Tab) -> None:
     tab.wait_for_selector("#connection[data-state=open]")
 
 
+def known(tab: Tab) -> None:
+    """Wait until the caption is known: what is typed by then is added to its end."""
+    expect(tab.locator("#caption")).to_have_attribute("aria-busy", "false")
+
+
 class Held:
     """Requests that are under way until they are released."""
 

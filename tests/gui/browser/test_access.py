@@ -10,7 +10,7 @@ from playwright.sync_api import Page as Tab
 
 from tests.gui.pages import Page
 
-from .conftest import PATIENCE_MS, fresh, ready, still
+from .conftest import PATIENCE_MS, fresh, known, ready, still
 
 pytestmark = pytest.mark.slow
 
@@ -63,6 +63,7 @@ def keys(tab: Tab) -> None:
 def editor(tab: Tab) -> None:
     tab.keyboard.press("Enter")
     expect(tab.locator("#editor-facts dt").first).to_be_visible()
+    known(tab)
     tab.locator("#caption").press_sequentially(" more")
     expect(tab.locator("#editor-status")).to_contain_text("Not saved yet")
 

@@ -1,6 +1,7 @@
 """Captions typed without waiting for the page: each letter goes into the image it was typed for."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from captiv.testing.ports import Port
 from tests.gui.pages import Page
 from tests.support import Home
 
-from .conftest import wait_for
+from .conftest import Held, known, ready, wait_for
 
 Enter = Callable[..., Tab]
 
@@ -255,3 +256,57 @@ def test_a_caption_that_somebody_writes_meanwhile_is_shown_and_stays(
     expect(tab.get_by_role("alert")).to_contain_text("changed meanwhile")
     assert on_disk(home) == {names[0]: "theirs\n"}
     assert list(drafts(tab).values()) == ["mine"]
+
+
+FILL = """() => {
+  let size = 1 << 22;
+  for (let n = 0; size > 0; n += 1) {
+    try { localStorage.setItem(`filler:${n}`, "x".repeat(size)); } catch { size >>= 1; }
+  }
+}"""
+
+
+def test_a_draft_stays_where_the_browser_has_no_room_to_keep_it_anew(
+    home: Home, names: list[str], launch: Callable[..., Page], enter: Enter
+) -> None:
+    tab = enter(launch())
+    tab.route("**/caption", lambda route: route.abort())
+    open_first(tab)
+    known(tab)
+    tab.keyboard.type("half a sentence")
+    tab.evaluate(FILL)
+
+    for _ in range(2):
+        tab.reload()
+        ready(tab)
+        open_first(tab)
+        expect(tab.locator("#caption")).to_have_value("half a sentence")
+        expect(tab.locator("#editor-status")).to_contain_text("unsaved text is here again")
+    tab.unroute("**/caption")
+    tab.keyboard.press("Control+s")
+
+    wait_for(tab, lambda: on_disk(home) == {names[0]: "half a sentence"})
+    kept = "Object.keys(localStorage).filter(key => key.startsWith('captiv:draft')).length"
+    wait_for(tab, lambda: tab.evaluate(kept) == 0)
+
+
+def test_a_text_that_is_given_up_while_it_is_saved_is_not_left_in_the_file(
+    home: Home, names: list[str], launch: Callable[..., Page], enter: Enter
+) -> None:
+    file = home.pictures / f"{names[0]}.txt"
+    file.write_bytes(b"one\r\ntwo")
+    tab = enter(launch())
+    held = Held(tab, re.compile("/caption$"))
+    open_first(tab)
+    known(tab)
+    tab.locator("#caption").fill("mine")
+    tab.keyboard.press("Control+s")
+    wait_for(tab, lambda: len(held.routes) == 1)
+
+    tab.get_by_role("button", name="Undo").click()
+    expect(tab.locator("#caption")).to_have_value("one\ntwo")
+    held.release()
+
+    expect(tab.locator("#editor-history .text").first).to_have_text("mine")
+    arrives(tab, home, {names[0]: "one\r\ntwo"})
+    expect(tab.locator("#editor-status")).to_contain_text("discarded")

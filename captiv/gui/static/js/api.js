@@ -16,6 +16,9 @@ export class Refusal extends Error {
   }
 }
 
+/** Says that captiv was not reached. */
+export const unreached = () => new Refusal(0, { code: "lost", detail: "captiv cannot be reached." });
+
 /** @param {string} path @param {RequestInit} [options] */
 export async function request(path, options) {
   let response;
@@ -23,13 +26,13 @@ export async function request(path, options) {
     response = await fetch(path, { credentials: "same-origin", ...options });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new Refusal(0, { code: "lost", detail: "captiv cannot be reached." });
+    throw unreached();
   }
   const content = await response.json().catch(() => null);
   options?.signal?.throwIfAborted();
   if (content === null && response.status >= 500) {
     // Not captiv's words: a tunnel or proxy says that captiv is away.
-    throw new Refusal(0, { code: "lost", detail: "captiv cannot be reached." });
+    throw unreached();
   }
   if (!response.ok) throw new Refusal(response.status, content ?? {});
   if (content === null) throw new Refusal(0, { code: "lost", detail: "captiv was lost in the middle of its answer." });

@@ -38,7 +38,7 @@ export class Drafts extends EventTarget {
 
   /**
    * The newest draft of an image that a tab left which is no more. It is this tab's from then on, under a
-   * key of its own, which is to be dropped once its text is kept anew.
+   * key of its own, which is to be named once its text is kept anew or dropped.
    * @param {string} id @returns {Promise<KeptDraft|null>}
    */
   async left(id) {
@@ -61,7 +61,7 @@ export class Drafts extends EventTarget {
       return draft; // there is no room for a second one: it stays where it is
     }
     this.#keys.set(key, id);
-    this.dropKey(draft.key);
+    this.#dropKey(draft.key);
     return { ...draft, key };
   }
 
@@ -71,27 +71,29 @@ export class Drafts extends EventTarget {
     return new Set((found?.held ?? []).map(({ name }) => name?.slice(PREFIX.length)));
   }
 
-  /** Keeps a draft; returns whether the browser would. @param {string} id @param {Draft} draft */
-  keep(id, draft) {
+  /** Keeps a draft in place of one that was found; returns whether the browser would. @param {string} id @param {Draft} draft @param {string|null} found */
+  keep(id, draft, found) {
     const key = this.#own(id);
     try {
       localStorage.setItem(key, JSON.stringify({ ...draft, at: Date.now() }));
     } catch {
-      return false;
+      return false; // what was found stays
     }
-    if (this.#keys.has(key)) return true;
+    const first = !this.#keys.has(key);
     this.#keys.set(key, id);
-    this.#tell();
+    if (first) this.#tell();
+    if (found) this.#dropKey(found);
     return true;
   }
 
-  /** @param {string} id */
-  drop(id) {
-    this.dropKey(this.#own(id));
+  /** Drops a draft, and the one that it was found in. @param {string} id @param {string|null} found */
+  drop(id, found) {
+    this.#dropKey(this.#own(id));
+    if (found) this.#dropKey(found);
   }
 
   /** @param {string} key */
-  dropKey(key) {
+  #dropKey(key) {
     try {
       localStorage.removeItem(key);
     } catch {
@@ -130,7 +132,7 @@ function read(key) {
   try {
     const found = JSON.parse(localStorage.getItem(key) ?? "null");
     if (typeof found?.text !== "string" || typeof found.version !== "string") return null;
-    return { sent: [], at: 0, ...found, key };
+    return { tail: "", sent: [], at: 0, ...found, key };
   } catch {
     return null;
   }

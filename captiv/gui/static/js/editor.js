@@ -4,8 +4,9 @@
 // becomes of them, `editorview.js` draws it, and what is to be done about it (load, save, keep) is done here.
 
 import { get, picture, Refusal, send } from "./api.js";
-import { empty, atRisk } from "./editing/state.js";
+import { atRisk, empty, rowsInUse } from "./editing/state.js";
 import { reduce } from "./editing/reduce.js";
+import { IMAGE_GONE } from "./editing/words.js";
 import { EditorView } from "./editorview.js";
 import { byId } from "./dom.js";
 import { notice } from "./notices.js";
@@ -27,8 +28,9 @@ const LONGEST_PAUSE_MS = 15_000;
 /** Dispatches "go" with a place, "saved" and "caption" with an image, and "close". */
 export class Editor extends EventTarget {
   #state = empty(may("edit"));
-  /** @type {Row[]} */
-  #rows = [];
+  /** The row of each opening, while something may be looked for in it. @type {Map<number, Row>} */
+  #rows = new Map();
+  #openings = 0;
   #pauseMs = FIRST_PAUSE_MS;
   #timer = 0;
   #view = new EditorView((event) => this.#feed(event));
@@ -51,14 +53,20 @@ export class Editor extends EventTarget {
 
   /** Opens the editor on an image of a row. @param {Row} row @param {number} index */
   show(row, index) {
-    this.#rows.push(row);
+    this.#openings += 1;
+    this.#rows.set(this.#openings, row);
     if (!this.open) this.#view.dialog.showModal();
-    this.#feed({ type: "opened", row: this.#rows.length - 1, total: row.total, index });
+    this.#feed({ type: "opened", row: this.#openings, total: row.total, index });
   }
 
   /** Takes in a card that changed, here or elsewhere. @param {import("./listing.js").Card} card */
   changed(card) {
     this.#feed({ type: "changed", card });
+  }
+
+  /** Looks at everything again, as more changed than is told card by card. */
+  changedMore() {
+    this.#feed({ type: "changed more" });
   }
 
   /** Looks at everything again, after captiv could not tell what changed. */
@@ -115,6 +123,13 @@ export class Editor extends EventTarget {
     this.#view.draw(state);
     if (event.type === "typed") this.#view.measure();
     for (const effect of effects) this.#do(effect);
+    if (event.type === "opened") this.#letGo();
+  }
+
+  /** Forgets rows of earlier openings: a tab may be open for weeks. */
+  #letGo() {
+    const used = rowsInUse(this.#state);
+    for (const row of this.#rows.keys()) if (!used.has(row)) this.#rows.delete(row);
   }
 
   // -- what is to be done ------------------------------------------------------------------------------
@@ -127,10 +142,9 @@ export class Editor extends EventTarget {
       case "save": return void this.#write(effect, "PUT", "caption", { text: effect.text, version: effect.version });
       case "undo": return void this.#write(effect, "POST", "undo", { version: effect.version });
       case "keep":
-        if (!this.#drafts.keep(effect.id, effect.draft)) this.#feed({ type: "not kept", id: effect.id });
+        if (!this.#drafts.keep(effect.id, effect.draft, effect.found)) this.#feed({ type: "not kept", id: effect.id });
         return;
-      case "drop": return this.#drafts.drop(effect.id);
-      case "drop found": return this.#drafts.dropKey(effect.key);
+      case "drop": return this.#drafts.drop(effect.id, effect.found);
       case "prefetch": return void (new Image().src = picture(effect.place, "large"));
       case "focus": return this.#view.field.focus();
       case "select": return this.#view.field.select();
@@ -144,7 +158,7 @@ export class Editor extends EventTarget {
   /** @param {{row: number, index: number}} effect */
   async #find({ row, index }) {
     try {
-      const place = await this.#rows[row].card(index);
+      const place = await /** @type {Row} */ (this.#rows.get(row)).card(index);
       const draft = place && (await this.#drafts.left(place.id));
       this.#feed({ type: "found", row, index, place, draft });
     } catch (error) {
@@ -180,7 +194,7 @@ export class Editor extends EventTarget {
   #failure(error) {
     if (!(error instanceof Refusal)) throw error;
     if (error.lost) this.#later();
-    if (error.code === "gone") return { words: "This image is gone. Go on to another one.", lost: false, gone: true };
+    if (error.code === "gone") return { words: IMAGE_GONE, lost: false, gone: true };
     return { words: `${error.message} ${error.hint}`.trim(), lost: error.lost };
   }
 

@@ -139,7 +139,7 @@ live.addEventListener("images", (event) => {
   const { changed, more } = /** @type {CustomEvent} */ (event).detail;
   listing.update(changed);
   for (const card of changed) editor.changed(card);
-  if (more) editor.again();
+  if (more) editor.changedMore();
   if (changed.length || more) later();
 });
 

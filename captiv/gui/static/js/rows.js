@@ -1,7 +1,7 @@
 // Where the editor goes from image to image. A row stays as it was when the editor was opened, whatever
 // becomes of the listing, and it knows which images come next while captiv cannot be reached.
 
-import { Refusal } from "./api.js";
+import { Refusal, unreached } from "./api.js";
 
 /**
  * @typedef {import("./listing.js").Listing} Listing
@@ -32,6 +32,6 @@ export function selectionRow(listing, ids) {
 
 /** @param {boolean} same whether the listing is still the one that the row was made of */
 function unknown(same) {
-  if (same) return new Refusal(0, { code: "lost", detail: "captiv cannot be reached." });
+  if (same) return unreached();
   return new Refusal(404, { code: "moved", detail: "The gallery now shows other images. Close the editor and open the image again." });
 }

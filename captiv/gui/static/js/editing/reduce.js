@@ -4,10 +4,11 @@
 // text change together. What is typed after that belongs to the new place, known or not. Leaving an
 // image wishes its text saved; the rest of its way is in `paper.js`.
 
-import { discard, fail, goBack, learn, load, refuse, save, settle, type } from "./paper.js";
+import { ask, discard, discarded, fail, goBack, load, loaded, notLoaded, refuse, save, settle, type } from "./paper.js";
 import { firstByHand, inConflict, looseKey, looseOf, paperOf, shownPaper, unsaved } from "./state.js";
 import { act, change, write } from "./step.js";
 import { shownOf, tailOf } from "./text.js";
+import { IMAGE_GONE, LAST_SAVED } from "./words.js";
 
 /**
  * @typedef {import("./step.js").Step} Step
@@ -54,6 +55,7 @@ function handle(step, event) {
     case "found": return found(step, event);
     case "not found": return notFound(step, event);
     case "changed": return changed(step, event.card);
+    case "changed more": return changedMore(step);
     case "again": return again(step);
     default: return answered(step, event);
   }
@@ -66,8 +68,8 @@ function answered(step, event) {
   if (!paper) return;
   const { id } = event;
   switch (event.type) {
-    case "loaded": return void (event.ticket === paper.loading && learn(step, id, event.image));
-    case "not loaded": return void (event.ticket === paper.loading && write(step, id, { loading: 0, failure: event.failure }));
+    case "loaded": return void (event.ticket === paper.loading && loaded(step, id, event.image));
+    case "not loaded": return void (event.ticket === paper.loading && notLoaded(step, id, event.failure));
     case "saved": return void (event.ticket === paper.saving?.ticket && settle(step, id, event.image));
     case "refused": return void (event.ticket === paper.saving?.ticket && refuse(step, id, event.text, event.version));
     case "not saved": return void (event.ticket === paper.saving?.ticket && fail(step, id, event.failure));
@@ -86,6 +88,7 @@ function onShown(step, then) {
 /** @param {Step} step @param {{row: number, total: number, index: number}} event */
 function opened(step, { row, total, index }) {
   leave(step);
+  letGo(step);
   change(step, { open: true, row, total, places: {} });
   arrive(step, index);
   act(step, { do: "focus" });
@@ -95,7 +98,14 @@ function opened(step, { row, total, index }) {
 function closed(step) {
   leave(step);
   change(step, { open: false, shown: null });
+  letGo(step);
   tidy(step);
+}
+
+/** Forgets what was begun, and nothing typed, where it is not known which image is there. @param {Step} step */
+function letGo(step) {
+  const typed = Object.entries(step.state.loose).filter(([, loose]) => loose.text);
+  change(step, { loose: Object.fromEntries(typed) });
 }
 
 /** @param {Step} step @param {number} index */
@@ -112,7 +122,7 @@ function next(step) {
   if (paper && inConflict(paper)) return;
   if (paper && unsaved(paper)) write(step, paper.id, { touched: true });
   if (state.index + 1 < state.total) moved(step, state.index + 1);
-  else if (paper && !unsaved(paper)) write(step, paper.id, { note: { words: "Saved. This was the last image." } });
+  else if (paper && !unsaved(paper)) write(step, paper.id, { note: { words: LAST_SAVED } });
   else {
     if (paper) write(step, paper.id, { last: true });
     leave(step);
@@ -185,7 +195,6 @@ function lay(step, place, draft) {
   const paper = step.state.papers[place.id];
   if (paper && (!draft || unsaved(paper) || paper.saving)) return;
   change(step, { papers: { ...step.state.papers, [place.id]: paperOf(place, draft) } });
-  if (draft) act(step, { do: "drop found", key: draft.key });
 }
 
 /** @param {Step} step @param {number} row @param {number} index @param {boolean} here */
@@ -194,7 +203,7 @@ function gone(step, row, index, here) {
   const { [key]: loose, ...others } = step.state.loose;
   if (loose?.text) act(step, { do: "tell", words: `You typed “${loose.text}” for an image that is gone.` });
   change(step, { loose: others });
-  if (here) change(step, { failure: { words: "This image is gone. Go on to another one.", lost: false, gone: true } });
+  if (here) change(step, { failure: { words: IMAGE_GONE, lost: false, gone: true } });
 }
 
 /** What was typed before it was known for which image goes onto that one's paper. @param {Step} step @param {number} row @param {number} index @param {string} id */
@@ -279,7 +288,7 @@ function wishSaved(step) {
 function undo(step) {
   onShown(step, (paper) => {
     const { id, image, text } = paper;
-    if (unsaved(paper)) return discard(step, id, { words: "Your unsaved text was discarded.", action: "use", text });
+    if (unsaved(paper)) return discard(step, id, discarded(text));
     if (image?.undoes) goBack(step, id, false);
     else if (image && firstByHand(image)) goBack(step, id, true);
   });
@@ -313,12 +322,18 @@ function changed(step, card) {
   else if (paper.image || paper.loading) load(step, card.id);
 }
 
+/** More changed than captiv names. @param {Step} step */
+function changedMore(step) {
+  for (const id of Object.keys(step.state.papers)) load(step, id);
+}
+
 /** captiv is there again: what it could not be told, and what it may have told nobody. @param {Step} step */
 function again(step) {
   const { state } = step;
   for (const paper of Object.values(state.papers)) {
     if (paper.wish) save(step, paper.id);
-    if (!step.state.papers[paper.id].saving) load(step, paper.id);
+    // Anew: what was asked for on a connection that is no more may never be answered.
+    if (!step.state.papers[paper.id].saving) ask(step, paper.id);
   }
   const missing = Object.values(state.loose).filter((loose) => loose.text);
   for (const { row, index } of missing) act(step, { do: "find", row, index });
@@ -337,7 +352,9 @@ function drafts(before, after) {
     const old = draftOf(before.papers[id]);
     const now = draftOf(after.papers[id]);
     if (JSON.stringify(old) === JSON.stringify(now)) continue;
-    effects.push(now ? { do: "keep", id, draft: now } : { do: "drop", id });
+    // The draft that it was taken from goes with it; the browser may have no room to keep it twice.
+    if (now) effects.push({ do: "keep", id, draft: now, found: after.papers[id].found });
+    else effects.push({ do: "drop", id, found: before.papers[id].found });
   }
   return effects;
 }
@@ -345,6 +362,6 @@ function drafts(before, after) {
 /** @param {Paper|undefined} paper @returns {Draft|null} */
 function draftOf(paper) {
   if (!paper || !unsaved(paper)) return null;
-  const { text, base, sent } = paper;
-  return { text, version: base ?? "", sent };
+  const { text, tail, base, sent } = paper;
+  return { text, tail, version: base ?? "", sent };
 }

@@ -20,7 +20,7 @@ import { shownOf } from "./text.js";
  *   width: number|null, height: number|null, history: import("../history.js").Earlier[],
  *   current: number|null, undoes: boolean}} Image
  * @typedef {{id: string, stamp: string, name?: string}} Place an image, as far as a row knows it
- * @typedef {{text: string, version: string, sent: (string|null)[]}} Draft
+ * @typedef {{text: string, tail: string, version: string, sent: (string|null)[]}} Draft
  *   `version` is empty where the caption was not known: then the text is an addition
  * @typedef {Draft & {key: string}} KeptDraft
  * @typedef {{words: string, trouble?: boolean, action?: "discard"|"use"|"again", text?: string}} Note
@@ -40,9 +40,12 @@ import { shownOf } from "./text.js";
  * @property {Saving|null} saving
  * @property {boolean} wish whether it is to be saved as soon as it can be
  * @property {boolean} last whether that was asked for on the last image
+ * @property {{caption: string|null}|null} back what is to be in the file again: a text was given up that may be there
  * @property {(string|null)[]} sent texts that may have arrived although no answer came
  * @property {string|null} heard the version that others told of while it was saved
+ * @property {string|null} found the key of the draft that the text was taken from
  * @property {number} loading the ticket of the answer that is awaited, or 0
+ * @property {boolean} stale whether captiv is to be asked once more after the answer that is awaited
  * @property {Failure|null} failure why the caption is not known
  * @property {Note|null} note
  * @property {boolean} unkept whether the browser would not keep the draft
@@ -77,15 +80,15 @@ import { shownOf } from "./text.js";
  *   | {type: "saved", id: string, ticket: number, image: Image}
  *   | {type: "refused", id: string, ticket: number, text: string|null, version: string}
  *   | {type: "not saved", id: string, ticket: number, failure: Failure}
- *   | {type: "changed", card: Card} | {type: "again"}
+ *   | {type: "changed", card: Card} | {type: "changed more"} | {type: "again"}
  *   | {type: "not kept", id: string}} Event
  *
  * @typedef {{do: "find", row: number, index: number}
  *   | {do: "load", id: string, ticket: number}
  *   | {do: "save", id: string, ticket: number, text: string|null, version: string}
  *   | {do: "undo", id: string, ticket: number, version: string}
- *   | {do: "keep", id: string, draft: Draft} | {do: "drop", id: string}
- *   | {do: "drop found", key: string}
+ *   | {do: "keep", id: string, draft: Draft, found: string|null}
+ *   | {do: "drop", id: string, found: string|null}
  *   | {do: "prefetch", place: Place} | {do: "focus"} | {do: "select"}
  *   | {do: "tell", words: string} | {do: "tell went", index: number}
  *   | {do: "tell saved", image: Image} | {do: "tell caption", image: Image}} Effect
@@ -115,15 +118,18 @@ export const paperOf = (place, draft) => ({
   image: null,
   text: draft?.text ?? "",
   base: draft?.version || null,
-  tail: "",
+  tail: draft?.tail ?? "",
   whole: false,
   touched: false,
   saving: null,
   wish: false,
   last: false,
+  back: null,
   sent: draft?.sent ?? [],
   heard: null,
+  found: draft?.key ?? null,
   loading: 0,
+  stale: false,
   failure: null,
   note: null,
   unkept: false,
@@ -156,9 +162,12 @@ export const inConflict = (paper) => paper.image !== null && unsaved(paper) && p
 export const firstByHand = (image) => image.by === "hand" && image.caption !== null && image.history.length === 1;
 
 /** Whether *Undo* does something. @param {Paper} paper */
-export const undoable = (paper) => unsaved(paper) || (paper.image !== null && (paper.image.undoes || firstByHand(paper.image)));
+export const undoable = (paper) => !paper.back && (unsaved(paper) || (paper.image !== null && (paper.image.undoes || firstByHand(paper.image))));
 
 /** Whether letters would be lost if the page ended now. @param {State} state */
 export const atRisk = (state) =>
   Object.values(state.loose).some((loose) => loose.text !== "") ||
   Object.values(state.papers).some((paper) => paper.unkept && unsaved(paper));
+
+/** The rows that something may still be looked for in. @param {State} state */
+export const rowsInUse = (state) => new Set([state.row, ...Object.values(state.loose).map((loose) => loose.row)]);
