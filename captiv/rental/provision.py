@@ -41,6 +41,8 @@ from captiv.store.commit import commit
 _log = logging.getLogger(__name__)
 
 LOOK_S = 2.0
+ASK_S = 5.0
+"""Providers count calls by the minute, whatever they are about."""
 _WRITE_FIRST_S = 1.0
 """How long the order that ends a pod waits for the ledger, which most often takes milliseconds."""
 
@@ -64,6 +66,8 @@ class RentalContext:
     """Tells a person."""
     look_s: float = LOOK_S
     """How often a pod that is awaited is looked for."""
+    ask_s: float = ASK_S
+    """How often the provider is asked about one pod, at most."""
     unended: UnendedPods = field(default_factory=UnendedPods)
     """Told of pods that were to end and were not seen to."""
 

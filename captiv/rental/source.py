@@ -5,6 +5,7 @@ the pod ends it when this machine is not there to do so. Pods that somebody else
 back, unless the run was asked to terminate them.
 """
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -12,6 +13,7 @@ from decimal import Decimal
 
 import anyio
 
+from captiv.clock import monotonic_s
 from captiv.core import quiet
 from captiv.core.budget import outlives
 from captiv.core.cost import DEADLINE_CAP_S, price_of
@@ -25,7 +27,7 @@ from captiv.rental.adopt import Adoption
 from captiv.rental.fleet import Fleet
 from captiv.rental.podspec import Terms
 from captiv.rental.provision import Provisioning, RentalContext
-from captiv.rental.startup import come_up
+from captiv.rental.startup import LOOK_S, come_up
 from captiv.rental.suspend import SleepWatch
 from captiv.store import pods
 from captiv.store.commit import commit
@@ -76,6 +78,7 @@ class RentedWorker:
         self._adoption = Adoption(context, terms, fleet, self._provisioning)
         self.traits = Traits(
             rented=True,
+            look_s=LOOK_S,
             lost_after_s=terms.policy.lost_after_s,
             patience=replace(
                 patience,
@@ -85,6 +88,8 @@ class RentedWorker:
         )
         self._row: PodRow | None = None
         self._sleep = SleepWatch(context.now_ms)
+        self._asked_s = -math.inf
+        """When the provider was last asked whether the pod is gone."""
         self._first = True
         """Whether no pod was rented for this lane yet: the next one replaces none."""
         fleet.join(self)
@@ -135,10 +140,16 @@ class RentedWorker:
         )
 
     async def ended(self) -> Ended | None:
-        """Ask the provider whether the pod is gone; unknown counts as there."""
+        """Ask the provider whether the pod is gone; unknown counts as there.
+
+        The provider counts calls by the minute, so it is not asked at every call of this.
+        """
         fell_ms = self._sleep.look()
         if self._row is None or self._row.pod_id is None:
             return None
+        if fell_ms is None and monotonic_s() - self._asked_s < self._context.ask_s:
+            return None
+        self._asked_s = monotonic_s()
         try:
             pod = await self._provider.get(self._row.pod_id)
         except ProviderError:
