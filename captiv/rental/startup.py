@@ -15,8 +15,17 @@ from captiv.clock import monotonic_s
 from captiv.core.phase import OnPhase
 from captiv.core.pods import PodState
 from captiv.core.startlog import StartLog
-from captiv.core.startup import Seen, Start, Waiting
-from captiv.errors import ProviderError, WorkerUnreachable, leading
+from captiv.core.startup import GivenUp, Seen, Start, Waiting
+from captiv.errors import (
+    CaptivError,
+    ConfigurationError,
+    ModelError,
+    NoWorker,
+    ProviderError,
+    WorkerUnreachable,
+    error_class,
+    leading,
+)
 from captiv.rental.provider import Provider
 from captiv.wire import Health
 from captiv.workers import WorkerClient
@@ -43,8 +52,8 @@ async def come_up(
     fresh: bool = True,
     on_phase: OnPhase,
     look_s: float = LOOK_S,
-) -> str:
-    """Wait until the worker is ready; return why it is given up, or nothing.
+) -> GivenUp | None:
+    """Wait until the worker is ready; return why it is given up, or None.
 
     Args:
         provider: whose pod it is.
@@ -66,7 +75,15 @@ async def come_up(
             tg.cancel_scope.cancel()
     except ExceptionGroup as group:
         raise leading(group) from group
-    return "" if ended.start is Start.READY else ended.reason or "it did not come up"
+    return ended.given_up
+
+
+def lasting_error(failed: GivenUp, message: str) -> CaptivError:
+    """Return what ends a command: every host would end as this one did."""
+    if failed.code == ConfigurationError.code:
+        return ConfigurationError(message, hint="Name an image that pods can pull.")
+    cls = error_class(failed.code or "")
+    return (cls if cls is not None and issubclass(cls, ModelError) else NoWorker)(message)
 
 
 class _Starting:
