@@ -206,6 +206,12 @@ class ModelError(CaptivError):
     exit_code = ExitCode.NO_WORKER
 
 
+class HostUnfit(ModelError):
+    """The host cannot run the model, or fetch it; another host of the same kind may."""
+
+    code = "host_unfit"
+
+
 class WorkerError(CaptivError):
     """The worker, not the image, is at fault: the job goes back uncharged."""
 

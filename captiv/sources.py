@@ -13,6 +13,7 @@ from itertools import count
 import anyio
 
 from captiv.catalog import ImagePolicy, family_named, foreign
+from captiv.core import retry
 from captiv.core.bill import Bill
 from captiv.core.findings import first_error
 from captiv.core.jobs import WANTED_MS, Run, RunId, SessionId
@@ -24,8 +25,6 @@ from captiv.dispatch.outlook import look
 from captiv.errors import (
     CaptivError,
     ConfigurationError,
-    Fault,
-    NoBalance,
     ProviderError,
     UsageError,
 )
@@ -188,15 +187,18 @@ class Sources:
             error = first_error(await findings(checks))
         if error is None or where.kind != "rented" or isinstance(error, UsageError):
             return error
+        passing = retry.passing(error)
         if where.fallback == "wait":
-            passing = error.fault is not Fault.PERSON or isinstance(error, NoBalance)
             return None if passing else error
-        if where.fallback == "local":
+        if where.goes_on_here(passing=passing):
             reason = await self.incapable(spec)
             if reason is None:
                 return None
             hint = f"{error.hint or ''}\nThis machine cannot go on: {reason}"
             error.hint = f"{hint} The images stay for the next run."
+        elif where.fallback == "local":
+            here = "Or have this machine caption them: --fallback local."
+            error.hint = f"{error.hint} {here}" if error.hint else here
         return error
 
     async def sweep(self, store: Store, session: SessionId) -> None:

@@ -36,6 +36,8 @@ class Api:
     server: ThreadingHTTPServer
     status: int = 204
     """A redirect leads to `ELSEWHERE`, where the answer is 200."""
+    accepts: str = ""
+    """A body that holds these words is answered with 200, whatever `status` is."""
     calls: list[Call] = field(default_factory=list)
     thread: threading.Thread | None = None
 
@@ -93,7 +95,8 @@ def api_held() -> Iterator[Api]:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
             headers = {name.lower(): value for name, value in self.headers.items()}
             simulated.calls.append(Call(time.time(), self.command, self.path, headers, body))
-            self.send_response(200 if self.path == ELSEWHERE else simulated.status)
+            taken = self.path == ELSEWHERE or (simulated.accepts and simulated.accepts in body)
+            self.send_response(200 if taken else simulated.status)
             self.send_header("Location", ELSEWHERE)
             self.end_headers()
 

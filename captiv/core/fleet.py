@@ -18,7 +18,14 @@ from typing import Final, Literal
 
 from captiv.catalog.model import Variant
 from captiv.core.cost import rate
-from captiv.errors import AccessDenied, NoCapacity, ProviderBusy, ProviderUnreachable
+from captiv.errors import (
+    AccessDenied,
+    ConfigurationError,
+    NoCapacity,
+    ProviderBusy,
+    ProviderUnreachable,
+    UsageError,
+)
 
 Stock = Literal["none", "low", "medium", "high", "unknown"]
 
@@ -73,8 +80,9 @@ class Wish:
     max_price_usd_h: Decimal
     price_setting: str = "max_price"
     """The setting that holds the limit, for a person."""
-    named: bool = False
-    """Whether the type was named with the command: then one that nobody offers is a mistake."""
+    named: Literal["", "command", "settings"] = ""
+    """Where a person named the type: then one that nobody offers is a mistake. Empty for captiv's
+    own default, which is a preference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +115,14 @@ class NoOffer:
     reason: str
     hint: str | None = None
     """What the person should do, where there is more than the reason to say."""
+    said: Literal["command", "settings"] = "command"
+    """Where the type that does not exist was named."""
+
+    def error(self, provider: str) -> UsageError | ConfigurationError:
+        """Return the error of a type that does not exist, at this provider."""
+        hint = " ".join(filter(None, (self.hint, f"captiv {provider} gpus lists them.")))
+        cls = UsageError if self.said == "command" else ConfigurationError
+        return cls(self.reason, hint=hint)
 
 
 def needed_gb(variant: Variant, dtype: str, batch: int | None) -> float | None:
@@ -143,7 +159,7 @@ def candidates(offers: Iterable[Offer], demand: Demand, wish: Wish) -> Ranking |
     listed = list(offers)
     wished = _wished(listed, wish.gpu_type)
     if wish.named and wish.gpu_type is not None and listed and not wished:
-        return _unknown(wish.gpu_type, {offer.gpu_id for offer in listed})
+        return _unknown(wish, {offer.gpu_id for offer in listed})
     allowed = [offer for offer in listed if wish.cloud in ("any", offer.cloud)]
     fitting = [offer for offer in allowed if _fits(offer, demand.gb)]
     payable = [offer for offer in fitting if _payable(offer, wish)]
@@ -225,8 +241,9 @@ def _unmet(wished: Sequence[Offer], first: Offer, demand: Demand, wish: Wish) ->
     return f"{has}: {taking}{f', or {advice}' if advice else ''}."
 
 
-def _unknown(gpu_type: str, ids: Collection[str]) -> NoOffer:
+def _unknown(wish: Wish, ids: Collection[str]) -> NoOffer:
     """Say that nobody offers such a type, and which have a name like it."""
+    gpu_type = wish.gpu_type or ""
     said = gpu_type.strip().casefold()
 
     def likeness(id_: str) -> float:
@@ -239,7 +256,10 @@ def _unknown(gpu_type: str, ids: Collection[str]) -> NoOffer:
     ]
     meant = f"Did you mean {', '.join(near[:_NEAR])}?" if near else ""
     return NoOffer(
-        "type", f"No GPU type {gpu_type!r} is on offer; nothing was rented.", meant or None
+        "type",
+        f"No GPU type {gpu_type!r} is on offer; nothing was rented.",
+        meant or None,
+        wish.named or "command",
     )
 
 

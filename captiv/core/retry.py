@@ -21,11 +21,13 @@ from captiv.errors import (
     AnswerError,
     CaptivError,
     EngineFailed,
+    Fault,
     ImageCrashes,
     ImageError,
     ImageRefused,
     ImageTooLarge,
     ImageUnreadable,
+    NoBalance,
     WorkerError,
 )
 from captiv.wire import Generation
@@ -53,6 +55,14 @@ _LASTING = frozenset(
 """Codes of failures that the same ask of the same file ends in again."""
 REFUSALS = 3
 """Different images refused in a row, with no answer between them, that are the request's fault."""
+
+
+def passing(error: CaptivError) -> bool:
+    """Whether no worker was to be had for a reason that may pass: an outage, empty stock, credit.
+
+    What was asked for, set up or allowed wrongly stays wrong, on every worker and tomorrow.
+    """
+    return error.fault not in (Fault.PERSON, Fault.MODEL) or isinstance(error, NoBalance)
 
 
 class Verdict(Enum):

@@ -132,6 +132,8 @@ class Placement(Site):
     """Whether a pod that the run only used, for somebody else made it, is ended with the run."""
     fallback: Fallback = "local"
     """What to do when no pod can be had."""
+    fallback_said: bool = False
+    """Whether that was said with the command: then this machine goes on whatever is wrong."""
 
     @model_validator(mode="before")
     @classmethod
@@ -147,6 +149,10 @@ class Placement(Site):
         first = [_plain(self)] * (self.pods if self.kind == "rented" else 1)
         everyone = [*first, *map(_plain, self.beside)]
         return tuple(sorted(everyone, key=lambda site: _CHEAPEST.index(site.kind)))
+
+    def goes_on_here(self, *, passing: bool) -> bool:
+        """Whether this machine goes on where no pod is to be had; `passing` if not for long."""
+        return self.fallback == "local" and (passing or self.fallback_said)
 
     @property
     def workers(self) -> int:

@@ -3,18 +3,37 @@
 Each look at it gives what was `Seen`; `Waiting` takes that and says what becomes of it (`Start`).
 """
 
+import re
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
 from captiv.core.phase import Phase, Step, loading_phase
 from captiv.core.pods import PodState
+from captiv.errors import ConfigurationError, HostUnfit, ModelError, error_class
 from captiv.wire import Health
 
 _CRASH_LOOP: Final = 3
 _FIRST: Final = Phase(Step.RENTING)
 _STALL_S: Final = 60.0
 """A pull or download that was not seen to advance for so long has stalled."""
+_NO_IMAGE: Final = re.compile(
+    r"\b(denied|unauthorized|manifest unknown|not found|does not exist)\b", re.IGNORECASE
+)
+"""What a registry says of an image that no host will get. That there is none for the host's
+architecture is not among it: another host has another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Why a pod is not waited for any longer."""
+
+    reason: str
+    """In words that go on a sentence about the pod."""
+    alike: bool | None = False
+    """Whether it would end so on every host; None where only a second host can tell."""
+    code: str | None = None
+    """The code of the error that it is, where it has one."""
 
 
 class Start(Enum):
@@ -61,8 +80,7 @@ class Waiting:
     timeout_s: float
     phase: Phase = _FIRST
     start: Start = Start.WAIT
-    reason: str | None = None
-    """Why it was given up."""
+    given_up: GivenUp | None = None
     advanced_s: float | None = None
     done_bytes: int = 0
 
@@ -73,8 +91,8 @@ class Waiting:
         if seen.health is not None and seen.health.status == "ready":
             return replace(self, phase=Phase(Step.READY), start=Start.READY)
         after = replace(self._advanced(seen, now_s), phase=_phase(seen))
-        reason = _broken(seen) or after._overdue(now_s)
-        return after if reason is None else replace(after, start=Start.GIVE_UP, reason=reason)
+        why = _broken(seen) or after._overdue(now_s)
+        return after if why is None else replace(after, start=Start.GIVE_UP, given_up=why)
 
     def limit_s(self, now_s: float) -> float:
         """Return for how long, from its beginning, it is waited for as things stand."""
@@ -91,11 +109,11 @@ class Waiting:
             self, advanced_s=max(times, default=None), done_bytes=max(done, self.done_bytes)
         )
 
-    def _overdue(self, now_s: float) -> str | None:
+    def _overdue(self, now_s: float) -> GivenUp | None:
         waited_s = now_s - self.began_s
         if waited_s < self.limit_s(now_s):
             return None
-        return f"it was not ready after {waited_s:.0f} s (last seen: {self.phase.name})"
+        return GivenUp(f"it was not ready after {waited_s:.0f} s (last seen: {self.phase.name})")
 
 
 def _phase(seen: Seen) -> Phase:
@@ -114,12 +132,24 @@ def _step(seen: Seen) -> Step:
     return Step.PULLING
 
 
-def _broken(seen: Seen) -> str | None:
-    if seen.health is not None and seen.health.status == "failed":
-        return seen.health.reason or "its worker failed without a reason"
+def _broken(seen: Seen) -> GivenUp | None:
+    health = seen.health
+    if health is not None and health.status == "failed":
+        reason = health.reason or "its worker failed without a reason"
+        return GivenUp(reason, alike=_is_models(health.code), code=health.code)
     if seen.state in (PodState.STOPPED, PodState.FAILED, PodState.ENDED):
-        return f"the pod ended while it was starting ({seen.state})"
+        return GivenUp(f"the pod ended while it was starting ({seen.state})")
     if seen.restarts >= _CRASH_LOOP:
         said = f" ({seen.last_words})" if seen.last_words else ""
-        return f"it crashed {seen.restarts} times while starting{said}"
-    return seen.trouble
+        reason = f"it crashed {seen.restarts} times while starting{said}"
+        return GivenUp(reason, alike=None)
+    if seen.trouble is not None:
+        alike = _NO_IMAGE.search(seen.trouble) is not None
+        return GivenUp(seen.trouble, alike=alike, code=ConfigurationError.code if alike else None)
+    return None
+
+
+def _is_models(code: str | None) -> bool:
+    """Whether the error of this code is about the model that was asked for, not about the host."""
+    cls = error_class(code or "")
+    return cls is not None and issubclass(cls, ModelError) and not issubclass(cls, HostUnfit)

@@ -14,6 +14,7 @@ from dataclasses import replace
 import anyio
 from anyio.abc import TaskGroup
 
+from captiv.core import retry
 from captiv.core.jobs import WANTED_MS, Run, RunId, RunState
 from captiv.core.plan import Assignment, Need, assign, need_of, need_of_spec
 from captiv.core.sites import name_of
@@ -25,9 +26,7 @@ from captiv.dispatch.queue import QueueContext
 from captiv.errors import (
     BudgetSpent,
     CaptivError,
-    Fault,
     MachineShort,
-    NoBalance,
     SidecarError,
     UsageError,
 )
@@ -216,9 +215,8 @@ class Dispatcher:
         Credit may be added meanwhile; what else only a person can mend is not waited for.
         """
         specs = self._specs_of(need).values()
-        mended = error.fault is not Fault.PERSON or isinstance(error, NoBalance)
         here = isinstance(error, MachineShort | SidecarError)
-        patient = site.kind == "rented" and mended and not here
+        patient = site.kind == "rented" and retry.passing(error) and not here
         if not patient or any(spec.placement.fallback != "wait" for spec in specs):
             return False
         wait_s = min(_LONGEST_AGAIN_S, _AGAIN_S * 2 ** min(self._waits[need], 10))
@@ -233,7 +231,7 @@ class Dispatcher:
         """Have this machine go on with the runs that want it to, where it can."""
         for run_id, spec in self._specs_of(need).items():
             placement = spec.placement
-            if placement.fallback != "local":
+            if not placement.goes_on_here(passing=retry.passing(error)):
                 continue
             if (reason := await self._incapable(spec)) is not None:
                 self._queue.reporter.warned(

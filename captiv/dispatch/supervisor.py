@@ -5,7 +5,7 @@ Once the lane drains, no other worker is started: what the dead one had goes bac
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,15 +15,12 @@ from captiv.clock import monotonic_s
 from captiv.core import retry
 from captiv.core.phase import OnPhase, loading_phase
 from captiv.core.retry import Death
-from captiv.errors import NoWorker, WorkerNotReady, WorkerUnreachable
+from captiv.errors import NoWorker, WorkerNotReady, WorkerUnreachable, leading
 from captiv.offload import offload
 from captiv.wire import Health
 from captiv.workers import FIRST_CONTACT_S, Address, Client, Ended, WorkerSource
 
 _log = logging.getLogger(__name__)
-
-_POLL_S = 0.1
-"""How often a worker that is not ready, or not there, is asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,9 @@ class Supervisor:
         self._source = source
         self._on_phase = on_phase
         self._on_warning = on_warning
-        self._lost_after_s = source.traits.lost_after_s
+        traits = source.traits
+        self._lost_after_s, self._look_s = traits.lost_after_s, traits.look_s
+        self._first_contact_s = traits.lost_after_s if traits.rented else FIRST_CONTACT_S
         self._client: Client | None = None
         self.boot_id = ""
         """Of the worker of this life."""
@@ -200,19 +199,28 @@ class Supervisor:
         Raises:
             WorkerRefused: it does not accept the token.
         """
+        ready = await self._unless_ended(self._loaded)
+        if isinstance(ready, Health):
+            return ready
+        self._crashed(ready.reason)
+        return None
+
+    async def _loaded(self) -> Health | Ended:
+        """Wait until the worker is ready, or silent for too long.
+
+        A source that had it ready before knows where it is: its proxy may still say otherwise.
+        """
         silent_since = monotonic_s()
-        patience_s = FIRST_CONTACT_S
+        patience_s = self._first_contact_s
         while True:
             try:
                 health = await self.client.health()
                 if health.status == "ready":
                     self.serves = (await self.client.models()).source
             except (WorkerUnreachable, WorkerNotReady) as error:
-                ended = await self._source.ended()
-                if ended is not None:
-                    self._crashed(ended.reason)
-                    return None
                 if monotonic_s() - silent_since > patience_s:
+                    if self._source.traits.rented:
+                        return await self._lost()
                     hint = error.hint or "Is the worker running there?"
                     raise NoWorker(error.message, hint=hint) from error
             else:
@@ -222,24 +230,49 @@ class Supervisor:
                 if health.status == "ready":
                     return health
                 self._on_phase(loading_phase(health.loading))
-            await anyio.sleep(_POLL_S)
+            await anyio.sleep(self._look_s)
 
     async def _found(self) -> Health | Ended:
-        """Wait until the worker answers or is known to have died; one that hangs is ended.
+        """Wait until the worker answers or is known to have died; one that hangs is ended."""
+        with anyio.move_on_after(self._lost_after_s):
+            return await self._unless_ended(self._heard)
+        return await self._lost()
+
+    async def _heard(self) -> Health:
+        """Wait until the worker answers.
 
         One that says that it failed is about to end, and may be started again by its keeper.
         """
-        with anyio.move_on_after(self._lost_after_s):
+        while True:
+            with suppress(WorkerUnreachable):
+                health = await self.client.health()
+                if health.status != "failed":
+                    return health
+            await anyio.sleep(self._look_s)
+
+    async def _unless_ended(self, wait: Callable[[], Awaitable[Health | Ended]]) -> Health | Ended:
+        """Return what is waited for, or that the source says meanwhile that the worker has ended.
+
+        Both are asked side by side: a source may ask somebody who is slow to answer.
+        """
+        found: list[Health | Ended] = []
+
+        async def ask() -> None:
             while True:
                 ended = await self._source.ended()
                 if ended is not None:
-                    return ended
-                with suppress(WorkerUnreachable):
-                    health = await self.client.health()
-                    if health.status != "failed":
-                        return health
-                await anyio.sleep(_POLL_S)
-        return await self._lost()
+                    found.append(ended)
+                    return tg.cancel_scope.cancel()
+                await anyio.sleep(self._look_s)
+
+        try:
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(ask)
+                found.append(await wait())
+                tg.cancel_scope.cancel()
+        except ExceptionGroup as group:
+            raise leading(group) from group
+        return found[0]
 
     async def _hung(self, life: int, for_s: float, there: frozenset[str]) -> Ended:
         """End a worker whose server answers and whose engine does not.

@@ -121,7 +121,7 @@ async def planned(room: Room, wish: Wish) -> Plan:
 def _planned(room: Room, wish: Wish) -> Plan:
     extent = _extent(room, wish)
     settings = _placed(wish, room.read_settings().settings)
-    options = _options(wish, extent)
+    options = _options(wish, extent, settings)
     spec, choice = request(options, settings)
     return Plan(options, settings, spec, choice, extent)
 
@@ -191,7 +191,7 @@ def _placed(wish: Wish, settings: Settings) -> Settings:
     return settings.model_copy(update={"worker": here})
 
 
-def _options(wish: Wish, extent: Extent) -> Options:
+def _options(wish: Wish, extent: Extent, settings: Settings) -> Options:
     return Options(
         paths=extent.paths,
         recursive=extent.recursive,
@@ -208,17 +208,18 @@ def _options(wish: Wish, extent: Extent) -> Options:
         retries=wish.retries,
         dtype=wish.dtype,
         batch_size=None if wish.batch_size is None else str(wish.batch_size),
-        **_rental(wish),
+        **_rental(wish, settings),
     )
 
 
-def _rental(wish: Wish) -> dict[str, Any]:
+def _rental(wish: Wish, settings: Settings) -> dict[str, Any]:
     if wish.where != "runpod":
         return {}
+    said = wish.fallback != settings.runpod.fallback  # the form shows what the settings say
     return {
         "runpod": True,
         "gpu_type": wish.gpu_type,
         "pods": wish.pods,
         "max_cost": wish.max_cost,
-        "fallback": wish.fallback,
+        "fallback": wish.fallback if said else None,
     }

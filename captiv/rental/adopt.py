@@ -110,7 +110,7 @@ class Adoption:
     async def _ready(
         self, client: WorkerClient, row: PodRow, on_phase: OnPhase, *, within_s: float
     ) -> str:
-        return await come_up(
+        failed = await come_up(
             self._provider,
             client,
             row.pod_id or "",
@@ -119,6 +119,7 @@ class Adoption:
             on_phase=on_phase,
             look_s=self._context.look_s,
         )
+        return failed.reason if failed else ""
 
     def _earlier(self, row: PodRow) -> bool:
         mine = row.run_id == self._terms.run_id and not row.lingers

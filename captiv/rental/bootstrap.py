@@ -44,8 +44,10 @@ def main() -> None:
             os.execv(sys.executable, guard)
         time.sleep(PAUSE_S)
     _say("install_failed; the pod is ended")
+    again = False
     while True:
-        _end_pod()
+        _end_pod(again)
+        again = True
         time.sleep(AGAIN_S)
 
 
@@ -64,11 +66,20 @@ def _install(requirement: str, limit_s: float) -> bool:
         return False
 
 
-def _end_pod() -> None:
-    """Make the calls that end this pod, in order. Nothing that may repeat a key is printed."""
+def _end_pod(again: bool) -> None:
+    """Make the calls that end this pod, in order; the last resort where none was accepted.
+
+    `again` after a round that did not end it, whatever was answered. Nothing that may repeat a key
+    is printed.
+    """
+    accepted = False
     try:
         for call in json.loads(ENDING):
-            _say(f"end_tried method={call['method']} {_outcome(call)}")
+            if call.get("last_resort") and accepted and not again:
+                continue
+            outcome = _outcome(call)
+            accepted = accepted or outcome.startswith("status=2") or outcome == "status=404"
+            _say(f"end_tried method={call['method']} {outcome}")
     except Exception as error:  # whatever it is, the next try comes
         _say(f"end_refused CAPTIV_GUARD_ENDING is wrong or not set: {type(error).__name__}")
 

@@ -21,7 +21,6 @@ from captiv.errors import (
     KeyRefused,
     NoBalance,
     NoCapacity,
-    UsageError,
 )
 from captiv.offload import offload
 from captiv.rental.podspec import demand_of, extras_of, model_of, wish_of
@@ -136,9 +135,8 @@ async def _looked(
 
 
 def _refuse(kind: ProviderType, none: NoOffer) -> NoReturn:
-    listing = f"captiv {kind.name} gpus lists them."
     if none.missing == "type":
-        raise UsageError(none.reason, hint=" ".join(filter(None, (none.hint, listing))))
+        raise none.error(kind.name)
     raise NoCapacity(none.reason, hint=" ".join(filter(None, (none.hint, NoCapacity.hint))))
 
 

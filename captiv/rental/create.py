@@ -23,7 +23,7 @@ from captiv.rental.account import Account
 from captiv.rental.podspec import Terms, demand_of
 from captiv.rental.provider import Pod, Provider
 from captiv.rental.provision import Provisioning, RentalContext, Rented
-from captiv.rental.startup import come_up
+from captiv.rental.startup import come_up, lasting_error
 from captiv.rental.unended import Unended
 from captiv.rental.views import RANDOM_DIGITS, duration, pool
 from captiv.store import Store
@@ -116,7 +116,7 @@ def terms_by_hand(account: Account, model: ModelChange, gpu_type: str | None = N
     """Return the terms for a pod that loads this model: nobody's run pays, so nothing caps them."""
     policy = account.policy
     if gpu_type is not None:
-        wish = replace(policy.wish, gpu_type=gpu_type.strip() or None, named=True)
+        wish = replace(policy.wish, gpu_type=gpu_type.strip() or None, named="command")
         policy = replace(policy, wish=wish)
     return Terms(
         owner=account.owner, run_id=RunId(0), demand=demand_of(model), policy=policy, model=model
@@ -153,22 +153,23 @@ async def _until_ready(
 ) -> None:
     pod = made.pod
     async with account.worker(pod.id, pod.name) as worker:
-        reason = await come_up(
+        failed = await come_up(
             account.provider,
             worker,
             pod.id,
             timeout_s=terms.policy.startup_timeout_s,
             on_phase=on_phase,
         )
-    if not reason:
+    if failed is None:
         return
     await _tell_last(account.provider, pod.id, on_note)
-    if not await provisioning.give_up(made.row, reason):
+    if not await provisioning.give_up(made.row, failed.reason):
         provider = account.provider
         raise Unended(provider.name, pod.id, provider.label, provider.console).error()
-    raise ProviderError(
-        f"Pod {pod.id} is given up, and ended: {reason}.", hint="Another host may do: try again."
-    )
+    message = f"Pod {pod.id} is given up, and ended: {failed.reason.rstrip('.')}."
+    if failed.alike:
+        raise lasting_error(failed, message)
+    raise ProviderError(message, hint="Another host may do: try again.")
 
 
 async def _tell_last(provider: Provider, pod_id: str, on_note: Callable[[str], None]) -> None:

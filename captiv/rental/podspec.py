@@ -103,7 +103,7 @@ def wish_of(placement: Placement, policy: Policy) -> Wish:
     named = placement.gpu_type
     if named is None:
         return policy.wish
-    return replace(policy.wish, gpu_type=named.strip() or None, named=True)
+    return replace(policy.wish, gpu_type=named.strip() or None, named="command")
 
 
 def pod_spec(

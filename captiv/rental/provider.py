@@ -108,12 +108,18 @@ class EndingCall:
     url: str
     headers: Mapping[str, str]
     body: str | None = None
+    last_resort: bool = False
+    """Whether it only makes the pod cheaper: it is made where no call before it was accepted, and
+    where the pod lives on although one was."""
 
 
 def ending_as_json(calls: Sequence[EndingCall]) -> str:
     """Return the calls as a pod's environment tells them to its guard (`CAPTIV_GUARD_ENDING`)."""
-    said = ({name: v for name, v in asdict(call).items() if v is not None} for call in calls)
-    return json.dumps(list(said), separators=(",", ":"))
+    said = [
+        {name: value for name, value in asdict(call).items() if value not in (None, False)}
+        for call in calls
+    ]
+    return json.dumps(said, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ from captiv.errors import (
     PodMayExist,
     ProviderBusy,
     ProviderError,
+    ProviderUnreachable,
     StoreError,
-    UsageError,
 )
 from captiv.rental import sweep
 from captiv.rental.account import Account
@@ -40,7 +40,11 @@ from captiv.store.commit import commit
 
 _log = logging.getLogger(__name__)
 
+_DENIED = 3
+"""Offers that the account may not use after which no others are tried."""
 LOOK_S = 2.0
+ASK_S = 5.0
+"""Providers count calls by the minute, whatever they are about."""
 _WRITE_FIRST_S = 1.0
 """How long the order that ends a pod waits for the ledger, which most often takes milliseconds."""
 
@@ -64,6 +68,8 @@ class RentalContext:
     """Tells a person."""
     look_s: float = LOOK_S
     """How often a pod that is awaited is looked for."""
+    ask_s: float = ASK_S
+    """How often the provider is asked about one pod, at most."""
     unended: UnendedPods = field(default_factory=UnendedPods)
     """Told of pods that were to end and were not seen to."""
 
@@ -128,6 +134,10 @@ class Provisioning:
             if isinstance(had, Rented):
                 return had
             refused.append(had)
+            if isinstance(had, AccessDenied):
+                await self._require_rights()
+                if sum(isinstance(error, AccessDenied) for error in refused) >= _DENIED:
+                    break
         if all(isinstance(error, AccessDenied) for error in refused):
             raise refused[-1]  # not for want of machines
         raise self._no_capacity(
@@ -208,14 +218,25 @@ class Provisioning:
         ranking = fleet.candidates(offers, self._terms.demand, self._terms.policy.wish)
         if isinstance(ranking, NoOffer):
             if ranking.missing == "type":
-                listing = f"captiv {self._provider.name} gpus lists them."
-                raise UsageError(
-                    ranking.reason, hint=" ".join(filter(None, (ranking.hint, listing)))
-                )
+                raise ranking.error(self._provider.name)
             raise self._no_capacity(ranking.reason)
         for note in ranking.notes:
             self._context.on_note(note)
         return ranking
+
+    async def _require_rights(self) -> None:
+        """Tell a key that may not rent at all from hosts that this account may not use.
+
+        Raises:
+            AccessDenied: names the right that the key lacks.
+        """
+        with suppress(ProviderUnreachable, ProviderBusy):
+            for right in await self._provider.rights():
+                if right.missing is not None:
+                    raise AccessDenied(
+                        f"{self._provider.label}: the key may not {right.what}: {right.missing}",
+                        hint=f"Give the key the right to {right.what} in the account's settings.",
+                    )
 
     def _no_capacity(self, reason: str) -> NoCapacity:
         offers = f"`captiv {self._provider.name} gpus` lists what is on offer"

@@ -5,6 +5,7 @@ the pod ends it when this machine is not there to do so. Pods that somebody else
 back, unless the run was asked to terminate them.
 """
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -12,6 +13,7 @@ from decimal import Decimal
 
 import anyio
 
+from captiv.clock import monotonic_s
 from captiv.core import quiet
 from captiv.core.budget import outlives
 from captiv.core.cost import DEADLINE_CAP_S, price_of
@@ -20,12 +22,13 @@ from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.pods import PodRow, PodState, pod_name, unseen_end_ms
 from captiv.core.quiet import Patience
 from captiv.core.retry import Death
+from captiv.core.startup import GivenUp
 from captiv.errors import NoWorker, ProviderError, WorkerError
 from captiv.rental.adopt import Adoption
 from captiv.rental.fleet import Fleet
 from captiv.rental.podspec import Terms
 from captiv.rental.provision import Provisioning, RentalContext
-from captiv.rental.startup import come_up
+from captiv.rental.startup import LOOK_S, come_up, lasting_error
 from captiv.rental.suspend import SleepWatch
 from captiv.store import pods
 from captiv.store.commit import commit
@@ -76,6 +79,7 @@ class RentedWorker:
         self._adoption = Adoption(context, terms, fleet, self._provisioning)
         self.traits = Traits(
             rented=True,
+            look_s=LOOK_S,
             lost_after_s=terms.policy.lost_after_s,
             patience=replace(
                 patience,
@@ -85,6 +89,8 @@ class RentedWorker:
         )
         self._row: PodRow | None = None
         self._sleep = SleepWatch(context.now_ms)
+        self._asked_s = -math.inf
+        """When the provider was last asked whether the pod is gone."""
         self._first = True
         """Whether no pod was rented for this lane yet: the next one replaces none."""
         fleet.join(self)
@@ -135,10 +141,16 @@ class RentedWorker:
         )
 
     async def ended(self) -> Ended | None:
-        """Ask the provider whether the pod is gone; unknown counts as there."""
+        """Ask the provider whether the pod is gone; unknown counts as there.
+
+        The provider counts calls by the minute, so it is not asked at every call of this.
+        """
         fell_ms = self._sleep.look()
         if self._row is None or self._row.pod_id is None:
             return None
+        if fell_ms is None and monotonic_s() - self._asked_s < self._context.ask_s:
+            return None
+        self._asked_s = monotonic_s()
         try:
             pod = await self._provider.get(self._row.pod_id)
         except ProviderError:
@@ -218,7 +230,8 @@ class RentedWorker:
         self._row = row
         reason = "its worker is of another version"
         if row.version == self._terms.version:
-            reason = await self._came_up(row, on_phase)
+            failed = await self._came_up(row, on_phase)
+            reason = failed.reason if failed else ""
         run_id = self._terms.run_id
         if reason or not await commit(self._ledger, pods.resume_use, row.id, run_id, from_ms):
             await self._end(reason)
@@ -249,16 +262,19 @@ class RentedWorker:
     # -- renting ---------------------------------------------------------------------------------
 
     async def _rented(self, on_phase: OnPhase) -> Address:
-        reason = ""
+        failed: GivenUp | None = None
         for _ in range(_MAX_HOSTS):
             on_phase(Phase(Step.RENTING))
             row = await self._made()
-            reason = await self._came_up(row, on_phase)
-            if not reason:
+            before, failed = failed, await self._came_up(row, on_phase)
+            if failed is None:
                 await self._provisioning.end_doubtful()
                 return self._address(row)
-            self._context.on_note(f"Pod {row.pod_id} is given up: {reason}. Trying another host.")
+            reason = failed.reason.rstrip(".")
             await self._end(reason)
+            if failed.alike or (failed.alike is None and failed == before):
+                raise lasting_error(failed, f"Pod {row.pod_id} was given up: {reason}.")
+            self._context.on_note(f"Pod {row.pod_id} is given up: {reason}. Trying another host.")
         raise NoWorker(f"No pod came up; the last one: {reason}.")
 
     async def _made(self) -> PodRow:
@@ -272,8 +288,8 @@ class RentedWorker:
                 await self._fleet.made(self)
         return self._row
 
-    async def _came_up(self, row: PodRow, on_phase: OnPhase) -> str:
-        """Wait until the worker is ready; return why it is given up, or nothing.
+    async def _came_up(self, row: PodRow, on_phase: OnPhase) -> GivenUp | None:
+        """Wait until the worker is ready; return why it is given up, or None.
 
         An old pod that is only silent may be so for `lost_after`.
         """

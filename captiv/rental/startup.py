@@ -15,16 +15,27 @@ from captiv.clock import monotonic_s
 from captiv.core.phase import OnPhase
 from captiv.core.pods import PodState
 from captiv.core.startlog import StartLog
-from captiv.core.startup import Seen, Start, Waiting
-from captiv.errors import ProviderError, WorkerUnreachable, leading
+from captiv.core.startup import GivenUp, Seen, Start, Waiting
+from captiv.errors import (
+    CaptivError,
+    ConfigurationError,
+    ModelError,
+    NoWorker,
+    ProviderError,
+    WorkerUnreachable,
+    error_class,
+    leading,
+)
 from captiv.rental.provider import Provider
 from captiv.wire import Health
 from captiv.workers import WorkerClient
 
 _log = logging.getLogger(__name__)
 
-LOOK_S = 0.5
+LOOK_S = 1.0
 """How often the worker is asked: what passes until it is noticed is paid for."""
+_PULLING_LOOK_S = 5.0
+"""How often while its image is pulled: the pod's log tells when that is over."""
 _ASK_S = 5.0
 _AGAIN_S = 5.0
 """How long after a failure the log is asked for again."""
@@ -41,8 +52,8 @@ async def come_up(
     fresh: bool = True,
     on_phase: OnPhase,
     look_s: float = LOOK_S,
-) -> str:
-    """Wait until the worker is ready; return why it is given up, or nothing.
+) -> GivenUp | None:
+    """Wait until the worker is ready; return why it is given up, or None.
 
     Args:
         provider: whose pod it is.
@@ -64,7 +75,15 @@ async def come_up(
             tg.cancel_scope.cancel()
     except ExceptionGroup as group:
         raise leading(group) from group
-    return "" if ended.start is Start.READY else ended.reason or "it did not come up"
+    return ended.given_up
+
+
+def lasting_error(failed: GivenUp, message: str) -> CaptivError:
+    """Return what ends a command: every host would end as this one did."""
+    if failed.code == ConfigurationError.code:
+        return ConfigurationError(message, hint="Name an image that pods can pull.")
+    cls = error_class(failed.code or "")
+    return (cls if cls is not None and issubclass(cls, ModelError) else NoWorker)(message)
 
 
 class _Starting:
@@ -77,6 +96,7 @@ class _Starting:
         self._said = StartLog()
         self._state: PodState | None = None
         self._running = False
+        self._started = anyio.Event()
 
     async def look(self, waiting: Waiting, on_phase: OnPhase, every_s: float) -> Waiting:
         """Look until it is ready or given up; return the state in which it is then."""
@@ -87,8 +107,15 @@ class _Starting:
                 told = waiting.phase
                 on_phase(told)
             if waiting.start is Start.WAIT:
-                await anyio.sleep(every_s)
+                pulling = self._said.pulling and not self._running
+                await self._pause(max(every_s, _PULLING_LOOK_S) if pulling else every_s)
         return waiting
+
+    async def _pause(self, for_s: float) -> None:
+        """Let some time pass, less if the container is told to have started meanwhile."""
+        self._started = anyio.Event()
+        with anyio.move_on_after(for_s):
+            await self._started.wait()
 
     async def ask(self) -> None:
         """Keep what the provider says of the pod; while it is silent, what it said last holds."""
@@ -97,6 +124,8 @@ class _Starting:
                 pod = await self._provider.get(self._pod_id)
                 self._state = PodState.ENDED if pod is None else pod.state
                 self._running = pod is not None and pod.started
+                if self._running:
+                    self._started.set()
             await anyio.sleep(_ASK_S)
 
     async def listen(self, backlog: int) -> None:
@@ -106,7 +135,10 @@ class _Starting:
                 lines = self._provider.logs(self._pod_id, None, tail=backlog, follow=True)
                 async with aclosing(lines):
                     async for line in lines:
+                        before = self._said.started
                         self._said.hear(line.source, line.text, monotonic_s())
+                        if self._said.started and not before:
+                            self._started.set()
             except ProviderError as error:
                 _log.info("pod log unread pod=%s reason=%s", self._pod_id, error.message)
             await anyio.sleep(_AGAIN_S)

@@ -209,7 +209,8 @@ class PlacementOptions:
     fallback: Annotated[
         str | None,
         Flag(
-            "When RunPod fails: go on on this machine, wait, or keep the images for later.",
+            "When RunPod fails or has no GPU: caption on this machine, wait, or keep the images "
+            "for later.",
             metavar="local|wait|fail",
         ),
     ] = None

@@ -48,6 +48,7 @@ def place(options: Options, settings: Settings) -> Placement:
         pods=options.pods,
         terminate=options.terminate,
         fallback=_fallback(options.fallback or settings.runpod.fallback),
+        fallback_said=options.fallback is not None,
     )
 
 

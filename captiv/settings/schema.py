@@ -355,7 +355,7 @@ class RunpodSettings(Section):
         default=60, description="Seconds without an answer until a pod is given up."
     )
     fallback: Literal["local", "wait", "fail"] = Field(
-        default="local", description="What a run does when no pod can be had."
+        default="local", description="What a run does when RunPod fails or has no GPU."
     )
 
 

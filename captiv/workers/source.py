@@ -71,6 +71,8 @@ class Traits:
     """How long it may be silent."""
     patience: Patience = quiet.DEFAULT
     """How long it may answer and give no caption."""
+    look_s: float = 0.1
+    """How often it is asked while it is waited for."""
 
 
 MOMENT_S: Final = 2.0

@@ -75,7 +75,9 @@ def cloud(box: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     monkeypatch.setenv("CAPTIV_RUNPOD_IMAGE", "captiv/worker:test")
     box.history.clear()
     yield box
-    assert {call.method for call in box.history if call.path != "/graphql"} <= {"GET"}
+    asked = {call.operation for call in box.history if call.path != "/graphql"}
+    assert asked.isdisjoint({"create_pod", "start_pod"})
+    assert box.pods() == [], "and there was none to end"
     assert box.pods() == []
     box.mischief.disarm()
 
@@ -136,13 +138,14 @@ def test_several_pods_share_the_cap_and_the_work(cloud: Cloud, dry: Any) -> None
     assert "at most 24 h 0 min and $7.68 for 2 pods, for want of --max-cost" in without
 
 
-def test_a_wish_of_the_settings_that_is_not_met_is_answered(
+def test_a_type_of_the_settings_that_nobody_offers_is_a_mistake(
     cloud: Cloud, dry: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CAPTIV_RUNPOD_DEFAULT_GPU_TYPE", "RTX 9999")
-    found = rental(dry("--json"))
+    monkeypatch.setenv("CAPTIV_RUNPOD_DEFAULT_GPU_TYPE", "RTX A4001")
+    ended = dry(code=3)
 
-    assert found["notes"][0].startswith("There is no GPU type 'RTX 9999' on offer: taking")
+    assert "No GPU type 'RTX A4001' is on offer" in ended.out
+    assert "Did you mean NVIDIA RTX A4000" in ended.out
 
 
 def test_a_wish_of_the_settings_comes_before_the_cheapest_and_may_be_none(
@@ -233,8 +236,8 @@ def test_without_a_key_it_says_so(
 ) -> None:
     monkeypatch.setenv("CAPTIV_RUNPOD_IMAGE", "captiv/worker:test")
 
-    assert "There is no RunPod API key" in rental(dry("--json"))["problem"]
-    assert "captiv config set runpod.api_key" in dry().out
+    assert "There is no RunPod API key" in rental(dry("--json", code=3))["problem"]
+    assert "captiv config set runpod.api_key" in dry(code=3).out
 
 
 def test_without_anything_to_run_it_says_so(
@@ -242,15 +245,15 @@ def test_without_anything_to_run_it_says_so(
 ) -> None:
     monkeypatch.delenv("CAPTIV_RUNPOD_IMAGE")
 
-    assert "Set runpod.image" in rental(dry("--json"))["problem"]
+    assert "Set runpod.image" in rental(dry("--json", code=3))["problem"]
 
 
-def test_what_runpod_refuses_is_told_and_this_machine_would_go_on(
+def test_a_key_that_runpod_refuses_is_told(
     cloud: Cloud, dry: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNPOD_API_KEY", "rpa_THISISNOTTHEKEY123")
 
-    ended = dry("--json")
+    ended = dry("--json", code=3)
 
     assert "RunPod refuses the API key" in rental(ended)["problem"]
     assert "THISISNOTTHEKEY" not in ended.out + ended.err

@@ -166,18 +166,18 @@ def test_why_a_wish_is_not_taken_is_said(asked: Wish, said: str) -> None:
 
 
 def test_a_type_that_the_command_names_and_nobody_offers_is_a_mistake() -> None:
-    asked = Wish("rtx a400", "any", D("1.50"), named=True)
+    asked = Wish("rtx a400", "any", D("1.50"), named="command")
     found = refused(MARKET, JOY, asked)
 
     assert (found.missing, "'rtx a400'" in found.reason) == ("type", True)
     assert (found.hint or "").startswith("Did you mean NVIDIA RTX A4000")
     assert not (refused(MARKET, JOY, replace(asked, gpu_type="Foo")).hint or "").count("mean")
-    assert ranked(MARKET, JOY, replace(asked, named=False)).notes
+    assert ranked(MARKET, JOY, replace(asked, named="")).notes
 
 
 @pytest.mark.parametrize("said", ["NVIDIA H200", "4090", "a4000"])
 def test_a_type_that_is_offered_somewhere_may_be_named_even_if_it_will_not_do(said: str) -> None:
-    assert ranked(MARKET, JOY, Wish(said, "community", D("1.50"), named=True)).offers
+    assert ranked(MARKET, JOY, Wish(said, "community", D("1.50"), named="command")).offers
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from captiv.core.phase import Phase, Step, loading_phase
 from captiv.core.pods import PodState
-from captiv.core.startup import Seen, Start, Waiting
+from captiv.core.startup import GivenUp, Seen, Start, Waiting
 from captiv.wire import Health, Loading
 
 
@@ -111,8 +111,42 @@ def test_what_will_never_be_ready_is_given_up_at_once(seen: Seen, said: str) -> 
     after = WAITING.look(seen, 1001)
 
     assert after.start is Start.GIVE_UP
-    assert after.reason is not None
-    assert said in after.reason
+    assert after.given_up is not None
+    assert said in after.given_up.reason
+
+
+def failed(code: str | None) -> Seen:
+    return Seen(health=worker("failed").model_copy(update={"reason": "No.", "code": code}))
+
+
+@pytest.mark.parametrize(
+    ("seen", "alike"),
+    [
+        (failed("model_unavailable"), True),
+        (failed("host_unfit"), False),
+        (failed("engine_failed"), False),
+        (failed("guard_refused"), False),
+        (failed(None), False),
+        (Seen(trouble="its image cannot be pulled: pull access denied for x/y"), True),
+        (Seen(trouble="its image cannot be pulled: manifest for x:1 not found"), True),
+        (Seen(trouble="its image cannot be pulled: unexpected EOF"), False),
+        (Seen(trouble="its image cannot be pulled: no matching manifest for linux/arm64"), False),
+        (Seen(PodState.ENDED), False),
+        (Seen(restarts=3, last_words="ModuleNotFoundError: no captiv"), None),
+    ],
+)
+def test_only_what_every_host_would_end_in_is_alike(seen: Seen, alike: bool | None) -> None:
+    after = WAITING.look(seen, 1001)
+
+    assert after.given_up is not None
+    assert after.given_up.alike is alike
+
+
+def test_a_pod_that_is_only_slow_is_its_hosts_fault() -> None:
+    after = WAITING.look(Seen(PodState.RUNNING), 1600)
+
+    assert after.given_up is not None
+    assert after.given_up.alike is False
 
 
 def test_a_silent_pod_is_given_up_after_the_limit() -> None:
@@ -122,7 +156,7 @@ def test_a_silent_pod_is_given_up_after_the_limit() -> None:
     after = pulling.look(Seen(PodState.RUNNING), 1600)
 
     assert after.start is Start.GIVE_UP
-    assert after.reason == "it was not ready after 600 s (last seen: pulling the image)"
+    assert after.given_up == GivenUp("it was not ready after 600 s (last seen: pulling the image)")
 
 
 def test_a_pull_that_advances_has_twice_the_time() -> None:
@@ -166,5 +200,5 @@ def test_waiting_ends_within_twice_the_limit_and_stays_ended(
             assert waited < 1200
         if waited < 600:
             assert after.start is Start.WAIT
-        assert (after.reason is not None) == (after.start is Start.GIVE_UP)
+        assert (after.given_up is not None) == (after.start is Start.GIVE_UP)
         waiting = after

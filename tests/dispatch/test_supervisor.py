@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from captiv.core.phase import OnPhase, Step
+from captiv.core.retry import Death
 from captiv.dispatch.supervisor import Supervisor
 from captiv.errors import NoWorker, WorkerRefused
 from captiv.wire import PROTOCOL, WORKER_HEADER
@@ -137,6 +138,65 @@ async def test_ready_is_a_healthy_worker_that_knows_our_token(world: World) -> N
     assert health is not None
     assert supervisor.number == 1
     assert end.calls.count("/api/models") == 3
+
+
+class Rented(UrlWorker):
+    """A far end that is rented, from somebody who takes long to answer."""
+
+    def __init__(self, url: str, *, lost_after_s: float) -> None:
+        super().__init__(url, "token")
+        self.traits = Traits(rented=True, lost_after_s=lost_after_s, look_s=0.02)
+        self.asked = self.given_up = 0
+
+    async def ended(self) -> Ended | None:
+        self.asked += 1
+        await anyio.sleep(DEADLINE_S)
+        return None
+
+    async def lost(self) -> Ended | None:
+        self.given_up += 1
+        return Ended(Death.KILLED, frozenset(), "the pod did not answer any more")
+
+
+@asynccontextmanager
+async def rented(end: FarEnd, *, lost_after_s: float = 30.0) -> AsyncIterator[Rented]:
+    async with far(end) as source:
+        yield Rented(source.describe(), lost_after_s=lost_after_s)
+
+
+async def test_a_provider_that_is_slow_to_answer_keeps_nobody_from_hearing_the_worker(
+    world: World,
+) -> None:
+    end = FarEnd(models_away=3)
+    async with rented(end) as source, living(source, world) as supervisor:
+        with anyio.fail_after(DEADLINE_S / 2):
+            health = await supervisor.begin()
+            assert await supervisor.recover(1) is None
+
+    assert health is not None
+    assert source.asked >= 1
+
+
+async def test_a_proxy_that_lags_behind_a_rented_worker_is_waited_for(world: World) -> None:
+    end = FarEnd(away=True)
+    async with rented(end) as source, living(source, world) as supervisor:
+
+        async def arrive() -> None:
+            await until(lambda: len(end.calls) >= 3)
+            end.away = False
+
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(arrive)
+            assert await supervisor.begin() is not None
+    assert source.given_up == 0
+
+
+async def test_a_rented_worker_that_no_proxy_reaches_is_replaced(world: World) -> None:
+    end = FarEnd(away=True)
+    async with rented(end, lost_after_s=0.1) as source, living(source, world) as supervisor:
+        with pytest.raises(NoWorker, match="died 3 times without a caption"):
+            await supervisor.begin()
+    assert source.given_up == 3
 
 
 async def test_a_worker_that_does_not_know_our_token_is_refused_at_once(world: World) -> None:

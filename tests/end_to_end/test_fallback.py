@@ -1,4 +1,7 @@
-"""When RunPod cannot be had: this machine goes on, or the run waits, or the images are kept."""
+"""When RunPod cannot be had: this machine goes on, or the run waits, or the images are kept.
+
+What a person has to mend, in the command, the settings or the account, ends the command.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -27,10 +30,24 @@ def without_a_key(home: Home, *arguments: str) -> Ended:
     return generate(home, *arguments)
 
 
-def test_without_a_key_this_machine_goes_on_and_says_why_once(home: Home) -> None:
+@pytest.mark.parametrize("dry", [False, True])
+def test_without_a_key_nothing_is_captioned_here_instead(home: Home, dry: bool) -> None:
     home.scripted().scenes(3)
 
-    ended = without_a_key(home)
+    ended = without_a_key(home, *(["--dry-run"] if dry else []))
+
+    assert ended.code == 3, ended
+    said = ended.out if dry else ended.err
+    assert said.count("There is no RunPod API key") == (2 if dry else 1), "as offer and as reason"
+    assert "captiv config set runpod.api_key" in said
+    assert "--fallback local" in said
+    assert home.captions() == {}
+
+
+def test_without_a_key_this_machine_goes_on_where_that_was_said(home: Home) -> None:
+    home.scripted().scenes(3)
+
+    ended = without_a_key(home, "--fallback", "local")
 
     assert ended.code == 0, ended
     assert len(home.captions()) == 3
@@ -64,7 +81,7 @@ def test_a_machine_that_cannot_go_on_says_so_and_keeps_the_images(
     (bare / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
     home.env["CAPTIV_RUNPOD_IMAGE"] = "captiv/worker:test"
 
-    ended = generate(home, PYTHONPATH=str(bare))
+    ended = generate(home, "--fallback", "local", PYTHONPATH=str(bare))
     kept = home.captions()
     again = home.scripted().generate()
 
@@ -173,3 +190,57 @@ def test_a_wrong_key_is_told_of_once_and_in_runpods_own_words(home: Home) -> Non
 
     assert ended.code == 3, ended
     assert ended.err.count("invalid bearer token") == 1, ended
+
+
+def test_a_model_that_no_pod_can_load_is_paid_for_once_and_told_in_the_workers_words(
+    home: Home,
+) -> None:
+    home.scripted().scenes(3)
+    with rented(home, engine={"fail_load": "The weights are of another model."}) as cloud:
+        ended = generate(home, "--pods", "2")
+        alive, made = cloud.pods_alive(), calls(cloud, "POST")
+
+    assert ended.code == 4, ended
+    assert "The weights are of another model" in ended.err
+    assert "Going on" not in ended.err
+    assert made <= 2, "another pod was tried"
+    assert alive == []
+    assert home.captions() == {}
+
+
+def test_an_image_that_no_pod_can_pull_is_tried_once(home: Home) -> None:
+    home.scripted().scenes(3)
+    with rented(home) as cloud:
+        cloud.mischief.arm("image_missing", times=None)
+        ended = generate(home)
+        alive, made = cloud.pods_alive(), calls(cloud, "POST")
+
+    assert ended.code == 3, ended
+    assert "its image cannot be pulled" in ended.err
+    assert "Going on" not in ended.err
+    assert (made, alive) == (1, [])
+
+
+def test_a_key_without_the_right_to_make_pods_is_told_after_one_try(home: Home) -> None:
+    home.scripted().scenes(3)
+    with rented(home) as cloud:
+        for call in ("create_pod", "delete_pod"):
+            cloud.mischief.arm("forbidden", times=None, call=call)
+        ended = generate(home)
+        made = calls(cloud, "POST")
+
+    assert ended.code == 3, ended
+    assert "the key may not make and end pods" in ended.err
+    assert made <= 1
+    assert home.captions() == {}
+
+
+def test_hosts_that_an_account_may_not_use_are_tried_three_times(home: Home) -> None:
+    home.scripted().scenes(3)
+    with rented(home) as cloud:
+        cloud.mischief.arm("forbidden", times=None, call="create_pod")
+        ended = generate(home)
+        made = calls(cloud, "POST")
+
+    assert ended.code == 3, ended
+    assert made == 3

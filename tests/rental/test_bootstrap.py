@@ -102,6 +102,18 @@ def test_a_pod_whose_time_is_over_is_ended_by_runpods_calls(starting: Starting, 
     assert KEY not in log
 
 
+def test_a_pod_whose_key_may_not_terminate_it_is_stopped(starting: Starting, api: Api) -> None:
+    api.status = 403
+    log = said(starting(CAPTIV_GUARD_DEADLINE="1", **api.runpods()), 4)
+
+    assert [(call.method, call.body and json.loads(call.body)) for call in api.calls] == [
+        ("POST", {"action": "terminate"}),
+        ("DELETE", ""),
+        ("POST", {"action": "stop"}),
+    ]
+    assert log.count("status=403") == 3
+
+
 def test_the_calls_of_another_cloud_are_made_in_order(starting: Starting, api: Api) -> None:
     log = said(starting(CAPTIV_GUARD_DEADLINE="1", **api.anothers()), 3)
 
@@ -116,10 +128,10 @@ def test_the_calls_of_another_cloud_are_made_in_order(starting: Starting, api: A
 
 def test_a_redirect_is_no_success_and_gets_no_key(starting: Starting, api: Api) -> None:
     api.status = 302
-    log = said(starting(CAPTIV_GUARD_DEADLINE="1", **api.runpods()), 3)
+    log = said(starting(CAPTIV_GUARD_DEADLINE="1", **api.runpods()), 4)
 
     assert ELSEWHERE not in {call.path for call in api.calls}
-    assert log.count("status=302") == 2
+    assert log.count("status=302") == 3
     assert "status=200" not in log
 
 

@@ -84,8 +84,9 @@ def test_a_gpu_that_was_named_with_the_command_goes_before_the_settings() -> Non
         placement=Placement(kind="rented", provider="runpod", gpu_type=" H100 "), cloud="secure"
     ).policy.wish
 
-    assert (wish.gpu_type, wish.named, wish.cloud) == ("H100", True, "secure")
-    assert terms(default_gpu_type="L4").policy.wish.named is False
+    assert (wish.gpu_type, wish.named, wish.cloud) == ("H100", "command", "secure")
+    assert terms(default_gpu_type="L4").policy.wish.named == "settings"
+    assert terms().policy.wish.named == "", "a preference of captiv's"
 
 
 @pytest.mark.parametrize(

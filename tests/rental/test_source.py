@@ -132,6 +132,7 @@ async def test_a_pod_that_is_silent_is_ended_and_its_batch_is_suspect_of_nothing
 
 @pytest.mark.parametrize("how", ["terminated", "stopped"])
 async def test_a_pod_that_ended_elsewhere_is_known_to_be_gone(scene: Scene, how: str) -> None:
+    scene.context = replace(scene.context, ask_s=0)
     worker = worker_of(scene)
     await worker.start(told)
     pod_id = (await row_of(scene)).pod_id or ""
@@ -144,6 +145,22 @@ async def test_a_pod_that_ended_elsewhere_is_known_to_be_gone(scene: Scene, how:
     assert ended is not None
     assert ended.reason == "RunPod says that the pod is gone"
     await worker.stop()
+
+
+async def test_a_provider_is_not_asked_as_often_as_a_silent_pod(scene: Scene, cloud: Cloud) -> None:
+    worker = worker_of(scene)
+    await worker.start(told)
+
+    before = asked_about_a_pod(cloud)
+    for _ in range(20):
+        await worker.ended()
+
+    assert asked_about_a_pod(cloud) - before == 1
+    await worker.stop()
+
+
+def asked_about_a_pod(cloud: Cloud) -> int:
+    return sum(call.operation == "get_pod" for call in cloud.history)
 
 
 async def test_an_api_that_fails_says_nothing_of_a_pod(scene: Scene, cloud: Cloud) -> None:

@@ -19,6 +19,7 @@ from captiv.cli.progress import Display
 from captiv.core.jobs import Counts, Run, RunId, RunState
 from captiv.core.phase import Phase, Step
 from captiv.core.spec import Captioning, Placement, RunSpec, Selection
+from captiv.core.startup import GivenUp
 from captiv.rental.runpod import RunpodProvider
 from captiv.rental.runpod.api import RunpodApi
 from captiv.rental.runpod.values import CreatePod, GpuRequest
@@ -85,7 +86,7 @@ class Pods:
         pod = await self.api.create(wanted)
         client = WorkerClient(self.cloud.url(pod.id), "any-token")
         try:
-            return await come_up(
+            failed = await come_up(
                 RunpodProvider(self.api, RunpodSettings()),
                 client,
                 pod.id,
@@ -94,6 +95,7 @@ class Pods:
                 look_s=0.1,
                 **more,
             )
+            return failed.reason if failed else ""
         finally:
             await client.aclose()
             await self.api.terminate(pod.id)
@@ -196,7 +198,7 @@ async def test_a_download_in_a_pod_has_its_line_with_its_size(pods: Pods) -> Non
     await client.aclose()
     await pods.api.terminate(pod.id)
     await to_thread.run_sync(serving.__exit__, None, None, None)
-    assert reason == ""
+    assert reason is None
     assert shown.getvalue() == "The pod downloads the model first: 14.9 GB.\n"
 
 
@@ -227,7 +229,7 @@ async def test_what_went_wrong_in_an_old_pod_long_ago_does_not_count(pods: Pods)
     )
 
     await client.aclose()
-    assert reason == "the pod ended while it was starting (stopped)"
+    assert reason == GivenUp("the pod ended while it was starting (stopped)")
 
 
 async def test_an_image_that_is_not_there_ends_the_wait(pods: Pods) -> None:

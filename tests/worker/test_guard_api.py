@@ -1,6 +1,7 @@
 """What a guard is told by its environment, and what it makes of the provider's answers."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from captiv_worker.guard.rules import Limits, Outcome
 
 from captiv.rental.provider import ending_as_json
 from captiv.rental.runpod.ending import ending
+from tests.endings import Api, api_held
 
 ENDING = "CAPTIV_GUARD_ENDING"
 GOOD: dict[str, Any] = {"method": "DELETE", "url": "http://127.0.0.1:9/x"}
@@ -59,6 +61,37 @@ def test_without_a_key_or_an_id_it_is_refused_before_it_asks(
     assert f"unset={missing}" in caplog.text
     assert "end_unanswered" not in caplog.text
     assert "answers=unset,unset" in caplog.text
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with api_held() as held:
+        held.up()
+        yield held
+
+
+def actions(api: Api) -> list[str]:
+    """Return what the API was asked for, in order."""
+    return [json.loads(call.body)["action"] if call.body else "DELETE" for call in api.calls]
+
+
+def test_a_pod_is_stopped_only_where_its_key_may_not_terminate_it(api: Api) -> None:
+    told = settings.read(api.runpods())
+
+    assert end_pod(told.ending.calls) is Outcome.GONE
+    assert actions(api) == ["terminate", "DELETE"]
+
+    api.calls.clear()
+    api.status, api.accepts = 403, "stop"
+    assert end_pod(told.ending.calls) is Outcome.GONE
+    assert actions(api) == ["terminate", "DELETE", "stop"]
+
+
+def test_a_pod_that_lives_on_although_its_end_was_accepted_is_stopped(api: Api) -> None:
+    told = settings.read(api.runpods())
+
+    assert end_pod(told.ending.calls, again=True) is Outcome.GONE
+    assert actions(api) == ["terminate", "DELETE", "stop"]
 
 
 def test_a_call_that_names_an_unset_variable_keeps_no_other_from_being_made() -> None:
@@ -156,6 +189,7 @@ def test_settings_are_read_and_show_no_key() -> None:
     assert [call and call.url for call in read.ending.calls] == [
         "http://127.0.0.1:9/v2/pods/pod%2F7/action",
         "http://127.0.0.1:9/v2/pods/pod%2F7",
+        "http://127.0.0.1:9/v2/pods/pod%2F7/action",
     ]
     assert {call and call.headers["Authorization"] for call in read.ending.calls} == {
         "Bearer rpa_secret"

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from captiv.errors import CaptivError, ModelError
+from captiv.errors import CaptivError, HostUnfit, ModelError
 
 _log = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ def explained(repo: str, error: Exception) -> ModelError:
             f"The download of {repo} broke ({type(error).__name__}); the log says why.",
             hint="Upgrade huggingface_hub, or copy the model here and pass --model DIR.",
         )
-    return ModelError(
+    return HostUnfit(
         f"{repo} is not on this machine, and the hub cannot be reached ({type(error).__name__}).",
         hint="Connect, or run where the hub is reachable, or copy the model here "
         "and pass --model DIR.",

@@ -8,7 +8,7 @@ from PIL import Image
 
 from captiv.catalog import Family, ModelChoice, Variant, build_prompt, default_family
 from captiv.clock import monotonic_s
-from captiv.errors import CaptivError, ModelError
+from captiv.errors import CaptivError, HostUnfit, ModelError
 from captiv.wire import ModelChange
 from captiv_worker.engines import (
     DeviceLost,
@@ -91,7 +91,11 @@ class Loader:
             _log.error("load_failed code=%s reason=%r", error.code, error.message)
             self._status.fail(error)
             return None
-        except (OutOfMemory, DeviceLost, MemoryError) as error:
+        except DeviceLost as error:
+            _log.exception("load_failed")
+            self._status.fail(HostUnfit(f"The device of this machine fails: {error}."))
+            return None
+        except (OutOfMemory, MemoryError) as error:
             _log.exception("load_failed")
             self._status.fail(_too_large(error))
             return None

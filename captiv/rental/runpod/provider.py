@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import aclosing
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from captiv.core.cost import money
@@ -33,6 +34,8 @@ from captiv.settings.schema import RunpodSettings
 NAME: Final = "runpod"
 LABEL: Final = "RunPod"
 
+_DEFAULT_TYPE: Final = RunpodSettings().default_gpu_type
+_NO_POD: Final = "captiv-no-such-pod"
 _STATES: Final = {
     values.PodStatus.PROVISIONING: PodState.PROVISIONING,
     values.PodStatus.STARTING: PodState.STARTING,
@@ -126,7 +129,9 @@ class RunpodProvider:
         return billed
 
     async def rights(self) -> Sequence[Right]:
-        """Read what renting needs to read; whether the key may make pods shows only when it does.
+        """Read what renting needs to read, and end a pod that does not exist.
+
+        A key may make pods where it may end them: RunPod knows one right to write for both.
 
         Raises:
             ProviderError: RunPod cannot be asked, or refuses the key altogether.
@@ -134,6 +139,7 @@ class RunpodProvider:
         return [
             Right("list pods", await _denied(self._api.pods)),
             Right("read the catalog of GPUs", await _denied(self._api.gpus)),
+            Right("make and end pods", await _denied(partial(self._api.terminate, _NO_POD))),
         ]
 
     async def aclose(self) -> None:
@@ -193,6 +199,7 @@ def _policy(settings: Settings) -> Policy:
             cloud=runpod.cloud,
             max_price_usd_h=money(runpod.max_price),
             price_setting="runpod.max_price",
+            named="" if runpod.default_gpu_type == _DEFAULT_TYPE else "settings",
         ),
         startup_timeout_s=runpod.startup_timeout,
         guarded=guarded(runpod.guard_idle, runpod.startup_timeout),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from captiv.catalog.model import QUANTISED
-from captiv.errors import ModelError
+from captiv.errors import HostUnfit
 from captiv_worker.engines.spec import DeviceLost, EngineSpec, OutOfMemory
 
 _GPU_BATCH = 8
@@ -125,7 +125,7 @@ def _device(torch: Any, asked: str) -> str:
         return next(name for name, count in there.items() if count)
     kind, _, number = asked.partition(":")
     if int(number or 0) >= there[kind]:
-        raise ModelError(
+        raise HostUnfit(
             f"This machine has no {asked} device that torch can use.",
             hint="Use --device auto, or install the build of torch for this GPU.",
         )

@@ -37,12 +37,23 @@ class Unanswered(StrEnum):
 Answer = int | Unanswered
 
 
-def end_pod(calls: Sequence[Call | None]) -> Outcome:
-    """Make every call that ends this pod, in order; blocks for 20 s a call, and raises nothing."""
+def end_pod(calls: Sequence[Call | None], *, again: bool = False) -> Outcome:
+    """Make the calls that end this pod, in order; blocks for 20 s a call, and raises nothing.
+
+    Args:
+        calls: None is one that names an unset variable.
+        again: whether they were made before, and the pod lives on: then the last resort is made,
+            whatever the others are answered.
+    """
     if not calls:
         _log.error("end_refused reason=no_calls")
         return Outcome.REFUSED
-    answers = [Unanswered.UNSET if call is None else _answer(call) for call in calls]
+    answers: list[Answer] = []
+    for call in calls:
+        accepted = any(_is_success(answer) for answer in answers)
+        if call is not None and call.last_resort and accepted and not again:
+            continue
+        answers.append(Unanswered.UNSET if call is None else _answer(call))
     outcome = judged(answers)
     _log.info("end_tried outcome=%s answers=%s", outcome, ",".join(map(str, answers)))
     return outcome

@@ -28,6 +28,8 @@ class Call:
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: str | None = field(default=None, repr=False)
+    last_resort: bool = False
+    """Whether it is made only where no call before it was accepted, or none of them helped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def _calls(text: str) -> list[Call] | None:
 def _call(item: object) -> Call | None:
     said: dict[str, Any] = item if isinstance(item, dict) else {}
     method, url, body = said.get("method"), said.get("url"), said.get("body")
-    headers = said.get("headers", {})
+    headers, last_resort = said.get("headers", {}), said.get("last_resort", False)
     if (
         isinstance(method, str)
         and method.isascii()
@@ -81,8 +83,9 @@ def _call(item: object) -> Call | None:
         and isinstance(headers, dict)
         and all(isinstance(header, str) for header in headers.values())
         and (body is None or isinstance(body, str))
+        and isinstance(last_resort, bool)
     ):
-        return Call(method, url, headers, body)
+        return Call(method, url, headers, body, last_resort)
     return None
 
 
@@ -100,6 +103,7 @@ def _filled(call: Call, environ: Mapping[str, str]) -> Call | None:
         _replaced(call.url, quoted),
         {name: _replaced(value, values) for name, value in call.headers.items()},
         None if call.body is None else _replaced(call.body, values),
+        call.last_resort,
     )
 
 

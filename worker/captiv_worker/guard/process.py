@@ -43,6 +43,8 @@ class Guard:
         self._child = Child((*arguments, *own, str(self._folder.path)), environ)
         self._rules = Rules(settings.limits, _now(), retry_s=settings.retry_s, random=random.random)
         self._answers: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._tried = False
+        """Whether it has tried to end the pod: if it still runs, no call has helped."""
         self._due: Due | None = None
 
     def run(self) -> None:
@@ -136,7 +138,8 @@ class Guard:
             rules.started()
 
     def _end_pod(self) -> None:
-        self._answers.put(end_pod(self._settings.ending.calls))
+        self._answers.put(end_pod(self._settings.ending.calls, again=self._tried))
+        self._tried = True
 
     def _wait(self, wait_s: float) -> None:
         came = signal.sigtimedwait(_WATCHED, wait_s)
