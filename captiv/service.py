@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from signal import Signals
 
 import anyio
@@ -62,6 +62,8 @@ class Outcome:
     """Pods that were to end, and were not seen to."""
     untried: int = 0
     """Of its failed images: how many failed before this command, and were not tried again."""
+    as_it_is: bool = False
+    """Whether the run was resumed by its number: every image in it was asked for, limit or not."""
 
     @property
     def exit_code(self) -> int:
@@ -76,15 +78,20 @@ class Outcome:
             return ExitCode.INTERRUPTED
         if self.error is not None:
             return self.error.exit_code
-        return of_images(self.run)
+        return of_images(self.run, as_it_is=self.as_it_is)
 
 
-def of_images(run: Run) -> ExitCode:
-    """Return what became of the images that a run was asked for, as an exit code."""
-    counts = run.counts
-    read = counts.total or counts.skipped
-    every = run.scanned and read and not counts.open
-    return ExitCode.DONE if every and not counts.failed + counts.cancelled else ExitCode.LACKING
+def of_images(run: Run, *, as_it_is: bool = False) -> ExitCode:
+    """Return what became of the images that a run was asked for, as an exit code.
+
+    A run with a limit was asked for so many captions, whatever failed on the way to them;
+    `as_it_is`, for every image that is in it.
+    """
+    counts, limit = run.counts, run.spec.selection.limit
+    if not run.scanned or counts.open or not (counts.total or counts.skipped):
+        return ExitCode.LACKING
+    reached = limit is not None and counts.promised >= limit and not as_it_is
+    return ExitCode.DONE if reached or not counts.failed + counts.cancelled else ExitCode.LACKING
 
 
 class Service:
@@ -145,7 +152,7 @@ class Service:
             since_ms = now_ms()
             run = await store.aread(runs.get, run_id)
             follower = self._opened(store, run, since_ms, resumed=True)
-            return await self._serve(store, run, follower)
+            return replace(await self._serve(store, run, follower), as_it_is=True)
 
     async def _require(self, store: Store, spec: RunSpec) -> None:
         """Look whether the run can begin, before it is made.
