@@ -169,6 +169,8 @@ class SidecarError(CaptivError):
     fault = Fault.DISK
     passing = False
     """Whether it may be written a moment later: the machine is short of something."""
+    taken = False
+    """Whether the file has its new content all the same, and a power cut may take that away."""
 
 
 class MachineShort(CaptivError):
