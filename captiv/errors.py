@@ -230,8 +230,8 @@ class AnswerMixedUp(WorkerUnreachable):
     def __init__(self, differs: str) -> None:
         """Args: `differs` says in words what is not as it was asked."""
         super().__init__(
-            f"An answer came for other work ({differs}): something between here and the worker "
-            "mixes answers."
+            f"The worker's answer belongs to another request ({differs}). A proxy between captiv "
+            "and the worker probably mixes up answers."
         )
 
 

@@ -203,7 +203,7 @@ def test_a_signal_while_the_model_loads_ends_at_once(home: Home, number: int) ->
     assert ended.code == 130, ended
     resume = ended.lines[-1]["resume"]
     assert resume.startswith("captiv caption generate --model shapes")
-    assert f"To go on: {resume}" in ended.err
+    assert f"To resume: {resume}" in ended.err
     until(lambda: not home.workers(), "the worker ended")
 
 
@@ -320,8 +320,11 @@ def test_a_dry_run_counts_what_the_run_would_do(home: Home) -> None:
     picture.with_suffix(".txt").write_text("there")
 
     facts = json.loads(home.generate("--dry-run", "--json").out)
+    said = home.generate("--dry-run").out
     ended = home.generate("--json")
 
+    assert "skipped: 1\n" in said
+    assert "kept" not in said, "nothing is"
     assert (facts["images"], facts["skipped"], len(facts["problems"])) == (3, 1, 2)
     last = ended.lines[-1]
     assert (last["captioned"], last["skipped"], last["failed"]) == (3, 1, 2)

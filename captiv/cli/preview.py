@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from captiv.store import Store
 
 _EXAMPLES = 3
+_RARE = ("kept", "not_tried")
+"""What is only said where there is some."""
 
 
 @dataclass(slots=True)
@@ -73,7 +75,7 @@ def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: 
         sys.stdout.write(json.dumps(facts) + "\n")
     else:
         for name, value in facts.items():
-            if value not in (None, [], {}) and (name, value) != ("not_tried", 0):
+            if value not in (None, [], {}) and (value or name not in _RARE):
                 sys.stdout.write(f"{name}: {_shown(value)}\n")
         if found.untried:
             note(not_tried(found.untried))

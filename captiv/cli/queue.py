@@ -82,7 +82,7 @@ def retry(
     ] = None,
     json: JsonLines = False,
 ) -> None:
-    """Try failed images again, write captions that wait for their file, and go on with the run.
+    """Try failed images again, write captions that wait for their file, and resume the run.
 
     Without a number: the newest run of which images failed, or captions have no file yet.
     """
