@@ -300,10 +300,10 @@ def test_a_pod_that_was_not_seen_to_end_is_5_for_the_run_and_for_who_looks_after
     with running(worker_args=scripted) as cloud:
         home.env |= dict(cloud.environment) | {"CAPTIV_RUNPOD_IMAGE": "captiv/worker:test"}
         cloud.mischief.arm("terminate_fails", times=None)
-        command = home.start_generate("--runpod")
+        holder = home.start_generate("--runpod")
         until(lambda: bool(all_runs(home)), "a run")
         watcher = home.start("queue", "watch")
-        ended = finish(command, timeout=280)
+        ended = finish(holder, timeout=280)
         watched = finish(watcher)
         (pod,) = cloud.pods_alive()
         by_hand = home.run("runpod", "terminate", pod, "--yes")
