@@ -233,7 +233,7 @@ def test_a_pod_that_shows_up_when_no_other_could_be_had_is_ended(account: Accoun
 
     _, err = creating.communicate(timeout=60)
 
-    assert creating.returncode == 4, err
+    assert creating.returncode == 3, err
     assert "was there; ending it" in err
     assert account.cloud.pods_alive() == []
 

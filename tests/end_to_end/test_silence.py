@@ -24,7 +24,7 @@ def test_a_drain_of_a_worker_that_hangs_has_a_limit(home: Home, number: int) -> 
     until(began.exists)
 
     process.send_signal(number)
-    told(process, f"for at most 1 s; {DRAINING}")
+    told(process, "for at most 1 s; a second")
     ended = finish(process)
 
     assert ended.code == 130, ended

@@ -19,7 +19,7 @@ def test_a_model_of_a_chat_server_alone_is_loaded_by_no_worker_of_captiv(tmp_pat
     )
 
     spec, _ = request(asked, Settings())
-    with pytest.raises(UsageError, match="some-vlm is a model of the chat server alone"):
+    with pytest.raises(UsageError, match="some-vlm is known to the chat server only"):
         request(beside, Settings())
 
     assert spec.captioning.model == "org/some-vlm"

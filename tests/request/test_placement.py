@@ -89,9 +89,9 @@ def test_all_is_every_gpu_that_torch_sees(
     [
         ({"worker": [A, A + "/"]}, f"--worker {A} is given twice"),
         ({"worker": [A, B, A, A]}, f"--worker {A} is given 3 times"),
-        ({"worker": [A], "device": "cpu"}, "there is none"),
-        ({"runpod": True, "device": "cuda:0,cuda:1"}, "there is none"),
-        ({"runpod": True, "device": "all"}, "there is none"),
+        ({"worker": [A], "device": "cpu"}, "this run has none"),
+        ({"runpod": True, "device": "cuda:0,cuda:1"}, "this run has none"),
+        ({"runpod": True, "device": "all"}, "this run has none"),
         ({"device": "cuda:1,cuda:1"}, "cuda:1 more than once"),
         ({"device": "cuda,cuda:0"}, "cuda:0 more than once"),
         ({"device": "mps,mps"}, "mps more than once"),
