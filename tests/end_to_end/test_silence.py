@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.support import DRAINING, Home, finish, told, until
+from tests.support import Home, finish, told, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
