@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from signal import Signals
 
 import anyio
@@ -35,7 +35,7 @@ from captiv.rental.unended import Unended
 from captiv.settings import Paths, Settings
 from captiv.signals import ending, is_hangup, received
 from captiv.sources import Sources
-from captiv.store import Connection, Lease, Store, jobs, lease, past, pods, runs
+from captiv.store import Connection, Lease, Store, holding, jobs, lease, past, pods, runs
 from captiv.store.commit import commit
 from captiv.workers import FIRST_CONTACT_S
 
@@ -62,6 +62,8 @@ class Outcome:
     """Pods that were to end, and were not seen to."""
     untried: int = 0
     """Of its failed images: how many failed before this command, and were not tried again."""
+    as_it_is: bool = False
+    """Whether the run was resumed by its number: every image in it was asked for, limit or not."""
 
     @property
     def exit_code(self) -> int:
@@ -76,15 +78,20 @@ class Outcome:
             return ExitCode.INTERRUPTED
         if self.error is not None:
             return self.error.exit_code
-        return of_images(self.run)
+        return of_images(self.run, as_it_is=self.as_it_is)
 
 
-def of_images(run: Run) -> ExitCode:
-    """Return what became of the images that a run was asked for, as an exit code."""
-    counts = run.counts
-    read = counts.total or counts.skipped
-    every = run.scanned and read and not counts.open
-    return ExitCode.DONE if every and not counts.failed + counts.cancelled else ExitCode.LACKING
+def of_images(run: Run, *, as_it_is: bool = False) -> ExitCode:
+    """Return what became of the images that a run was asked for, as an exit code.
+
+    A run with a limit was asked for so many captions, whatever failed on the way to them;
+    `as_it_is`, for every image that is in it.
+    """
+    counts, limit = run.counts, run.spec.selection.limit
+    if not run.scanned or counts.open or not (counts.total or counts.skipped):
+        return ExitCode.LACKING
+    reached = limit is not None and counts.promised >= limit and not as_it_is
+    return ExitCode.DONE if reached or not counts.failed + counts.cancelled else ExitCode.LACKING
 
 
 class Service:
@@ -110,6 +117,7 @@ class Service:
         self._interrupted = False
         self._looking: anyio.CancelScope | None = None
         """While it is looked what there is to do, which a signal may cut off."""
+        self._as_it_is = False
         self._since_ms = 0
         """When this command began."""
 
@@ -144,6 +152,7 @@ class Service:
         with await offload(Store.open, self._paths.database) as store:
             since_ms = now_ms()
             run = await store.aread(runs.get, run_id)
+            self._as_it_is = True
             follower = self._opened(store, run, since_ms, resumed=True)
             return await self._serve(store, run, follower)
 
@@ -195,10 +204,23 @@ class Service:
             self._reporter.warned(_others_named(others))
 
     async def _serve(self, store: Store, run: Run, follower: Follower) -> Outcome:
-        session = await store.awrite(
-            lease.begin_session, os.getpid(), socket.gethostname(), "follower", now_ms()
-        )
-        error: CaptivError | None = None
+        session = await store.awrite(_begun, run.id, now_ms())
+        try:
+            error = await self._worked(store, session, run, follower)
+            outcome = await self._outcome(store, run.id, error)
+            # Whoever watches the run waits for the code, and shall not wait for the bill.
+            await store.awrite(_left, run.id, session, outcome.exit_code, now_ms())
+        finally:
+            with anyio.CancelScope(shield=True):
+                await store.awrite(lease.end_session, session, now_ms())
+        with anyio.CancelScope() as self._scope:
+            return replace(outcome, bill=await self._sources.bill(store, run.id))
+        return outcome
+
+    async def _worked(
+        self, store: Store, session: SessionId, run: Run, follower: Follower
+    ) -> CaptivError | None:
+        """Work on the run; return why that ended before everything was done."""
         try:
             async with anyio.create_task_group() as tg:
                 self._scope = tg.cancel_scope
@@ -209,11 +231,8 @@ class Service:
             first = leading(group)
             if not isinstance(first, CaptivError):
                 raise first from group
-            error = first
-        finally:
-            with anyio.CancelScope(shield=True):
-                await store.awrite(lease.end_session, session, now_ms())
-        return await self._outcome(store, run.id, error)
+            return first
+        return None
 
     async def _outcome(self, store: Store, run_id: RunId, error: CaptivError | None) -> Outcome:
         try:
@@ -222,11 +241,14 @@ class Service:
             error = error or failed
         run = await store.aread(runs.get, run_id)
         self._reporter.counted(run)
-        bill = None
-        with anyio.CancelScope() as self._scope:
-            bill = await self._sources.bill(store, run_id)
-        untried = await store.aread(past.failed_before, run_id, self._since_ms)
-        return Outcome(run, self._interrupted, error, bill, self._sources.unended.all(), untried)
+        return Outcome(
+            run,
+            self._interrupted,
+            error,
+            unended=self._sources.unended.all(),
+            untried=await store.aread(past.failed_before, run_id, self._since_ms),
+            as_it_is=self._as_it_is,
+        )
 
     async def _work(self, store: Store, session: SessionId, run: Run, follower: Follower) -> None:
         async with anyio.create_task_group() as tg:
@@ -272,7 +294,7 @@ class Service:
         store.become_holder()
         trace = self._paths.data_dir / "preparing"
         suspects = await offload(leftover, trace)
-        await store.awrite(lease.become_dispatcher, session, now_ms())
+        await store.awrite(_holding, run_id, session, now_ms())
         files = await offload(stamps, await store.aread(past.paths, suspects))
         recovered = await store.awrite(_recovered, session, files, now_ms())
         _log.info("lease taken recovered=%d suspects=%d", recovered, len(suspects))
@@ -356,6 +378,21 @@ def _others_named(others: Sequence[Run]) -> str:
         cancel = f"captiv queue cancel {others[0].id}"
         return f"Run {named} {where}, is unfinished. `{cancel}` sets it aside."
     return f"Runs {named} {where}, are unfinished. `captiv queue cancel RUN` sets one aside."
+
+
+def _begun(conn: Connection, run_id: RunId, now: int) -> SessionId:
+    holding.forget(conn, run_id)
+    return lease.begin_session(conn, os.getpid(), socket.gethostname(), "follower", now)
+
+
+def _holding(conn: Connection, run_id: RunId, session: SessionId, now: int) -> None:
+    lease.become_dispatcher(conn, session, now)
+    holding.hold(conn, run_id, session)
+
+
+def _left(conn: Connection, run_id: RunId, session: SessionId, code: int, now: int) -> None:
+    holding.leave(conn, run_id, session, code)
+    lease.end_session(conn, session, now)
 
 
 def _recovered(

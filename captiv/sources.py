@@ -194,7 +194,7 @@ class Sources:
             reason = await self.incapable(spec)
             if reason is None:
                 return None
-            hint = f"{error.hint or ''}\nThis machine cannot go on: {reason}"
+            hint = f"{error.hint or ''}\nThis machine cannot take over: {reason}"
             error.hint = f"{hint} The images stay for the next run."
         elif where.fallback == "local":
             here = "Or have this machine caption them: --fallback local."

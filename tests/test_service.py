@@ -52,6 +52,22 @@ def test_the_exit_code_is_0_only_when_every_image_has_its_caption() -> None:
     assert outcome(done=3, scanned=False) == 1
 
 
+def test_a_limit_that_is_reached_is_0_whatever_failed_on_the_way() -> None:
+    limited = SPEC.model_copy(update={"selection": Selection(roots=("/x",), limit=3)})
+
+    def code(*, as_it_is: bool = False, **counts: int) -> int:
+        run = replace(RUN, spec=limited, counts=Counts(**counts))
+        return Outcome(run, as_it_is=as_it_is).exit_code
+
+    assert code(done=3, failed=2) == 0
+    assert code(done=4, kept=1, failed=2) == 0
+    assert code(done=2) == 0, "there are fewer images"
+    assert code(done=2, failed=1) == 1
+    assert code(done=3, kept=1, failed=1) == 1
+    assert code(done=2, failed=1, pending=1) == 1
+    assert code(done=3, failed=2, as_it_is=True) == 1, "a retry asks for those that failed"
+
+
 def test_an_interruption_is_130_unless_all_was_done() -> None:
     assert outcome(interrupted=True, done=3) == 0
     assert outcome(interrupted=True, done=3, failed=1) == 1
@@ -187,7 +203,7 @@ def test_a_signal_while_the_model_loads_ends_at_once(home: Home, number: int) ->
     assert ended.code == 130, ended
     resume = ended.lines[-1]["resume"]
     assert resume.startswith("captiv caption generate --model shapes")
-    assert f"To go on: {resume}" in ended.err
+    assert f"To resume: {resume}" in ended.err
     until(lambda: not home.workers(), "the worker ended")
 
 
@@ -304,11 +320,35 @@ def test_a_dry_run_counts_what_the_run_would_do(home: Home) -> None:
     picture.with_suffix(".txt").write_text("there")
 
     facts = json.loads(home.generate("--dry-run", "--json").out)
+    said = home.generate("--dry-run").out
     ended = home.generate("--json")
 
+    assert "skipped: 1\n" in said
+    assert "kept" not in said, "nothing is"
     assert (facts["images"], facts["skipped"], len(facts["problems"])) == (3, 1, 2)
     last = ended.lines[-1]
     assert (last["captioned"], last["skipped"], last["failed"]) == (3, 1, 2)
+
+
+def test_what_lies_beyond_a_limit_is_neither_counted_nor_in_the_exit_code(home: Home) -> None:
+    home.scripted().scenes(3, nested=False)
+    for name in ("y", "z"):
+        (home.pictures / f"{name}.png").write_bytes(b"")
+    assert home.generate("--limit", "2").code == 0
+    assert home.generate().code == 1, "two images are broken"
+    for sidecar in home.pictures.glob("*.txt"):
+        sidecar.unlink()
+
+    facts = home.generate("--limit", "2", "--dry-run", "--json")
+    ended = home.generate("--limit", "2", "--json")
+    fewer = home.generate("--limit", "3", "--json")
+
+    assert (facts.code, ended.code) == (0, 0), (facts, ended)
+    assert json.loads(facts.out)["not_tried"] == 0
+    last = ended.lines[-1]
+    assert (last["captioned"], last["failed"], last["not_tried"]) == (2, 0, 0)
+    assert fewer.code == 1, "there is one image for three captions, and two that failed before"
+    assert (fewer.lines[-1]["captioned"], fewer.lines[-1]["not_tried"]) == (1, 2)
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ class Work:
 
     def _made(self, result: Change | Kept) -> Change | None:
         if isinstance(result, Change):
+            if result.unsafe is not None:
+                self.troubles.append(f"{show.visible(short(result.image))}: {result.unsafe}.")
             return result
         self.troubles.append(f"kept {show.visible(short(result.image))}: {result.reason}.")
         return None

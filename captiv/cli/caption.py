@@ -117,7 +117,7 @@ def clear(
     extension: Extension = None,
     sidecar_name: SidecarName = None,
 ) -> None:
-    """Remove the captions of a folder's images; `undo` takes it back as a whole."""
+    """Remove the captions of a folder's images; `captiv caption undo` restores them all."""
     from captiv.cli.bulk import Work, captioned
     from captiv.editing import bulk
 

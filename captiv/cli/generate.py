@@ -52,8 +52,8 @@ def generate(
 ) -> None:
     """Write a caption beside every image, as a sidecar text file.
 
-    Images that have one are skipped. An interrupted run goes on where it stopped when the same
-    command is given again.
+    Images that have one are skipped. To resume an interrupted run, give the same command
+    again.
     """
     replaced: Overwrite = "all" if overwrite_all else "yes" if overwrite else "no"
     options = replace(options, paths=tuple(paths or ()), overwrite=replaced)

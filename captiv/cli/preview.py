@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from captiv.store import Store
 
 _EXAMPLES = 3
+_RARE = ("kept", "not_tried")
+"""What is only said where there is some."""
 
 
 @dataclass(slots=True)
@@ -73,30 +75,37 @@ def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: 
         sys.stdout.write(json.dumps(facts) + "\n")
     else:
         for name, value in facts.items():
-            if value not in (None, [], {}) and (name, value) != ("not_tried", 0):
+            if value not in (None, [], {}) and (value or name not in _RARE):
                 sys.stdout.write(f"{name}: {_shown(value)}\n")
         if found.untried:
             note(not_tried(found.untried))
     if obstacle is not None:
         return obstacle.exit_code
-    lacking = found.nothing or found.problems or found.untried
+    every = found.wanted == spec.selection.limit or not (found.problems or found.untried)
+    lacking = found.nothing or not every
     return ExitCode.LACKING if lacking else ExitCode.DONE
 
 
 def _found(spec: RunSpec, store: "Store | None") -> _Found:
     found, limit = _Found(), spec.selection.limit
     for chunk in chunks(spec):
-        found.problems += [f"{place.image}: {reason}" for place, _, reason in chunk.refused]
         found.skipped += len(chunk.skipped)
-        found.kept += len(kept_of(chunk, spec, store))
+        chunk.kept = kept_of(chunk, spec, store)
         failed = foreseen(store, spec, chunk.wanted)
-        found.untried += len(failed)
         wanted = [place for place in chunk.wanted if place not in failed]
+        room = None if limit is None else limit - found.wanted
+        within = chunk
+        if room is not None and len(wanted) >= room:
+            within = chunk.up_to(chunk.order[wanted[room - 1]])
+            wanted = wanted[:room]
+        found.problems += [f"{place.image}: {reason}" for place, _, reason in within.refused]
+        found.kept += len(within.kept)
+        found.untried += sum(place in failed for place in within.wanted)
         found.wanted += len(wanted)
-        room = _EXAMPLES - len(found.examples)
-        found.examples += [_example(place, spec) for place in wanted[:room]]
-        if limit is not None and found.wanted >= limit:
-            found.wanted, found.examples = limit, found.examples[:limit]
+        found.examples += [
+            _example(place, spec) for place in wanted[: _EXAMPLES - len(found.examples)]
+        ]
+        if found.wanted == limit:
             break
     return found
 

@@ -82,7 +82,7 @@ def retry(
     ] = None,
     json: JsonLines = False,
 ) -> None:
-    """Try failed images again, write captions that wait for their file, and go on with the run.
+    """Try failed images again, write captions that wait for their file, and resume the run.
 
     Without a number: the newest run of which images failed, or captions have no file yet.
     """
@@ -159,7 +159,8 @@ def clear(yes: Yes = False) -> None:
 def watch(run: RunNumber = None) -> None:
     """Follow a run until it ends: the newest unfinished one if none is named.
 
-    The exit code is 0 if every image of it has its caption, and 1 if not.
+    The exit code is that of the command that worked on it; if that was killed, 0 if every image of
+    the run has its caption, and 1 if not.
     """
     from captiv.cli import runs
     from captiv.cli.watch import follow

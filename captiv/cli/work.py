@@ -40,7 +40,7 @@ def work(
         verbosity: how much is said.
         as_json: one JSON object a line on standard output.
         print_captions: captions go to standard output.
-        resume: the command that goes on after an interruption.
+        resume: the command that resumes after an interruption.
         log_file: named when something went wrong.
     """
     outlast_hangup()
@@ -98,9 +98,9 @@ def _tell(
     if error is not None:
         display.warned(error.message if error.hint is None else f"{error.message}\n{error.hint}")
     if capped:
-        display.warned("To go on: the same command with a higher --max-cost.")
+        display.warned("To resume: the same command with a higher --max-cost.")
     elif goes_on:
-        display.warned(f"To go on: {resume}")
+        display.warned(f"To resume: {resume}")
     expected = outcome.exit_code in (ExitCode.DONE, ExitCode.INTERRUPTED)
     if not expected and not as_json and verbosity != "quiet":
         display.warned(f"Log: {log_file}")

@@ -213,7 +213,7 @@ class Deliveries:
             raise NoWorker(
                 f"{error.message} This happened {count} times in a row for one image.",
                 hint="Give the worker's own address, with no proxy between. Nothing is lost: the "
-                "same command goes on.",
+                "same command resumes.",
             ) from error
         with anyio.move_on_after(min(_LONGEST_S, _MIXED_UP_S * 2**count)):
             await self._drained.wait()

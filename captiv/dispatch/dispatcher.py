@@ -235,7 +235,7 @@ class Dispatcher:
                 continue
             if (reason := await self._incapable(spec)) is not None:
                 self._queue.reporter.warned(
-                    f"{error.message} {error.hint or ''}\nThis machine cannot go on: "
+                    f"{error.message} {error.hint or ''}\nThis machine cannot take over: "
                     f"{reason} The images stay for the next run."
                 )
                 continue

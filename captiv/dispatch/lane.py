@@ -335,7 +335,7 @@ class Lane:
         if isinstance(error, EngineFailed) and self._engine_to_blame(job, error):
             raise NoWorker(
                 "The worker's engine fails on one image after the other.",
-                hint="Nothing is lost: the same command goes on with a new worker.",
+                hint="Nothing is lost: the same command resumes with a new worker.",
             ) from error
         if isinstance(error, WorkerRejected):
             self._reject(job, error)
@@ -368,7 +368,7 @@ class Lane:
                 error.message,
                 hint=f"{error.hint or ''} {len(self._refused)} different images in a row were "
                 "refused: look at the settings and at the server. Nothing is lost: the same "
-                "command goes on, with other images first.".strip(),
+                "command resumes, with other images first.".strip(),
             ) from error
 
     def _settle_refused(self) -> None:

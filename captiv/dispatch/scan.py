@@ -10,8 +10,8 @@ At the limit of its run the scan waits: an image that fails makes room for anoth
 
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
@@ -54,10 +54,28 @@ class Chunk:
     """Of `there`: what is not captiv's to replace."""
     untried: list[FailedJob] = field(default_factory=list)
     """Of the wanted: what failed before, and would again."""
+    order: dict[Place, int] = field(default_factory=dict)
+    """Where in the chunk each image was found."""
 
     def __len__(self) -> int:
         """How many images were found."""
-        return len(self.wanted) + len(self.skipped) + len(self.there) + len(self.refused)
+        return len(self.order)
+
+    def found(self, place: Place) -> Place:
+        """Note that this image was found, behind the others."""
+        self.order.setdefault(place, len(self.order))
+        return place
+
+    def up_to(self, last: int) -> "Chunk":
+        """Return the chunk without what was found behind `last`; -1 leaves nothing."""
+        at = self.order
+        return replace(
+            self,
+            wanted=[place for place in self.wanted if at[place] <= last],
+            refused=[each for each in self.refused if at[each[0]] <= last],
+            kept=[place for place in self.kept if at[place] <= last],
+            untried=[job for job in self.untried if at[job.place] <= last],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +87,8 @@ class _Added:
     cancelled: bool
     """Whether the run was set aside meanwhile."""
     skipped: int
-    known: set[Place]
-    """What was told already, by the scan that this one repeats."""
+    told: Chunk
+    """What of the chunk lies within the limit, and was not told by a scan before this one."""
 
 
 class Intake:
@@ -147,7 +165,7 @@ class Intake:
             added = await commit(self._store, _add, self._run, chunk, self._now_ms())
             if added.cancelled:
                 return added
-            self._tell(chunk, added.known)
+            self._tell(added.told)
             self._on_added()
             if not added.full or not await self._has_room():
                 return added
@@ -162,13 +180,11 @@ class Intake:
                 return False
             await anyio.sleep(_LOOK_S)
 
-    def _tell(self, chunk: Chunk, known: Collection[Place]) -> None:
+    def _tell(self, chunk: Chunk) -> None:
         for place in chunk.kept:
-            if place not in known:
-                self._reporter.kept(place.image)
+            self._reporter.kept(place.image)
         for place, code, reason in chunk.refused:
-            if place not in known:
-                self._reporter.failed(place.image, code, reason)
+            self._reporter.failed(place.image, code, reason)
 
     async def _kept(self, chunk: Chunk) -> list[Place]:
         """Return the images whose sidecar is not captiv's to replace; the others become wanted."""
@@ -195,25 +211,46 @@ def settled(
             kept.append(place)
         else:
             chunk.wanted.append(place)
+    chunk.wanted.sort(key=chunk.order.__getitem__)
     return kept
 
 
 def _add(conn: Connection, run: Run, chunk: Chunk, now_ms: int) -> _Added:
-    """Add one chunk in one transaction."""
+    """Add one chunk in one transaction, up to the limit of the run."""
     limit = run.spec.selection.limit
-    told = [*chunk.kept, *(place for place, _, _ in chunk.refused)]
-    known = ingest.known(conn, run.id, told) if told else set()
-    ingest.add_kept(conn, run.id, chunk.kept, now_ms)
-    ingest.add_failed(conn, run.id, chunk.refused, now_ms)
-    past.add_untried(conn, run.id, chunk.untried, now_ms)
     ingest.add_jobs(conn, run.id, chunk.wanted, now_ms, limit=limit)
     now = runs.get(conn, run.id)
+    full = limit is not None and now.counts.promised >= limit
+    within = chunk.up_to(_last(conn, run, chunk)) if full else chunk
+    known = _told(conn, run, within)
+    ingest.add_kept(conn, run.id, within.kept, now_ms)
+    ingest.add_failed(conn, run.id, within.refused, now_ms)
+    past.add_untried(conn, run.id, within.untried, now_ms)
     return _Added(
-        full=limit is not None and now.counts.promised >= limit,
+        full=full,
         cancelled=now.state is RunState.CANCELLED,
         skipped=len(chunk.skipped) - len(ingest.known(conn, run.id, chunk.skipped)),
-        known=known,
+        told=replace(
+            within,
+            kept=[place for place in within.kept if place not in known],
+            refused=[each for each in within.refused if each[0] not in known],
+        ),
     )
+
+
+def _last(conn: Connection, run: Run, chunk: Chunk) -> int:
+    """Return where the last image of the chunk was found that is a job of the run; -1 if none is.
+
+    What lies behind it nobody asked for, once the run's limit is reached.
+    """
+    known = ingest.known(conn, run.id, list(chunk.order))
+    return max((chunk.order[place] for place in known), default=-1)
+
+
+def _told(conn: Connection, run: Run, chunk: Chunk) -> set[Place]:
+    """Return what of the kept and refused is in the run already."""
+    places = [*chunk.kept, *(place for place, _, _ in chunk.refused)]
+    return ingest.known(conn, run.id, places) if places else set()
 
 
 def _close(conn: Connection, run: Run, skipped: int) -> None:
@@ -228,7 +265,8 @@ def chunks(spec: RunSpec) -> Iterator[Chunk]:
     for folder in find(roots, recursive=spec.selection.recursive):
         sorting = _Sorting(folder, spec)
         chunk.refused += [
-            (spec.output.place_of(p.path), p.code, f"It {p.reason}.") for p in folder.problems
+            (chunk.found(spec.output.place_of(p.path)), p.code, f"It {p.reason}.")
+            for p in folder.problems
         ]
         for image in folder.images:
             sorting.put(image, chunk)
@@ -250,7 +288,7 @@ class _Sorting:
 
     def put(self, image: str, chunk: Chunk) -> None:
         """Put `image` where it belongs."""
-        place = self._spec.output.place_of(image)
+        place = chunk.found(self._spec.output.place_of(image))
         if not self._spec.output.save:
             chunk.wanted.append(place)
             return

@@ -190,7 +190,7 @@ class Supervisor:
         if self.crashes >= retry.WORKER_CRASHES:
             raise NoWorker(
                 f"The worker died {self.crashes} times without a caption ({reason}).",
-                hint="Nothing is lost: the same command goes on. A smaller --batch-size may help.",
+                hint="Nothing is lost: the same command resumes. A smaller --batch-size may help.",
             )
 
     async def _ready(self) -> Health | None:
@@ -287,7 +287,7 @@ class Supervisor:
             self.loss = Loss(life, ended)
             raise NoWorker(
                 f"The worker at {self._source.describe()} hangs: it answers, and {ended.reason}.",
-                hint="Start it again there; nothing is lost, and the same command goes on.",
+                hint="Start it again there; nothing is lost, and the same command resumes.",
             )
         return ended
 

@@ -5,12 +5,13 @@ replaced and what replaces it are in the store before the file changes. A captio
 changed in the meantime stays as it is, when an edit is made and when it is undone.
 
 Chunk by chunk the store is written, then the files, and they are on the disk when their changes are
-yielded. No lock is held while the disk is waited for. What was made when an edit was stopped, or
-captiv died, is an edit that can be undone.
+yielded, or the change says that they are not yet: it is made all the same. No lock is held while
+the disk is waited for. What was made when an edit was stopped, or captiv died, is an edit that can
+be undone.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from captiv.clock import now_ms
 from captiv.core.edits import BulkEdit
@@ -36,6 +37,8 @@ class Change:
     old: str | None
     new: str | None
     """None if it is removed."""
+    unsafe: str | None = None
+    """Why a power cut may still take the change away, though it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +180,7 @@ def _made(
         errors = {id(c): e for (c, _), e in zip(todo, results, strict=True) if e is not None}
     for change, step in zip(chunk, steps, strict=True):
         error = step if isinstance(step, SidecarError) else errors.get(id(change))
-        yield change if error is None else Kept(change.image, error.message)
+        yield _result(change, error)
 
 
 def _taken_back(
@@ -202,14 +205,20 @@ def _taken_back(
             error = errors[change.id]
             new = text_of(change.new)
             back = Change(image, change.place.sidecar, new, change.old.text)
-            yield (
-                back if error is None else Kept(image, error.message),
-                error not in (None, CHANGED),
-            )
+            result = _result(back, error)
+            yield result, isinstance(result, Kept) and error is not CHANGED
         elif isinstance(held, SidecarError):
             yield Kept(image, held.message), True
         elif not _same(held, change.old):  # else it was never made, or is taken back already
             yield Kept(image, CHANGED.message), False
+
+
+def _result(change: Change, error: SidecarError | None) -> Change | Kept:
+    if error is None:
+        return change
+    if error.taken:
+        return replace(change, unsafe=error.message)
+    return Kept(change.image, error.message)
 
 
 def _written(
@@ -217,7 +226,7 @@ def _written(
 ) -> list[SidecarError | None]:
     """Change these files; what the store says of those that could not be, is taken back."""
     results = sidecar.swap_many(swaps)
-    failed = [row for row, error in zip(stood, results, strict=True) if error is not None]
+    failed = [row for row, error in zip(stood, results, strict=True) if error and not error.taken]
     if failed:
         store.write(standings.forget, failed)
     return results

@@ -54,6 +54,7 @@ def put(store: Store, place: Place, text: str, *, seen: str | None = None) -> No
     Raises:
         CaptionChanged: another caption is there than the one that was seen; nothing was done.
         SidecarError: the file cannot be read or written; the text is recorded in the second case.
+            If it is `taken`, the file was changed, and a power cut may take that away.
     """
     held = expected(place.sidecar, seen)
     content = plain(text)
@@ -93,11 +94,17 @@ def swap(store: Store, place: Place, held: Content | None, new: Content | None, 
 
     Raises:
         CaptionChanged: something else is there by now.
-        SidecarError: it cannot be written; no run writes it later, so the person has to.
+        SidecarError: it cannot be written; no run writes it later, so the person has to. Or it is
+            `taken`: then the change stands, and can be undone.
     """
     try:
         sidecar.swap(place.sidecar, data_of(held), data_of(new))
     except SidecarError as error:
+        if error.taken:
+            raise SidecarError(
+                _sentence(error.message),
+                hint="A power cut may still bring the old one back. Check the disk.",
+            ) from error
         store.write(standings.forget, [row])
         if error is sidecar.CHANGED:
             raise _changed(sidecar.look(place.sidecar)) from None
@@ -118,6 +125,10 @@ def look(path: str) -> Content | SidecarError | None:
 
 def _changed(held: Content | None) -> CaptionChanged:
     return CaptionChanged("The caption was changed meanwhile.", text=text_of(held))
+
+
+def _sentence(message: str) -> str:
+    return f"{message[0].upper()}{message[1:]}."
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

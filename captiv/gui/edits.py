@@ -5,7 +5,7 @@ that changed since is kept as it is, and named. Only edits of the opened folder 
 undone.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Annotated, Any
@@ -178,11 +178,12 @@ async def _done(room: Room, results: Iterator[Change | Kept], work: Work) -> dic
     Another tab's save waits for no more than a look at what was changed: nothing is held while the
     disk is waited for.
     """
-    kept: list[Kept] = []
+    kept, unsafe = list[Kept](), list[Kept]()
     try:
         while chunk := await offload(_some, results):
             await _show(room, chunk)
             kept += [result for result in chunk if isinstance(result, Kept)]
+            unsafe += [Kept(r.image, r.unsafe) for r in chunk if isinstance(r, Change) and r.unsafe]
             work.done += len(chunk)
             room.live.tell("editing", room.under_way.told())
     finally:
@@ -191,7 +192,12 @@ async def _done(room: Room, results: Iterator[Change | Kept], work: Work) -> dic
         work.over = True
         room.live.tell("editing", room.under_way.told())
         room.live.tell("edits", {"changed": True})
-    return {"changed": work.done - len(kept), "stopped": work.stopped, **_kept(kept)}
+    return {
+        "changed": work.done - len(kept),
+        "stopped": work.stopped,
+        **_kept(kept),
+        **_unsafe(unsafe),
+    }
 
 
 def _some(results: Iterator[Change | Kept]) -> list[Change | Kept]:
@@ -278,8 +284,15 @@ def _shown(room: Room, found: Preview, offset: int, limit: int) -> dict[str, Any
 
 def _kept(kept: Iterable[Kept]) -> dict[str, Any]:
     all_ = list(kept)
-    named = [f"{readable(each.image.rpartition('/')[2])}: {each.reason}" for each in all_[:_NAMED]]
-    return {"kept": named, "kept_total": len(all_)}
+    return {"kept": _named(all_), "kept_total": len(all_)}
+
+
+def _unsafe(some: Sequence[Kept]) -> dict[str, Any]:
+    return {"unsafe": _named(some), "unsafe_total": len(some)}
+
+
+def _named(some: Sequence[Kept]) -> list[str]:
+    return [f"{readable(each.image.rpartition('/')[2])}: {each.reason}" for each in some[:_NAMED]]
 
 
 def _name(room: Room, path: str) -> str:

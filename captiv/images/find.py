@@ -3,10 +3,10 @@
 A scan holds the names of one folder and the identities of the folders it has seen, so a million
 images in many folders cost little memory. Nothing that is wrong on the disk ends it: a folder that
 may not be read, a link to nothing or a root that is not there becomes a `FindProblem`, and the scan
-goes on. A folder that cannot be listed because this machine is short of something, or its disk
-fails, is tried once more after all others. Hidden files and folders (`.git`, macOS's `._a.jpg`,
-captiv's own `.captiv-…` temporaries) are passed over in a scan, and taken where they are named as
-roots.
+goes on. A folder that cannot be listed, or an entry that cannot be looked at, because this machine
+is short of something or its disk fails, is tried once more after all others. Hidden files and
+folders (`.git`, macOS's `._a.jpg`, captiv's own `.captiv-…` temporaries) are passed over in a scan,
+and taken where they are named as roots.
 
 Folders are known by device and inode: a folder reached twice, or a loop of links, is visited once.
 Linked folders come last, so that an image's path does not depend on where somebody put a link.
@@ -87,6 +87,8 @@ class _Listing:
     """One folder as it is being read."""
 
     path: str
+    recursive: bool = False
+    """Whether its folders are to be searched, too."""
     identity: _Identity = ""
     names: set[str] = field(default_factory=set)
     images: list[str] = field(default_factory=list)
@@ -94,14 +96,14 @@ class _Listing:
     linked: list[str] = field(default_factory=list)
     problems: list[FindProblem] = field(default_factory=list)
     passing: bool = False
-    """Whether what kept it from being listed may pass: too many files, a pulled cable."""
+    """Whether what kept it, or an entry, from being read may pass: too many files, a bad cable."""
 
     def add(self, entry: os.DirEntry[str]) -> None:
         self.names.add(entry.name)
         if entry.name.startswith("."):
             return
-        link = entry.is_symlink()
         try:
+            link = entry.is_symlink()
             # Only a link is looked up here: for all else the folder's own listing tells.
             if entry.is_dir():
                 (self.linked if link else self.folders).append(entry.path)
@@ -111,8 +113,21 @@ class _Listing:
                 elif link and not os.path.exists(entry.path):
                     self.problems.append(_missing(entry.path, "is a link to nothing"))
         except OSError as error:
-            if is_image_name(entry.name):
-                self.problems.append(_missing(entry.path, _reason(error)))
+            self._unknown(entry, error)
+
+    def _unknown(self, entry: os.DirEntry[str], error: OSError) -> None:
+        """Note an entry of which the disk does not say what it is.
+
+        One without an image's name may be a folder. Where that does not pass it is most often a
+        link that leads nowhere: no image is missed.
+        """
+        passing = shortage(error) is not None
+        if is_image_name(entry.name):
+            self.problems.append(_missing(entry.path, _reason(error)))
+            self.passing |= passing
+        elif self.recursive and passing:
+            self.problems.append(FindProblem(entry.path, _reason(error)))
+            self.passing = True
 
     def folder(self, also: set[str]) -> Folder:
         """Return the finished folder, with the images `also` named as roots."""
@@ -145,10 +160,11 @@ def find(roots: Sequence[Path], *, recursive: bool) -> Iterator[Folder]:
         todo, later = later[::-1], []
         while todo:
             path = todo.pop()
-            listing = _listed(path, seen)
+            listing = _listed(path, seen, recursive=recursive)
             if listing is None:
                 continue
             if listing.passing and not last:
+                seen.discard(listing.identity)
                 failed.append(path)
                 continue
             if recursive:
@@ -190,9 +206,9 @@ def _no_image(path: str, reason: str) -> FindProblem:
     return FindProblem(path, reason, ImageUnreadable.code)
 
 
-def _listed(path: str, seen: set[_Identity]) -> _Listing | None:
+def _listed(path: str, seen: set[_Identity], *, recursive: bool) -> _Listing | None:
     """Return what a folder holds, or None if it was seen; what cannot be read is a problem."""
-    listing = _Listing(path)
+    listing = _Listing(path, recursive)
     try:
         listing.identity = _identity(path)
         if listing.identity in seen:
@@ -203,9 +219,7 @@ def _listed(path: str, seen: set[_Identity]) -> _Listing | None:
                 listing.add(entry)
     except OSError as error:
         listing.problems.append(FindProblem(path, _reason(error)))
-        listing.passing = shortage(error) is not None
-        if listing.passing:
-            seen.discard(listing.identity)
+        listing.passing |= shortage(error) is not None
     return listing
 
 

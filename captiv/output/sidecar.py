@@ -209,7 +209,8 @@ def swap_many(swaps: Iterable[Swap]) -> list[SidecarError | None]:
     """Give each sidecar its new content if it holds the old one; return what went wrong, for each.
 
     All of it is on the disk when this returns: the texts are forced there several at a time, then
-    the names, folder by folder. One that fails stops no other.
+    the names, folder by folder. One that fails stops no other. Where a folder cannot be forced to
+    the disk its sidecars have their new content all the same: their errors are `taken`.
     """
     items, results = list(swaps), list[SidecarError | None]()
     todo = iter(items)
@@ -222,7 +223,7 @@ def swap_many(swaps: Iterable[Swap]) -> list[SidecarError | None]:
 def swap(path: str, old: bytes | None, new: bytes | None) -> None:
     """Give one sidecar its new content, if it holds the old one.
 
-    Raises: SidecarError; it is `CHANGED` if something else is there.
+    Raises: SidecarError; it is `CHANGED` if something else is there; `taken` as for `swap_many`.
     """
     (result,) = swap_many([Swap(path, old, new)])
     if result is not None:
@@ -322,12 +323,21 @@ def _named(item: Swap, temporary: atomic.Temporary | None) -> SidecarError | Non
 def _made_safe(
     paths: Sequence[str], results: list[SidecarError | None]
 ) -> list[SidecarError | None]:
-    """Force the names in each folder to the disk; where that fails its sidecars have failed."""
+    """Force the names in each folder to the disk; where that fails, say so of its sidecars."""
     folders = {os.path.dirname(p) for p, r in zip(paths, results, strict=True) if r is None}
-    unsafe = {folder: _unsynced(folder) for folder in folders}
+    unsafe = {folder: _unsafe(folder) for folder in folders}
     return [
         result or unsafe[os.path.dirname(path)] for path, result in zip(paths, results, strict=True)
     ]
+
+
+def _unsafe(folder: str) -> SidecarError | None:
+    error = _unsynced(folder)
+    if error is None:
+        return None
+    told = SidecarError(f"its caption is changed, but not yet safe on the disk: {error.message}")
+    told.taken = True
+    return told
 
 
 def _data(held: _Held | None) -> bytes | None:

@@ -20,7 +20,7 @@ class Unended:
     @property
     def message(self) -> str:
         """Say what is not known."""
-        return f"Pod {self.pod_id} was not seen to end: it may still bill."
+        return f"captiv did not see pod {self.pod_id} end: it may still bill."
 
     @property
     def hint(self) -> str:

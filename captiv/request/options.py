@@ -72,10 +72,10 @@ class SelectionOptions:
     overwrite: Overwrite = "no"
     limit: Annotated[
         int | None,
-        Flag("Make so many captions and no more; images that fail don't count.", min=1),
+        Flag("Make at most N captions; images that fail or are kept don't count.", min=1),
     ] = None
     retry_failed: Annotated[
-        bool, Flag("Also try images that failed before, although nothing has changed since.")
+        bool, Flag("Also try images that failed before, even if nothing has changed.")
     ] = False
 
 
@@ -167,8 +167,8 @@ class PlacementOptions:
     worker: Annotated[
         Sequence[str],
         Flag(
-            "A worker that runs elsewhere; repeat it for several. Its token is in "
-            "CAPTIV_WORKER_TOKEN, or beside others' in CAPTIV_WORKER_TOKENS.",
+            "Use the worker at this URL; repeat the option to use several. Set its token in "
+            "CAPTIV_WORKER_TOKEN, or a token for each in CAPTIV_WORKER_TOKENS.",
             metavar="URL",
             many=True,
         ),

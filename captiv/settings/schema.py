@@ -238,8 +238,8 @@ class WorkerSettings(Section):
     token: Secret | None = Field(default=None, description="The worker's token.")
     tokens: Tokens | None = Field(
         default=None,
-        description="Of several workers, each one's token: HOST=TOKEN, HOST:PORT=TOKEN, … or a "
-        "table of them; token is for those that are not named.",
+        description="Tokens for several workers: HOST=TOKEN, HOST:PORT=TOKEN, … or a table. A "
+        "worker whose host isn't listed gets worker.token.",
     )
     request_timeout: Seconds = Field(
         default=300, description="Seconds for one caption of a server that speaks openai."
@@ -258,7 +258,9 @@ class WorkerSettings(Section):
         "elsewhere is given up; ten times the longest gap so far, if that is longer.",
     )
     first_caption: Seconds = Field(
-        default=1800, description="The same for the first caption after the worker's start."
+        default=1800,
+        description="Seconds that a worker may take for its first caption; after it, "
+        "silence_limit holds.",
     )
     drain_limit: Seconds = Field(
         default=300,

@@ -2,7 +2,7 @@
 
 from sqlite3 import Connection
 
-from captiv.store import captions, edits, ingest, jobs, lease, pods, runs, standings
+from captiv.store import captions, edits, holding, ingest, jobs, lease, pods, runs, standings
 from captiv.store.connection import Store
 from captiv.store.lease import Lease
 
@@ -12,6 +12,7 @@ __all__ = [
     "Store",
     "captions",
     "edits",
+    "holding",
     "ingest",
     "jobs",
     "lease",

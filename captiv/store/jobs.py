@@ -28,7 +28,7 @@ from captiv.core.naming import Place
 from captiv.core.retry import CRASH_LIMIT, Death
 from captiv.core.spec import RunSpec
 from captiv.errors import ImageCrashes, UsageError
-from captiv.store import captions, counts
+from captiv.store import captions, counts, holding
 from captiv.store.texts import decode_path, decode_place, readable
 
 _DIED = "The process that worked on this image, and on no other, died of it repeatedly."
@@ -259,6 +259,7 @@ def cancel(conn: Connection, run_id: RunId, now_ms: int) -> int:
         (now_ms, run_id),
     ).rowcount
     counts.cancel(conn, run_id, n, now_ms)
+    holding.forget(conn, run_id)
     return n
 
 

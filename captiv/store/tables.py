@@ -75,6 +75,7 @@ class Run(SQLModel, table=True):
             "state <> 'cancelled' OR pending = 0", name="cancelled_has_nothing_pending"
         ),
         CheckConstraint("misses >= 0", name="misses_is_a_count"),
+        CheckConstraint("exit_code IS NULL OR held_by IS NOT NULL", name="exit_code_of_the_held"),
         Index("runs_active", "fingerprint", unique=True, sqlite_where=text("state = 'active'")),
         {"sqlite_strict": True, "sqlite_autoincrement": True},
     )
@@ -105,6 +106,10 @@ class Run(SQLModel, table=True):
     """Images that are no jobs, for they had a sidecar."""
     misses: int = Field(sa_column=_integer(default=0))
     """Answers that were no caption."""
+    held_by: int | None = Field(default=None, sa_column=Column(Integer, ForeignKey("sessions.id")))
+    """The session of this run's own command that dispatched last; see `captiv.store.holding`."""
+    exit_code: int | None = Field(default=None, sa_column=Column(Integer))
+    """With which that command ended."""
 
 
 class Caption(SQLModel, table=True):

@@ -9,7 +9,7 @@ import pytest
 from captiv.clock import now_ms
 from captiv.core.jobs import Failure, JobId, Received, RunId
 from captiv.core.spec import Captioning, Output, RunSpec, Selection
-from captiv.store import Lease, Store, ingest, jobs, lease, runs
+from captiv.store import Lease, Store, holding, ingest, jobs, lease, runs
 
 from .conftest import Cli, ready_database
 
@@ -301,6 +301,57 @@ def test_watch_of_a_run_whose_images_all_have_captions_ends_with_0(
         store.write(runs.finish_if_complete, RunId(run), NOW)
 
     assert cli("queue", "watch", run).code == 0
+
+
+@pytest.mark.parametrize("code", [4, 5, 130, None])
+def test_watch_ends_with_the_code_of_the_command_that_held_the_run(
+    cli: Cli, captiv_home: Path, monkeypatch: pytest.MonkeyPatch, code: int | None
+) -> None:
+    """None is that of one that was killed."""
+    run = RunId(make_run(captiv_home, pending=1))
+    with Store.open(captiv_home / "data" / "captiv.db") as store:
+        session = store.write(lease.begin_session, 1, "here", "follower", now_ms())
+        store.write(lease.become_dispatcher, session, now_ms() + AN_HOUR_MS)
+        store.write(holding.hold, run, session)
+        store.write(runs.want, run, session, now_ms() + AN_HOUR_MS)
+    held, pauses = Lease(captiv_home / "data" / "captiv.lock"), iter(range(99))
+
+    def pause(seconds: float) -> None:
+        if next(pauses) == 1:
+            if code is not None:
+                with Store.open(captiv_home / "data" / "captiv.db") as store:
+                    store.write(holding.leave, run, session, code)
+                    store.write(lease.end_session, session, now_ms())
+            held.release()
+
+    monkeypatch.setattr("captiv.cli.watch.time.sleep", pause)
+    ticks = iter(range(99))
+    monkeypatch.setattr("captiv.cli.watch.monotonic_s", lambda: float(next(ticks)))
+    with held:
+        assert held.acquire()
+
+        assert cli("queue", "watch").code == (1 if code is None else code)
+
+
+def test_watch_waits_for_the_code_of_a_run_whose_images_all_have_captions(
+    cli: Cli, captiv_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunId(make_run(captiv_home, failed=BAD))
+    database = captiv_home / "data" / "captiv.db"
+    with Store.open(database) as store:
+        session = store.write(lease.begin_session, 1, "here", "dispatcher", now_ms())
+        store.write(lease.beat, session, now_ms() + AN_HOUR_MS)
+        store.write(holding.hold, run, session)
+
+    def pause(_: float) -> None:
+        with Store.open(database) as store:
+            store.write(holding.leave, run, session, 5)
+            store.write(lease.end_session, session, now_ms())
+
+    monkeypatch.setattr("captiv.cli.watch.time.sleep", pause)
+    with Lease(captiv_home / "data" / "captiv.lock") as held:
+        assert held.acquire()
+        assert cli("queue", "watch", run).code == 5
 
 
 def test_watch_tells_each_change_once(

@@ -35,7 +35,7 @@ def test_a_run_that_its_cap_ended_is_not_told_to_do_the_same_again(
     assert end(BudgetSpent("It costs too much."), as_json=True, pending=3) == 1
 
     said = capsys.readouterr()
-    assert "To go on: the same command with a higher --max-cost." in said.err
+    assert "To resume: the same command with a higher --max-cost." in said.err
     assert "captiv again" not in said.err
     assert json.loads(said.out)["resume"] is None
 
@@ -47,7 +47,7 @@ def test_what_is_still_to_do_has_the_command_that_goes_on(
     assert end(NoWorker("There is none."), as_json=as_json, pending=3) == 4
 
     said = capsys.readouterr()
-    assert "To go on: captiv again" in said.err
+    assert "To resume: captiv again" in said.err
     assert not as_json or json.loads(said.out)["resume"] == "captiv again"
 
 
@@ -55,5 +55,5 @@ def test_what_is_done_has_none(capsys: pytest.CaptureFixture[str]) -> None:
     assert end(None, as_json=True, done=3) == 0
 
     said = capsys.readouterr()
-    assert "To go on" not in said.err
+    assert "To resume" not in said.err
     assert json.loads(said.out)["resume"] is None

@@ -213,7 +213,7 @@ async def test_an_answer_for_other_work_is_asked_for_again_under_the_images_key(
     assert script.asked == ["POST", "GET"]
     assert worker.deliveries.mixed_up == 1
     (said,) = world.told.warnings
-    assert "mixes answers" in said
+    assert "mixes up answers" in said
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ async def test_the_model_and_the_worker_of_an_answer_have_to_be_those_that_were_
 async def test_who_always_answers_for_other_work_is_given_up_in_words(world: World) -> None:
     script = Script([lambda: captioned("other")])
     async with far(script, world) as worker:
-        with pytest.raises(NoWorker, match="mixes answers") as caught:
+        with pytest.raises(NoWorker, match="mixes up answers") as caught:
             await worker.deliver()
 
     assert "no proxy between" in (caught.value.hint or "")

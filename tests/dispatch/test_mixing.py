@@ -1,4 +1,4 @@
-"""A proxy that mixes answers: no caption goes to another image, and none is computed twice."""
+"""A proxy that mixes up answers: no caption goes to another image, and none is computed twice."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -80,7 +80,7 @@ async def test_a_proxy_that_only_repeats_itself_is_given_up_and_nothing_is_charg
 
     error = leading(caught.value)
     assert isinstance(error, NoWorker)
-    assert "mixes answers" in error.message
+    assert "mixes up answers" in error.message
     counts = await world.counts(run)
     assert (counts.running, counts.failed) == (0, 0)
     assert counts.done + counts.pending == 12

@@ -128,6 +128,24 @@ async def test_an_image_that_fails_makes_room_for_another_until_the_limit_is_cap
     assert (counts.done, counts.failed, counts.total) == (3, 2, 5)
 
 
+async def test_what_was_found_beyond_a_limit_is_no_job_until_there_is_room(world: World) -> None:
+    for name in ("a.png", "b.png", "e.png"):
+        await world.picture(name)
+    for twin in ("c.png", "c.bmp", "f.png", "f.bmp"):
+        await world.picture(twin)
+    run = await world.open(world.spec(limit=2))
+
+    async with waiting_at_its_limit(world, run):
+        assert set(await world.rows(run)) == {"a.png", "b.png"}
+        first, _ = await claimed(world, run)
+        failure = Failure(first, "image_unreadable", "it is no image")
+        await world.store.awrite(jobs.fail, [failure], now_ms())
+        await until(lambda: has(world, run, pending=1))
+
+        assert set(await world.rows(run)) == {"a.png", "b.png", "c.png", "c.bmp", "e.png"}
+        assert {Path(path).name for path in world.told.failures} == {"c.png", "c.bmp"}
+
+
 async def test_an_image_that_failed_in_another_run_fails_again_without_a_try(
     world: World,
 ) -> None:

@@ -1,4 +1,6 @@
+import errno
 import os
+import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,19 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     path: Path = tmp_path_factory.mktemp("table") / "captiv.db"
     with Store.open(path) as opened:
         yield opened
+
+
+@pytest.fixture
+def unsafe_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a disk on which the names in a folder cannot be forced to it."""
+    real = os.fsync
+
+    def fail(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)
 
 
 @contextmanager

@@ -305,3 +305,20 @@ def test_more_changes_than_one_transaction_takes(tmp_path: Path, store: Store) -
     assert edit.changes == 450
     assert sum(isinstance(c, Change) for c in bulk.undo(store)) == 450
     assert texts(tmp_path)[449] == "dog 449"
+
+
+def test_an_edit_that_is_not_yet_safe_on_the_disk_says_so_and_is_undone(
+    folder: Path, store: Store, unsafe_folders: None
+) -> None:
+    made = list(bulk.apply(store, "dog to wolf", looked(folder)))
+
+    assert all(isinstance(each, Change) and "not yet safe" in (each.unsafe or "") for each in made)
+    assert texts(folder)[:2] == ["a wolf\n", "two wolfs"]
+    (edit,) = store.read(edits.recent)
+    assert edit.changes == 2
+
+    back = list(bulk.undo(store))
+
+    assert all(isinstance(each, Change) and "not yet safe" in (each.unsafe or "") for each in back)
+    assert texts(folder)[:2] == ["a dog\n", "two dogs"]
+    assert store.read(edits.find, edit.id).undone_ms is not None  # type: ignore[union-attr]

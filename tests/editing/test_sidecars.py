@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from captiv.core.naming import Place
-from captiv.editing.history import past
+from captiv.editing.history import past, undo
 from captiv.editing.sidecars import drop, put, version
 from captiv.errors import CaptionChanged, SidecarError
 from captiv.store import Store, captions
@@ -86,3 +86,23 @@ def test_a_caption_that_cannot_be_removed_is_told(store: Store, place: Place) ->
 
     with pytest.raises(SidecarError):
         drop(store, place)
+
+
+def test_a_change_that_is_not_yet_safe_on_the_disk_says_so_and_can_be_undone(
+    store: Store, place: Place, request: pytest.FixtureRequest
+) -> None:
+    put(store, place, "one")
+    request.getfixturevalue("unsafe_folders")
+
+    with pytest.raises(SidecarError, match="not yet safe on the disk"):
+        put(store, place, "two")
+    assert Path(place[1]).read_text() == "two"
+    with pytest.raises(SidecarError, match="not yet safe on the disk"):
+        undo(store, place)
+    assert Path(place[1]).read_text() == "one"
+    with pytest.raises(SidecarError, match="not yet safe on the disk"):
+        drop(store, place)
+    assert not Path(place[1]).exists()
+    with pytest.raises(SidecarError, match="not yet safe on the disk"):
+        undo(store, place)
+    assert Path(place[1]).read_text() == "one"

@@ -300,7 +300,11 @@ def test_a_pod_that_was_not_seen_to_end_is_5_for_the_run_and_for_who_looks_after
     with running(worker_args=scripted) as cloud:
         home.env |= dict(cloud.environment) | {"CAPTIV_RUNPOD_IMAGE": "captiv/worker:test"}
         cloud.mischief.arm("terminate_fails", times=None)
-        ended = in_the_cloud(home)
+        holder = home.start_generate("--runpod")
+        until(lambda: bool(all_runs(home)), "a run")
+        watcher = home.start("queue", "watch")
+        ended = finish(holder, timeout=280)
+        watched = finish(watcher)
         (pod,) = cloud.pods_alive()
         by_hand = home.run("runpod", "terminate", pod, "--yes")
         swept = home.run("runpod", "sweep")
@@ -312,5 +316,6 @@ def test_a_pod_that_was_not_seen_to_end_is_5_for_the_run_and_for_who_looks_after
         assert command.code == 5, command
         assert "may still bill" in command.err + command.out
         assert f"captiv runpod terminate {pod}" in command.err + command.out
+    assert watched.code == 5, watched
     assert "console" in ended.err
     assert gone.code == 0, gone

@@ -86,7 +86,7 @@ def test_a_machine_that_cannot_go_on_says_so_and_keeps_the_images(
     again = home.scripted().generate()
 
     assert ended.code == 3, ended
-    assert "This machine cannot go on: torch is not installed here" in ended.err
+    assert "This machine cannot take over: torch is not installed here" in ended.err
     assert "The images stay for the next run." in ended.err
     assert "Going on with" not in ended.err
     assert not kept
@@ -123,7 +123,7 @@ def test_fallback_fail_keeps_the_images_for_later(home: Home, mischief: str) -> 
 
     assert ended.code == CODES[mischief], ended
     assert ended.err.count(REASONS[mischief]) == 1
-    assert "To go on: " in ended.err
+    assert "To resume: " in ended.err
     assert again.code == 0, again
     assert len(home.captions()) == 3
 

@@ -157,7 +157,7 @@ def test_a_signal_drains_and_the_same_command_goes_on(home: Home, number: int) -
     again = home.generate()
 
     assert stopped.code == 130, stopped
-    assert "To go on: " in stopped.err
+    assert "To resume: " in stopped.err
     assert 0 < len(written) < 60
     assert again.code == 0, again
     assert len(home.captions()) == 60

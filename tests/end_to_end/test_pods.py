@@ -118,7 +118,7 @@ def test_a_cap_is_of_both_pods_together(home: Home) -> None:
     assert 2 * Decimal(cap) / min(pod.price for pod in cloud.pods()) * 3600 < 240
     assert 0 < len(home.captions()) < 240
     assert cloud.bill() <= Decimal(cap)
-    assert "To go on: " in ended.err
+    assert "To resume: " in ended.err
 
 
 @pytest.mark.slow

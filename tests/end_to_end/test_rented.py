@@ -339,7 +339,7 @@ def test_a_cap_on_the_cost_ends_the_pod_and_keeps_the_rest(home: Home) -> None:
     assert alive == []
     assert 0 < len(home.captions()) < 160
     assert cloud.bill() <= Decimal(cap)
-    assert "To go on: " in ended.err
+    assert "To resume: " in ended.err
 
 
 def test_a_pod_that_answers_and_gives_no_caption_is_replaced(home: Home) -> None:

@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import socket
@@ -6,6 +7,7 @@ import sys
 import tempfile
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -295,3 +297,68 @@ def test_a_folder_that_cannot_be_listed_for_a_moment_is_tried_again(
     )
 
     assert done.stdout == said, done.stderr
+
+
+class Flaky:
+    """An entry of a folder of which a disk that fails does not say what it is, for some looks."""
+
+    def __init__(self, entry: os.DirEntry[str], looks: dict[str, int]) -> None:
+        self._entry, self._looks = entry, looks
+        self.name, self.path = entry.name, entry.path
+
+    def _look(self) -> None:
+        if self._looks.get(self.name, 0):
+            self._looks[self.name] -= 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO), self.path)
+
+    def is_symlink(self) -> bool:
+        self._look()
+        return self._entry.is_symlink()
+
+    def is_dir(self) -> bool:
+        return self._entry.is_dir()
+
+    def is_file(self) -> bool:
+        return self._entry.is_file()
+
+
+@contextmanager
+def failing(monkeypatch: pytest.MonkeyPatch, **looks: int) -> Iterator[None]:
+    real = os.scandir
+
+    @contextmanager
+    def scandir(path: str) -> Iterator[list[Flaky]]:
+        with real(path) as entries:
+            yield [Flaky(entry, looks) for entry in entries]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scandir)
+        yield
+
+
+def test_entries_that_the_disk_fails_to_describe_for_a_moment_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = made(tmp_path, "a.png", "below/b.png")
+    (root / "there").symlink_to(root / "below")
+
+    with failing(monkeypatch, **{"a.png": 1, "below": 1}):
+        folders = list(find([root], recursive=True))
+
+    assert sorted(images(folders, root)) == ["a.png", "below/b.png"]
+    assert problems(folders) == []
+
+
+def test_entries_that_the_disk_does_not_describe_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = made(tmp_path, "a.png", "b.png", "below/c.png")
+    told = [("b.png", "cannot be read: Input/output error")]
+
+    with failing(monkeypatch, **{"b.png": 9, "below": 9}):
+        deep = list(find([root], recursive=True))
+        flat = list(find([root], recursive=False))
+
+    assert (images(deep, root), images(flat, root)) == (["a.png"], ["a.png"])
+    assert sorted(problems(deep)) == [*told, ("below", told[0][1])]
+    assert problems(flat) == told

@@ -248,7 +248,7 @@ async def test_an_answer_for_other_work_is_not_believed(talk: Talk, answer: Resp
     with answering(lambda _: answer) as url:
         client = talk(url)
         for call in (post(client), client.result("key", wait_s=1)):
-            with pytest.raises(errors.AnswerMixedUp, match="mixes answers"):
+            with pytest.raises(errors.AnswerMixedUp, match="mixes up answers"):
                 await call
 
 

@@ -38,7 +38,7 @@ def refusal(
     if status in (401, 403):
         return WorkerRefused(told, hint="Set CAPTIV_WORKER_TOKEN to the key of this server.")
     if status == 402 or (status == 429 and _UNPAID.search(words)):
-        return NoWorker(told, hint="Nothing is lost: the same command goes on.")
+        return NoWorker(told, hint="Nothing is lost: the same command resumes.")
     if status in (429, 503):
         return WorkerOverloaded(told, retry_after_s=_retry_after(headers))
     if status == 404:

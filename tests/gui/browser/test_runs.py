@@ -243,7 +243,7 @@ def test_a_run_is_paused_gone_on_with_and_cancelled(
     expect(tab.locator(".run .tag")).to_have_text("unfinished")
     expect(tab.locator(".run .numbers")).to_contain_text(re.compile(r"^[1-9]\d* captioned"))
     hold.touch()
-    tab.get_by_role("button", name="Go on").click()
+    tab.get_by_role("button", name="Resume").click()
     expect(tab.locator(".run .tag")).to_have_text("at work")
     tab.get_by_role("button", name="Cancel").click()
     expect(tab.locator("#sure-no")).to_be_focused()

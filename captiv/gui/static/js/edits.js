@@ -10,6 +10,7 @@ import { outOfSight } from "./sight.js";
  * @typedef {{id: string, name: string, old: string, new: string}} Change
  * @typedef {{preview: string, words: string, total: number, offset: number, changes: Change[],
  *   kept: string[], kept_total: number}} Preview
+ * @typedef {{kept: string[], kept_total: number, unsafe?: string[], unsafe_total?: number}} Result
  * @typedef {{edit: number, words: string, captions: number, created_ms: number, undone_ms: number|null, unseen: number}} Past
  * @typedef {{id: string, words: string, done: number, total: number}} Work
  */
@@ -122,7 +123,7 @@ export class Edits {
     this.#make.textContent = `Change ${plural(total, "caption")}`;
     const kept = byId("changes-kept");
     kept.hidden = false;
-    kept.textContent = told(preview);
+    kept.textContent = told(preview).trim();
     byId("changes-list").scrollTo(0, 0);
   }
 
@@ -148,10 +149,9 @@ export class Edits {
     try {
       const made = await send("POST", "/api/edits", { preview: preview.preview });
       this.#clear(`${plural(made.changed, "caption")} changed.`);
-      const kept = made.kept_total ? ` ${told(made)}` : "";
       const undo = { action: "Undo", onAction: () => this.#undo(made.edit) };
       const early = made.stopped ? "Stopped: " : "";
-      notice(`${early}${plural(made.changed, "caption")} changed.${kept}`, { trouble: made.kept_total > 0, ...(made.edit === null ? {} : undo) });
+      notice(`${early}${plural(made.changed, "caption")} changed.${told(made)}`, { trouble: told(made) !== "", ...(made.edit === null ? {} : undo) });
       await this.load();
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -165,7 +165,7 @@ export class Edits {
   async #undo(edit) {
     try {
       const back = await send("POST", `/api/edits/${edit}/undo`);
-      notice(`${plural(back.changed, "caption")} put back.${back.kept_total ? ` ${told(back)}` : ""}`, { trouble: back.kept_total > 0 });
+      notice(`${plural(back.changed, "caption")} put back.${told(back)}`, { trouble: told(back) !== "" });
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       notice(error.message, { trouble: true });
@@ -220,11 +220,16 @@ function working({ id, words, total }) {
   return el("div", { class: "version", "data-work": id }, el("progress", { max: total, "aria-label": words }), el("p", { class: "small" }), stop);
 }
 
-/** @param {{kept: string[], kept_total: number}} result */
-function told({ kept, kept_total }) {
-  if (!kept_total) return "";
-  const more = kept_total > kept.length ? ` and ${count(kept_total - kept.length)} more` : "";
-  return `Kept as it is: ${kept.join("; ")}${more}.`;
+/** Returns sentences that follow another one. @param {Result} result */
+function told({ kept, kept_total, unsafe = [], unsafe_total = 0 }) {
+  return sentence("Kept as it is", kept, kept_total) + sentence("Changed, but a power cut may undo it", unsafe, unsafe_total);
+}
+
+/** @param {string} what @param {string[]} named @param {number} total */
+function sentence(what, named, total) {
+  if (!total) return "";
+  const more = total > named.length ? ` and ${count(total - named.length)} more` : "";
+  return ` ${what}: ${named.join("; ")}${more}.`;
 }
 
 const TAGS = { same: "span", gone: "del", new: "ins" };

@@ -109,7 +109,7 @@ class Card {
   #act(run) {
     const actions = [];
     if (run.here) actions.push(["pause", run.pausing ? "Stop at once" : "Pause"]);
-    if (run.state === "unfinished") actions.push(["resume", "Go on"]);
+    if (run.state === "unfinished") actions.push(["resume", "Resume"]);
     if (run.state === "running" || run.state === "unfinished") actions.push(["cancel", "Cancel"]);
     const again = run.counts.failed + run.counts.cancelled + (run.state === "running" ? 0 : run.counts.captioned);
     if (again && !run.here) actions.push(["retry", run.counts.failed ? `Try ${plural(run.counts.failed, "failure")} again` : "Take it up again"]);
