@@ -93,8 +93,6 @@ class Lane:
         self._deliveries = Deliveries(self._supervisor, source.traits.patience)
         self._preflight = Preflight(queue, claims, paid=source.traits.rented)
         self._in_flight = 0
-        self._alone: Job | None = None
-        """The suspect that is tried alone."""
         self._left = anyio.Event()
         self._draining = False
         self._drained = anyio.Event()
@@ -139,17 +137,13 @@ class Lane:
             with anyio.CancelScope(shield=True):
                 try:
                     refused = {self._claims.key(job) for job, *_ in self._refused}
-                    await self._claims.give_back(self._last_suspects() | refused)
+                    died = self._supervisor.suspects(self._supervisor.number)
+                    await self._claims.give_back(died | refused)
                 finally:
                     await self._supervisor.end()
 
     async def _worthwhile(self) -> bool:
         return await self._neighbours.worthwhile(self._preflight.look)
-
-    def _last_suspects(self) -> frozenset[str]:
-        """Keys of the batch over which the worker died when it was given up."""
-        loss = self._supervisor.loss
-        return loss.ended.suspects if loss and loss.life == self._supervisor.number else frozenset()
 
     # -- feeding ---------------------------------------------------------------------------------
 
@@ -165,9 +159,8 @@ class Lane:
         try:
             await self._deliveries.watch()
         except NoWorker:
-            alone = self._alone
-            if alone is not None and self._claims.key(alone) in self._last_suspects():
-                await self._suspected(alone, Death.HUNG)
+            if (culprit := self._deliveries.culprit) is not None:
+                await self._suspected(culprit, Death.HUNG)
             raise
 
     async def _limit_drain(self, scope: anyio.CancelScope) -> None:
@@ -234,11 +227,7 @@ class Lane:
         if suspect is None:
             return False
         self._in_flight += 1
-        self._alone = suspect
-        try:
-            await self._work(suspect)
-        finally:
-            self._alone = None
+        await self._work(suspect)
         return True
 
     async def _work(self, job: Job) -> None:

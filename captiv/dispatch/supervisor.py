@@ -139,6 +139,11 @@ class Supervisor:
         """Whether somebody finds out what became of the worker, or has another one begun."""
         return self._recovering.locked()
 
+    def suspects(self, life: int) -> frozenset[str]:
+        """Keys of the batch over which the worker of `life` died, if it is the last that did."""
+        loss = self.loss
+        return loss.ended.suspects if loss and loss.life == life else frozenset()
+
     def describe(self) -> str:
         """Name the worker for a person."""
         return self._source.describe()
