@@ -73,14 +73,14 @@ class Deliveries:
         """Args: `patience` is how long a worker may give no caption at all."""
         self._supervisor = supervisor
         self._quiet = Quiet(patience)
-        self._asking = 0
-        """Images that the worker is asked for, also while it has no permit free for them."""
         self._there: set[str] = set()
         """Keys of what is at the worker."""
         self._alone: tuple[Job, str] | None = None
         """The suspect that is tried alone, and its key."""
         self._limiter = Limiter(Window(1, 1))
         self._drained = anyio.Event()
+        self.asking = 0
+        """Images that the worker is asked for, also while it has no permit free for them."""
         self.mixed_up = 0
         """Answers for other work."""
 
@@ -233,7 +233,7 @@ class Deliveries:
 
         A worker that takes nothing, because what it has hangs, is as silent as any other.
         """
-        self._asking += 1
+        self.asking += 1
         self._quiet = self._quiet.sent(monotonic_s())
         self._alone = (job, key) if job.suspect else None
         try:
@@ -241,14 +241,14 @@ class Deliveries:
         finally:
             self._alone = None
             self._there.discard(key)
-            self._asking -= 1
-            if not self._asking:
+            self.asking -= 1
+            if not self.asking:
                 self._quiet = self._quiet.empty()
 
     def _heard(self, key: str) -> None:
         """The engine did something about an image."""
         self._there.discard(key)
-        self._quiet = self._quiet.heard(monotonic_s(), more=self._asking > 1)
+        self._quiet = self._quiet.heard(monotonic_s(), more=self.asking > 1)
 
     def _answered(self, key: str, reply: CaptionReply) -> None:
         self._heard(key)
@@ -260,7 +260,7 @@ class Deliveries:
 
     def _count_anew(self) -> None:
         """It was not there to caption, or begins only now, or nobody was here to see it."""
-        self._quiet = self._quiet.anew(monotonic_s()) if self._asking else self._quiet.empty()
+        self._quiet = self._quiet.anew(monotonic_s()) if self.asking else self._quiet.empty()
 
     def _say(self, now_s: float) -> None:
         self._quiet = self._quiet.told()

@@ -8,7 +8,7 @@ its neighbours.
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import anyio
 
@@ -34,6 +34,7 @@ from captiv.errors import (
     WorkerRejected,
     leading,
 )
+from captiv.images.prepare import Prepared
 from captiv.store import jobs
 from captiv.store.commit import commit
 from captiv.wire import CaptionReply, Generation
@@ -50,6 +51,22 @@ _CRASHES = "The process that captions dies of this image, with nothing else in i
 _HANGS = "The process that captions hangs on this image, with nothing else in its batch."
 
 
+class Postponed(Exception):
+    """The file of this image cannot be read, and other images go on meanwhile."""
+
+
+class Progress(NamedTuple):
+    """How far all lanes are that are fed from the same runs."""
+
+    captioned: int
+    at_workers: int
+    """Images that are prepared, and that a worker is asked for."""
+
+    def goes_on(self, since: "Progress") -> bool:
+        """Whether images were captioned since, or are about to be."""
+        return self.at_workers > 0 or self.captioned > since.captioned
+
+
 class Neighbours(Protocol):
     """The lanes that are fed from the same runs, as one of them sees them."""
 
@@ -64,6 +81,10 @@ class Neighbours(Protocol):
 
     def warned(self, message: str) -> None:
         """Tell a person something of this lane's worker."""
+        ...
+
+    def progress(self) -> Progress:
+        """Return how far all of them are, this one among them."""
         ...
 
     async def worthwhile(self, look: Callable[[], Awaitable[bool]]) -> bool:
@@ -100,6 +121,11 @@ class Lane:
         """Images refused in a row: theirs is the fault if the worker takes another one."""
         self._barren = 0
         """Engine failures in a row that are not plainly an image's own."""
+
+    @property
+    def at_worker(self) -> int:
+        """Images that are prepared, and that the worker is asked for."""
+        return self._deliveries.asking
 
     def drain(self) -> None:
         """Claim and send no more; `run` ends when what is at the worker has its outcome.
@@ -235,12 +261,7 @@ class Lane:
         answered = False
         try:
             await self._turn(job)
-            prepared = await self._queue.preparation.prepare(
-                job,
-                self._claims.policy,
-                unless=self._sidecar(job),
-                patient=lambda: not self._draining,
-            )
+            prepared = await self._prepared(job)
             if prepared is None:
                 self._claims.settled(job)
                 await self._queue.completer.kept(job)
@@ -250,13 +271,12 @@ class Lane:
                 answered = await self._take(job, reply, request.generation)
         except Drained:
             await self._claims.release(job, suspect=False)
+        except Postponed:
+            await self._claims.release(job, suspect=False, postponed=True)
         except Suspected as signal:
             await self._suspected(job, signal.death)
         except CaptivError as error:
-            if self._draining and isinstance(error, MachineShort):
-                await self._claims.release(job, suspect=False)
-            else:
-                await self._settle(job, error)
+            await self._settle(job, error)
         finally:
             if not answered:
                 self._queue.completer.released(job)
@@ -270,6 +290,29 @@ class Lane:
             if self._draining:
                 raise Drained
             await anyio.sleep(_IDLE_S)
+
+    async def _prepared(self, job: Job) -> Prepared | None:
+        """Return what is sent for this image; None if its sidecar is there by now.
+
+        Raises:
+            Postponed: its file cannot be read, and it may be this file alone.
+            Drained: this machine is short of something, and the lane is ending.
+            MachineShort: it is, and no image goes on.
+        """
+        before = self._neighbours.progress()
+        try:
+            return await self._queue.preparation.prepare(
+                job,
+                self._claims.policy,
+                unless=self._sidecar(job),
+                patient=lambda: not self._draining,
+            )
+        except MachineShort as error:
+            if self._draining:
+                raise Drained from error
+            if error.own and self._neighbours.progress().goes_on(before):
+                raise Postponed from error
+            raise
 
     def _sidecar(self, job: Job) -> str | None:
         """Return the sidecar that, once there, makes this job unnecessary."""

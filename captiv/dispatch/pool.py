@@ -18,7 +18,7 @@ from captiv.core.sites import name_of
 from captiv.core.spec import Site
 from captiv.dispatch.claims import AHEAD, Claims
 from captiv.dispatch.events import LaneView, Reporter
-from captiv.dispatch.lane import Lane
+from captiv.dispatch.lane import Lane, Progress
 
 _PLENTY = 2
 """So many times what a lane claims ahead, for each lane, is enough to claim ahead at all."""
@@ -53,6 +53,10 @@ class Member:
     def warned(self, message: str) -> None:
         """Tell a person something of the worker."""
         self._pool.warned(self, message)
+
+    def progress(self) -> Progress:
+        """Return how far all lanes are."""
+        return self._pool.progress()
 
     async def worthwhile(self, look: Callable[[], Awaitable[bool]]) -> bool:
         """Whether there is an image to caption; one lane looks for all of them."""
@@ -125,6 +129,13 @@ class Pool:
             if not self._found:
                 self._found = await look()
             return self._found
+
+    def progress(self) -> Progress:
+        """Return how far all lanes are, those that have ended among them."""
+        return Progress(
+            self._captioned.total() + sum(member.captioned for member in self._members),
+            sum(member.lane.at_worker for member in self._members if member.lane),
+        )
 
     def drain(self) -> None:
         """Claim no more."""
