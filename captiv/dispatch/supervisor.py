@@ -160,10 +160,13 @@ class Supervisor:
             return False
 
     async def end(self) -> None:
-        """Disconnect and give the worker back."""
+        """Disconnect and give the worker back; one that cannot be given back is told of."""
         if self._client is not None:
             await self._client.aclose()
-        await self._source.stop()
+        try:
+            await self._source.stop()
+        except NoWorker as error:  # what the run has done, it has done
+            self._on_warning(f"{error.message} {error.hint or ''}".strip())
 
     async def _begun(self) -> Health:
         while True:

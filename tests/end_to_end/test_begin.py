@@ -66,7 +66,7 @@ def refused(home: Home, code: int, words: str, *arguments: str, **env: Any) -> N
 
 
 def test_without_torch_nothing_begins(home: Home, tmp_path: Path) -> None:
-    refused(home, 4, "needs torch", "--model", "shapes", **bare(tmp_path))
+    refused(home, 4, "torch is not installed here", "--model", "shapes", **bare(tmp_path))
 
 
 @pytest.mark.slow
