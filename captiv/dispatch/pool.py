@@ -19,6 +19,7 @@ from captiv.core.spec import Site
 from captiv.dispatch.claims import AHEAD, Claims
 from captiv.dispatch.events import LaneView, Reporter
 from captiv.dispatch.lane import Lane, Progress
+from captiv.errors import CaptivError
 
 _PLENTY = 2
 """So many times what a lane claims ahead, for each lane, is enough to claim ahead at all."""
@@ -70,6 +71,8 @@ class Pool:
         self.need = need
         self.given_up: Counter[Site] = Counter()
         """Lanes that ended, for no worker was to be had; by where it would have been."""
+        self.error: CaptivError | None = None
+        """Why the last of them did."""
         self.closing = False
         """Whether the last lane is ending: no other opens meanwhile."""
         self._reporter = reporter
@@ -136,6 +139,15 @@ class Pool:
             self._captioned.total() + sum(member.captioned for member in self._members),
             sum(member.lane.at_worker for member in self._members if member.lane),
         )
+
+    def give_up(self, site: Site, lanes: int, error: CaptivError) -> None:
+        """Open so many lanes less at this site."""
+        self.given_up[site] += lanes
+        self.error = error
+
+    def forsaken(self, wanted: Counter[Site]) -> CaptivError | None:
+        """Return why no lane is open, nor will be for those `wanted`; None if one may be."""
+        return None if self.busy or wanted - self.given_up else self.error
 
     def drain(self) -> None:
         """Claim no more."""

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from captiv.errors import PodGone, ProviderError, ProviderMismatch, ProviderUnreachable
 from captiv.rental.runpod import refusals
 from captiv.rental.runpod.catalog import merge
-from captiv.rental.runpod.exchange import Exchange, Params, Patience, Sleep
+from captiv.rental.runpod.exchange import Exchange, Params, CallLimits, Sleep
 from captiv.rental.runpod.logs import PodLog
 from captiv.rental.runpod.pages import BillingPage, GpuPage, Page, PodPage
 from captiv.rental.runpod.values import (
@@ -62,7 +62,7 @@ class RunpodApi:
         key: str,
         *,
         url: str = URL,
-        patience: Patience | None = None,
+        patience: CallLimits | None = None,
         sleep: Sleep = anyio.sleep,
         chance: Callable[[], float] = random,
         transport: httpx2.AsyncBaseTransport | None = None,
@@ -75,7 +75,7 @@ class RunpodApi:
         self._exchange = Exchange(
             key,
             url,
-            patience=patience or Patience(),
+            patience=patience or CallLimits(),
             sleep=sleep,
             chance=chance,
             transport=transport,

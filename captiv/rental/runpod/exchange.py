@@ -34,7 +34,7 @@ _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class CallLimits:
     """How long captiv waits for RunPod."""
 
     connect_s: float = 10.0
@@ -65,7 +65,7 @@ class Exchange:
         key: str,
         url: str,
         *,
-        patience: Patience,
+        patience: CallLimits,
         sleep: Sleep = anyio.sleep,
         chance: Callable[[], float] = random.random,
         transport: httpx2.AsyncBaseTransport | None = None,
@@ -260,7 +260,7 @@ def _limited_s(response: httpx2.Response) -> float:
     return max(waits)
 
 
-def _retry_after_s(response: httpx2.Response, patience: Patience) -> float:
+def _retry_after_s(response: httpx2.Response, patience: CallLimits) -> float:
     return min(_seconds(response.headers.get("Retry-After", "")), patience.longest_wait_s)
 
 

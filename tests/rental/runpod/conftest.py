@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from captiv.rental.runpod.api import RunpodApi
-from captiv.rental.runpod.exchange import Patience
+from captiv.rental.runpod.exchange import CallLimits
 from captiv.rental.runpod.values import CreatePod, GpuRequest
 from tests.contract.contract import check_request, check_response
 from tests.support import until
@@ -172,7 +172,7 @@ async def connect() -> AsyncIterator[Connect]:
 
     def make(url: str, **patience: float) -> RunpodApi:
         given: dict[str, Any] = {"tries": 3} | patience
-        made.append(RunpodApi(KEY, url=url, patience=Patience(**given), sleep=at_once))
+        made.append(RunpodApi(KEY, url=url, patience=CallLimits(**given), sleep=at_once))
         return made[-1]
 
     yield make
