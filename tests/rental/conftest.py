@@ -28,7 +28,7 @@ def cloud() -> Iterator[Cloud]:
 async def api(cloud: Cloud) -> AsyncIterator[RunpodApi]:
     """RunPod's API itself; no pod of the account is left."""
     quick = CallLimits(tries=2, backoff_s=0.01)
-    async with RunpodApi(cloud.account_key, url=cloud.api_url, patience=quick) as opened:
+    async with RunpodApi(cloud.account_key, url=cloud.api_url, limits=quick) as opened:
         yield opened
         cloud.mischief.disarm()
         for pod in await opened.pods():

@@ -159,7 +159,7 @@ async def scene() -> AsyncIterator[Callable[..., Scene]]:
 class Connect(Protocol):
     """Makes clients of a real server, with deadlines of a test's own."""
 
-    def __call__(self, url: str, **patience: float) -> RunpodApi: ...
+    def __call__(self, url: str, **limits: float) -> RunpodApi: ...
 
 
 @pytest.fixture
@@ -170,9 +170,9 @@ async def connect() -> AsyncIterator[Connect]:
     async def at_once(_: float) -> None:
         return
 
-    def make(url: str, **patience: float) -> RunpodApi:
-        given: dict[str, Any] = {"tries": 3} | patience
-        made.append(RunpodApi(KEY, url=url, patience=CallLimits(**given), sleep=at_once))
+    def make(url: str, **limits: float) -> RunpodApi:
+        given: dict[str, Any] = {"tries": 3} | limits
+        made.append(RunpodApi(KEY, url=url, limits=CallLimits(**given), sleep=at_once))
         return made[-1]
 
     yield make
