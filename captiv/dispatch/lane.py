@@ -7,19 +7,18 @@ its neighbours.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple, Protocol
 
 import anyio
 
 from captiv.core import answers, retry
-from captiv.core.jobs import Failure, Job, Received, Stamp
-from captiv.core.phase import Phase
+from captiv.core.jobs import Failure, Job, Received
 from captiv.core.retry import Death, Verdict
 from captiv.dispatch.claims import Claims
 from captiv.dispatch.delivery import Deliveries, Drained, Suspected
+from captiv.dispatch.neighbours import Neighbours
 from captiv.dispatch.preflight import Preflight
 from captiv.dispatch.queue import QueueContext
+from captiv.dispatch.refusals import Refusals
 from captiv.dispatch.supervisor import Supervisor
 from captiv.errors import (
     AnswerError,
@@ -55,43 +54,6 @@ class Postponed(Exception):
     """The file of this image cannot be read, and other images go on meanwhile."""
 
 
-class Progress(NamedTuple):
-    """How far all lanes are that are fed from the same runs."""
-
-    captioned: int
-    at_workers: int
-    """Images that are prepared, and that a worker is asked for."""
-
-    def goes_on(self, since: "Progress") -> bool:
-        """Whether images were captioned since, or are about to be."""
-        return self.at_workers > 0 or self.captioned > since.captioned
-
-
-class Neighbours(Protocol):
-    """The lanes that are fed from the same runs, as one of them sees them."""
-
-    @property
-    def shared(self) -> bool:
-        """Whether there are others."""
-        ...
-
-    def phase(self, phase: Phase | None) -> None:
-        """Take note of what this lane waits for."""
-        ...
-
-    def warned(self, message: str) -> None:
-        """Tell a person something of this lane's worker."""
-        ...
-
-    def progress(self) -> Progress:
-        """Return how far all of them are, this one among them."""
-        ...
-
-    async def worthwhile(self, look: Callable[[], Awaitable[bool]]) -> bool:
-        """Whether there is an image to caption; one lane looks for all of them."""
-        ...
-
-
 class Lane:
     """One worker and the images on their way to it and back."""
 
@@ -117,8 +79,7 @@ class Lane:
         self._left = anyio.Event()
         self._draining = False
         self._drained = anyio.Event()
-        self._refused: list[tuple[Job, ImageRefused, Stamp | None]] = []
-        """Images refused in a row: theirs is the fault if the worker takes another one."""
+        self._refusals = Refusals()
         self._barren = 0
         """Engine failures in a row that are not plainly an image's own."""
 
@@ -162,7 +123,7 @@ class Lane:
         finally:
             with anyio.CancelScope(shield=True):
                 try:
-                    refused = {self._claims.key(job) for job, *_ in self._refused}
+                    refused = {self._claims.key(job) for job in self._refusals.jobs}
                     died = self._supervisor.suspects(self._supervisor.number)
                     await self._claims.give_back(died | refused)
                 finally:
@@ -382,37 +343,22 @@ class Lane:
                 raise error
 
     def _reject(self, job: Job, error: WorkerRejected) -> None:
-        """Hold a refused image until it shows whose fault that is.
-
-        One that ended a run so goes back as a suspect: the next run begins with others, and if it
-        is refused once more, it fails.
+        """Hold a refused image until it shows whose fault that is; a suspect fails.
 
         Raises:
-            WorkerRejected: several images in a row were refused: it is the request or the worker.
+            WorkerRejected: several images in a row were refused.
         """
         refused = ImageRefused(error.message)
         if job.suspect:
             self._fail(job, refused)
-            return
-        self._refused.append((job, refused, self._queue.preparation.stamp(job)))
-        if len(self._refused) >= retry.REFUSALS:
-            raise WorkerRejected(
-                error.message,
-                hint=f"{error.hint or ''} {len(self._refused)} different images in a row were "
-                "refused: look at the settings and at the server. Nothing is lost: the same "
-                "command goes on, with other images first.".strip(),
-            ) from error
+        else:
+            file = self._queue.preparation.stamp(job)
+            self._refusals.hold(Failure(job, refused.code, refused.message, file=file), error)
 
     def _settle_refused(self) -> None:
-        """The refused images are at fault themselves: another one was taken, or none is left.
-
-        Not those over which the run is just ending.
-        """
-        if len(self._refused) >= retry.REFUSALS:
-            return
-        for job, error, file in self._refused:
-            self._failed(Failure(job, error.code, error.message, file=file))
-        self._refused.clear()
+        """Another image was taken, or none is left: those that were refused have failed."""
+        for failure in self._refusals.settle():
+            self._failed(failure)
 
     def _engine_to_blame(self, job: Job, error: EngineFailed) -> bool:
         """Whether the engine fails on one image after the other, not on some of their own fault.

@@ -18,7 +18,8 @@ from captiv.core.sites import name_of
 from captiv.core.spec import Site
 from captiv.dispatch.claims import AHEAD, Claims
 from captiv.dispatch.events import LaneView, Reporter
-from captiv.dispatch.lane import Lane, Progress
+from captiv.dispatch.lane import Lane
+from captiv.dispatch.neighbours import Progress
 from captiv.errors import CaptivError
 
 _PLENTY = 2
