@@ -3,23 +3,18 @@
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import httpcore2  # noqa: F401 - else the first client imports it on the event loop
 import httpx2
 import pytest
-import uvicorn
-from starlette.applications import Starlette
-from starlette.routing import Route
 
 from captiv.rental.runpod.api import RunpodApi
 from captiv.rental.runpod.exchange import CallLimits
 from captiv.rental.runpod.values import CreatePod, GpuRequest
 from tests.contract.contract import check_request, check_response
-from tests.support import until
 
 KEY = "rpa_0123456789ABCDEFGHIJ"
 NO_MACHINE = (
@@ -178,23 +173,6 @@ async def connect() -> AsyncIterator[Connect]:
     yield make
     for api in made:
         await api.aclose()
-
-
-@contextmanager
-def serving(endpoint: Callable[..., Any]) -> Iterator[str]:
-    """Serve one endpoint at every path of a real port; yield its URL."""
-    methods = ["GET", "POST", "DELETE"]
-    app = Starlette(routes=[Route("/{path:path}", endpoint, methods=methods)])
-    config = uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        until(lambda: server.started)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(30)
 
 
 class Dropper:
