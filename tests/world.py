@@ -157,6 +157,8 @@ class World:
     told: Told = field(default_factory=Told)
     specs: dict[RunId, RunSpec] = field(default_factory=dict)
     sources: list[WorkerSource] = field(default_factory=list)
+    short_s: float = 60.0
+    """How long this machine may be short of something."""
 
     async def picture(self, name: str, colour: str | tuple[int, int, int] = "red") -> str:
         """Draw a picture of one colour; return its path."""
@@ -250,7 +252,10 @@ class World:
     async def dispatching_with(self, provide: Providers) -> AsyncIterator[Dispatcher]:
         """Have a dispatcher, and the workers that `provide` makes."""
         trace = self.folder / "preparing"
-        async with Preparation(trace) as preparation, anyio.create_task_group() as tg:
+        async with (
+            Preparation(trace, patience_s=self.short_s) as preparation,
+            anyio.create_task_group() as tg,
+        ):
             completer = self.completer()
             tg.start_soon(completer.run)
             context = QueueContext(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from captiv.editing import Sidecars
 
 
-class Work:
+class BulkChange:
     """One change of many captions, and what went wrong with some."""
 
     def __init__(self) -> None:

@@ -118,10 +118,10 @@ def clear(
     sidecar_name: SidecarName = None,
 ) -> None:
     """Remove the captions of a folder's images; `captiv caption undo` restores them all."""
-    from captiv.cli.bulk import Work, captioned
+    from captiv.cli.bulk import BulkChange, captioned
     from captiv.editing import bulk
 
-    work = Work()
+    work = BulkChange()
     places = captioned(sidecars_of(extension, sidecar_name), folder, recursive, work.troubles)
     where = f"{'in and below' if recursive else 'in'} {show.visible(folder.absolute())}"
     changes = work.looked(bulk.removal(places))

@@ -61,13 +61,13 @@ def replace(
     Ten are shown before the question; `--dry-run` and `--json` show every one. Captions that are
     changed so count as edited by hand: no run replaces them unless told to.
     """
-    from captiv.cli.bulk import Work, captioned
+    from captiv.cli.bulk import BulkChange, captioned
     from captiv.editing import bulk
 
     edit = BulkEdit(
         find, with_, regex, ignore_case, whole_words, prefix, suffix, trigger_word
     ).checked()
-    work = Work()
+    work = BulkChange()
     sidecars = sidecars_of(extension, sidecar_name)
     places = captioned(sidecars, folder, recursive, work.troubles)
     changes = work.looked(bulk.preview(edit, places))
@@ -156,11 +156,11 @@ def undo(
 
 
 def _undo_edit(number: int | None, *, yes: bool) -> None:
-    from captiv.cli.bulk import Work
+    from captiv.cli.bulk import BulkChange
     from captiv.editing import bulk
     from captiv.store.edits import EditId
 
-    work = Work()
+    work = BulkChange()
     with current().store() as store:
         edit = bulk.to_undo(store, None if number is None else EditId(number))
         changed = show.plural(edit.changes, "caption")

@@ -75,10 +75,12 @@ class Deliveries:
         self._quiet = Quiet(patience)
         self._there: set[str] = set()
         """Keys of what is at the worker."""
-        self._alone: str | None = None
-        """Key of the suspect that is tried alone."""
+        self._alone: tuple[Job, str] | None = None
+        """The suspect that is tried alone, and its key."""
         self._limiter = Limiter(Window(1, 1))
         self._drained = anyio.Event()
+        self.asking = 0
+        """Images that the worker is asked for, also while it has no permit free for them."""
         self.mixed_up = 0
         """Answers for other work."""
 
@@ -86,6 +88,14 @@ class Deliveries:
     def limit(self) -> int:
         """How many may be at the worker."""
         return self._limiter.limit
+
+    @property
+    def culprit(self) -> Job | None:
+        """The suspect, tried alone, over which the worker was lost; None if there is none."""
+        if self._alone is None:
+            return None
+        job, key = self._alone
+        return job if key in self._supervisor.suspects(self._supervisor.number) else None
 
     def opened(self, health: Health) -> None:
         """A worker is ready."""
@@ -151,7 +161,7 @@ class Deliveries:
                     return reply
             except WorkerOverloaded as error:
                 self._limiter.refused()
-                self._gone(key)
+                self._there.discard(key)
                 with anyio.move_on_after(error.retry_after_s):
                     await self._drained.wait()
             except UnknownKey as error:
@@ -182,7 +192,6 @@ class Deliveries:
         if not again and self._drained.is_set():
             raise Drained
         self._there.add(key)
-        self._quiet = self._quiet.sent(monotonic_s())
         if again:
             return await self._supervisor.client.result(key, wait_s=_WAIT_S)
         return await self._supervisor.client.caption(
@@ -220,23 +229,26 @@ class Deliveries:
 
     @contextmanager
     def _counted(self, job: Job, key: str) -> Iterator[None]:
-        """Know what is at the worker, and whether it is there alone."""
-        self._alone = key if job.suspect else None
+        """Know what the worker is asked for, and whether that is one image alone.
+
+        A worker that takes nothing, because what it has hangs, is as silent as any other.
+        """
+        self.asking += 1
+        self._quiet = self._quiet.sent(monotonic_s())
+        self._alone = (job, key) if job.suspect else None
         try:
             yield
         finally:
             self._alone = None
-            self._gone(key)
-
-    def _gone(self, key: str) -> None:
-        self._there.discard(key)
-        if not self._there:
-            self._quiet = self._quiet.empty()
+            self._there.discard(key)
+            self.asking -= 1
+            if not self.asking:
+                self._quiet = self._quiet.empty()
 
     def _heard(self, key: str) -> None:
         """The engine did something about an image."""
         self._there.discard(key)
-        self._quiet = self._quiet.heard(monotonic_s(), more=bool(self._there))
+        self._quiet = self._quiet.heard(monotonic_s(), more=self.asking > 1)
 
     def _answered(self, key: str, reply: CaptionReply) -> None:
         self._heard(key)
@@ -248,7 +260,7 @@ class Deliveries:
 
     def _count_anew(self) -> None:
         """It was not there to caption, or begins only now, or nobody was here to see it."""
-        self._quiet = self._quiet.anew(monotonic_s()) if self._there else self._quiet.empty()
+        self._quiet = self._quiet.anew(monotonic_s()) if self.asking else self._quiet.empty()
 
     def _say(self, now_s: float) -> None:
         self._quiet = self._quiet.told()
@@ -264,7 +276,7 @@ class Deliveries:
     async def _give_up(self, now_s: float) -> None:
         health = await self._supervisor.recover(
             self._supervisor.number,
-            alone=self._alone,
+            alone=self._alone[1] if self._alone else None,
             hung_s=self._quiet.lasts_s(now_s),
             there=frozenset(self._there),
         )
@@ -282,7 +294,7 @@ class Deliveries:
         if health is not None:
             self.opened(health)
         loss = self._supervisor.loss
-        if loss is not None and loss.life == life and key in loss.ended.suspects:
+        if loss is not None and key in self._supervisor.suspects(life):
             raise Suspected(loss.ended.death)
         if self._supervisor.over or self._supervisor.vacant:
             raise Drained

@@ -124,6 +124,9 @@ class Dispatcher:
             pool.tell()
         for need, assignment in assignments.items():
             pool = self._pools.setdefault(need, Pool(need, self._queue.reporter))
+            if (error := pool.forsaken(self._wanted_at(need))) is not None:
+                await self._without(need, error)  # whoever wanted more workers has left
+                continue
             for site in assignment.to_open(pool.opened, pool.given_up):
                 if site.kind == "local" and self._taken(need):
                     continue
@@ -173,7 +176,7 @@ class Dispatcher:
         """The others go on; without any left, the need has no worker."""
         wanted = self._wanted_at(pool.need)
         paid = isinstance(error, BudgetSpent)
-        pool.given_up[site] += wanted[site] if paid else 1
+        pool.give_up(site, wanted[site] if paid else 1, error)
         left = wanted - pool.given_up
         if last and (not left or isinstance(error, SidecarError | UsageError)):
             await self._without(pool.need, error)

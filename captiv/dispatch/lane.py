@@ -7,19 +7,18 @@ its neighbours.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 import anyio
 
 from captiv.core import answers, retry
-from captiv.core.jobs import Failure, Job, Received, Stamp
-from captiv.core.phase import Phase
+from captiv.core.jobs import Failure, Job, Received
 from captiv.core.retry import Death, Verdict
 from captiv.dispatch.claims import Claims
 from captiv.dispatch.delivery import Deliveries, Drained, Suspected
+from captiv.dispatch.neighbours import Neighbours
 from captiv.dispatch.preflight import Preflight
 from captiv.dispatch.queue import QueueContext
+from captiv.dispatch.refusals import Refusals
 from captiv.dispatch.supervisor import Supervisor
 from captiv.errors import (
     AnswerError,
@@ -34,6 +33,7 @@ from captiv.errors import (
     WorkerRejected,
     leading,
 )
+from captiv.images.prepare import Prepared
 from captiv.store import jobs
 from captiv.store.commit import commit
 from captiv.wire import CaptionReply, Generation
@@ -50,25 +50,8 @@ _CRASHES = "The process that captions dies of this image, with nothing else in i
 _HANGS = "The process that captions hangs on this image, with nothing else in its batch."
 
 
-class Neighbours(Protocol):
-    """The lanes that are fed from the same runs, as one of them sees them."""
-
-    @property
-    def shared(self) -> bool:
-        """Whether there are others."""
-        ...
-
-    def phase(self, phase: Phase | None) -> None:
-        """Take note of what this lane waits for."""
-        ...
-
-    def warned(self, message: str) -> None:
-        """Tell a person something of this lane's worker."""
-        ...
-
-    async def worthwhile(self, look: Callable[[], Awaitable[bool]]) -> bool:
-        """Whether there is an image to caption; one lane looks for all of them."""
-        ...
+class Postponed(Exception):
+    """The file of this image cannot be read, and other images go on meanwhile."""
 
 
 class Lane:
@@ -93,15 +76,17 @@ class Lane:
         self._deliveries = Deliveries(self._supervisor, source.traits.patience)
         self._preflight = Preflight(queue, claims, paid=source.traits.rented)
         self._in_flight = 0
-        self._alone: Job | None = None
-        """The suspect that is tried alone."""
         self._left = anyio.Event()
         self._draining = False
         self._drained = anyio.Event()
-        self._refused: list[tuple[Job, ImageRefused, Stamp | None]] = []
-        """Images refused in a row: theirs is the fault if the worker takes another one."""
+        self._refusals = Refusals()
         self._barren = 0
         """Engine failures in a row that are not plainly an image's own."""
+
+    @property
+    def at_worker(self) -> int:
+        """Images that are prepared, and that the worker is asked for."""
+        return self._deliveries.asking
 
     def drain(self) -> None:
         """Claim and send no more; `run` ends when what is at the worker has its outcome.
@@ -138,18 +123,14 @@ class Lane:
         finally:
             with anyio.CancelScope(shield=True):
                 try:
-                    refused = {self._claims.key(job) for job, *_ in self._refused}
-                    await self._claims.give_back(self._last_suspects() | refused)
+                    refused = {self._claims.key(job) for job in self._refusals.jobs}
+                    died = self._supervisor.suspects(self._supervisor.number)
+                    await self._claims.give_back(died | refused)
                 finally:
                     await self._supervisor.end()
 
     async def _worthwhile(self) -> bool:
         return await self._neighbours.worthwhile(self._preflight.look)
-
-    def _last_suspects(self) -> frozenset[str]:
-        """Keys of the batch over which the worker died when it was given up."""
-        loss = self._supervisor.loss
-        return loss.ended.suspects if loss and loss.life == self._supervisor.number else frozenset()
 
     # -- feeding ---------------------------------------------------------------------------------
 
@@ -165,9 +146,8 @@ class Lane:
         try:
             await self._deliveries.watch()
         except NoWorker:
-            alone = self._alone
-            if alone is not None and self._claims.key(alone) in self._last_suspects():
-                await self._suspected(alone, Death.HUNG)
+            if (culprit := self._deliveries.culprit) is not None:
+                await self._suspected(culprit, Death.HUNG)
             raise
 
     async def _limit_drain(self, scope: anyio.CancelScope) -> None:
@@ -234,11 +214,7 @@ class Lane:
         if suspect is None:
             return False
         self._in_flight += 1
-        self._alone = suspect
-        try:
-            await self._work(suspect)
-        finally:
-            self._alone = None
+        await self._work(suspect)
         return True
 
     async def _work(self, job: Job) -> None:
@@ -246,12 +222,7 @@ class Lane:
         answered = False
         try:
             await self._turn(job)
-            prepared = await self._queue.preparation.prepare(
-                job,
-                self._claims.policy,
-                unless=self._sidecar(job),
-                patient=lambda: not self._draining,
-            )
+            prepared = await self._prepared(job)
             if prepared is None:
                 self._claims.settled(job)
                 await self._queue.completer.kept(job)
@@ -261,13 +232,12 @@ class Lane:
                 answered = await self._take(job, reply, request.generation)
         except Drained:
             await self._claims.release(job, suspect=False)
+        except Postponed:
+            await self._claims.release(job, suspect=False, postponed=True)
         except Suspected as signal:
             await self._suspected(job, signal.death)
         except CaptivError as error:
-            if self._draining and isinstance(error, MachineShort):
-                await self._claims.release(job, suspect=False)
-            else:
-                await self._settle(job, error)
+            await self._settle(job, error)
         finally:
             if not answered:
                 self._queue.completer.released(job)
@@ -281,6 +251,29 @@ class Lane:
             if self._draining:
                 raise Drained
             await anyio.sleep(_IDLE_S)
+
+    async def _prepared(self, job: Job) -> Prepared | None:
+        """Return what is sent for this image; None if its sidecar is there by now.
+
+        Raises:
+            Postponed: its file cannot be read, and it may be this file alone.
+            Drained: this machine is short of something, and the lane is ending.
+            MachineShort: it is, and no image goes on.
+        """
+        before = self._neighbours.progress()
+        try:
+            return await self._queue.preparation.prepare(
+                job,
+                self._claims.policy,
+                unless=self._sidecar(job),
+                patient=lambda: not self._draining,
+            )
+        except MachineShort as error:
+            if self._draining:
+                raise Drained from error
+            if error.own and self._neighbours.progress().goes_on(before):
+                raise Postponed from error
+            raise
 
     def _sidecar(self, job: Job) -> str | None:
         """Return the sidecar that, once there, makes this job unnecessary."""
@@ -350,37 +343,22 @@ class Lane:
                 raise error
 
     def _reject(self, job: Job, error: WorkerRejected) -> None:
-        """Hold a refused image until it shows whose fault that is.
-
-        One that ended a run so goes back as a suspect: the next run begins with others, and if it
-        is refused once more, it fails.
+        """Hold a refused image until it shows whose fault that is; a suspect fails.
 
         Raises:
-            WorkerRejected: several images in a row were refused: it is the request or the worker.
+            WorkerRejected: several images in a row were refused.
         """
         refused = ImageRefused(error.message)
         if job.suspect:
             self._fail(job, refused)
-            return
-        self._refused.append((job, refused, self._queue.preparation.stamp(job)))
-        if len(self._refused) >= retry.REFUSALS:
-            raise WorkerRejected(
-                error.message,
-                hint=f"{error.hint or ''} {len(self._refused)} different images in a row were "
-                "refused: look at the settings and at the server. Nothing is lost: the same "
-                "command resumes, with other images first.".strip(),
-            ) from error
+        else:
+            file = self._queue.preparation.stamp(job)
+            self._refusals.hold(Failure(job, refused.code, refused.message, file=file), error)
 
     def _settle_refused(self) -> None:
-        """The refused images are at fault themselves: another one was taken, or none is left.
-
-        Not those over which the run is just ending.
-        """
-        if len(self._refused) >= retry.REFUSALS:
-            return
-        for job, error, file in self._refused:
-            self._failed(Failure(job, error.code, error.message, file=file))
-        self._refused.clear()
+        """Another image was taken, or none is left: those that were refused have failed."""
+        for failure in self._refusals.settle():
+            self._failed(failure)
 
     def _engine_to_blame(self, job: Job, error: EngineFailed) -> bool:
         """Whether the engine fails on one image after the other, not on some of their own fault.

@@ -19,6 +19,8 @@ from captiv.core.spec import Site
 from captiv.dispatch.claims import AHEAD, Claims
 from captiv.dispatch.events import LaneView, Reporter
 from captiv.dispatch.lane import Lane
+from captiv.dispatch.neighbours import Progress
+from captiv.errors import CaptivError
 
 _PLENTY = 2
 """So many times what a lane claims ahead, for each lane, is enough to claim ahead at all."""
@@ -54,6 +56,10 @@ class Member:
         """Tell a person something of the worker."""
         self._pool.warned(self, message)
 
+    def progress(self) -> Progress:
+        """Return how far all lanes are."""
+        return self._pool.progress()
+
     async def worthwhile(self, look: Callable[[], Awaitable[bool]]) -> bool:
         """Whether there is an image to caption; one lane looks for all of them."""
         return await self._pool.worthwhile(look)
@@ -66,6 +72,8 @@ class Pool:
         self.need = need
         self.given_up: Counter[Site] = Counter()
         """Lanes that ended, for no worker was to be had; by where it would have been."""
+        self.error: CaptivError | None = None
+        """Why the last of them did."""
         self.closing = False
         """Whether the last lane is ending: no other opens meanwhile."""
         self._reporter = reporter
@@ -125,6 +133,22 @@ class Pool:
             if not self._found:
                 self._found = await look()
             return self._found
+
+    def progress(self) -> Progress:
+        """Return how far all lanes are, those that have ended among them."""
+        return Progress(
+            self._captioned.total() + sum(member.captioned for member in self._members),
+            sum(member.lane.at_worker for member in self._members if member.lane),
+        )
+
+    def give_up(self, site: Site, lanes: int, error: CaptivError) -> None:
+        """Open so many lanes less at this site."""
+        self.given_up[site] += lanes
+        self.error = error
+
+    def forsaken(self, wanted: Counter[Site]) -> CaptivError | None:
+        """Return why no lane is open, nor will be for those `wanted`; None if one may be."""
+        return None if self.busy or wanted - self.given_up else self.error
 
     def drain(self) -> None:
         """Claim no more."""

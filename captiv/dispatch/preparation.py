@@ -7,8 +7,9 @@ says nothing, and nothing is suspected.
 
 Where this machine is short of something (open files, memory, a disk that fails) the image is tried
 again after a pause, and fewer are prepared at once. An image fails of it only if others could be
-prepared meanwhile, and it alone could not; and if nothing can be prepared for a minute, the
-shortage ends the run.
+prepared since it first could not, and it alone still cannot. What lasts for a minute is raised: a
+shortage that any image would meet ends the run. One that may be of this file alone does not, as
+long as other images are captioned: the lane takes them first, and comes back to it.
 """
 
 import logging
@@ -20,6 +21,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 import anyio
 from anyio import CapacityLimiter
@@ -65,13 +67,21 @@ def leftover(trace: Path) -> frozenset[JobId]:
     return frozenset(JobId(i) for i in ids if i > 0)
 
 
+class _Unread(NamedTuple):
+    """A file that could not be read so far."""
+
+    tries: int
+    good_before: int
+    """How many others had been prepared when it first could not."""
+
+
 class Preparation:
     """Threads that turn files into what the model can see."""
 
     def __init__(
         self, trace: Path, *, threads: int | None = None, patience_s: float = _PATIENCE_S
     ) -> None:
-        """Args: `patience_s` is how long this machine may be short of something for everything."""
+        """Args: `patience_s` is how long this machine may be short of something."""
         self.threads = threads or min(_MAX_THREADS, os.cpu_count() or 1)
         self._trace = trace
         self._limiter = CapacityLimiter(self.threads)
@@ -80,9 +90,10 @@ class Preparation:
         self._map: mmap.mmap | None = None
         self._patience_s = patience_s
         self._short_since: float | None = None
-        """Since when nothing could be prepared."""
+        """Since when nothing could be prepared, for want of what every image needs."""
         self._good = 0
         """Images that could be prepared, or were found to be bad."""
+        self._unread: dict[JobId, _Unread] = {}
         self._stamps: dict[JobId, Stamp | None] = {}
 
     async def __aenter__(self) -> "Preparation":
@@ -121,45 +132,62 @@ class Preparation:
 
         Raises:
             ImageError: the file is no image that can be read.
-            MachineShort: nothing can be prepared any more, or nobody waits for that.
+            MachineShort: it has lasted too long, or nobody waits for that. It is the file's `own`
+                if others might be prepared meanwhile.
         """
-        tries, good_before = 0, self._good
+        first_s, tries = None, 0
         while True:
             try:
                 prepared = await self._tried(job, policy, unless)
             except ImageError:
-                self._went_well()
+                self._went_well(job)
                 raise
             except MachineShort as error:
                 tries += 1
-                if error.own and tries >= _OWN_TRIES and self._good > good_before:
-                    raise _unreadable(error) from error
-                self._fell_short(error)
-                if not patient():
+                first_s = first_s or monotonic_s()
+                since_s = self._fell_short(job, error) or first_s
+                if not patient() or monotonic_s() - since_s > self._patience_s:
                     raise
                 await anyio.sleep(min(_LONGEST_PAUSE_S, _PAUSE_S * 2**tries))
                 if not patient():
                     raise
             else:
-                self._went_well()
+                self._went_well(job)
                 return prepared
 
-    def _fell_short(self, error: MachineShort) -> None:
-        """Prepare fewer at once from now on.
+    def _fell_short(self, job: Job, error: MachineShort) -> float | None:
+        """Prepare fewer at once from now on; return since when every image falls short, if so.
 
         Raises:
-            MachineShort: it has been so for too long.
+            ImageUnreadable: it is this file's own fault.
         """
+        if not self._aloneness.locked():  # who keeps the others out has counted the threads
+            self._limiter.total_tokens = max(1, self._limiter.total_tokens // 2)
+        if error.own:
+            self._blame(job, error)
+            return None
         if self._short_since is None:
             self._short_since = monotonic_s()
             _log.warning("machine short reason=%s", error.message)
-        if not self._aloneness.locked():  # who keeps the others out has counted the threads
-            self._limiter.total_tokens = max(1, self._limiter.total_tokens // 2)
-        if monotonic_s() - self._short_since > self._patience_s:
-            raise error
+        return self._short_since
 
-    def _went_well(self) -> None:
+    def _blame(self, job: Job, error: MachineShort) -> None:
+        """Take note that this file could not be read.
+
+        Raises:
+            ImageUnreadable: it alone cannot, however often it is tried.
+        """
+        tries, good_before = self._unread.get(job.id, _Unread(0, self._good))
+        if tries == 0:
+            _log.warning("file not read job=%s reason=%s", job.id, error.message)
+        self._unread[job.id] = _Unread(tries + 1, good_before)
+        if tries + 1 >= _OWN_TRIES and self._good > good_before:
+            del self._unread[job.id]  # and this one proves nothing about the next
+            raise _unreadable(error) from error
+
+    def _went_well(self, job: Job) -> None:
         self._short_since = None
+        self._unread.pop(job.id, None)
         self._good += 1
         if self._good % _GOOD == 0 and not self._aloneness.locked():
             self._limiter.total_tokens = min(self.threads, self._limiter.total_tokens + 1)
@@ -175,7 +203,7 @@ class Preparation:
         return self._stamps.get(job.id)
 
     def forget(self, job: Job) -> None:
-        """Keep nothing of this image."""
+        """Keep nothing of this image but that it could not be read, if so."""
         self._stamps.pop(job.id, None)
 
     async def _on_thread(

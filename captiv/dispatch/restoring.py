@@ -17,7 +17,7 @@ from captiv.offload import offload
 from captiv.output.sidecar import Written, has_text
 from captiv.store import Store, gone
 from captiv.store.commit import commit
-from captiv.store.gone import Made
+from captiv.store.gone import DoneJob
 
 
 class Restoring:
@@ -49,7 +49,7 @@ class Restoring:
             were = "1 sidecar was" if self._restored == 1 else f"{self._restored} sidecars were"
             self._reporter.warned(f"{were} gone, and written again from the job table.")
 
-    async def _write(self, lost: Sequence[Made]) -> None:
+    async def _write(self, lost: Sequence[DoneJob]) -> None:
         if not lost:
             return
         results = await self._writer.put([_unwritten(job, self._run) for job in lost])
@@ -65,13 +65,13 @@ class Restoring:
         await commit(self._store, gone.written_again, self._run.id, written)
 
 
-def _lost(made: Sequence[Made]) -> list[Made]:
+def _lost(made: Sequence[DoneJob]) -> list[DoneJob]:
     """Return those whose image is there and whose sidecar is not: it may have come meanwhile."""
     return [
         job for job in made if not has_text(job.place.sidecar) and os.path.exists(job.place.image)
     ]
 
 
-def _unwritten(job: Made, run: Run) -> Unwritten:
+def _unwritten(job: DoneJob, run: Run) -> Unwritten:
     assert job.text is not None
     return Unwritten(job.job_id, run.id, job.attempt, job.place.image, job.place.sidecar, job.text)

@@ -138,6 +138,11 @@ class Supervisor:
         """Whether somebody finds out what became of the worker, or has another one begun."""
         return self._recovering.locked()
 
+    def suspects(self, life: int) -> frozenset[str]:
+        """Keys of the batch over which the worker of `life` died, if it is the last that did."""
+        loss = self.loss
+        return loss.ended.suspects if loss and loss.life == life else frozenset()
+
     def describe(self) -> str:
         """Name the worker for a person."""
         return self._source.describe()
@@ -154,10 +159,13 @@ class Supervisor:
             return False
 
     async def end(self) -> None:
-        """Disconnect and give the worker back."""
+        """Disconnect and give the worker back; one that cannot be given back is told of."""
         if self._client is not None:
             await self._client.aclose()
-        await self._source.stop()
+        try:
+            await self._source.stop()
+        except NoWorker as error:  # what the run has done, it has done
+            self._on_warning(f"{error.message} {error.hint or ''}".strip())
 
     async def _begun(self) -> Health:
         while True:

@@ -28,7 +28,7 @@ from captiv.gui.problems import Forbidden, Gone
 from captiv.gui.rights import OWN, held
 from captiv.gui.room import Room, room_of
 from captiv.gui.show import readable
-from captiv.gui.underway import Work
+from captiv.gui.underway import EditUnderWay
 from captiv.offload import offload
 from captiv.store import edits as table
 from captiv.store.edits import EditId
@@ -172,7 +172,7 @@ async def stop(request: Request) -> Response:
     return JSONResponse({"stopping": True})
 
 
-async def _done(room: Room, results: Iterator[Change | Kept], work: Work) -> dict[str, Any]:
+async def _done(room: Room, results: Iterator[Change | Kept], work: EditUnderWay) -> dict[str, Any]:
     """Do an edit chunk by chunk, and tell every tab how far it is.
 
     Another tab's save waits for no more than a look at what was changed: nothing is held while the

@@ -22,7 +22,7 @@ from captiv.gui.entry import image_id, shown
 from captiv.gui.live import Live
 from captiv.gui.pace import Pace
 from captiv.gui.show import readable
-from captiv.gui.work import Errand, Work
+from captiv.gui.work import Errand, Errands
 from captiv.offload import offload
 from captiv.store import Connection, Store, captions, jobs, pods, runs
 
@@ -51,7 +51,7 @@ class _Found:
 class Progress:
     """Follows every run and tells of it."""
 
-    def __init__(self, store: Store, live: Live, work: Work) -> None:
+    def __init__(self, store: Store, live: Live, work: Errands) -> None:
         self._store = store
         self._live = live
         self._work = work

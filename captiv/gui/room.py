@@ -28,7 +28,7 @@ from captiv.gui.show import card
 from captiv.gui.thumbnails import Thumbnails
 from captiv.gui.underway import UnderWay
 from captiv.gui.watch import Watch, progress
-from captiv.gui.work import Work
+from captiv.gui.work import Errands
 from captiv.settings import Loaded, Paths, Settings, installation_secret, page_key, read
 from captiv.store import Store
 
@@ -50,7 +50,7 @@ class Room:
     reader: Reader
     inside: Inside
     live: Live
-    work: Work
+    work: Errands
     progress: Progress
     lookout: Lookout
     reads_settings: Callable[[], Loaded]
@@ -77,7 +77,7 @@ class Room:
         album = Album(folder)
         sidecars = Sidecars(settings, None, None)
         live = Live(lambda ids: _cards(album, ids), lambda: _hello(room))
-        work = Work(paths)
+        work = Errands(paths)
         room = cls(
             root=root,
             paths=paths,

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(slots=True, eq=False)
-class Work:
+class EditUnderWay:
     """One edit that is being made or undone."""
 
     id: str
@@ -24,20 +24,20 @@ class Work:
 class UnderWay:
     """Every one of them."""
 
-    _works: dict[str, Work] = field(default_factory=dict)
+    _works: dict[str, EditUnderWay] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     @contextmanager
-    def begin(self, words: str, total: int) -> Iterator[Work]:
+    def begin(self, words: str, total: int) -> Iterator[EditUnderWay]:
         """Have an edit among them as long as the context lasts."""
-        work = Work(f"{next(self._numbers)}", words, total)
+        work = EditUnderWay(f"{next(self._numbers)}", words, total)
         self._works[work.id] = work
         try:
             yield work
         finally:
             del self._works[work.id]
 
-    def get(self, id: str) -> Work | None:
+    def get(self, id: str) -> EditUnderWay | None:
         """Return one that is not over."""
         return self._works.get(id)
 

@@ -81,7 +81,7 @@ class Errand(Silence):
         self.on_change()
 
 
-class Work:
+class Errands:
     """Every errand of this page."""
 
     def __init__(self, paths: Paths) -> None:

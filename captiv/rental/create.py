@@ -36,7 +36,7 @@ _LAST_LINES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CreatedPod:
     """A pod that was made."""
 
     pod: Pod
@@ -57,7 +57,7 @@ async def create(
     gpu_type: str | None = None,
     on_note: Callable[[str], None],
     on_phase: OnPhase,
-) -> Made:
+) -> CreatedPod:
     """Make a pod from the first offer that can be had; with `wait`, until its worker is ready.
 
     `on_note` is told what a person should know meanwhile, `on_phase` how far the pod is. `image`
@@ -97,10 +97,10 @@ async def create(
             on_note(f"how far it is: captiv {account.provider.name} status {pod.id}")
     finally:
         await provisioning.end_doubtful()
-    return Made(pod, offer, ready=wait)
+    return CreatedPod(pod, offer, ready=wait)
 
 
-def as_json(made: Made) -> dict[str, object]:
+def as_json(made: CreatedPod) -> dict[str, object]:
     """Return a pod that was made, for JSON."""
     return {
         "pod": made.pod.id,

@@ -16,7 +16,7 @@ from captiv.store import counts, standings
 from captiv.store.texts import decode_place, encode_place, readable
 
 
-class Made(NamedTuple):
+class DoneJob(NamedTuple):
     """A done job, and what belongs into its sidecar."""
 
     job_id: JobId
@@ -26,7 +26,7 @@ class Made(NamedTuple):
     """What stood in its sidecar last; None if the image is to be captioned again."""
 
 
-def made(conn: Connection, run_id: RunId, places: Sequence[Place]) -> list[Made]:
+def made(conn: Connection, run_id: RunId, places: Sequence[Place]) -> list[DoneJob]:
     """Return those of these places that are done jobs of the run."""
     rows = conn.execute(
         "SELECT jobs.id, attempt, jobs.path, jobs.sidecar, caption_id IS NOT NULL"
@@ -36,7 +36,7 @@ def made(conn: Connection, run_id: RunId, places: Sequence[Place]) -> list[Made]
         (json.dumps([encode_place(place) for place in places]), run_id),
     ).fetchall()
     return [
-        Made(JobId(id_), attempt, place, _stood(conn, place) if has_text else None)
+        DoneJob(JobId(id_), attempt, place, _stood(conn, place) if has_text else None)
         for id_, attempt, path, sidecar, has_text in rows
         for place in [decode_place(path, sidecar)]
     ]
@@ -48,19 +48,19 @@ def _stood(conn: Connection, place: Place) -> str | None:
     return levels[-1].text if levels and levels[-1].caption is not None else None
 
 
-def caption_again(conn: Connection, run_id: RunId, done: Sequence[Made]) -> int:
+def caption_again(conn: Connection, run_id: RunId, done: Sequence[DoneJob]) -> int:
     """Make done jobs of an unfinished run pending again; return how many."""
     n = _moved(conn, run_id, done, "state='pending'", "finished_ms=NULL", "caption_id=NULL")
     counts.move(conn, run_id, n, JobState.DONE, JobState.PENDING)
     return n
 
 
-def written_again(conn: Connection, run_id: RunId, done: Sequence[Made]) -> None:
+def written_again(conn: Connection, run_id: RunId, done: Sequence[DoneJob]) -> None:
     """Take note that the sidecars of these done jobs have their text, whatever was kept there."""
     _moved(conn, run_id, done)
 
 
-def wait_for_file(conn: Connection, run_id: RunId, job: Made, code: str, reason: str) -> None:
+def wait_for_file(conn: Connection, run_id: RunId, job: DoneJob, code: str, reason: str) -> None:
     """Have a done job wait for its file again, which cannot be written now, and why."""
     n = _moved(conn, run_id, [job], "state='captioned'", "finished_ms=NULL", "attempt=attempt+1")
     counts.move(conn, run_id, n, JobState.DONE, JobState.CAPTIONED)
@@ -70,7 +70,7 @@ def wait_for_file(conn: Connection, run_id: RunId, job: Made, code: str, reason:
     )
 
 
-def _moved(conn: Connection, run_id: RunId, done: Sequence[Made], *settings: str) -> int:
+def _moved(conn: Connection, run_id: RunId, done: Sequence[DoneJob], *settings: str) -> int:
     """Change done jobs of an unfinished run, none of them kept any more; return how many."""
     n = kept = 0
     for job in done:

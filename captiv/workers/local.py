@@ -40,7 +40,10 @@ _SIGKILL = 9  # which Windows' module does not name
 _START_S = 60.0
 """How long the server may take to listen: it does so before it loads the model."""
 _STOP_S = 5.0
+_KILLED_S = 5.0
+"""How long a killed child may take to end: one that waits for a driver or a disk may never."""
 _LOG_BYTES = 20_000_000
+_NO_TORCH = "Or rent a GPU, or use --worker URL."
 _NO_DEVICE = "--device auto takes the best that there is; captiv doctor lists it."
 _TOO_MUCH = "Choose a smaller model or --torch-dtype, rent a GPU, or use --worker URL."
 
@@ -108,10 +111,8 @@ class LocalWorker:
         s = self._settings
         here = await offload(machine, s.source, abandon_on_cancel=True)
         reason = reason_against(here, s.model, s.variant, dtype=s.dtype, device=s.device)
-        if reason == NO_TORCH:
-            raise without_torch()
         if reason is not None:
-            raise ModelError(reason, hint=_NO_DEVICE if no_device(here, s.device) else _TOO_MUCH)
+            raise ModelError(reason, hint=_instead(here, s.device))
         return [Finding("this machine", "ok", f"nothing found that rules out {s.variant}")]
 
     async def _look_at_hub(self) -> Sequence[Finding]:
@@ -123,11 +124,11 @@ class LocalWorker:
 
         Raises:
             ModelError: torch is not installed, and the engine needs it.
-            NoWorker: the child does not start.
+            NoWorker: the child does not start, or the one before does not end.
             MachineShort: this machine can start no other process.
         """
         if self._settings.engine is None and not has_torch():
-            raise without_torch()
+            raise ModelError(NO_TORCH, hint=_NO_TORCH)
         on_phase(Phase(Step.STARTING_HERE))
         await self.stop()
         token = secrets.token_urlsafe(32)
@@ -162,14 +163,15 @@ class LocalWorker:
         return await self._death(process.returncode)
 
     async def lost(self) -> Ended | None:
-        """Kill a child that hangs. What hung may have nothing to do with the image: see `Death`."""
+        """Kill a child that hangs. What hung may have nothing to do with the image: see `Death`.
+
+        Where that does not end it either, `start` says so: no other is started beside it.
+        """
         process = self._process
         if process is None:
             return None
-        with suppress(ProcessLookupError):
-            process.kill()
         with anyio.CancelScope(shield=True):
-            await process.wait()
+            await _killed(process)
         return Ended(Death.KILLED, await self._batch_keys(), "it hung")
 
     async def _death(self, code: int) -> Ended:
@@ -178,15 +180,22 @@ class LocalWorker:
         return Ended(death, await self._batch_keys(), reason)
 
     async def stop(self) -> None:
-        """Close its standard input, wait, and kill it if it does not end by itself."""
+        """Close its standard input, wait, and kill it if it does not end by itself.
+
+        Raises:
+            NoWorker: it does not end. It is not waited for again.
+        """
         process, self._process = self._process, None
+        ended = True
         if process is not None:
             with anyio.CancelScope(shield=True):
-                await _end(process)
+                ended = await _end(process)
         if self._log is not None:
             self._log.close()
             self._log = None
         await offload(lambda: self._batch_file.unlink(missing_ok=True))
+        if process is not None and not ended:
+            raise _endless(process.pid)
 
     async def _spawn(self) -> Process:
         self._log = await offload(_open_log, self._log_path)
@@ -241,14 +250,6 @@ class LocalWorker:
             return frozenset()
 
 
-def without_torch() -> ModelError:
-    """Return what says that there is no torch here, and what to do."""
-    return ModelError(
-        "Captioning on this machine needs torch, which is not installed.",
-        hint="pip install 'captiv[local]', or rent a GPU, or use --worker URL.",
-    )
-
-
 def reason_against(
     here: Machine, model: str, variant: str, *, dtype: str, device: str
 ) -> str | None:
@@ -256,6 +257,13 @@ def reason_against(
     family = family_named(model)
     known = family.variant(variant) if family is not None else None
     return incapable(here, known, model=variant, dtype=dtype, device=device)
+
+
+def _instead(here: Machine, device: str) -> str:
+    """Return what to do where this machine cannot run a model."""
+    if not here.torch:
+        return _NO_TORCH
+    return _NO_DEVICE if no_device(here, device) else _TOO_MUCH
 
 
 def _open_log(path: Path) -> IO[bytes]:
@@ -277,13 +285,33 @@ def _opened(path: Path) -> IO[bytes]:
     return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
 
-async def _end(process: Process) -> None:
+async def _end(process: Process) -> bool:
+    """End the child, by force if need be; return False if nothing ends it."""
     if process.returncode is None and process.stdin is not None:
         with suppress(OSError, anyio.BrokenResourceError):
             await process.stdin.aclose()
     with anyio.move_on_after(_STOP_S):
         await process.wait()
-    if process.returncode is None:
+    ended = process.returncode is not None or await _killed(process)
+    if ended:
+        await process.aclose()
+    elif process.stdout is not None:  # all of it would wait for the child
+        await process.stdout.aclose()
+    return ended
+
+
+async def _killed(process: Process) -> bool:
+    """Kill the child; return whether it has ended."""
+    with suppress(ProcessLookupError):
         process.kill()
+    with anyio.move_on_after(_KILLED_S):
         await process.wait()
-    await process.aclose()
+    return process.returncode is not None
+
+
+def _endless(pid: int) -> NoWorker:
+    return NoWorker(
+        f"The worker on this machine (process {pid}) does not end, not even when it is killed.",
+        hint="A driver or a disk keeps it, and it may still hold its GPU. If `ps` shows it for "
+        "minutes, restart this machine. Nothing is lost: the same command resumes.",
+    )

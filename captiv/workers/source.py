@@ -119,5 +119,9 @@ class WorkerSource(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Give the worker back; safe to call at any time and more than once."""
+        """Give the worker back; safe to call at any time and more than once.
+
+        Raises:
+            NoWorker: it does not end, whatever is done.
+        """
         ...

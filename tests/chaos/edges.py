@@ -11,21 +11,20 @@ import random
 import re
 import resource
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from subprocess import PIPE, Popen
 from typing import Literal
 
 from captiv.store import Connection, Store
 from captiv.store.texts import encode_path
 from tests.chaos.terminal import Terminal
 from tests.dispatch.mixing import Mixing, mixing
-from tests.support import SCRIPTED, Home, kill, until
+from tests.serving import started_by_hand
+from tests.support import Home, kill, until
 
 Fault = Literal[
     "captiv killed",
@@ -66,25 +65,12 @@ class Confused:
 def confused(home: Home) -> Iterator[Confused]:
     """Start such a worker with the engine of this home."""
     token, log = "a-token-of-the-tests", home.folder / "confused.log"
-    command = [sys.executable, "-m", "captiv_worker", "--engine", SCRIPTED, "--model", "shapes"]
-    options = ["--engine-options", home.env["CAPTIV_ENGINE_OPTIONS"]]
+    script = json.loads(home.env["CAPTIV_ENGINE_OPTIONS"])
     with (
-        log.open("wb") as out,
-        Popen(
-            [*command, *options],
-            stdout=PIPE,
-            stderr=out,
-            text=True,
-            env=home.env | {"CAPTIV_WORKER_TOKEN": token},
-        ) as process,
+        started_by_hand(home, token, "--model", "shapes", script=script, log=log) as url,
+        mixing(Mixing(url, repeats=lambda n: n % 3 == 0)) as proxy,
     ):
-        assert process.stdout is not None
-        try:
-            url = json.loads(process.stdout.readline())["url"]
-            with mixing(Mixing(url, repeats=lambda n: n % 3 == 0)) as proxy:
-                yield Confused(proxy, token, log)
-        finally:
-            process.kill()
+        yield Confused(proxy, token, log)
 
 
 @dataclass

@@ -1,19 +1,15 @@
 """A proxy before a real worker that gives answers to the wrong caller, over real HTTP."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import anyio
 import httpx2
-import uvicorn
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from tests.support import until
+from tests.serving import serving
 
 _HELD_S = 0.5
 _DROPPED = {"content-length", "connection", "transfer-encoding", "date", "server"}
@@ -76,15 +72,5 @@ class Mixing:
 @contextmanager
 def mixing(proxy: Mixing) -> Iterator[str]:
     """Serve the proxy in a thread of its own; yield its URL."""
-    app = Starlette(routes=[Route("/{path:path}", proxy.__call__, methods=["GET", "POST"])])
-    config = uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    httpx2.AsyncHTTPTransport()  # what it imports would block the loop
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        until(lambda: server.started)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(30)
+    with serving(proxy.__call__) as url:
+        yield url

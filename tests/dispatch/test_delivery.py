@@ -172,8 +172,12 @@ async def test_what_a_worker_says_that_ends_is_asked_of_the_next_one(world: Worl
     assert script.asked == ["POST", "GET"]
 
 
-async def test_a_worker_that_answers_and_gives_no_caption_is_given_up(world: World) -> None:
-    script = Script([working])
+@pytest.mark.parametrize("answer", [working, full], ids=["has it", "takes nothing"])
+async def test_a_worker_that_answers_and_gives_no_caption_is_given_up(
+    world: World, answer: Answer
+) -> None:
+    """Nor may what hangs there keep every permit and be waited for in silence."""
+    script = Script([answer])
     async with far(script, world, warning_s=0.1, limit_s=0.2, first_s=0.3) as worker:
         with pytest.raises(BaseExceptionGroup) as caught:
             async with anyio.create_task_group() as tg:

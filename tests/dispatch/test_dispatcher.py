@@ -1,16 +1,19 @@
 """Several runs under one dispatcher."""
 
 import anyio
+import pytest
 from anyio import to_thread
 
 from captiv.core.jobs import Run
 from captiv.core.phase import OnPhase
-from captiv.core.spec import Output, Placement
+from captiv.core.spec import Output, Placement, Site
 from captiv.dispatch.claims import Claims
-from captiv.store import jobs
+from captiv.errors import NoWorker
+from captiv.store import jobs, runs
 from captiv.workers import Address, LocalWorker, WorkerSource
+from captiv.workers.local import LocalSettings
 from tests.support import DEADLINE_S
-from tests.world import World, until
+from tests.world import WatchedWorker, World, until
 
 
 async def serve(
@@ -140,3 +143,31 @@ async def test_a_retry_by_another_command_is_served_while_the_holder_goes_on(
     assert (await world.counts(other)).done == 1
     assert (await world.counts(own)).done == 6
     assert await to_thread.run_sync(lambda: (world.folder / "bad.txt").exists())
+
+
+async def test_a_run_hears_of_its_lost_worker_although_another_one_wanted_more_and_left(
+    world: World,
+) -> None:
+    two = Placement(batch_size=4, beside=(Site(),))
+    own = await world.enqueue(*await world.pictures(3))
+    other = await world.enqueue(
+        *await world.pictures(3, prefix="q"), spec=world.spec(recursive=True, placement=two)
+    )
+
+    async def leave() -> None:
+        await world.store.awrite(runs.want, other.id, world.session, 0)
+
+    class Lost(WatchedWorker):
+        async def start(self, on_phase: OnPhase) -> Address:
+            await world.want(other)
+            await until(lambda: other.id in dispatcher._live)
+            await leave()
+            raise NoWorker("nowhere to be had")
+
+    lost = Lost(LocalSettings("", "", ""), folder=world.folder, log=world.folder / "log")
+    await leave()
+    async with world.dispatching(lost) as dispatcher:
+        with anyio.fail_after(DEADLINE_S), pytest.raises(NoWorker, match="nowhere"):
+            await dispatcher.serve(own.id)
+
+    assert (await world.counts(own)).pending == (await world.counts(other)).pending == 3

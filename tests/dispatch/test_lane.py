@@ -3,20 +3,24 @@
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from captiv.clock import now_ms
-from captiv.core.jobs import JobState, RunState
+from captiv.core.jobs import JobState, Run, RunState
 from captiv.dispatch.dispatcher import Dispatcher
-from captiv.errors import NoWorker, leading
-from captiv.store import Connection, runs
+from captiv.errors import MachineShort, NoWorker, leading
+from captiv.store import Connection, ingest, runs
 from tests.dispatch.test_supervisor import Relay
 from tests.support import DEADLINE_S
 from tests.world import World, read, until
+
+READS_AS_EIO = pytest.mark.skipif(sys.platform != "linux", reason="takes /proc/self/mem")
 
 
 async def captioned(world: World, paths: list[str]) -> bool:
@@ -270,3 +274,79 @@ async def captioned_together(world: World) -> list[int]:
     """Return how many images each batch of the worker had that has ended."""
     log = await read(world.folder / "worker.log") or ""
     return [int(size) for size in re.findall(r" batch=(\d+) engine_s", log)]
+
+
+async def unreadable(world: World, name: str) -> str:
+    """Make a file that reads as EIO, as a bad sector does."""
+    path = world.folder / name
+    await to_thread.run_sync(path.symlink_to, "/proc/self/mem")
+    return str(path)
+
+
+async def add(world: World, run: Run, *paths: str, last: bool = False) -> None:
+    places = [run.spec.output.place_of(path) for path in paths]
+    await world.store.awrite(ingest.add_jobs, run.id, places, now_ms())
+    if last:
+        await world.store.awrite(ingest.mark_scanned, run.id)
+
+
+async def gone_back(world: World) -> bool:
+    """Whether an image has gone behind the others."""
+
+    def look(conn: Connection) -> bool:
+        return bool(conn.execute("SELECT count(*) FROM jobs WHERE postponed > 0").fetchone()[0])
+
+    return await world.store.aread(look)
+
+
+@READS_AS_EIO
+async def test_a_file_that_cannot_be_read_ends_no_run_whose_worker_is_slow(world: World) -> None:
+    """While the worker is busy for long, nothing else is prepared that would show whose fault."""
+    world.short_s = 0.3
+    first, later = await world.pictures(4), await world.pictures(4, prefix="q")
+    bad = await unreadable(world, "bad.png")
+    run, held = await world.open(), await world.held()
+    await add(world, run, *first)
+    worker = world.local(hold=str(held))
+
+    async def strike() -> None:
+        await until(lambda: worker.has(4))
+        await add(world, run, bad)
+        await until(lambda: gone_back(world))
+        await add(world, run, *later, last=True)
+        await held.unlink()
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(strike)
+        with anyio.fail_after(DEADLINE_S):
+            counts = await world.serve(worker, run)
+
+    assert (counts.done, counts.failed) == (8, 1)
+    assert world.told.failures == {bad: "image_unreadable"}
+
+
+@READS_AS_EIO
+async def test_a_disk_that_fails_ends_the_run_once_its_worker_has_nothing_and_fails_no_image(
+    world: World,
+) -> None:
+    world.short_s = 0.3
+    good = await world.pictures(4)
+    bad = [await unreadable(world, f"bad{i}.png") for i in range(30)]
+    run, held = await world.open(), await world.held()
+    await add(world, run, *good)
+    worker = world.local(hold=str(held))
+
+    async def strike() -> None:
+        await until(lambda: worker.has(4))
+        await add(world, run, *bad, last=True)
+        await until(lambda: gone_back(world))
+        await held.unlink()
+
+    with anyio.fail_after(DEADLINE_S), pytest.raises(BaseExceptionGroup) as caught:
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(strike)
+            await world.serve(worker, run)
+
+    assert isinstance(leading(caught.value), MachineShort)
+    counts = await world.counts(run)
+    assert (counts.done, counts.pending, counts.failed) == (4, 30, 0)

@@ -21,6 +21,7 @@ from captiv.wire import PROTOCOL, WORKER_HEADER
 from captiv.workers import Address, Ended, LocalWorker, Traits, UrlWorker, WorkerSource
 from tests.support import DEADLINE_S
 from tests.workers.conftest import answering, problem, reply
+from tests.workers.endless import endless
 from tests.world import World, until
 
 
@@ -360,3 +361,22 @@ async def test_once_drained_a_dead_worker_is_not_replaced(world: World) -> None:
         assert await supervisor.recover(1) is None
         assert supervisor.over
         assert source.at == 0
+
+
+async def test_a_worker_that_does_not_end_is_told_of_and_what_the_run_has_done_stands(
+    world: World,
+) -> None:
+    run = await world.enqueue(*await world.pictures(4))
+    worker = world.local()
+
+    class Stuck(Relay):
+        async def stop(self) -> None:
+            async with endless(worker):
+                await super().stop()
+
+    with anyio.fail_after(DEADLINE_S):
+        counts = await world.serve(Stuck(worker), run)
+
+    assert counts.done == 4
+    (said,) = world.told.warnings
+    assert "does not end, not even when it is killed" in said

@@ -17,9 +17,10 @@ from captiv.store import Store, runs
 from captiv.testing.chat import ChatServer
 from captiv.testing.cloud import running
 from tests.editing.conftest import sealed
+from tests.serving import started_by_hand
 from tests.support import SCRIPTED, Ended, Home, finish, until
 
-from .test_elsewhere import TOKEN, worker
+from .test_elsewhere import TOKEN
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -66,7 +67,7 @@ def refused(home: Home, code: int, words: str, *arguments: str, **env: Any) -> N
 
 
 def test_without_torch_nothing_begins(home: Home, tmp_path: Path) -> None:
-    refused(home, 4, "needs torch", "--model", "shapes", **bare(tmp_path))
+    refused(home, 4, "torch is not installed here", "--model", "shapes", **bare(tmp_path))
 
 
 @pytest.mark.slow
@@ -120,7 +121,7 @@ def test_a_model_that_may_not_be_downloaded(home: Home) -> None:
 
 @pytest.mark.slow
 def test_a_worker_without_its_token_with_a_wrong_one_or_another_model(home: Home) -> None:
-    with worker(home, "--model", "blip-base") as url:
+    with started_by_hand(home, TOKEN, "--model", "blip-base") as url:
         asked = ("--worker", url, "--model", "blip-base")
         refused(home, 3, "token is not known", *asked)
         refused(home, 4, "token", *asked, CAPTIV_WORKER_TOKEN="wrong")

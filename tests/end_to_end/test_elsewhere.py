@@ -1,15 +1,11 @@
 """A folder captioned by a worker that was started by hand: real processes over real HTTP."""
 
-import json
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support import SCRIPTED, Home
+from tests.serving import started_by_hand
+from tests.support import Home
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -23,27 +19,9 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
-@contextmanager
-def worker(home: Home, *arguments: str) -> Iterator[str]:
-    """Start a worker with the torch-free engine; yield its address."""
-    command = [sys.executable, "-m", "captiv_worker", "--engine", SCRIPTED, *arguments]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=home.env | {"CAPTIV_WORKER_TOKEN": TOKEN},
-    ) as process:
-        assert process.stdout is not None
-        try:
-            yield json.loads(process.stdout.readline())["url"]
-        finally:
-            process.kill()
-
-
 def test_without_a_model_a_run_takes_the_one_that_the_worker_serves(home: Home) -> None:
     asked = ("caption", "generate", "--json", "--worker")
-    with worker(home, "--model", "blip-base") as url:
+    with started_by_hand(home, TOKEN, "--model", "blip-base") as url:
         dry = home.run(*asked, url, "--dry-run")
         tokenless = home.run(*asked, url)
         ended = home.run(*asked, url, CAPTIV_WORKER_TOKEN=TOKEN)

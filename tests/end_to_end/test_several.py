@@ -1,9 +1,6 @@
 """Several workers on one queue: real processes, each with a token and a speed of its own."""
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,7 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support import SCRIPTED, Home, alive, finish, kill, told, until
+from tests.serving import started_by_hand
+from tests.support import Home, alive, finish, kill, told, until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -28,20 +26,9 @@ def home(tmp_path: Path) -> Home:
 @contextmanager
 def worker(home: Home, token: str, model: str = "shapes", **script: object) -> Iterator[str]:
     """Start a worker by hand, with two images a batch; yield its address."""
-    command = [sys.executable, "-m", "captiv_worker", "--engine", SCRIPTED, "--max-batch", "2"]
-    command += ["--model", model, "--engine-options", json.dumps(script)]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=home.env | {"CAPTIV_WORKER_TOKEN": token},
-    ) as process:
-        assert process.stdout is not None
-        try:
-            yield json.loads(process.stdout.readline())["url"]
-        finally:
-            process.kill()
+    arguments = ("--max-batch", "2", "--model", model)
+    with started_by_hand(home, token, *arguments, script=script) as url:
+        yield url
 
 
 def host(url: str) -> str:

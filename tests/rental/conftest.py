@@ -7,7 +7,7 @@ import pytest
 
 from captiv.rental.account import Account
 from captiv.rental.runpod.api import RunpodApi
-from captiv.rental.runpod.exchange import Patience
+from captiv.rental.runpod.exchange import CallLimits
 from captiv.settings import Paths
 from captiv.testing.cloud import Cloud, running
 from tests.world import template, world
@@ -27,8 +27,8 @@ def cloud() -> Iterator[Cloud]:
 @pytest.fixture
 async def api(cloud: Cloud) -> AsyncIterator[RunpodApi]:
     """RunPod's API itself; no pod of the account is left."""
-    quick = Patience(tries=2, backoff_s=0.01)
-    async with RunpodApi(cloud.account_key, url=cloud.api_url, patience=quick) as opened:
+    quick = CallLimits(tries=2, backoff_s=0.01)
+    async with RunpodApi(cloud.account_key, url=cloud.api_url, limits=quick) as opened:
         yield opened
         cloud.mischief.disarm()
         for pod in await opened.pods():

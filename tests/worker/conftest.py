@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +15,6 @@ from typing import Any
 import captiv_worker
 import httpx2
 import pytest
-import uvicorn
 from captiv_worker.__main__ import configure
 from captiv_worker.auth import digest
 from captiv_worker.settings import Settings
@@ -24,6 +22,7 @@ from captiv_worker.worker import Worker
 from PIL import Image
 
 import captiv
+from tests.serving import running
 
 from .checkpoints import CHECKPOINTS, PathOf
 from .described import hold_if_described
@@ -61,7 +60,7 @@ class Served:
     """A worker that answers, and a client with its token."""
 
     worker: Worker
-    server: uvicorn.Server
+    app: Any
     url: str
     client: httpx2.Client
     deaths: list[bool] = field(default_factory=list)
@@ -100,24 +99,13 @@ def serving(settings: Settings, clock: Callable[[], float], *, ready: bool) -> I
     deaths: list[bool] = []
     worker = Worker(settings, died=lambda: deaths.append(True), clock=clock)
     config = configure(worker)
-    config.port = 0
-    config.timeout_graceful_shutdown = 1
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        until(lambda: server.started)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        url = f"http://127.0.0.1:{port}"
-        with httpx2.Client(
-            base_url=url, headers=AUTH, timeout=DEADLINE_S, event_hooks=HELD
-        ) as client:
-            if ready:
-                until(lambda: worker.status.health.status != "loading")
-            yield Served(worker, server, url, client, deaths)
-    finally:
-        server.should_exit = True
-        thread.join(DEADLINE_S)
+    with (
+        running(config) as url,
+        httpx2.Client(base_url=url, headers=AUTH, timeout=DEADLINE_S, event_hooks=HELD) as client,
+    ):
+        if ready:
+            until(lambda: worker.status.health.status != "loading")
+        yield Served(worker, config.app, url, client, deaths)
 
 
 Serve = Callable[..., Served]

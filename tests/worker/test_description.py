@@ -202,7 +202,7 @@ def stalled(served: Served, method: str, path: str, *, body: bytes) -> socket.so
 def test_a_route_that_is_not_described_is_noticed(serve: Serve) -> None:
     from starlette.applications import Starlette
 
-    ring: Any = serve().server.config.app
+    ring: Any = serve().app
     while not isinstance(ring, Starlette):
         ring = ring._app
     routes: Any = ring.routes

@@ -10,16 +10,14 @@ from typing import Any
 
 import httpcore2  # noqa: F401 - else the first client imports it on the event loop
 import pytest
-import uvicorn
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from captiv.wire import WORKER_HEADER
 from captiv.workers import LocalWorker, WorkerClient
 from captiv.workers.local import LocalSettings
-from tests.support import SCRIPTED, until
+from tests.serving import serving
+from tests.support import SCRIPTED
 
 Answering = Callable[[Request], Response]
 
@@ -58,17 +56,8 @@ def answering(answer: Answering) -> Iterator[str]:
         await request.body()
         return answer(request)
 
-    app = Starlette(routes=[Route("/{path:path}", endpoint, methods=["GET", "POST"])])
-    config = uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        until(lambda: server.started)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(30)
+    with serving(endpoint) as url:
+        yield url
 
 
 @contextmanager

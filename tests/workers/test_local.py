@@ -16,6 +16,7 @@ from captiv.wire import CaptionRequest
 from captiv.workers import Ended, LocalWorker, WorkerClient
 from captiv.workers.local import LocalSettings
 from tests.support import DEADLINE_S, alive, until
+from tests.workers.endless import endless
 
 Local = Callable[..., LocalWorker]
 
@@ -217,6 +218,24 @@ def test_it_ends_with_whoever_started_it(tmp_path: Path) -> None:
     starter.stdout.close()
 
     until(lambda: not alive(pid), "the worker ended")
+
+
+@ON_LINUX
+async def test_a_child_that_nothing_ends_is_waited_for_so_long_and_named(
+    local: Local, tmp_path: Path
+) -> None:
+    worker = local()
+    await worker.start(quiet)
+    await anyio.Path(tmp_path / "worker-batch.json").write_text('["a"]')
+    async with endless(worker) as pid:
+        with anyio.fail_after(DEADLINE_S):
+            ended = await worker.lost()
+            with pytest.raises(errors.NoWorker, match=f"process {pid}.* not even when it is"):
+                await worker.start(quiet)
+            await worker.stop()  # it was given up
+
+    assert ended is not None
+    assert (ended.death, ended.suspects) == (Death.KILLED, frozenset("a"))
 
 
 async def test_the_batch_file_may_be_damaged(local: Local, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from captiv.errors import ModelError, ProviderBlocked, WorkerUnreachable
-from captiv.rental.runpod.exchange import Exchange, Patience
+from captiv.rental.runpod.exchange import CallLimits, Exchange
 from captiv.workers.client import WorkerClient
 from captiv.workers.hub import read_config
 
@@ -57,7 +57,7 @@ async def test_on_the_way_to_a_worker(scheme: str) -> None:
 
 @pytest.mark.allow_blocking
 async def test_on_the_way_to_runpod_it_is_not_tried_again() -> None:
-    exchange = Exchange("key", "https://api.example", patience=Patience(backoff_s=1000.0))
+    exchange = Exchange("key", "https://api.example", limits=CallLimits(backoff_s=1000.0))
 
     with pytest.raises(ProviderBlocked, match="HTTP 407"), anyio.fail_after(60):
         await exchange.ask("GET", "/pods")

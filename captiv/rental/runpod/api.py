@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from captiv.errors import PodGone, ProviderError, ProviderMismatch, ProviderUnreachable
 from captiv.rental.runpod import refusals
 from captiv.rental.runpod.catalog import merge
-from captiv.rental.runpod.exchange import Exchange, Params, Patience, Sleep
+from captiv.rental.runpod.exchange import CallLimits, Exchange, Params, Sleep
 from captiv.rental.runpod.logs import PodLog
 from captiv.rental.runpod.pages import BillingPage, GpuPage, Page, PodPage
 from captiv.rental.runpod.values import (
@@ -62,7 +62,7 @@ class RunpodApi:
         key: str,
         *,
         url: str = URL,
-        patience: Patience | None = None,
+        limits: CallLimits | None = None,
         sleep: Sleep = anyio.sleep,
         chance: Callable[[], float] = random,
         transport: httpx2.AsyncBaseTransport | None = None,
@@ -75,7 +75,7 @@ class RunpodApi:
         self._exchange = Exchange(
             key,
             url,
-            patience=patience or Patience(),
+            limits=limits or CallLimits(),
             sleep=sleep,
             chance=chance,
             transport=transport,
@@ -248,7 +248,7 @@ class RunpodApi:
                 "POST",
                 "/graphql",
                 body={"query": _BALANCE},
-                timeout_s=self._exchange.patience.balance_s,
+                timeout_s=self._exchange.limits.balance_s,
                 tries=1,
             )
             return _parse(_GraphQL, self._good(response)).data.myself
@@ -261,7 +261,7 @@ class RunpodApi:
                 "POST",
                 "/v2/pods",
                 body=wanted.body(),
-                timeout_s=self._exchange.patience.create_s,
+                timeout_s=self._exchange.limits.create_s,
             )
         except ProviderUnreachable as error:
             if not error.sent:

@@ -34,7 +34,7 @@ _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class CallLimits:
     """How long captiv waits for RunPod."""
 
     connect_s: float = 10.0
@@ -65,7 +65,7 @@ class Exchange:
         key: str,
         url: str,
         *,
-        patience: Patience,
+        limits: CallLimits,
         sleep: Sleep = anyio.sleep,
         chance: Callable[[], float] = random.random,
         transport: httpx2.AsyncBaseTransport | None = None,
@@ -81,7 +81,7 @@ class Exchange:
                 hint="Set the key alone: captiv config set runpod.api_key, or RUNPOD_API_KEY.",
             )
         self.url = url.rstrip("/")
-        self.patience = patience
+        self.limits = limits
         self.sleep = sleep
         self._chance = chance
         self._key = key
@@ -93,7 +93,7 @@ class Exchange:
                 "User-Agent": f"captiv/{__version__}",  # without one, Cloudflare answers 403
                 "Accept": "application/json, application/problem+json",
             },
-            timeout=httpx2.Timeout(None, connect=patience.connect_s),
+            timeout=httpx2.Timeout(None, connect=limits.connect_s),
             verify=not self.url.startswith("http://"),
             trust_env=urlsplit(self.url).hostname not in LOOPBACK,
             transport=transport,
@@ -125,11 +125,11 @@ class Exchange:
 
         Raises:
             ProviderUnreachable: no answer came.
-            ProviderBusy: a rate limit outlasts the patience.
+            ProviderBusy: a rate limit outlasts `longest_wait_s`.
         """
         request = self._http.build_request(method, path, params=params, json=body)
-        timeout_s = timeout_s or self.patience.answer_s
-        tries = tries or self.patience.tries
+        timeout_s = timeout_s or self.limits.answer_s
+        tries = tries or self.limits.tries
         repeatable = method in ("GET", "DELETE")
         attempt = 1
         while True:
@@ -161,12 +161,12 @@ class Exchange:
         """
         request = self._http.build_request("GET", path, params=params, headers=headers)
         async with self._seam():
-            with anyio.fail_after(self.patience.answer_s):
+            with anyio.fail_after(self.limits.answer_s):
                 response = await self._http.send(request, stream=True)
             try:
                 self._note(request, response)
                 if response.status_code != 200:
-                    with anyio.fail_after(self.patience.answer_s):
+                    with anyio.fail_after(self.limits.answer_s):
                         await response.aread()
                 yield response
             finally:
@@ -179,11 +179,11 @@ class Exchange:
         """Return how long to wait before the same call is sent again; None to take the answer.
 
         Raises:
-            ProviderBusy: a rate limit outlasts the patience, or all tries.
+            ProviderBusy: a rate limit outlasts `longest_wait_s`, or all tries.
         """
         if response.status_code == 429:
             wait_s = _limited_s(response) or self.backoff_s(attempt)
-            if attempt >= tries or wait_s > self.patience.longest_wait_s:
+            if attempt >= tries or wait_s > self.limits.longest_wait_s:
                 words = self.refusal(response).words
                 raise ProviderBusy(
                     f"RunPod limits how often it may be asked: {words}.",
@@ -193,13 +193,13 @@ class Exchange:
                 )
             return wait_s + self._chance()
         if repeatable and response.status_code >= 500 and attempt < tries:
-            return max(self.backoff_s(attempt), _retry_after_s(response, self.patience))
+            return max(self.backoff_s(attempt), _retry_after_s(response, self.limits))
         return None
 
     def backoff_s(self, attempt: int) -> float:
         """Return a jittered pause that doubles with each attempt."""
-        doubled_s: float = self.patience.backoff_s * 2 ** (attempt - 1)
-        return min(self.patience.longest_backoff_s, doubled_s) * (1 - self._chance() / 2)
+        doubled_s: float = self.limits.backoff_s * 2 ** (attempt - 1)
+        return min(self.limits.longest_backoff_s, doubled_s) * (1 - self._chance() / 2)
 
     async def _once(self, request: httpx2.Request, timeout_s: float) -> httpx2.Response:
         async with self._seam():
@@ -260,8 +260,8 @@ def _limited_s(response: httpx2.Response) -> float:
     return max(waits)
 
 
-def _retry_after_s(response: httpx2.Response, patience: Patience) -> float:
-    return min(_seconds(response.headers.get("Retry-After", "")), patience.longest_wait_s)
+def _retry_after_s(response: httpx2.Response, limits: CallLimits) -> float:
+    return min(_seconds(response.headers.get("Retry-After", "")), limits.longest_wait_s)
 
 
 def _seconds(text: str) -> float:

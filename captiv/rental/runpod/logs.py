@@ -34,7 +34,7 @@ class PodLog:
         self, exchange: Exchange, pod_id: str, *, source: LogSource | None, tail: int, follow: bool
     ) -> None:
         self._exchange = exchange
-        self._patience = exchange.patience
+        self._limits = exchange.limits
         self._pod_id = pod_id
         self._source = source
         self._tail = max(0, min(tail, MAX_TAIL))
@@ -68,7 +68,7 @@ class PodLog:
                     return
             except ProviderUnreachable:
                 self._failures += 1
-                if self._failures >= self._patience.tries:
+                if self._failures >= self._limits.tries:
                     raise
                 self._pause_s = self._exchange.backoff_s(self._failures)
             await self._exchange.sleep(self._pause_s)
@@ -113,7 +113,7 @@ class PodLog:
         """
         attempt = self._failures + 1
         pause_s = self._exchange.pause_s(
-            response, attempt, repeatable=True, tries=self._patience.tries
+            response, attempt, repeatable=True, tries=self._limits.tries
         )
         if pause_s is not None:
             self._failures, self._pause_s = attempt, pause_s
@@ -127,7 +127,7 @@ class PodLog:
 
     async def _events(self, response: httpx2.Response) -> AsyncGenerator[LogLine]:
         """Yield the lines of an open stream until it ends or is quiet for too long."""
-        quiet_s = self._patience.silence_s if self._follow else self._patience.first_line_s
+        quiet_s = self._limits.silence_s if self._follow else self._limits.first_line_s
         stream = cast(AsyncGenerator[httpx2.ServerSentEvent], aiter(httpx2.EventSource(response)))
         async with aclosing(stream) as events:
             while True:
@@ -139,7 +139,7 @@ class PodLog:
                 if not event.data:
                     continue
                 if not self._follow:
-                    quiet_s = self._patience.next_line_s
+                    quiet_s = self._limits.next_line_s
                 yield _line(self._exchange.scrub(event.data), self._source, event.id or None)
 
 

@@ -3,23 +3,18 @@
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import httpcore2  # noqa: F401 - else the first client imports it on the event loop
 import httpx2
 import pytest
-import uvicorn
-from starlette.applications import Starlette
-from starlette.routing import Route
 
 from captiv.rental.runpod.api import RunpodApi
-from captiv.rental.runpod.exchange import Patience
+from captiv.rental.runpod.exchange import CallLimits
 from captiv.rental.runpod.values import CreatePod, GpuRequest
 from tests.contract.contract import check_request, check_response
-from tests.support import until
 
 KEY = "rpa_0123456789ABCDEFGHIJ"
 NO_MACHINE = (
@@ -159,7 +154,7 @@ async def scene() -> AsyncIterator[Callable[..., Scene]]:
 class Connect(Protocol):
     """Makes clients of a real server, with deadlines of a test's own."""
 
-    def __call__(self, url: str, **patience: float) -> RunpodApi: ...
+    def __call__(self, url: str, **limits: float) -> RunpodApi: ...
 
 
 @pytest.fixture
@@ -170,31 +165,14 @@ async def connect() -> AsyncIterator[Connect]:
     async def at_once(_: float) -> None:
         return
 
-    def make(url: str, **patience: float) -> RunpodApi:
-        given: dict[str, Any] = {"tries": 3} | patience
-        made.append(RunpodApi(KEY, url=url, patience=Patience(**given), sleep=at_once))
+    def make(url: str, **limits: float) -> RunpodApi:
+        given: dict[str, Any] = {"tries": 3} | limits
+        made.append(RunpodApi(KEY, url=url, limits=CallLimits(**given), sleep=at_once))
         return made[-1]
 
     yield make
     for api in made:
         await api.aclose()
-
-
-@contextmanager
-def serving(endpoint: Callable[..., Any]) -> Iterator[str]:
-    """Serve one endpoint at every path of a real port; yield its URL."""
-    methods = ["GET", "POST", "DELETE"]
-    app = Starlette(routes=[Route("/{path:path}", endpoint, methods=methods)])
-    config = uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        until(lambda: server.started)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(30)
 
 
 class Dropper:

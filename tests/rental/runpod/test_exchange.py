@@ -28,9 +28,9 @@ from tests.rental.runpod.conftest import (
     page,
     pod,
     problem,
-    serving,
     wanted,
 )
+from tests.serving import serving
 
 Make = Callable[..., Scene]
 BOTH = '"minute";r=0;t=12, "hour";r=0;t=50, "day";r=49500;t=45012'  # as RunPod's contract shows it

@@ -16,7 +16,8 @@ from captiv import errors
 from captiv.rental.runpod.api import RunpodApi
 from captiv.rental.runpod.values import LogLine
 from tests.contract.contract import check_request, check_response
-from tests.rental.runpod.conftest import KEY, Connect, problem, serving
+from tests.rental.runpod.conftest import KEY, Connect, problem
+from tests.serving import serving
 from tests.support import DEADLINE_S
 
 pytestmark = pytest.mark.allow_blocking  # the servers run in threads that a test starts and joins
