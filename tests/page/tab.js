@@ -255,11 +255,14 @@ export class Tab {
     if (!this.image || this.composing) return;
     const paper = shownPaper(this.state);
     if (this.world.alone && !(paper && unsaved(paper))) return;
+    const released = new Set(this.world.released);
     if (paper) this.forgive(paper.id);
     for (const letter of lettersOf(this.value)) this.world.released.add(letter);
     if (this.world.alone) this.world.giveUp(paper);
     this.feed({ type });
-    for (const letter of lettersOf(this.value)) if (this.world.letters.get(letter).by === this) this.world.released.delete(letter);
+    // What is shown again may have been replaced by somebody else before this tab heard of it.
+    const own = (letter) => this.world.letters.get(letter).by === this && !released.has(letter);
+    for (const letter of lettersOf(this.value)) if (own(letter)) this.world.released.delete(letter);
   }
 
   /** Saves, and wishes at once that one had not. */

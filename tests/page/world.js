@@ -83,10 +83,11 @@ export class World {
   }
 
   /** What is wanted of a caption whose text is given up: what captiv said last, or has, if it said nothing. */
-  giveUp({ id, image, back }) {
+  giveUp({ id, image, back, tail }) {
     if (back) return;
     const caption = image ? image.caption : this.files.get(id);
-    this.wanted.set(id, shownOf(caption, tailOf(caption)));
+    const shown = shownOf(caption, image ? tail : tailOf(caption));
+    this.wanted.set(id, shown.replace(/\n+$/, (breaks) => LEFT_BREAK.repeat(breaks.length)));
   }
 
   news(id) {
