@@ -96,8 +96,10 @@ def received(numbers: list[signal.Signals]) -> Iterator[AsyncIterable[signal.Sig
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    ending = bool(_unheard)
     _note(number, frame)  # what is being imported may swallow the exception
-    raise KeyboardInterrupt
+    if not (ending and is_hangup(signal.Signals(number))):  # it may meet the end half-way
+        raise KeyboardInterrupt
 
 
 def _note(number: int, _frame: FrameType | None) -> None:

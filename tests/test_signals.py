@@ -52,3 +52,13 @@ def test_a_system_without_sighup_has_the_others(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delattr(signal, "SIGHUP")
 
     assert signal.SIGTERM in signals.ending()
+
+
+def test_a_terminal_that_hangs_up_twice_interrupts_once() -> None:
+    """The kernel tells the foreground, the shell tells its jobs: the second meets the end."""
+    with signals.catch(process=False):
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)

@@ -107,13 +107,23 @@ class Edges:
             self.look()
         self._end()
 
-    def last(self, *, gone: bool) -> int:
+    def last(self, *options: str, gone: bool = False) -> int:
         """Give the command once more, to its end; with `gone` its terminal is closed already."""
-        terminal = self._start(gone=gone)
+        terminal = self._start(*options, gone=gone)
         code = terminal.wait(DEADLINE_S)
         self._ended()
         self.look()
         return code
+
+    def failures(self) -> set[str]:
+        """Return the codes of what failed."""
+
+        def look(conn: Connection) -> set[str]:
+            rows = conn.execute("SELECT error_code FROM jobs WHERE state = 'failed'")
+            return {row[0] for row in rows}
+
+        with Store.open(self.home.data / "data" / "captiv.db", read_only=True) as store:
+            return store.read(look)
 
     def look(self) -> None:
         """Compare what the workers did since the last look with what had been received by then."""

