@@ -1,4 +1,4 @@
-"""How long a worker may give nothing while it has images, and what is done then.
+"""How long a worker may give nothing while it has images, or not answer at all.
 
 A server may answer while its engine hangs; only the missing captions show it. How long is too long
 depends on the worker, so it is measured: a person hears of a silence that is five times as long as
@@ -107,3 +107,33 @@ class Quiet:
             return math.inf
         due_s = self.ended_after_s if self.said else min(self.said_after_s, self.ended_after_s)
         return max(0.0, due_s - self.lasts_s(now_s))
+
+
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """A worker that does not answer; each look at it returns the next value. `now_s` is monotonic.
+
+    Silence proves that the worker is lost, unless nobody else is heard either whom the same network
+    leads to: then it is this network that is down, and the worker is where it was. It is waited for
+    as long as it can be there, and has its usual time once others are heard again.
+    """
+
+    since_s: float
+    """When it was last heard."""
+    limit_s: float
+    """How long it may be silent."""
+    outage_s: float
+    """How long it is waited for while the network is down."""
+    down_s: float | None = None
+    """When the network was last seen to be down; None if it was not."""
+
+    def look(self, now_s: float, *, down: bool) -> "Unheard":
+        """Take note of whether the network is down now."""
+        return replace(self, down_s=now_s) if down else self
+
+    def left_s(self, now_s: float) -> float:
+        """Return for how much longer it is waited for; none if that is over."""
+        if self.down_s is None:
+            return self.since_s + self.limit_s - now_s
+        until_s = min(self.since_s + self.outage_s, self.down_s + self.limit_s)
+        return max(until_s, self.since_s + self.limit_s) - now_s

@@ -8,12 +8,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 import anyio
 
 from captiv.clock import monotonic_s
 from captiv.core import retry
 from captiv.core.phase import OnPhase, loading_phase
+from captiv.core.quiet import Unheard
 from captiv.core.retry import Death
 from captiv.errors import NoWorker, WorkerNotReady, WorkerUnreachable, leading
 from captiv.offload import offload
@@ -21,6 +23,7 @@ from captiv.wire import Health
 from captiv.workers import FIRST_CONTACT_S, Address, Client, Ended, WorkerSource
 
 _log = logging.getLogger(__name__)
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,45 +245,56 @@ class Supervisor:
 
     async def _found(self) -> Health | Ended:
         """Wait until the worker answers or is known to have died; one that hangs is ended."""
-        with anyio.move_on_after(self._lost_after_s):
-            return await self._unless_ended(self._heard)
-        return await self._lost()
+        found = await self._unless_ended(self._heard)
+        return await self._lost() if found is None else found
 
-    async def _heard(self) -> Health:
-        """Wait until the worker answers.
+    async def _heard(self) -> Health | None:
+        """Wait until the worker answers; None if it is silent for too long.
 
         One that says that it failed is about to end, and may be started again by its keeper.
         """
-        while True:
-            with suppress(WorkerUnreachable):
+        traits, told = self._source.traits, False
+        unheard = Unheard(monotonic_s(), traits.lost_after_s, traits.outage_s)
+        while (left_s := unheard.left_s(monotonic_s())) > 0:
+            with anyio.move_on_after(left_s), suppress(WorkerUnreachable):
                 health = await self.client.health()
                 if health.status != "failed":
                     return health
+            unheard = unheard.look(monotonic_s(), down=self._source.cut_off)
+            if unheard.down_s is not None and not told:
+                told = True
+                self._on_warning(
+                    f"Neither {self._source.describe()} nor its provider answers: this machine's "
+                    f"network seems to be down. Waiting for it, {traits.outage_s / 60:.0f} min at "
+                    "most."
+                )
             await anyio.sleep(self._look_s)
+        return None
 
-    async def _unless_ended(self, wait: Callable[[], Awaitable[Health | Ended]]) -> Health | Ended:
+    async def _unless_ended(self, wait: Callable[[], Awaitable[_Found]]) -> _Found | Ended:
         """Return what is waited for, or that the source says meanwhile that the worker has ended.
 
         Both are asked side by side: a source may ask somebody who is slow to answer.
         """
-        found: list[Health | Ended] = []
+        ended: list[Ended] = []
 
         async def ask() -> None:
             while True:
-                ended = await self._source.ended()
-                if ended is not None:
-                    found.append(ended)
+                found = await self._source.ended()
+                if found is not None:
+                    ended.append(found)
                     return tg.cancel_scope.cancel()
                 await anyio.sleep(self._look_s)
 
         try:
             async with anyio.create_task_group() as tg:
                 tg.start_soon(ask)
-                found.append(await wait())
+                waited = await wait()
                 tg.cancel_scope.cancel()
+                return waited
         except ExceptionGroup as group:
             raise leading(group) from group
-        return found[0]
+        return ended[0]
 
     async def _hung(self, life: int, for_s: float, there: frozenset[str]) -> Ended:
         """End a worker whose server answers and whose engine does not.

@@ -19,17 +19,24 @@ class ProviderError(CaptivError):
 class ProviderUnreachable(ProviderError):
     """No answer of the provider, or one that says it failed itself.
 
-    `sent` is False where no connection came about, so that nothing can have been done.
+    `sent` is False where no connection came about, so that nothing can have been done; `answered`
+    is True where the provider itself said that it failed.
     """
 
     code = "provider_unreachable"
     hint = "Try again in a few minutes."
 
     def __init__(
-        self, message: str, *, sent: bool = True, detail: str = "", hint: str | None = None
+        self,
+        message: str,
+        *,
+        sent: bool = True,
+        answered: bool = False,
+        detail: str = "",
+        hint: str | None = None,
     ) -> None:
         super().__init__(message, detail=detail, hint=hint)
-        self.sent = sent
+        self.sent, self.answered = sent, answered
 
 
 class ProviderBusy(ProviderError):

@@ -23,7 +23,7 @@ from captiv.core.pods import PodRow, PodState, pod_name, unseen_end_ms
 from captiv.core.quiet import Patience
 from captiv.core.retry import Death
 from captiv.core.startup import GivenUp
-from captiv.errors import NoWorker, ProviderError, WorkerError
+from captiv.errors import NoWorker, ProviderError, ProviderUnreachable, WorkerError
 from captiv.rental.adopt import Adoption
 from captiv.rental.fleet import Fleet
 from captiv.rental.podspec import Terms
@@ -37,6 +37,10 @@ from captiv.workers import Address, Ended, Traits
 
 _MAX_HOSTS = 3
 """Hosts tried for one pod that does not come up."""
+_GUARD_MARGIN_S = 60.0
+"""So long before the guard's idle limit a pod that cannot be reached is given up."""
+_ANSWER_S = 10.0
+"""A provider that takes longer to say how a pod is says nothing."""
 _FRESH_S = 60.0
 """The log of an older pod may tell of losses that are long over."""
 
@@ -80,6 +84,7 @@ class RentedWorker:
         self.traits = Traits(
             rented=True,
             look_s=LOOK_S,
+            outage_s=max(0.0, terms.policy.guarded.idle_s - _GUARD_MARGIN_S),
             lost_after_s=terms.policy.lost_after_s,
             patience=replace(
                 patience,
@@ -89,6 +94,8 @@ class RentedWorker:
         )
         self._row: PodRow | None = None
         self._sleep = SleepWatch(context.now_ms)
+        self.cut_off = False
+        """Whether the provider did not answer either when it was last asked."""
         self._asked_s = -math.inf
         """When the provider was last asked whether the pod is gone."""
         self._first = True
@@ -151,21 +158,32 @@ class RentedWorker:
         if fell_ms is None and monotonic_s() - self._asked_s < self._context.ask_s:
             return None
         self._asked_s = monotonic_s()
-        try:
-            pod = await self._provider.get(self._row.pod_id)
-        except ProviderError:
-            return None
-        if pod is None and fell_ms is not None:
+        state = await self._state(self._row.pod_id)
+        if state is PodState.ENDED and fell_ms is not None:
             await self._ended_meanwhile(self._row, fell_ms)
-        if pod is not None and pod.state not in (PodState.STOPPED, PodState.FAILED):
+        if state not in (PodState.ENDED, PodState.STOPPED, PodState.FAILED):
             return None
         said = f"{self._provider.label} says that the pod is gone"
         return Ended(Death.KILLED, frozenset(), said)
 
+    async def _state(self, pod_id: str) -> PodState | None:
+        """Return what the provider says of a pod; None if it says nothing."""
+        state, cut_off = None, True
+        with anyio.move_on_after(_ANSWER_S):
+            try:
+                pod = await self._provider.get(pod_id)
+                state, cut_off = PodState.ENDED if pod is None else pod.state, False
+            except ProviderError as error:
+                cut_off = isinstance(error, ProviderUnreachable) and not error.answered
+        self.cut_off = cut_off
+        return state
+
     async def lost(self) -> Ended | None:
         """End a pod that is silent for too long."""
         await self._end("silent for too long")
-        return Ended(Death.KILLED, frozenset(), "the pod did not answer any more")
+        said = "the pod did not answer any more"
+        said += "; its guard has ended it, or will" if self.cut_off else ""
+        return Ended(Death.KILLED, frozenset(), said)
 
     async def stop(self) -> None:
         """End the pod if this run rented it, and give it back if it only used it.

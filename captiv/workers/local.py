@@ -162,6 +162,11 @@ class LocalWorker:
             return None
         return await self._death(process.returncode)
 
+    @property
+    def cut_off(self) -> bool:
+        """Nobody else is asked where it is."""
+        return False
+
     async def lost(self) -> Ended | None:
         """Kill a child that hangs. What hung may have nothing to do with the image: see `Death`.
 

@@ -71,6 +71,8 @@ class Traits:
     """How long it may be silent."""
     patience: Patience = quiet.DEFAULT
     """How long it may answer and give no caption."""
+    outage_s: float = 0.0
+    """How long it may be silent while nothing else is heard over the network that leads to it."""
     look_s: float = 0.1
     """How often it is asked while it is waited for."""
 
@@ -104,6 +106,11 @@ class WorkerSource(Protocol):
 
     async def ended(self) -> Ended | None:
         """Return how the worker ended, or None if it may still be there."""
+        ...
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether, as `ended` last found, it is this machine's network that is down."""
         ...
 
     def affordable(self) -> bool:

@@ -57,6 +57,11 @@ class UrlWorker:
         """Return None: whether it comes back cannot be known from here."""
         return None
 
+    @property
+    def cut_off(self) -> bool:
+        """Nobody else is asked where it is."""
+        return False
+
     async def lost(self) -> Ended | None:
         """Return None: it is not captiv's to end."""
         return None

@@ -29,6 +29,7 @@ async def serve(
             self.name, self.inner = name, inner
             self.describe, self.ended, self.lost = inner.describe, inner.ended, inner.lost
             self.affordable, self.traits = inner.affordable, inner.traits
+            self.cut_off = False
 
         async def start(self, on_phase: OnPhase) -> Address:
             device.append(f"+{self.name}")

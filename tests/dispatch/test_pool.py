@@ -49,6 +49,11 @@ class Pod:
     async def ended(self) -> Ended | None:
         return await self.inner.ended()
 
+    @property
+    def cut_off(self) -> bool:
+        """Nobody else is asked where it is."""
+        return False
+
     async def lost(self) -> Ended | None:
         return await self.inner.lost()
 

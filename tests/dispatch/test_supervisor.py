@@ -85,6 +85,10 @@ class Relay:
     async def lost(self) -> Ended | None:
         return await self.now.lost()
 
+    @property
+    def cut_off(self) -> bool:
+        return self.now.cut_off
+
     def affordable(self) -> bool:
         return True
 
@@ -144,15 +148,20 @@ async def test_ready_is_a_healthy_worker_that_knows_our_token(world: World) -> N
 class Rented(UrlWorker):
     """A far end that is rented, from somebody who takes long to answer."""
 
-    def __init__(self, url: str, *, lost_after_s: float) -> None:
+    def __init__(self, url: str, *, lost_after_s: float, outage_s: float) -> None:
         super().__init__(url, "token")
-        self.traits = Traits(rented=True, lost_after_s=lost_after_s, look_s=0.02)
+        self.traits = Traits(rented=True, lost_after_s=lost_after_s, outage_s=outage_s, look_s=0.02)
         self.asked = self.given_up = 0
+        self.down = False
 
     async def ended(self) -> Ended | None:
         self.asked += 1
         await anyio.sleep(DEADLINE_S)
         return None
+
+    @property
+    def cut_off(self) -> bool:
+        return self.down
 
     async def lost(self) -> Ended | None:
         self.given_up += 1
@@ -160,9 +169,11 @@ class Rented(UrlWorker):
 
 
 @asynccontextmanager
-async def rented(end: FarEnd, *, lost_after_s: float = 30.0) -> AsyncIterator[Rented]:
+async def rented(
+    end: FarEnd, *, lost_after_s: float = 30.0, outage_s: float = 0.0
+) -> AsyncIterator[Rented]:
     async with far(end) as source:
-        yield Rented(source.describe(), lost_after_s=lost_after_s)
+        yield Rented(source.describe(), lost_after_s=lost_after_s, outage_s=outage_s)
 
 
 async def test_a_provider_that_is_slow_to_answer_keeps_nobody_from_hearing_the_worker(
@@ -198,6 +209,43 @@ async def test_a_rented_worker_that_no_proxy_reaches_is_replaced(world: World) -
         with pytest.raises(NoWorker, match="died 3 times without a caption"):
             await supervisor.begin()
     assert source.given_up == 3
+
+
+async def test_a_pod_is_waited_for_while_it_is_this_network_that_is_down(world: World) -> None:
+    end = FarEnd()
+    async with (
+        rented(end, lost_after_s=0.1, outage_s=DEADLINE_S) as source,
+        living(source, world) as supervisor,
+    ):
+        await supervisor.begin()
+        end.away = source.down = True
+
+        async def return_soon() -> None:
+            before = len(end.calls)
+            await until(lambda: len(end.calls) > before + 20)
+            source.down = end.away = False
+
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(return_soon)
+            assert await supervisor.recover(1) is None
+
+    assert (supervisor.number, source.given_up) == (1, 0)
+    (said,) = world.told.warnings
+    assert "network seems to be down" in said
+
+
+async def test_an_outage_that_outlasts_the_guard_loses_the_pod(world: World) -> None:
+    end = FarEnd()
+    async with (
+        rented(end, lost_after_s=0.1, outage_s=0.5) as source,
+        living(source, world) as supervisor,
+    ):
+        await supervisor.begin()
+        end.away = source.down = True
+        with pytest.raises(NoWorker):
+            await supervisor.recover(1)
+
+    assert source.given_up >= 1
 
 
 async def test_a_worker_that_does_not_know_our_token_is_refused_at_once(world: World) -> None:

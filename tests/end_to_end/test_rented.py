@@ -263,6 +263,26 @@ def test_a_failing_pod_costs_time_and_no_image(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_pod_is_kept_while_this_network_is_down(home: Home) -> None:
+    home.scenes(60)
+    with rented(home, engine={"batch_s": 0.2}) as cloud:
+        process = home.start_generate(
+            "--runpod", "--batch-size", "4", CAPTIV_RUNPOD_LOST_AFTER="20"
+        )
+        until(lambda: len(home.captions()) > 4)
+        cloud.mischief.arm("blackout", times=None, for_s=50)
+        ended = finish(process, timeout=200)
+        alive = cloud.pods_alive()
+
+    assert ended.code == 0, ended
+    assert "network seems to be down" in ended.err
+    assert len(home.captions()) == 60
+    assert calls(cloud, "POST") == 1, "a healthy pod was thrown away"
+    assert alive == []
+
+
+@pytest.mark.slow
 def test_a_signal_ends_the_pod(home: Home) -> None:
     home.scenes(60)
     hold = home.held()

@@ -135,7 +135,7 @@ def meaning(refusal: Refusal, *, pod: str | None = None) -> ProviderError:
         case 404 | 405:
             return ProviderMismatch(f"RunPod's API does not know this call: {words}.", detail=words)
         case status if status >= 500 or status == 408:
-            return ProviderUnreachable(f"RunPod's API fails: {words}.", detail=words)
+            return ProviderUnreachable(f"RunPod's API fails: {words}.", answered=True, detail=words)
         case status if status >= 400:
             return ProviderRejected(f"RunPod refuses the request: {words}.", detail=words)
     return ProviderMismatch(

@@ -1,11 +1,12 @@
 """What may go wrong in the cloud, each by name, armed beforehand by a test.
 
-Four kinds, by when they strike:
+Five kinds, by when they strike:
 
 - answers: an API call is answered wrongly;
 - traits: the next pod created, or the pod named, is a bad one;
 - strikes: a pod is hit when the n-th caption request reaches it (`after`), or at once (`after` 0);
-- proxy: a request to a pod is answered by the proxy, or late.
+- proxy: a request to a pod is answered by the proxy, or late;
+- network: nothing reaches API or proxy, as long as it is armed (`for_s`).
 
 Armed with `times` (None: until disarmed), and as wished for one `pod`, one `call` (the operation's
 name, such as `create_pod`), for `for_s` seconds, or with a `chance` drawn from the seed. A mischief
@@ -18,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["answer", "trait", "strike", "proxy"]
+Kind = Literal["answer", "trait", "strike", "proxy", "network"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ KNOWN: Mapping[str, _Known] = {
     "proxy_down": _Known(
         "proxy", "answered by this status, or cut off in the middle (0)", {"status": 502}
     ),
+    "blackout": _Known("network", "this user's network is down: every request is cut"),
     "proxy_slow": _Known("proxy", "the request waits first", {"delay_s": 2.0}),
 }
 
@@ -93,6 +95,7 @@ RECIPES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("proxy_down", {"times": 6}),
     ("proxy_down", {"times": 3, "status": 0}),
     ("proxy_slow", {"times": 10, "delay_s": 0.3}),
+    ("blackout", {"for_s": 25.0}),
 )
 """What a storm draws from, all that is known: the same command, given again, survives it."""
 

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from captiv.testing.cloud.app import create_app
 from captiv.testing.cloud.bill import Bill
+from captiv.testing.cloud.blackout import Blackout
 from captiv.testing.cloud.catalog import Catalog
 from captiv.testing.cloud.conditions import Conditions
 from captiv.testing.cloud.container import descendants
@@ -135,8 +136,10 @@ async def serve(
     try:
         async with proxying(parts) as proxy, anyio.create_task_group() as tasks:
             parts.pods.start_in(tasks)
-            api = _Server(_config(create_app(parts, routes(parts)), with_date=True))
-            edge = _Server(_config(proxy, with_date=False))  # the worker's answers have theirs
+            app = create_app(parts, routes(parts))
+            api = _Server(_config(Blackout(app, parts.mischief), with_date=True))
+            way = Blackout(proxy, parts.mischief)
+            edge = _Server(_config(way, with_date=False))  # the worker's answers have theirs
             servers = (api, edge)
             for server, listener in zip(servers, (api_socket, proxy_socket), strict=True):
                 tasks.start_soon(server.serve, [listener])
