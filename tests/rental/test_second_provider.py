@@ -205,7 +205,7 @@ async def test_a_box_whose_answer_never_came_cannot_be_found_and_is_left_to_its_
 async def test_a_guard_ends_its_box_by_the_call_that_the_provider_told_it(
     account: Account, renter: Renter, boxes: Boxes
 ) -> None:
-    guarded = replace(account.policy.guarded, idle_s=0.5)
+    guarded = replace(account.policy.guarded, idle_s=4.0)  # it is asked every second
     renter.terms = replace(renter.terms, policy=replace(account.policy, guarded=guarded))
     worker = renter.worker()
     await worker.start(told)

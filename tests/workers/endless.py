@@ -5,11 +5,14 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio.abc
+from anyio import to_thread
 
 from captiv.workers import LocalWorker
 from tests.support import kill
+from tests.world import until
 
 
 @dataclass
@@ -58,8 +61,17 @@ async def endless(worker: LocalWorker) -> AsyncIterator[int]:
     assert real is not None
     worker._process = Endless(real)
     os.kill(real.pid, signal.SIGSTOP)
+    await until(
+        lambda: to_thread.run_sync(_stopped, real.pid)
+    )  # a thread of it may still be on its way out
     try:
         yield real.pid
     finally:
         kill([real.pid])
         await real.aclose()
+
+
+def _stopped(pid: int) -> bool:
+    """Whether each of its threads has stopped."""
+    stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return all(stat.rsplit(")", 1)[1].split()[0] == "T" for stat in stats)
