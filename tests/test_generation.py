@@ -83,6 +83,7 @@ def test_the_command_line_offers_and_checks_it(nine: Home) -> None:
     assert f"{FLAG} must be a whole number from 0 to 20, not 21." in wrong.err
 
 
+@pytest.mark.slow
 def test_a_chat_server_is_told_it_under_its_name_where_it_changes_something(nine: Home) -> None:
     with ChatServer() as server:
         asked = ("--protocol", "openai", "--worker", server.url, "--overwrite", str(nine.pictures))
@@ -103,6 +104,7 @@ def test_the_settings_hold_it_and_a_run_goes_by_them(nine: Home) -> None:
     assert dry.lines[0]["generation"][NINTH] == 4, dry
 
 
+@pytest.mark.slow
 def test_the_page_asks_for_it_and_takes_it(page: Page) -> None:
     visitor = page.visitor()
     html = visitor.http.get("/").text

@@ -109,6 +109,7 @@ def has_failed(home: Home, images: int) -> bool:
     return sum(run.counts.failed for run in open_runs(home)) == images
 
 
+@pytest.mark.slow
 def test_a_follower_tells_of_every_image_and_ends_with_the_truth(home: Home) -> None:
     held = home.folder / "held"
     held.touch()
@@ -137,6 +138,7 @@ def test_a_follower_tells_of_every_image_and_ends_with_the_truth(home: Home) -> 
     assert all(o["caption"].startswith("picture ") for o in told if o["status"] == "captioned")
 
 
+@pytest.mark.slow
 def test_a_follower_that_takes_over_tells_of_each_image_once(home: Home) -> None:
     held = home.folder / "held"
     held.touch()
@@ -175,6 +177,7 @@ def test_a_run_that_another_process_cancels_ends_and_says_so(home: Home) -> None
     assert len(home.captions()) < 100, "what was claimed is captioned, and no more"
 
 
+@pytest.mark.slow
 def test_a_resumed_run_counts_what_had_failed_before_and_tells_it_not_as_new(home: Home) -> None:
     home.scripted(batch_s=0.2).scenes(12)
     (home.pictures / "aaa.png").write_bytes(b"")
@@ -191,6 +194,7 @@ def test_a_resumed_run_counts_what_had_failed_before_and_tells_it_not_as_new(hom
     assert "aaa.png" not in again.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_while_the_model_loads_ends_at_once(home: Home, number: int) -> None:
     home.scripted(load_s=1000).scenes(3)
@@ -263,6 +267,7 @@ def test_a_service_that_others_run_leaves_signals_alone_and_ends_when_told(
     assert counts.pending == 40 - counts.done
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
 def test_a_hangup_that_captiv_was_told_to_ignore_ends_nothing(home: Home) -> None:
     home.scripted(batch_s=0.2).scenes(12)
@@ -291,6 +296,7 @@ def test_a_hangup_that_captiv_was_told_to_ignore_ends_nothing(home: Home) -> Non
     assert len(home.captions()) == 12
 
 
+@pytest.mark.slow
 def test_an_interrupted_scan_goes_on_and_skips_nothing(home: Home) -> None:
     held = home.folder / "held"
     held.touch()
@@ -312,6 +318,7 @@ def test_an_interrupted_scan_goes_on_and_skips_nothing(home: Home) -> None:
     assert (run.state, run.counts.done) == (RunState.FINISHED, 20)
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_what_the_run_would_do(home: Home) -> None:
     home.scripted().scenes(4, nested=False)
     picture = next(home.pictures.glob("*.png"))
@@ -330,6 +337,7 @@ def test_a_dry_run_counts_what_the_run_would_do(home: Home) -> None:
     assert (last["captioned"], last["skipped"], last["failed"]) == (3, 1, 2)
 
 
+@pytest.mark.slow
 def test_what_lies_beyond_a_limit_is_neither_counted_nor_in_the_exit_code(home: Home) -> None:
     home.scripted().scenes(3, nested=False)
     for name in ("y", "z"):

@@ -50,6 +50,7 @@ def test_ten_changes_are_shown_before_the_question_and_how_many_more(
     assert len(cli(*edit, "--json", "--yes").out.splitlines()) == 13
 
 
+@pytest.mark.slow
 def test_an_interrupted_edit_keeps_what_was_done_and_can_be_undone(
     cli: Cli, pictures: Path, captiv_home: Path
 ) -> None:

@@ -165,6 +165,7 @@ def test_the_life_of_a_pod_made_by_hand(process: Cli, cli: Cli, account: Account
     assert re.search(r"^Billed \$0\.\d+ by RunPod's own records$", after, re.MULTILINE), after
 
 
+@pytest.mark.slow
 def test_a_started_pod_has_new_limits(
     cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +179,7 @@ def test_a_started_pod_has_new_limits(
     until(lambda: account.cloud.pods_alive() == [], "the guard's end of the pod")
 
 
+@pytest.mark.slow
 def test_a_pod_that_is_only_looked_at_is_idle(
     cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:

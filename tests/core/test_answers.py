@@ -20,6 +20,7 @@ def fault(text: str) -> Fault | None:
     return None if verdict is None else verdict.fault
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_labelled_answers_are_told_apart(name: str) -> None:
     score = Score(samples(SETS[name], name))
@@ -28,6 +29,7 @@ def test_labelled_answers_are_told_apart(name: str) -> None:
     assert score.recall >= (0.97 if name == "fourth" else 0.98), score.wrong[:5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_no_caption_in_2000_is_refused(name: str) -> None:
     score = Score(samples(SETS[name], name))

@@ -240,6 +240,7 @@ async def test_the_model_and_the_worker_of_an_answer_have_to_be_those_that_were_
     assert worker.deliveries.mixed_up == 1
 
 
+@pytest.mark.slow
 async def test_who_always_answers_for_other_work_is_given_up_in_words(world: World) -> None:
     script = Script([lambda: captioned("other")])
     async with far(script, world) as worker:

@@ -98,6 +98,7 @@ async def test_an_answer_that_is_no_caption_fails_and_its_text_is_kept(
     assert await read(Path(bad).with_suffix(".txt")) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("misdeed", ["exit_on", "die_on"])
 async def test_an_image_that_ends_its_worker_fails_alone(world: World, misdeed: str) -> None:
     good = await world.pictures(14)

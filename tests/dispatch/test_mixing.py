@@ -45,6 +45,7 @@ async def own(path: str) -> bool:
     return text is not None and picture in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "proxy",
     [Mixing("", swaps=True), Mixing("", repeats=lambda n: n % 3 == 0)],

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anyio
+import pytest
 from anyio import to_thread
 from PIL import Image
 
@@ -269,6 +270,7 @@ async def test_a_lost_lane_that_is_not_replaced_takes_nothing_from_the_others(
     assert {row.tries for row in rows.values()} == {0}, "nothing was charged for the loss"
 
 
+@pytest.mark.slow
 async def test_a_culprit_ends_alone_whichever_workers_it_kills(world: World) -> None:
     run = await enqueue(world, 12)
     culprit = world.folder / "p005.png"
@@ -343,6 +345,7 @@ async def test_of_three_workers_here_a_slow_one_does_the_least(world: World) -> 
     assert 0 < least < min(others)
 
 
+@pytest.mark.slow
 async def test_a_worker_that_hangs_keeps_nothing_but_what_it_was_sent(world: World) -> None:
     run = await placed(world, 200, here(3))
     begun, hold = world.folder / "begun", world.folder / "hold"

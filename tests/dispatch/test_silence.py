@@ -52,6 +52,7 @@ async def test_a_worker_here_that_hangs_is_told_of_and_started_again(world: Worl
     assert {(row.tries, row.crashes) for row in (await world.rows(run)).values()} == {(0, 0)}
 
 
+@pytest.mark.slow
 async def test_an_image_that_hangs_its_worker_fails_alone_and_in_its_own_words(
     world: World,
 ) -> None:
@@ -92,6 +93,7 @@ async def test_a_worker_elsewhere_that_hangs_is_given_up_and_its_images_are_susp
     assert (counts.done, counts.failed) == (12, 0), "the suspects are tried, alone"
 
 
+@pytest.mark.slow
 async def test_an_image_that_hangs_workers_elsewhere_fails_after_two_of_them(world: World) -> None:
     good, bad = await world.pictures(5), await world.picture("m.png", "cyan")
     run = await world.enqueue(bad, *good)

@@ -93,6 +93,7 @@ def test_process_1_is_the_guard_and_the_user_is_not_root() -> None:
     assert re.findall(r"^STOPSIGNAL (\S+)$", DOCKERFILE, re.MULTILINE) == ["SIGTERM"]
 
 
+@pytest.mark.slow
 def test_the_image_captions_outlives_its_worker_and_ends_when_told(container: Container) -> None:
     until(container.healthy)
     assert container.captions().json()["caption"]

@@ -66,6 +66,7 @@ def refused(home: Home, code: int, words: str, *arguments: str, **env: Any) -> N
     assert home.captions() == {}
 
 
+@pytest.mark.slow
 def test_without_torch_nothing_begins(home: Home, tmp_path: Path) -> None:
     refused(home, 4, "torch is not installed here", "--model", "shapes", **bare(tmp_path))
 
@@ -166,6 +167,7 @@ def test_folders_that_cannot_be_written(home: Home) -> None:
         refused(home, 1, "cannot write in", "--model", "shapes")
 
 
+@pytest.mark.slow
 def test_where_nothing_is_to_do_nothing_is_in_the_way(home: Home, tmp_path: Path) -> None:
     for picture in home.pictures.glob("*.png"):
         picture.with_suffix(".txt").write_text("a caption\n")
@@ -177,6 +179,7 @@ def test_where_nothing_is_to_do_nothing_is_in_the_way(home: Home, tmp_path: Path
     assert "obstacle" not in dry.lines[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recursive", [True, False])
 def test_a_folder_without_images_ends_with_1(home: Home, recursive: bool) -> None:
     for picture in home.pictures.glob("*.png"):
@@ -218,6 +221,7 @@ def states(home: Home) -> list[tuple[int, str]]:
     return [(run["run"], run["state"]) for run in found]
 
 
+@pytest.mark.slow
 def test_a_run_of_which_nothing_was_done_is_named_by_nobody(home: Home) -> None:
     failed = home.scripted(fail_load="no such weights").generate()
     after = states(home)
@@ -259,6 +263,7 @@ def test_the_same_command_goes_on_with_the_run_that_could_not_load(home: Home) -
     assert states(home) == [(1, "finished")]
 
 
+@pytest.mark.slow
 def test_a_run_is_active_only_while_a_process_works_on_it(home: Home) -> None:
     hold = home.held()
     process = home.scripted(hold=str(hold)).start_generate("--batch-size", "1")

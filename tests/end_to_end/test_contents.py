@@ -46,6 +46,7 @@ def served(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_a_template_gives_image_environment_and_disk(home: Home) -> None:
     home.scenes(5)
     with rented(home, templates=TEMPLATES) as cloud:
@@ -62,6 +63,7 @@ def test_a_template_gives_image_environment_and_disk(home: Home) -> None:
     assert "CAPTIV_WORKER_TOKEN_SHA256" in env_of(pod)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("template", "words"), [("nobodys", "knows no template nobodys"), ("t2", "serverless")]
 )
@@ -81,6 +83,7 @@ def test_a_template_that_makes_no_pod_is_named_before_anything_is_rented(
     assert calls(cloud, "POST") == 0
 
 
+@pytest.mark.slow
 def test_a_pod_made_by_hand_takes_a_template_and_what_is_given_besides(home: Home) -> None:
     with rented(home, templates=TEMPLATES) as cloud:
         create = ("runpod", "create", "--model", "shapes", "--template-id", "t1", "--no-wait")
@@ -98,6 +101,7 @@ def test_a_pod_made_by_hand_takes_a_template_and_what_is_given_besides(home: Hom
     assert [env_of(pod)["THEIRS"] for pod in pods] == ["kept", "kept"]
 
 
+@pytest.mark.slow
 def test_with_nothing_that_a_pod_could_run_it_says_so_and_rents_nothing(home: Home) -> None:
     home.scenes(2)
     with rented(home) as cloud:

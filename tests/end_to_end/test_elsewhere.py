@@ -19,6 +19,7 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
+@pytest.mark.slow
 def test_without_a_model_a_run_takes_the_one_that_the_worker_serves(home: Home) -> None:
     asked = ("caption", "generate", "--json", "--worker")
     with started_by_hand(home, TOKEN, "--model", "blip-base") as url:

@@ -17,6 +17,7 @@ WORDS = 3
 """So few that nothing of it is a loop."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "checkpoint",
     [

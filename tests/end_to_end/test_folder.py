@@ -24,6 +24,7 @@ def exact(home: Home, truth: dict[str, str]) -> float:
     return sum(captions.get(txt(p)) == caption for p, caption in truth.items()) / len(truth)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [40, pytest.param(300, marks=pytest.mark.slow)])
 def test_every_picture_gets_its_own_caption(home: Home, count: int) -> None:
     truth = home.scenes(count)
@@ -35,6 +36,7 @@ def test_every_picture_gets_its_own_caption(home: Home, count: int) -> None:
     assert exact(home, truth) >= 0.95
 
 
+@pytest.mark.slow
 def test_a_second_run_does_nothing_and_overwriting_does_what_is_named(home: Home) -> None:
     home.scripted().scenes(12)
     home.generate()
@@ -51,6 +53,7 @@ def test_a_second_run_does_nothing_and_overwriting_does_what_is_named(home: Home
     assert len(home.worker_keys()) == len(first) + 5 == 17
 
 
+@pytest.mark.slow
 def test_a_hand_edit_is_kept_and_named_until_all_is_asked_for(home: Home) -> None:
     home.scripted().scenes(4, nested=False)
     home.generate()
@@ -69,6 +72,7 @@ def test_a_hand_edit_is_kept_and_named_until_all_is_asked_for(home: Home) -> Non
     assert edited.read_text() == original
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("captioned_before", [True, False])
 def test_undo_brings_back_what_overwriting_replaced(home: Home, captioned_before: bool) -> None:
     home.scripted().scenes(1, nested=False)
@@ -110,6 +114,7 @@ def test_a_text_that_captiv_never_wrote_is_recorded_before_it_is_replaced(home: 
     assert ("from another tool", "import") in texts
 
 
+@pytest.mark.slow
 def test_an_interrupted_overwrite_finishes_its_own_set(home: Home) -> None:
     home.scripted().scenes(40)
     home.generate()
@@ -135,6 +140,7 @@ def test_an_interrupted_overwrite_finishes_its_own_set(home: Home) -> None:
     assert len(set(keys)) == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "number",
     [
@@ -203,6 +209,7 @@ def test_each_bad_file_fails_alone_and_is_named_with_its_reason(home: Home) -> N
     assert len(home.captions("*.txt")) == 6
 
 
+@pytest.mark.slow
 def test_names_of_every_kind_survive(home: Home) -> None:
     home.scripted().scenes(1, nested=False)
     picture = next(home.pictures.glob("*.png"))
@@ -227,6 +234,7 @@ def test_names_of_every_kind_survive(home: Home) -> None:
     assert Path(raw.replace(b".png", b".txt").decode(errors="surrogateescape")).exists()
 
 
+@pytest.mark.slow
 def test_images_that_would_share_a_sidecar_are_named_and_settled_by_full_names(home: Home) -> None:
     home.scripted()
     truth = home.scenes(2, nested=False)
@@ -268,6 +276,7 @@ def test_exit_codes_tell_usage_configuration_and_no_worker_apart(home: Home) -> 
     assert not home.captions()
 
 
+@pytest.mark.slow
 def test_prefix_suffix_extension_limit_and_no_save(home: Home) -> None:
     home.scripted().scenes(5, nested=False)
 
@@ -297,6 +306,7 @@ def test_a_dry_run_does_nothing(home: Home) -> None:
     assert not (home.data / "data" / "captiv.db").exists()
 
 
+@pytest.mark.slow
 def test_two_commands_at_once_do_each_image_once(home: Home) -> None:
     home.scripted(batch_s=0.1).scenes(50)
 
@@ -321,6 +331,7 @@ def test_two_runs_over_the_same_images_pay_for_each_once(home: Home) -> None:
     assert len(home.captions()) == len(home.worker_keys()) == 30
 
 
+@pytest.mark.slow
 def test_a_follower_takes_over_the_run_of_a_dispatcher_that_dies(home: Home) -> None:
     home.scripted(batch_s=0.2).scenes(40)
     holder = home.start_generate("--batch-size", "4")
@@ -336,6 +347,7 @@ def test_a_follower_takes_over_the_run_of_a_dispatcher_that_dies(home: Home) -> 
     assert len(home.captions()) == 40
 
 
+@pytest.mark.slow
 def test_a_read_only_folder_keeps_the_captions_and_retry_writes_them(home: Home) -> None:
     home.scripted().scenes(3, nested=False)
     mounted = subprocess.run(

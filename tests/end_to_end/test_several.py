@@ -35,6 +35,7 @@ def host(url: str) -> str:
     return urlsplit(url).netloc
 
 
+@pytest.mark.slow
 def test_a_slow_worker_does_less_and_one_that_hangs_keeps_its_own_alone(home: Home) -> None:
     begun, gate, hold = (home.folder / name for name in ("begun", "gate", "hold"))
     gate.touch()
@@ -65,6 +66,7 @@ def test_a_slow_worker_does_less_and_one_that_hangs_keeps_its_own_alone(home: Ho
     assert 0 < counts[host(hung)] <= 20
 
 
+@pytest.mark.slow
 def test_a_worker_here_that_is_killed_costs_no_image(home: Home) -> None:
     hold = home.held()
     home.scripted(hold=str(hold))
@@ -99,6 +101,7 @@ def test_a_worker_that_refuses_its_token_ends_alone_and_is_named(home: Home) -> 
     assert len(home.captions()) == IMAGES
 
 
+@pytest.mark.slow
 def test_a_worker_elsewhere_and_this_machine_share_a_run(home: Home) -> None:
     hold = home.held()
     home.scripted(hold=str(hold))

@@ -68,6 +68,7 @@ def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be(home: Home) -> No
     assert set(limits) == {"2000"}
 
 
+@pytest.mark.slow
 def test_a_file_that_its_disk_fails_to_read_fails_alone(home: Home) -> None:
     home.scripted(batch_s=0.3).scenes(60, nested=False)
     (home.pictures / "bad.png").symlink_to("/proc/self/mem")  # a file that reads as EIO

@@ -114,6 +114,7 @@ def test_a_terminal_that_is_closed_at_any_moment_drains_the_run(home: Home, mome
     goes_on(home)
 
 
+@pytest.mark.slow
 def test_a_hangup_is_caught_before_anything_else_is_done(home: Home) -> None:
     slow(home)
     with terminal(home, generating(home)) as opened:
@@ -149,6 +150,7 @@ def disowned(home: Home, *arguments: str) -> list[str]:
     return [sys.executable, "-c", waiting, *generating(home, "--batch-size", "4", *arguments)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "verbosity",
     [
@@ -169,6 +171,7 @@ def test_a_disowned_run_captions_everything_on_a_terminal_that_is_gone(
     drained(home, 0)
 
 
+@pytest.mark.slow
 def test_the_worker_of_a_disowned_run_may_die_after_its_terminal(home: Home) -> None:
     slow(home)
     with terminal(home, disowned(home)) as opened:
@@ -212,6 +215,7 @@ def test_a_terminal_that_is_stopped_delays_nothing(home: Home) -> None:
     drained(home, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="a device of Linux's")
 @pytest.mark.parametrize(
     ("arguments", "out", "err", "code"),
@@ -246,6 +250,7 @@ def test_a_full_disk_behind_what_is_printed_costs_no_caption(
         assert os.strerror(28) in ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["stdout", "stderr"])
 def test_a_reader_that_leaves_a_run_that_writes_sidecars_changes_nothing(
     home: Home, which: str
@@ -262,6 +267,7 @@ def test_a_reader_that_leaves_a_run_that_writes_sidecars_changes_nothing(
     drained(home, 0)
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_captions_that_go_nowhere_else_drains_the_run(home: Home) -> None:
     slow(home)
     process = home.start_generate("--no-save", "--batch-size", "4")
@@ -300,6 +306,7 @@ def test_a_reader_that_stops_reading_costs_no_caption(home: Home) -> None:
     drained(home, 0)
 
 
+@pytest.mark.slow
 def test_a_reader_that_is_slow_delays_no_caption_and_gets_every_line(home: Home) -> None:
     home.scripted().scenes(COUNT)
     long = "word " * 400
@@ -313,6 +320,7 @@ def test_a_reader_that_is_slow_delays_no_caption_and_gets_every_line(home: Home)
     assert ended.lines[-1]["status"] == "ended"
 
 
+@pytest.mark.slow
 def test_a_log_that_cannot_be_written_ends_nothing(home: Home) -> None:
     home.scripted().scenes(4)
     home.data.mkdir()

@@ -19,6 +19,7 @@ def picture(home: Home) -> Path:
     return next(home.pictures.glob("*.png"))
 
 
+@pytest.mark.slow
 def test_going_back_writes_no_text_of_the_other_sidecar(home: Home, picture: Path) -> None:
     text, other = picture.with_suffix(".txt"), picture.with_suffix(".caption")
     before = text.read_text(), other.read_text()
@@ -31,6 +32,7 @@ def test_going_back_writes_no_text_of_the_other_sidecar(home: Home, picture: Pat
     assert home.run("caption", "undo", str(picture)).code == 2, "there is no earlier caption"
 
 
+@pytest.mark.slow
 def test_the_history_is_of_the_sidecar_that_is_asked_for(home: Home, picture: Path) -> None:
     text, other = picture.with_suffix(".txt"), picture.with_suffix(".caption")
     home.run("caption", "set", str(picture), "my own words", "--extension", "caption")
@@ -47,6 +49,7 @@ def test_the_history_is_of_the_sidecar_that_is_asked_for(home: Home, picture: Pa
     ]
 
 
+@pytest.mark.slow
 def test_a_text_of_the_other_sidecar_is_an_edit_by_hand(home: Home, picture: Path) -> None:
     """Somebody copied it here: it is not what captiv wrote into this file."""
     text, other = picture.with_suffix(".txt"), picture.with_suffix(".caption")

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.timeout(300)
 GOING = RunId(6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", released.VERSIONS)
 def test_the_same_command_goes_on_with_the_run_of_an_older_captiv(home: Home, version: str) -> None:
     home.scripted()

@@ -49,6 +49,7 @@ def test_a_caption_is_written_recorded_and_marked(
     assert image["id"] in [other["id"] for other in visitor.images(show="hand")]
 
 
+@pytest.mark.slow
 def test_no_run_overwrites_what_was_edited_on_the_page(
     own: Home, launch: Callable[..., Page]
 ) -> None:
@@ -166,6 +167,7 @@ def test_a_saved_caption_reaches_every_tab(pictures: Path, visitor: Visitor, nam
         assert [card["caption"] for card in changed] == ["news"]
 
 
+@pytest.mark.slow
 def test_captions_of_a_run_appear_by_themselves(own: Home, launch: Callable[..., Page]) -> None:
     visitor = launch(at=own).visitor()
 
@@ -184,6 +186,7 @@ def test_captions_of_a_run_appear_by_themselves(own: Home, launch: Callable[...,
     assert entry["created_ms"] > 0
 
 
+@pytest.mark.slow
 def test_failed_images_are_found_with_their_reason(own: Home, launch: Callable[..., Page]) -> None:
     (own.pictures / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
     visitor = launch(at=own).visitor()

@@ -96,6 +96,7 @@ def test_an_edit_is_named_so_that_it_is_undone_and_no_newer_one(
     assert texts(pictures) == ["a red dog\n", "two dogs", "of a cat."]
 
 
+@pytest.mark.slow
 def test_it_is_said_how_many_images_are_out_of_sight(visitor: Visitor) -> None:
     make(visitor, look(visitor, suffix=".").json())
     listing = visitor.get("/api/images", text="dog")
@@ -110,6 +111,7 @@ def test_it_is_said_how_many_images_are_out_of_sight(visitor: Visitor) -> None:
     assert "unseen" not in edit
 
 
+@pytest.mark.slow
 def test_another_tab_saves_while_an_edit_is_made_and_the_edit_can_be_stopped(
     home: Home, launch: Launch
 ) -> None:
@@ -177,6 +179,7 @@ def test_an_edit_that_cannot_be_made_is_refused_with_a_sentence(
     assert refused.json()["detail"].endswith(".")
 
 
+@pytest.mark.slow
 def test_long_previews_come_in_pages(home: Home, launch: Launch) -> None:
     home.scenes(130, nested=False)
     for picture in home.pictures.glob("*.png"):
@@ -204,6 +207,7 @@ def test_a_caption_file_that_leads_out_of_the_folder_is_left_alone(
     assert outside.read_text() == "a dog outside"
 
 
+@pytest.mark.slow
 def test_edits_of_other_folders_are_neither_shown_nor_undone(
     visitor: Visitor, home: Home, tmp_path: Path
 ) -> None:

@@ -130,6 +130,7 @@ def test_a_wrong_token_opens_nothing(page: Page) -> None:
     assert "set-cookie" not in response.headers
 
 
+@pytest.mark.slow
 def test_a_session_survives_a_restart_and_opens_no_other_folder(
     home: Home, pictures: object, launch: Callable[..., Page]
 ) -> None:

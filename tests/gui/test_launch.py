@@ -49,6 +49,7 @@ def test_who_can_reach_a_host(host: str, own: bool) -> None:
     assert is_loopback(host) is own
 
 
+@pytest.mark.slow
 def test_the_command_says_what_is_wrong(home: Home, taken: int) -> None:
     missing = home.run("gui", "launch", str(home.folder / "nowhere"), "--no-open")
     (home.folder / "a.png").touch()

@@ -44,6 +44,7 @@ def seen(visitor: Visitor, count: int, **as_is: Any) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_run_rents_a_pod_and_tells_what_it_cost(
     home: Home, cloud: Cloud, launch: Callable[..., Page]
 ) -> None:
@@ -68,6 +69,7 @@ def test_a_run_rents_a_pod_and_tells_what_it_cost(
     assert cloud.account_key not in json.dumps(run) + visitor.http.get("/").text
 
 
+@pytest.mark.slow
 def test_a_page_that_ends_ends_the_pod_of_its_run(
     home: Home, cloud: Cloud, launch: Callable[..., Page], tmp_path: Path
 ) -> None:
@@ -88,6 +90,7 @@ def test_a_page_that_ends_ends_the_pod_of_its_run(
     assert cloud.pods_alive() == []
 
 
+@pytest.mark.slow
 def test_a_pod_is_made_by_hand_its_log_read_and_it_is_ended(
     home: Home, cloud: Cloud, launch: Callable[..., Page]
 ) -> None:
@@ -119,6 +122,7 @@ def test_a_pod_is_made_by_hand_its_log_read_and_it_is_ended(
     seen(visitor, 0)
 
 
+@pytest.mark.slow
 def test_an_orphan_is_told_and_swept(home: Home, cloud: Cloud, launch: Callable[..., Page]) -> None:
     visitor = launch().visitor()
     made = orphan(home, cloud)
@@ -148,6 +152,7 @@ def test_without_a_tab_runpod_is_not_asked(
     until(quiet, "nothing is asked once the page has noticed that its tab is gone")
 
 
+@pytest.mark.slow
 def test_what_runpod_refuses_is_told_and_the_page_goes_on(
     home: Home, cloud: Cloud, launch: Callable[..., Page]
 ) -> None:

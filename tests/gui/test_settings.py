@@ -35,6 +35,7 @@ def setting(visitor: Visitor, name: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_every_setting_is_shown_with_what_it_is_for(visitor: Visitor) -> None:
     sections = visitor.get("/api/settings")["sections"]
 
@@ -43,6 +44,7 @@ def test_every_setting_is_shown_with_what_it_is_for(visitor: Visitor) -> None:
     assert all(s["about"] for section in sections for s in section["settings"])
 
 
+@pytest.mark.slow
 def test_a_value_is_written_to_the_file_and_taken_out_again(home: Home, visitor: Visitor) -> None:
     now = put(visitor, "runpod.max_price", "0.5").json()
 
@@ -53,6 +55,7 @@ def test_a_value_is_written_to_the_file_and_taken_out_again(home: Home, visitor:
     assert (back["value"], back["from"]) == ("1.5", "default")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
@@ -72,11 +75,13 @@ def test_a_wrong_value_is_refused_in_the_words_of_the_command_line(
     assert not (home.data / "config.toml").exists()
 
 
+@pytest.mark.slow
 def test_an_unknown_setting_is_refused(visitor: Visitor) -> None:
     assert put(visitor, "gui.prot", "1").status_code == 400
     assert put(visitor, "gui.port", "").status_code == 400
 
 
+@pytest.mark.slow
 def test_a_secret_goes_in_and_never_comes_out(home: Home, visitor: Visitor) -> None:
     answers = [
         put(visitor, "runpod.api_key", SECRET),
@@ -94,6 +99,7 @@ def test_a_secret_goes_in_and_never_comes_out(home: Home, visitor: Visitor) -> N
     assert SECRET not in (home.data / "log" / "captiv.log").read_text()
 
 
+@pytest.mark.slow
 def test_what_the_environment_says_goes_before_the_file_and_is_named(
     home: Home, pictures: Path, launch: Launch
 ) -> None:
@@ -112,6 +118,7 @@ def test_what_the_environment_says_goes_before_the_file_and_is_named(
     assert (key["set"], key["value"], key["overridden_by"]) == (True, None, "RUNPOD_API_KEY")
 
 
+@pytest.mark.slow
 def test_what_begins_afterwards_goes_by_the_new_settings(home: Home, visitor: Visitor) -> None:
     # One on the page, one by the command line in another terminal.
     put(visitor, "output.extension", ".caption")
@@ -123,6 +130,7 @@ def test_what_begins_afterwards_goes_by_the_new_settings(home: Home, visitor: Vi
     assert (home.pictures / "scene-0001.png.caption").read_text() == "a new one"
 
 
+@pytest.mark.slow
 def test_captions_are_looked_for_where_the_settings_say(home: Home, visitor: Visitor) -> None:
     (home.pictures / "scene-0001.caption").write_text("from elsewhere")
 
@@ -132,6 +140,7 @@ def test_captions_are_looked_for_where_the_settings_say(home: Home, visitor: Vis
     until(found, "the other sidecar is read", every_s=0.1)
 
 
+@pytest.mark.slow
 def test_other_tabs_are_told(visitor: Visitor) -> None:
     with visitor.live() as socket:
         socket.recv(timeout=PATIENCE_S)

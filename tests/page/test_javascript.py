@@ -27,6 +27,7 @@ def run(*files: str, histories: int = 500) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 @node
 @pytest.mark.parametrize("file", sorted(path.name for path in HERE.glob("*.test.js")))
 def test_what_the_editor_decides(file: str) -> None:

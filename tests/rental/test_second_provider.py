@@ -202,6 +202,7 @@ async def test_a_box_whose_answer_never_came_cannot_be_found_and_is_left_to_its_
     )
 
 
+@pytest.mark.slow
 async def test_a_guard_ends_its_box_by_the_call_that_the_provider_told_it(
     account: Account, renter: Renter, boxes: Boxes
 ) -> None:

@@ -154,6 +154,7 @@ async def test_a_pull_that_advances_is_waited_for_twice_as_long(pods: Pods) -> N
     assert waited_s(reason) >= 10
 
 
+@pytest.mark.slow
 async def test_a_pull_that_says_nothing_is_not(pods: Pods) -> None:
     pods.cloud.mischief.arm("slow_start", seconds=1000.0, silent=True)
 
@@ -248,6 +249,7 @@ async def test_without_a_log_the_pod_comes_up_too(pods: Pods) -> None:
     assert pods.phases[-1] is Step.READY
 
 
+@pytest.mark.slow
 async def test_a_pod_that_was_taken_away_ends_the_wait(pods: Pods) -> None:
     pods.cloud.mischief.arm("slow_start", seconds=1000.0, silent=True)
     asked = len(pods.cloud.history)

@@ -31,6 +31,7 @@ def project(folder: Path, where: str, text: str) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["tests/end_to_end", "tests/gui/browser", "tests/chaos"])
 def test_one_that_passes_the_second_time_is_counted_last(tmp_path: Path, where: str) -> None:
     again = project(tmp_path, where, FAILS_ONCE)
@@ -39,6 +40,7 @@ def test_one_that_passes_the_second_time_is_counted_last(tmp_path: Path, where: 
     assert again.stdout.splitlines()[-1] == f"Reruns: 1 ({where}/test_one.py::test_it)"
 
 
+@pytest.mark.slow
 def test_one_that_fails_twice_fails(tmp_path: Path) -> None:
     again = project(tmp_path, "tests/chaos", "def test_it(): assert False\n")
 
@@ -46,6 +48,7 @@ def test_one_that_fails_twice_fails(tmp_path: Path) -> None:
     assert "Reruns: 1" in again.stdout.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_test_of_another_kind_has_no_second_chance(tmp_path: Path) -> None:
     again = project(tmp_path, "tests/core", FAILS_ONCE)
 

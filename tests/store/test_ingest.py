@@ -160,6 +160,7 @@ def test_an_ended_run_takes_nothing_more(store: Store, end: str) -> None:
     assert scene.counts(store, run.id).total == 0
 
 
+@pytest.mark.slow
 def test_two_hundred_thousand_images_are_enqueued(store: Store) -> None:
     run = scene.enqueue(store, 0)
     every = scene.places(200_000)

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from captiv.core.jobs import JobId, Run
 from captiv.store import Store, captions, jobs
 
@@ -59,6 +61,7 @@ def test_processes_that_claim_at_once_never_get_the_same_image(
     assert scene.counts(store, run.id).done == 700
 
 
+@pytest.mark.slow
 def test_a_process_killed_at_any_moment_loses_nothing_it_has_said(
     store: Store, database: Path
 ) -> None:

@@ -145,6 +145,7 @@ def test_a_directory_is_known_and_loads(
     record_property("loads", "yes")
 
 
+@pytest.mark.slow
 def test_an_image_gets_in_a_batch_what_it_gets_alone(
     checkpoint: Checkpoint, engines: Engines, record_property: Record
 ) -> None:
@@ -162,6 +163,7 @@ def test_an_image_gets_in_a_batch_what_it_gets_alone(
     record_property("single", "yes")
 
 
+@pytest.mark.slow
 def test_its_own_settings_give_in_a_batch_what_they_give_alone(
     checkpoint: Checkpoint, engines: Engines
 ) -> None:
@@ -178,6 +180,7 @@ def test_its_own_settings_give_in_a_batch_what_they_give_alone(
         assert answers(engine, items) == alone(engine, items)
 
 
+@pytest.mark.slow
 def test_the_logits_of_a_batch_are_those_of_each_image(
     checkpoint: Checkpoint, engines: Engines, record_property: Record
 ) -> None:
@@ -217,6 +220,7 @@ def test_prompts_of_different_length_may_share_a_batch_where_the_catalog_says_so
     record_property("mixes", "yes")
 
 
+@pytest.mark.slow
 def test_mixed_prompts_in_one_queue_stay_right(
     checkpoint: Checkpoint, engines: Engines, serve: Serve, record_property: Record
 ) -> None:

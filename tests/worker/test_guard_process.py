@@ -298,6 +298,7 @@ def test_a_refused_guard_unloads_and_says_so_and_goes_on(guarding: Guarding, api
     assert len(pod.lives) == 2
 
 
+@pytest.mark.slow
 def test_an_api_that_is_down_is_tried_until_it_is_up(guarding: Guarding, api: Api) -> None:
     pod = guarding("--no-such-option", startup_s=0.5)  # a worker that never comes to life
     until(lambda: pod.log.read_text().count("end_unanswered") >= 4)
@@ -315,6 +316,7 @@ def test_an_api_that_is_down_is_tried_until_it_is_up(guarding: Guarding, api: Ap
     assert pod.process.poll() is None
 
 
+@pytest.mark.slow
 def test_a_crashed_worker_comes_back_with_its_model_and_knows_its_suspects(
     guarding: Guarding, hold: Hold
 ) -> None:

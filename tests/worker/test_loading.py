@@ -106,6 +106,7 @@ def test_what_was_captioned_before_can_still_be_asked_for(serve: Serve) -> None:
     assert served.again("k1").json()["variant"] == "blip-large"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "status", "says"),
     [
@@ -169,6 +170,7 @@ class Picky:
         return [f"one of {self.count}"] * len(images)
 
 
+@pytest.mark.slow
 def test_the_old_engine_is_gone_before_the_new_one_is_built(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +217,7 @@ def test_a_model_for_which_there_is_no_memory_says_so_with_what_to_do(
     assert "8bit" in health["reason"]
 
 
+@pytest.mark.slow
 def test_real_weights_are_replaced_and_a_failed_load_can_be_mended(
     serve: Serve, tmp_path: Path
 ) -> None:

@@ -64,6 +64,7 @@ def answers(engine: Engine, asked: Sequence[EngineItem]) -> list[Answer]:
     return [outcome for outcome in outcomes if isinstance(outcome, Answer)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prompt", [None, "a photography of"])
 @pytest.mark.parametrize("beams", [1, 3])
 def test_an_image_gets_in_a_batch_what_it_gets_alone(

@@ -220,6 +220,7 @@ def test_it_ends_with_whoever_started_it(tmp_path: Path) -> None:
     until(lambda: not alive(pid), "the worker ended")
 
 
+@pytest.mark.slow
 @ON_LINUX
 async def test_a_child_that_nothing_ends_is_waited_for_so_long_and_named(
     local: Local, tmp_path: Path

@@ -52,6 +52,7 @@ def test_save_and_next_with_the_keyboard(shared_home: Home, page: Page, enter: E
     expect(tab.locator("#image-0 .hand")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_going_on_under_a_filter_passes_over_nothing(
     page: Page, visitor: Visitor, enter: Enter
 ) -> None:
@@ -167,6 +168,7 @@ def test_a_half_typed_caption_survives_a_restarted_server(
     assert (home.pictures / "scene-0001.txt").read_text() == "half a sentence"
 
 
+@pytest.mark.slow
 def test_a_half_typed_caption_survives_a_lost_connection(
     home: Home, launch: Callable[..., Page], enter: Enter
 ) -> None:
@@ -185,6 +187,7 @@ def test_a_half_typed_caption_survives_a_lost_connection(
     assert (home.pictures / "scene-0001.txt").read_text() == "half a sentence"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["loss", "news"])
 def test_a_caption_that_was_saved_while_the_answer_was_lost_is_no_conflict(
     home: Home, launch: Callable[..., Page], enter: Enter, first: str
@@ -210,6 +213,7 @@ def test_a_caption_that_was_saved_while_the_answer_was_lost_is_no_conflict(
     assert tab.evaluate("Object.keys(localStorage).length") == 0
 
 
+@pytest.mark.slow
 def test_two_tabs_are_told_and_see_both_texts(shared_home: Home, page: Page, enter: Enter) -> None:
     file = sidecar(shared_home, "scene-0014")
     one = edit(enter, page, "scene-0014")
@@ -233,6 +237,7 @@ def test_two_tabs_are_told_and_see_both_texts(shared_home: Home, page: Page, ent
     expect(other.locator("#caption")).to_have_value("from one tab")
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_shown_says_why(
     home: Home, launch: Callable[..., Page], enter: Enter
 ) -> None:
@@ -245,6 +250,7 @@ def test_a_picture_that_cannot_be_shown_says_why(
     expect(tab.locator("#editor-broken")).to_contain_text("This picture cannot be shown: the file")
 
 
+@pytest.mark.slow
 def test_markup_in_names_and_captions_is_text(
     home: Home, launch: Callable[..., Page], enter: Enter
 ) -> None:

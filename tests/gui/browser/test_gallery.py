@@ -112,6 +112,7 @@ def test_folders_are_chosen_with_the_keyboard(page: Page, enter: Enter) -> None:
     expect(tree.get_by_role("treeitem")).to_have_count(5)
 
 
+@pytest.mark.slow
 def test_several_images_are_selected_with_the_keyboard(page: Page, enter: Enter) -> None:
     tab = enter(page)
     chosen = tab.locator("#selected-count")
@@ -202,6 +203,7 @@ def test_captions_of_others_move_nothing_under_the_hands(
     assert tab.evaluate("window.empty") == 0
 
 
+@pytest.mark.slow
 def test_a_key_pressed_while_the_listing_comes_anew_counts(
     home: Home, launch: Callable[..., Page], enter: Enter
 ) -> None:
@@ -225,6 +227,7 @@ def test_a_key_pressed_while_the_listing_comes_anew_counts(
     expect(tab.locator("#selected-count")).to_have_text("3")
 
 
+@pytest.mark.slow
 def test_the_first_listing_is_waited_for_even_when_another_overtakes_it(
     home: Home, launch: Callable[..., Page], context: BrowserContext
 ) -> None:

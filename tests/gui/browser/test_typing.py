@@ -75,6 +75,7 @@ def arrives(tab: Tab, home: Home, expected: dict[str, str]) -> None:
         assert (on_disk(home), drafts(tab)) == (expected, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("latency_ms", "key_ms"),
     [
@@ -103,6 +104,7 @@ def test_captions_typed_without_a_pause_are_each_in_their_file(
     arrives(tab, home, dict(zip(names, CAPTIONS, strict=True)))
 
 
+@pytest.mark.slow
 def test_what_is_typed_before_a_caption_is_there_is_added_to_its_end(
     home: Home, names: list[str], launch: Callable[..., Page], enter: Enter
 ) -> None:
@@ -119,6 +121,7 @@ def test_what_is_typed_before_a_caption_is_there_is_added_to_its_end(
     arrives(tab, home, dict(zip(names, expected, strict=False)))
 
 
+@pytest.mark.slow
 def test_a_caption_that_is_opened_and_left_is_not_touched(
     home: Home, names: list[str], launch: Callable[..., Page], enter: Enter
 ) -> None:
@@ -138,6 +141,7 @@ def test_a_caption_that_is_opened_and_left_is_not_touched(
     assert file.read_bytes() == b"one\r\ntwo\r\n"
 
 
+@pytest.mark.slow
 def test_a_caption_is_edited_on_the_line_that_trainers_read(
     home: Home, names: list[str], launch: Callable[..., Page], enter: Enter
 ) -> None:
@@ -152,6 +156,7 @@ def test_a_caption_is_edited_on_the_line_that_trainers_read(
     arrives(tab, home, {names[0]: "a cat, sitting\n"})
 
 
+@pytest.mark.slow
 def test_nothing_is_written_into_what_an_input_method_composes(
     home: Home, names: list[str], launch: Callable[..., Page], enter: Enter
 ) -> None:
@@ -215,6 +220,7 @@ def test_captions_typed_while_captiv_restarts_are_each_in_their_file(
     arrives(tab, home, dict(zip(names, CAPTIONS, strict=True)))
 
 
+@pytest.mark.slow
 def test_what_was_not_saved_is_marked_counted_and_shown_alone(
     home: Home, names: list[str], launch: Callable[..., Page], enter: Enter
 ) -> None:
@@ -237,6 +243,7 @@ def test_what_was_not_saved_is_marked_counted_and_shown_alone(
     expect(tab.get_by_role("heading", name="Everything is saved")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_caption_that_somebody_writes_meanwhile_is_shown_and_stays(
     home: Home, names: list[str], launch: Callable[..., Page], enter: Enter
 ) -> None:
@@ -266,6 +273,7 @@ FILL = """() => {
 }"""
 
 
+@pytest.mark.slow
 def test_a_draft_stays_where_the_browser_has_no_room_to_keep_it_anew(
     home: Home, names: list[str], launch: Callable[..., Page], enter: Enter
 ) -> None:
@@ -290,6 +298,7 @@ def test_a_draft_stays_where_the_browser_has_no_room_to_keep_it_anew(
     wait_for(tab, lambda: tab.evaluate(kept) == 0)
 
 
+@pytest.mark.slow
 def test_a_text_that_is_given_up_while_it_is_saved_is_not_left_in_the_file(
     home: Home, names: list[str], launch: Callable[..., Page], enter: Enter
 ) -> None:
