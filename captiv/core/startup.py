@@ -18,9 +18,11 @@ _FIRST: Final = Phase(Step.RENTING)
 _STALL_S: Final = 60.0
 """A pull or download that was not seen to advance for so long has stalled."""
 _NO_IMAGE: Final = re.compile(
-    r"\b(denied|unauthorized|manifest unknown|not found|does not exist)\b", re.IGNORECASE
+    r"\bpull access denied\b|\baccess to the resource is denied\b|\bunauthorized:"
+    r"|\bmanifest unknown\b|\bmanifest for \S+ not found\b|\brepository does not exist\b",
+    re.IGNORECASE,
 )
-"""What a registry says of an image that no host will get. That there is none for the host's
+"""What a registry says of an image that no host will get. A host's own disk, network or
 architecture is not among it: another host has another one."""
 
 

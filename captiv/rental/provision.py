@@ -135,9 +135,11 @@ class Provisioning:
                 return had
             refused.append(had)
             if isinstance(had, AccessDenied):
-                await self._require_rights()
-                if sum(isinstance(error, AccessDenied) for error in refused) >= _DENIED:
-                    break
+                denied = sum(isinstance(error, AccessDenied) for error in refused)
+                if denied == 1:
+                    await self._require_rights()
+                if denied >= _DENIED:
+                    raise had
         if all(isinstance(error, AccessDenied) for error in refused):
             raise refused[-1]  # not for want of machines
         raise self._no_capacity(

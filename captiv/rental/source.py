@@ -94,8 +94,8 @@ class RentedWorker:
         )
         self._row: PodRow | None = None
         self._sleep = SleepWatch(context.now_ms)
-        self.cut_off = False
-        """Whether the provider did not answer either when it was last asked."""
+        self._unanswered_s = -math.inf
+        """When the provider last did not answer either."""
         self._asked_s = -math.inf
         """When the provider was last asked whether the pod is gone."""
         self._first = True
@@ -155,7 +155,7 @@ class RentedWorker:
         fell_ms = self._sleep.look()
         if self._row is None or self._row.pod_id is None:
             return None
-        if fell_ms is None and monotonic_s() - self._asked_s < self._context.ask_s:
+        if monotonic_s() - self._asked_s < self._context.ask_s:
             return None
         self._asked_s = monotonic_s()
         state = await self._state(self._row.pod_id)
@@ -175,14 +175,20 @@ class RentedWorker:
                 state, cut_off = PodState.ENDED if pod is None else pod.state, False
             except ProviderError as error:
                 cut_off = isinstance(error, ProviderUnreachable) and not error.answered
-        self.cut_off = cut_off
+        self._unanswered_s = monotonic_s() if cut_off else -math.inf
         return state
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the provider does not answer either; what it did before a silence is over."""
+        since_s = monotonic_s() - self._unanswered_s
+        return since_s < self._context.ask_s + 2 * _ANSWER_S
 
     async def lost(self) -> Ended | None:
         """End a pod that is silent for too long."""
-        await self._end("silent for too long")
         said = "the pod did not answer any more"
         said += "; its guard has ended it, or will" if self.cut_off else ""
+        await self._end("silent for too long")
         return Ended(Death.KILLED, frozenset(), said)
 
     async def stop(self) -> None:

@@ -10,6 +10,7 @@ from decimal import Decimal
 import anyio
 import pytest
 
+from captiv.clock import monotonic_s
 from captiv.core.fleet import Offer
 from captiv.core.pods import PodRow
 from captiv.core.retry import Death
@@ -161,6 +162,24 @@ async def test_a_provider_is_not_asked_as_often_as_a_silent_pod(scene: Scene, cl
 
 def asked_about_a_pod(cloud: Cloud) -> int:
     return sum(call.operation == "get_pod" for call in cloud.history)
+
+
+async def test_that_a_provider_did_not_answer_is_forgotten_after_a_while(
+    scene: Scene, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.context = replace(scene.context, ask_s=0)
+    worker = worker_of(scene)
+    await worker.start(told)
+    cloud.mischief.arm("blackout", times=None, for_s=60)
+    assert await worker.ended() is None
+    assert worker.cut_off
+
+    later_s = monotonic_s() + 60
+    monkeypatch.setattr("captiv.rental.source.monotonic_s", lambda: later_s)
+
+    assert not worker.cut_off, "an outage before says nothing of the next silence"
+    cloud.mischief.disarm("blackout")
+    await worker.stop()
 
 
 async def test_an_api_that_fails_says_nothing_of_a_pod(scene: Scene, cloud: Cloud) -> None:

@@ -123,6 +123,7 @@ class Guard:
         if due is not self._due:
             self._due = due
             _log.info("pod_due reason=%s", due or "none_any_more")
+            self._tried = self._tried and due is not None
 
     def _start(self, now: Now) -> None:
         rules = self._rules
