@@ -130,7 +130,7 @@ class RentedWorker:
                 hint=f"Make one: captiv {self._provider.name} create.",
             )
         if not self._first:
-            self._fleet.replace()
+            await self._fleet.lost()
         self._first = False
         return await self._rented(on_phase)
 
