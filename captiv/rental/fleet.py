@@ -130,6 +130,11 @@ class Fleet:
         if self._budget.exhausted(self._now_ms()):
             raise BudgetSpent("The run has cost what it may (--max-cost); the rest stays pending.")
 
+    async def left(self) -> Decimal | None:
+        """Return one pod's part, in dollars, of what is promised to none; None without a cap."""
+        await self.reckon()
+        return self._part(len(self._members))
+
     def affords(self) -> bool:
         """Whether another image may be claimed so that all ends within the cap."""
         return self._budget.allows(self._now_ms())

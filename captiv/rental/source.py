@@ -41,6 +41,10 @@ _GUARD_MARGIN_S = 60.0
 """So long before the guard's idle limit a pod that cannot be reached is given up."""
 _ANSWER_S = 10.0
 """A provider that takes longer to say how a pod is says nothing."""
+_TEND_S = 60.0
+_RENEW_S = 7200.0
+"""So long before a pod's planned end its guard is told of a later one, and told again if it could
+not be."""
 _FRESH_S = 60.0
 """The log of an older pod may tell of losses that are long over."""
 
@@ -185,6 +189,45 @@ class RentedWorker:
         said += "; its guard has ended it, or will" if self.cut_off else ""
         return Ended(Death.KILLED, frozenset(), said)
 
+    # -- how long it lives -----------------------------------------------------------------------
+
+    @property
+    def ends_in_s(self) -> float:
+        """In how many seconds the pod's guard ends it; infinite where its part of the cap does.
+
+        That part is `affordable`'s.
+        """
+        row = self._row
+        if row is None or row.deadline_ms is None:
+            return math.inf
+        if row.deadline_ms - row.intended_ms < DEADLINE_CAP_S * 1000:
+            return math.inf
+        return (row.deadline_ms - self._context.now_ms()) / 1000
+
+    async def tend(self) -> None:
+        """Have the guard keep the pod as long as the run goes on. Runs until cancelled."""
+        while True:
+            await self._renewed()
+            await anyio.sleep(_TEND_S)
+
+    async def _renewed(self) -> None:
+        """Move the pod's planned end, if it is near and the run's cap leaves money for more."""
+        row = self._row
+        if row is None or row.deadline_ms is None or self.ends_in_s > _RENEW_S:
+            return
+        left = await self._fleet.left()
+        until_ms = self._context.now_ms() + DEADLINE_CAP_S * 1000
+        if left is not None:
+            more_ms = int(left * 3600 / price_of(row.price_micro)) * 1000 if row.price_micro else 0
+            until_ms = min(until_ms, row.deadline_ms + more_ms)
+        if until_ms > row.deadline_ms and await self._prolonged(row, until_ms):
+            await self._fleet.reckon()
+
+    async def hand_over(self) -> None:
+        """End the pod shortly before its guard would: the next one replaces none that was lost."""
+        await self._end("its planned end was near")
+        self._first = True
+
     async def stop(self) -> None:
         """End the pod if this run rented it, and give it back if it only used it.
 
@@ -209,26 +252,27 @@ class RentedWorker:
         return self._row is not None
 
     async def prolong(self, dollars: Decimal) -> None:
-        """Let the pod live for so much longer, at most a day in all: others left their part.
-
-        A guard that cannot be told keeps its deadline, and ends the pod earlier.
-        """
+        """Let the pod live for so much longer, at most a day from now: others left their part."""
         row = self._row
         if row is None or row.deadline_ms is None or not row.price_micro:
             return
         more_ms = int(dollars * 3600 / price_of(row.price_micro)) * 1000
-        last_ms = row.intended_ms + DEADLINE_CAP_S * 1000
-        deadline = min(row.deadline_ms + more_ms, last_ms)
+        last_ms = self._context.now_ms() + DEADLINE_CAP_S * 1000
+        await self._prolonged(row, min(row.deadline_ms + more_ms, last_ms))
+
+    async def _prolonged(self, row: PodRow, deadline: int) -> bool:
+        """Move the pod's deadline, in ms. A guard that cannot be told keeps the one that it has."""
         if not await commit(self._ledger, pods.prolong, row.id, deadline):
-            return
+            return False
         idle_s = self._terms.policy.guarded.idle_s
         try:
             async with self._account.worker(row.pod_id or "", row.name, connections=1) as worker:
                 await worker.renew(GuardLimits(idle_s=idle_s, deadline=deadline / 1000))
         except WorkerError:
-            return
+            return False
         if self._row is row:
             self._row = replace(row, deadline_ms=deadline)
+        return True
 
     # -- using one again -------------------------------------------------------------------------
 
