@@ -11,6 +11,7 @@ from decimal import Decimal
 import anyio
 import pytest
 
+from captiv.core.cost import cost, price_of
 from captiv.core.fleet import Offer
 from captiv.core.pods import PodRow
 from captiv.core.retry import Death
@@ -265,4 +266,24 @@ async def test_a_cap_that_is_nearly_spent_affords_no_other_image(scene: Scene) -
     late = worker.affordable()
 
     assert (early, late) == (True, False)
+    await worker.stop()
+
+
+async def test_the_real_price_of_a_pod_is_reckoned_with_and_its_guard_told(
+    scene: Scene, cloud: Cloud
+) -> None:
+    for name in ("cost_unsaid", "dearer"):
+        cloud.mischief.arm(name)
+    cap = Decimal("0.01")
+    worker = worker_of(scene, cap)
+    await worker.start(told)
+    await until(lambda: any("costs" in note for note in scene.notes))
+
+    row = await row_of(scene)
+    (pod,) = [pod for pod in cloud.pods() if pod.id == row.pod_id]
+    assert price_of(row.price_micro) == pod.price
+    assert row.deadline_ms is not None and row.created_ms is not None
+    assert cost(pod.price, row.created_ms, row.deadline_ms) <= cap
+    await worker._retold()
+    assert not worker._untold
     await worker.stop()

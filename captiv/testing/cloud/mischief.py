@@ -55,6 +55,8 @@ KNOWN: Mapping[str, _Known] = {
         {"seconds": 30.0, "silent": False},
     ),
     "late_in_list": _Known("trait", "not listed until so old", {"seconds": 2.0}),
+    "cost_unsaid": _Known("trait", "the answer to create has no price: `cost` is 0"),
+    "dearer": _Known("trait", "it costs more than was offered", {"factor": 2.0}),
     "injected_key_refused": _Known("trait", "the key in the pod may do nothing"),
     "killed_mid_batch": _Known(
         "strike", "kill -9 of the worker or of the whole container", {"after": 1, "what": "worker"}
@@ -88,6 +90,8 @@ RECIPES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("image_missing", {}),
     ("crash_loop", {}),
     ("slow_start", {"seconds": 1.5}),
+    ("cost_unsaid", {}),
+    ("dearer", {"factor": 1.5}),
     ("injected_key_refused", {}),
     ("killed_mid_batch", {"after": 3}),
     ("killed_mid_batch", {"after": 5, "what": "pod"}),

@@ -157,6 +157,9 @@ class Pods:
 
     def create(self, asked: CreatePod, price: Decimal, data_center: str) -> Pod:
         """Create a pod, which begins to live and to bill."""
+        traits = self._mischief.take_traits()
+        if (dearer := traits.get("dearer")) is not None:
+            price *= Decimal(str(dearer.options["factor"]))
         pod_id = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(14))
         pod = Pod(
             id=pod_id,
@@ -167,7 +170,7 @@ class Pods:
             created_at=self._clock(),
             disk=self._folder / pod_id,
             log=PodLog(self._clock),
-            traits=self._mischief.take_traits(),
+            traits=traits,
         )
         self._pods[pod_id] = pod
         self._begin(pod)
