@@ -168,6 +168,7 @@ class _Starting:
             started=self._running or said.started,
             health=health,
             pulling=said.pulling,
+            pulled=said.pulled if said.pulling else None,
             progress_s=said.advanced_s,
             restarts=max(said.restarts, health.restarts if health else 0),
             trouble=said.trouble,
