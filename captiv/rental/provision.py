@@ -162,8 +162,8 @@ class Provisioning:
     async def arrived(self, name: str, pod: Pod, asked_ms: int) -> PodRow | None:
         """Keep what the provider answered, and pay from the pod's first second.
 
-        None: the pod must not live, and is ended. The provider's clock may be another; the pod was
-        made after it was asked for.
+        None: the pod must not live, and is ended. It was made after it was asked for, whatever the
+        clocks say.
         """
         now_ms = self._context.now_ms()
         began_ms = now_ms if pod.created_ms is None else pod.created_ms
@@ -348,7 +348,8 @@ class Provisioning:
             ProviderError: the provider refuses.
         """
         sha256 = hashlib.sha256(self._context.account.token_of(name).encode()).hexdigest()
-        deadline_s = None if deadline_ms is None else deadline_ms // 1000
+        ahead_ms = self._provider.clock_ahead_ms
+        deadline_s = None if deadline_ms is None else (deadline_ms + ahead_ms) // 1000
         ending = tuple(self._provider.ending())
         return await self._provider.create(
             pod_spec(self._terms, offer, name, sha256, deadline_s, ending)

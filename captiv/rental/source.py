@@ -307,7 +307,8 @@ class RentedWorker:
 
     async def _told(self, row: PodRow, deadline_ms: int) -> bool:
         """Tell the pod's guard of its limits; False if it does not answer."""
-        limits = GuardLimits(idle_s=self._terms.policy.guarded.idle_s, deadline=deadline_ms / 1000)
+        deadline = (deadline_ms + self._provider.clock_ahead_ms) / 1000
+        limits = GuardLimits(idle_s=self._terms.policy.guarded.idle_s, deadline=deadline)
         try:
             async with self._account.worker(row.pod_id or "", row.name, connections=1) as worker:
                 await worker.renew(limits)
