@@ -263,6 +263,19 @@ def test_a_failing_pod_costs_time_and_no_image(
 
 
 @pytest.mark.slow
+def test_a_proxy_that_lags_behind_a_pod_that_is_ready_costs_no_pod(home: Home) -> None:
+    home.scenes(20)
+    with rented(home) as cloud:
+        cloud.mischief.arm("edge_lags", seconds=12)
+        ended = generate(home)
+        alive = cloud.pods_alive()
+
+    assert ended.code == 0, ended
+    assert len(home.captions()) == 20
+    assert (calls(cloud, "POST"), alive) == (1, [])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead_s", [-3 * 86_400, 3 * 86_400, 600])
 def test_a_machine_whose_clock_is_wrong_rents_and_pays_as_any_other(
     home: Home, ahead_s: int

@@ -273,10 +273,9 @@ class Pods:
         if "running_with_null_runtime" in pod.traits:
             _advance(pod, "RUNNING")
             await anyio.sleep_forever()
-        if "image_missing" in pod.traits:
-            while True:
-                pod.log.system(f"error pulling image: manifest for {image} not found")
-                await anyio.sleep(1.0)
+        while (why := _not_pulled(pod, image)) is not None:
+            pod.log.system(f"error pulling image: {why}")
+            await anyio.sleep(1.0)
         slow = pod.traits.get("slow_start")
         pull = slow.options if slow else {"seconds": conditions.pulling_s}
         pod.log.system(f"{image} Pulling from registry")
@@ -336,6 +335,17 @@ async def _passed(begun_s: float, share: float, pull: Mapping[str, Any]) -> None
         left_s := begun_s + share * pull["seconds"] - anyio.current_time()
     ) > 0:
         await anyio.sleep(min(left_s, _LOOK_S))
+
+
+def _not_pulled(pod: Pod, image: str) -> str | None:
+    """Return what Docker says of an image that this pod's host never gets, if so."""
+    if "image_missing" in pod.traits:
+        return f"manifest for {image} not found: manifest unknown"
+    if "image_private" in pod.traits:
+        return f"pull access denied for {image}, repository does not exist or may require login"
+    if "image_of_another_kind" in pod.traits:
+        return "no matching manifest for linux/arm64/v8 in the manifest list entries"
+    return None
 
 
 def _advance(pod: Pod, status: Status) -> None:
