@@ -5,17 +5,21 @@ since 1970. Durations are taken from the monotonic clock, which no correction of
 moves.
 """
 
+import os
 import time
+
+_AHEAD_MS = round(float(os.environ.get("CAPTIV_TEST_CLOCK_AHEAD_S", "0")) * 1000)
+"""For tests: a machine whose clock is wrong."""
 
 
 def now_ms() -> int:
     """Return the wall time in integer milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
+    return time.time_ns() // 1_000_000 + _AHEAD_MS
 
 
 def now_s() -> float:
     """Return the wall time in seconds since 1970."""
-    return time.time()
+    return time.time() + _AHEAD_MS / 1000
 
 
 def monotonic_s() -> float:

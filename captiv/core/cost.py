@@ -84,6 +84,19 @@ def deadline_ms(
     return now_ms + max(0, int(life_ms))
 
 
+def redated_ms(from_ms: int, deadline_ms: int, before: int, price_micro: int) -> int:
+    """Return when a pod may cost no more, whose price is another than was said before.
+
+    Args:
+        from_ms: when its bill began.
+        deadline_ms: when it was to end, by the price before.
+        before: that price, in micro-dollars an hour.
+        price_micro: what it really costs.
+    """
+    life_s = (deadline_ms - from_ms) * before // (price_micro * 1000) if price_micro else 0
+    return min(from_ms + life_s * 1000, max(deadline_ms, from_ms + DEADLINE_CAP_S * 1000))
+
+
 def claims_allowed(
     spent: Decimal,
     rate_usd_s: Decimal,

@@ -380,3 +380,31 @@ def next_after(
     if waited >= _MAX_WAITS or wait_s > _LONGEST_WAIT_S:
         return Step(Move.STOP)
     return Step(move, wait_s)
+
+
+# Losses
+
+MAX_LOSSES: Final = 3
+_LOSSES_S: Final = 3600.0
+_PROGRESS: Final = 100
+"""So many captions between losses show that pods are worth what they cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """The pods that a run lost: gone, silent or hung, not those that ended as planned."""
+
+    last: tuple[tuple[float, int], ...] = ()
+    """When each was lost, in monotonic seconds, and how many captions the run had by then."""
+
+    def one_more(self, now_s: float, captions: int) -> "Losses":
+        """Return this with the loss of a pod now."""
+        return Losses((*self.last, (now_s, captions))[-MAX_LOSSES:])
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the last ones came within an hour, with next to no caption between."""
+        if len(self.last) < MAX_LOSSES:
+            return False
+        (first_s, before), (last_s, after) = self.last[0], self.last[-1]
+        return last_s - first_s <= _LOSSES_S and after - before < _PROGRESS

@@ -15,6 +15,12 @@ _STEP: Final = re.compile(
     re.IGNORECASE,
 )
 """A step of a pull (Docker) or of a download (pip, and whatever shows per cent)."""
+_LAYER: Final = re.compile(
+    r"^(?P<layer>[0-9a-f]{12}) Downloading"
+    r" (?P<done>[\d.]+)(?P<unit>[kMG]?B)/(?P<total>[\d.]+)(?P<of>[kMG]?B)$"
+)
+_LAYER_WHOLE: Final = re.compile(r"^(?P<layer>[0-9a-f]{12}) (?:Download complete|Pull complete)$")
+_UNITS: Final = {"B": 1, "kB": 1000, "MB": 1000**2, "GB": 1000**3}
 _PULL_BEGINS: Final = re.compile(r"\bpulling from\b", re.IGNORECASE)
 _STARTED: Final = re.compile(r"^start container\b.*\bbegin\b", re.IGNORECASE)
 _NOT_PULLED: Final = re.compile(
@@ -46,11 +52,21 @@ class StartLog:
         self._why_not_pulled = ""
         self._said = ""
         self._steps: set[str] = set()
+        self._layers: dict[str, tuple[int, int]] = {}
+        """Of each layer of the image: how many bytes of it have arrived, and how many it has."""
 
     @property
     def restarts(self) -> int:
         """How often the container, or the worker in it, was started again."""
         return max(self._starts - 1, self._worker_restarts, 0)
+
+    @property
+    def pulled(self) -> tuple[int, int] | None:
+        """How many bytes of the image have arrived, and of how many that are known; or None."""
+        if not self._layers:
+            return None
+        done, total = zip(*self._layers.values(), strict=True)
+        return sum(done), sum(total)
 
     @property
     def trouble(self) -> str | None:
@@ -77,6 +93,15 @@ class StartLog:
             self._hear_container(text)
 
     def _hear_host(self, text: str) -> None:
+        if found := _LAYER.match(text):
+            done = float(found["done"]) * _UNITS[found["unit"]]
+            self._layers[found["layer"]] = (
+                int(done),
+                int(float(found["total"]) * _UNITS[found["of"]]),
+            )
+        elif (found := _LAYER_WHOLE.match(text)) and found["layer"] in self._layers:
+            _, total = self._layers[found["layer"]]
+            self._layers[found["layer"]] = total, total
         if _STARTED.search(text):
             self._starts += 1
             self.started, self.pulling = True, False

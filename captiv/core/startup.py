@@ -4,12 +4,13 @@ Each look at it gives what was `Seen`; `Waiting` takes that and says what become
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
 from captiv.core.phase import Phase, Step, loading_phase
 from captiv.core.pods import PodState
+from captiv.core.transfer import Transfer
 from captiv.errors import ConfigurationError, HostUnfit, ModelError, error_class
 from captiv.wire import Health
 
@@ -17,6 +18,8 @@ _CRASH_LOOP: Final = 3
 _FIRST: Final = Phase(Step.RENTING)
 _STALL_S: Final = 60.0
 """A pull or download that was not seen to advance for so long has stalled."""
+_SLOW_S: Final = 180.0
+"""A host that was too slow for so long is left."""
 _NO_IMAGE: Final = re.compile(
     r"\bpull access denied\b|\baccess to the resource is denied\b|\bunauthorized:"
     r"|\bmanifest unknown\b|\bmanifest for \S+ not found\b|\brepository does not exist\b",
@@ -67,13 +70,16 @@ class Seen:
     """Why it will never start, as its log tells."""
     last_words: str = ""
     """What its container wrote last."""
+    pulled: tuple[int, int] | None = None
+    """How many bytes of the image the host has, and of how many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """A pod on its way to `ready`; each look returns the next state. Times in s, of one clock.
 
-    It is waited for `timeout_s`, and up to twice that while a pull or download advances. A worker
+    It is waited for `timeout_s`, and up to twice that while a pull or download advances. A host
+    that is too slow for that is left after a few minutes. A worker
     that says `failed`, a pod that ended, an image that cannot be pulled and a crash loop end the
     wait at once.
     """
@@ -85,6 +91,9 @@ class Waiting:
     given_up: GivenUp | None = None
     advanced_s: float | None = None
     done_bytes: int = 0
+    transfer: Transfer = field(default_factory=Transfer)
+    slow_since_s: float | None = None
+    """Since when what arrives will not be there in twice the time."""
 
     def look(self, seen: Seen, now_s: float) -> "Waiting":
         """Return the state after this look. What is ready or given up stays so."""
@@ -107,12 +116,33 @@ class Waiting:
         done = (loading and loading.done_bytes) or 0
         if done > self.done_bytes:
             times.append(now_s)
-        return replace(
+        after = replace(
             self, advanced_s=max(times, default=None), done_bytes=max(done, self.done_bytes)
         )
+        return after._paced(seen, now_s)
+
+    def _paced(self, seen: Seen, now_s: float) -> "Waiting":
+        """Take note of how fast the model, or else the image, arrives."""
+        loading = seen.health.loading if seen.health else None
+        size = seen.pulled if seen.health is None else None
+        if loading is not None and loading.done_bytes is not None and loading.total_bytes:
+            size = loading.done_bytes, loading.total_bytes
+        if size is None:
+            return replace(self, transfer=Transfer(), slow_since_s=None)
+        transfer = self.transfer.look(now_s, *size)
+        left_s = transfer.left_s
+        slow = left_s is not None and now_s + left_s > self.began_s + 2 * self.timeout_s
+        since_s = (now_s if self.slow_since_s is None else self.slow_since_s) if slow else None
+        return replace(self, transfer=transfer, slow_since_s=since_s)
 
     def _overdue(self, now_s: float) -> GivenUp | None:
         waited_s = now_s - self.began_s
+        if self.slow_since_s is not None and now_s - self.slow_since_s >= _SLOW_S:
+            mbit_s = (self.transfer.bytes_s or 0) * 8 / 1e6
+            left = self.transfer.total_bytes - self.transfer.seen[-1][1]
+            return GivenUp(
+                f"its host is too slow: {left / 1e9:.1f} GB to go at {mbit_s:.1f} Mbit/s"
+            )
         if waited_s < self.limit_s(now_s):
             return None
         return GivenUp(f"it was not ready after {waited_s:.0f} s (last seen: {self.phase.name})")

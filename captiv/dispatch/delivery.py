@@ -90,6 +90,11 @@ class Deliveries:
         return self._limiter.limit
 
     @property
+    def longest_s(self) -> float:
+        """The longest that the worker took between two captions: about a batch."""
+        return self._quiet.longest_s or 0.0
+
+    @property
     def culprit(self) -> Job | None:
         """The suspect, tried alone, over which the worker was lost; None if there is none."""
         if self._alone is None:

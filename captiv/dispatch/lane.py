@@ -43,6 +43,8 @@ _log = logging.getLogger(__name__)
 
 _IDLE_S = 0.05
 """How soon a lane that found nothing to claim looks again."""
+_HANDOVER_S = 60.0
+"""So long before the planned end of a worker it is given nothing more, at least."""
 _FULL_S = 0.5
 """How soon a lane whose worker gives no answer looks whether others could do what it has ahead."""
 
@@ -137,6 +139,7 @@ class Lane:
     async def _serve(self) -> None:
         async with anyio.create_task_group() as tg:
             tg.start_soon(self._watch)
+            tg.start_soon(self._source.tend)
             tg.start_soon(self._limit_drain, tg.cancel_scope)
             await self._feed()
             tg.cancel_scope.cancel()
@@ -166,7 +169,11 @@ class Lane:
         async with anyio.create_task_group() as tg:
             while not self._draining and self._source.affordable():
                 self._left = anyio.Event()
-                if self._supervisor.vacant and not await self._replaced():
+                if self._ends_soon and self._in_flight:
+                    await self._left.wait()
+                    continue
+                another = self._supervisor.vacant or self._ends_soon
+                if another and not await self._replaced():
                     break
                 ahead = self._deliveries.limit + 2 * self._queue.preparation.threads
                 room = ahead - self._in_flight
@@ -198,15 +205,22 @@ class Lane:
         await self._claims.give_back_displaced()
 
     async def _replaced(self) -> bool:
-        """Have a worker again after the last one was lost; False if the lane drains first.
+        """Have a worker after one that was lost, or is about to end; False if the lane drains.
 
         That may take long: what was claimed ahead is for the others meanwhile.
         """
+        if self._ends_soon:
+            await self._source.hand_over()
         await self._claims.give_back_ahead()
         health = await self._supervisor.begin()
         if health is not None:
             self._deliveries.opened(health)
         return health is not None
+
+    @property
+    def _ends_soon(self) -> bool:
+        """Whether the worker may end, as planned, before what is claimed now has its caption."""
+        return self._source.ends_in_s < max(_HANDOVER_S, 2 * self._deliveries.longest_s)
 
     async def _try_suspect(self) -> bool:
         """Try one suspect with nothing else in flight; False if there is none."""

@@ -141,7 +141,8 @@ async def start(
 def limits_of(account: Account, about: Known) -> GuardLimits:
     """Return for how long a pod may live from now on: one made by hand has no deadline."""
     by_hand = about.row is not None and about.row.made_by == "hand"
-    deadline = None if by_hand else now_ms() / 1000 + DEADLINE_CAP_S
+    there_s = (now_ms() + account.provider.clock_ahead_ms) / 1000
+    deadline = None if by_hand else there_s + DEADLINE_CAP_S
     return GuardLimits(idle_s=account.policy.guarded.idle_s, deadline=deadline)
 
 

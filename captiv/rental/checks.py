@@ -25,6 +25,7 @@ from captiv.errors import (
 from captiv.offload import offload
 from captiv.rental.podspec import demand_of, extras_of, model_of, wish_of
 from captiv.rental.provider import Balance, Pod, Provider, ProviderType, Right
+from captiv.rental.views import duration
 from captiv.settings import Settings
 from captiv.workers import MOMENT_S, Check
 
@@ -43,6 +44,8 @@ class Answers:
     balance: Balance | None = None
     rights: Sequence[Right] = ()
     offers: list[Offer] | None = None
+    clock_ahead_ms: int = 0
+    """By how much the provider's clock is ahead of this machine's."""
     limit_s: float = MOMENT_S
     """The time it had."""
     unfit: CaptivError | None = None
@@ -101,6 +104,7 @@ async def asked(
                 for question in questions:
                     tg.start_soon(question, provider)
     finally:
+        answers.clock_ahead_ms = provider.clock_ahead_ms
         with anyio.CancelScope(shield=True):
             await provider.aclose()
     return answers
@@ -157,6 +161,15 @@ def account_findings(kind: ProviderType, answers: Answers) -> Iterator[Finding]:
             )
             yield Finding.failed(kind.label, denied)
     yield _money(kind, answers.balance)
+    if answers.clock_ahead_ms:
+        wrong = duration(abs(answers.clock_ahead_ms) / 1000)
+        way = "slow" if answers.clock_ahead_ms > 0 else "fast"
+        yield Finding(
+            "clock",
+            "warn",
+            f"this machine's clock is {wrong} {way} by {kind.label}'s",
+            "Have it set over the network; captiv reckons with the difference.",
+        )
 
 
 def _unusable(kind: ProviderType, answers: Answers) -> Finding:

@@ -10,16 +10,14 @@ from typing import Protocol
 
 import anyio
 
+from captiv.clock import monotonic_s
 from captiv.core.budget import Budget
 from captiv.core.cost import deadline_ms
-from captiv.core.fleet import Offer
+from captiv.core.fleet import MAX_LOSSES, Losses, Offer
 from captiv.core.jobs import RunId, SessionId
 from captiv.core.pods import PodRow, PodRowId
 from captiv.errors import BudgetSpent, NoWorker
-from captiv.store import Store, pods
-
-REPLACEMENTS = 2
-"""Pods that are rented in place of lost ones, over all lanes of a run."""
+from captiv.store import Store, pods, runs
 
 
 class Member(Protocol):
@@ -58,7 +56,7 @@ class Fleet:
         self._now_ms = now_ms
         self._budget = Budget(cap)
         self._members: list[Member] = []
-        self._replaced = 0
+        self._losses = Losses()
         self._inherited: deque[PodRow] | None = None
         self._looking = anyio.Lock()
         self._sharing = anyio.Lock()
@@ -88,15 +86,18 @@ class Fleet:
                     await other.prolong(part)
             await self.reckon()
 
-    def replace(self) -> None:
-        """Take one of the replacements.
+    async def lost(self) -> None:
+        """Take note that a pod of any lane was lost, and is to be replaced.
 
         Raises:
-            NoWorker: none is left.
+            NoWorker: too many were, for too few captions.
         """
-        if self._replaced >= REPLACEMENTS:
-            raise NoWorker(f"{REPLACEMENTS + 1} pods were lost in this run.")
-        self._replaced += 1
+        counts = (await self._store.aread(runs.get, self._run_id)).counts
+        self._losses = self._losses.one_more(monotonic_s(), counts.captioned + counts.done)
+        if self._losses.hopeless:
+            raise NoWorker(
+                f"{MAX_LOSSES} pods were lost within an hour, with fewer than 100 captions between."
+            )
 
     async def inherit(self, find: Callable[[], Awaitable[list[PodRow]]]) -> PodRow | None:
         """Return a pod that an earlier command of the run left, each only once; None if none is.
@@ -128,6 +129,11 @@ class Fleet:
         await self.reckon()
         if self._budget.exhausted(self._now_ms()):
             raise BudgetSpent("The run has cost what it may (--max-cost); the rest stays pending.")
+
+    async def left(self) -> Decimal | None:
+        """Return one pod's part, in dollars, of what is promised to none; None without a cap."""
+        await self.reckon()
+        return self._part(len(self._members))
 
     def affords(self) -> bool:
         """Whether another image may be claimed so that all ends within the cap."""

@@ -4,8 +4,9 @@ A provider is a folder beside `runpod/` that turns these calls into its own API.
 `rental` rents, watches and ends pods through the protocol alone, and asks `traits` for what a
 provider may lack. `docs/new-cloud.md` says what a new one has to write.
 
-Money is in US dollars, prices are dollars an hour, times are integer milliseconds since 1970 by the
-provider's clock.
+Money is in US dollars, prices are dollars an hour, times are integer milliseconds since 1970 by
+this machine's clock, which may be wrong: a provider's times are told by it, too, and
+`clock_ahead_ms` says what to add for a pod, whose clock is the provider's.
 """
 
 import json
@@ -190,6 +191,11 @@ class Provider(Protocol):
     @property
     def traits(self) -> ProviderTraits:
         """What it has that another provider may lack."""
+        ...
+
+    @property
+    def clock_ahead_ms(self) -> int:
+        """By how much its clock is ahead of this machine's, which may be wrong; 0 if unheard."""
         ...
 
     def url(self, pod_id: str) -> str:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import NamedTuple
 
 import anyio
@@ -40,13 +41,25 @@ from captiv.store.commit import commit
 
 _log = logging.getLogger(__name__)
 
-_DENIED = 3
-"""Offers that the account may not use after which no others are tried."""
 LOOK_S = 2.0
 ASK_S = 5.0
 """Providers count calls by the minute, whatever they are about."""
 _WRITE_FIRST_S = 1.0
 """How long the order that ends a pod waits for the ledger, which most often takes milliseconds."""
+
+
+class Unclear(NoCapacity):
+    """The provider gave no clear answer to a create, and the pod is not listed."""
+
+    hint = "Try again in a few minutes."
+
+
+class TooDear(NoCapacity):
+    """A pod turned out to cost more than is allowed, and was ended."""
+
+
+_TRIES = {AccessDenied: 3, Unclear: 3, TooDear: 2}
+"""After so many errors of a kind no further offer is tried: it is not for want of machines."""
 
 
 class Rented(NamedTuple):
@@ -134,12 +147,11 @@ class Provisioning:
             if isinstance(had, Rented):
                 return had
             refused.append(had)
-            if isinstance(had, AccessDenied):
-                denied = sum(isinstance(error, AccessDenied) for error in refused)
-                if denied == 1:
-                    await self._require_rights()
-                if denied >= _DENIED:
-                    raise had
+            if [error for error in refused if isinstance(error, AccessDenied)] == [had]:
+                await self._require_rights()
+            for kind, most in _TRIES.items():
+                if sum(isinstance(error, kind) for error in refused) >= most:
+                    raise refused[-1]
         if all(isinstance(error, AccessDenied) for error in refused):
             raise refused[-1]  # not for want of machines
         raise self._no_capacity(
@@ -150,8 +162,8 @@ class Provisioning:
     async def arrived(self, name: str, pod: Pod, asked_ms: int) -> PodRow | None:
         """Keep what the provider answered, and pay from the pod's first second.
 
-        None: the pod must not live, and is ended. The provider's clock may be another; the pod was
-        made after it was asked for.
+        None: the pod must not live, and is ended. It was made after it was asked for, whatever the
+        clocks say.
         """
         now_ms = self._context.now_ms()
         began_ms = now_ms if pod.created_ms is None else pod.created_ms
@@ -278,24 +290,37 @@ class Provisioning:
     async def _ask_for(self, offer: Offer, deadline_ms: int | None) -> Rented:
         name, now = self._new_name(), self._context.now_ms()
         row_id = await self._intend(name, offer, deadline_ms, now)
+        row, unclear = None, None
         with anyio.CancelScope(shield=True):
             try:
-                pod = await self._made(name, offer, deadline_ms)
+                pod = await self._created(name, offer, deadline_ms)
             except PodMayExist as error:
+                unclear = error
                 self._doubtful.add(name)
-                raise NoCapacity(f"{error.message} It is not listed.") from error
             except ProviderError as error:
                 await self._ended(row_id, error.message)
                 raise
-            row = await self.arrived(name, pod, now)
+            else:
+                row = await self.arrived(name, pod, now)
+        if unclear is not None:
+            row, pod = await self._looked_for(name, unclear, now)
         if row is None:
             raise NoCapacity(f"{name} was given up before {self._provider.label} answered.")
         price = price_of(row.price_micro)
         if price > self._terms.policy.wish.max_price_usd_h:
             await self.give_up(row, f"it costs more than {self._terms.policy.wish.price_setting}")
-            raise NoCapacity(f"{offer.gpu_id} turned out to cost {rate(price)}, and was ended.")
+            raise self.too_dear(offer.gpu_id, price)
         _log.info("pod rented pod=%s gpu=%s", pod.id, offer.gpu_id)
         return Rented(row, pod, offer)
+
+    def too_dear(self, gpu: str, price_usd_h: Decimal) -> TooDear:
+        """Return the error of a pod that costs more than is allowed."""
+        wish = self._terms.policy.wish
+        return TooDear(
+            f"A pod with {gpu} turned out to cost {rate(price_usd_h)}, above the limit of "
+            f"{rate(wish.max_price_usd_h)} ({wish.price_setting}), and was ended.",
+            hint=f"Raise {wish.price_setting}, or ask for another GPU.",
+        )
 
     async def _intend(
         self, name: str, offer: Offer, deadline_ms: int | None, now_ms: int
@@ -315,24 +340,40 @@ class Provisioning:
             lingers=self._run_id is not None and self._terms.lingers,
         )
 
-    async def _made(self, name: str, offer: Offer, deadline_ms: int | None) -> Pod:
-        """Ask the provider for the pod; an answer that never comes is settled by the name.
+    async def _created(self, name: str, offer: Offer, deadline_ms: int | None) -> Pod:
+        """Ask the provider for the pod, once.
 
         Raises:
-            PodMayExist: it is not listed.
+            PodMayExist: what came of it is unknown.
             ProviderError: the provider refuses.
         """
         sha256 = hashlib.sha256(self._context.account.token_of(name).encode()).hexdigest()
-        deadline_s = None if deadline_ms is None else deadline_ms // 1000
+        ahead_ms = self._provider.clock_ahead_ms
+        deadline_s = None if deadline_ms is None else (deadline_ms + ahead_ms) // 1000
         ending = tuple(self._provider.ending())
-        spec = pod_spec(self._terms, offer, name, sha256, deadline_s, ending)
-        try:
-            return await self._provider.create(spec)
-        except PodMayExist as error:
-            found = await self._settled(name, self._settling_s(answered=error.answered))
-            if found is None:
-                raise
-            return found
+        return await self._provider.create(
+            pod_spec(self._terms, offer, name, sha256, deadline_s, ending)
+        )
+
+    async def _looked_for(
+        self, name: str, unclear: PodMayExist, asked_ms: int
+    ) -> tuple[PodRow | None, Pod]:
+        """Settle by its name whether a pod was made whose answer never came, or is not clear.
+
+        Given up half-way, it is looked for again when the run ends: its intent stays open.
+
+        Raises:
+            Unclear: it is not listed.
+        """
+        within_s = self._settling_s(answered=unclear.answered)
+        self._context.on_note(f"{unclear.message} Looking for it, {within_s:.0f} s at most.")
+        pod = await self._settled(name, within_s)
+        if pod is None:
+            raise Unclear(f"{unclear.message} It is not listed.") from unclear
+        self._doubtful.discard(name)
+        with anyio.CancelScope(shield=True):
+            row = await self.arrived(name, pod, asked_ms)
+        return row, pod
 
     async def _settled(self, name: str, within_s: float) -> Pod | None:
         """Find out by its name whether a pod exists whose answer never came."""

@@ -16,7 +16,7 @@ import anyio
 from captiv.clock import monotonic_s
 from captiv.core import quiet
 from captiv.core.budget import outlives
-from captiv.core.cost import DEADLINE_CAP_S, price_of
+from captiv.core.cost import DEADLINE_CAP_S, micro, price_of, rate, redated_ms
 from captiv.core.fleet import Offer
 from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.pods import PodRow, PodState, pod_name, unseen_end_ms
@@ -27,7 +27,8 @@ from captiv.errors import NoWorker, ProviderError, ProviderUnreachable, WorkerEr
 from captiv.rental.adopt import Adoption
 from captiv.rental.fleet import Fleet
 from captiv.rental.podspec import Terms
-from captiv.rental.provision import Provisioning, RentalContext
+from captiv.rental.provider import Pod
+from captiv.rental.provision import Provisioning, RentalContext, TooDear
 from captiv.rental.startup import LOOK_S, come_up, lasting_error
 from captiv.rental.suspend import SleepWatch
 from captiv.store import pods
@@ -35,12 +36,18 @@ from captiv.store.commit import commit
 from captiv.wire import GuardLimits
 from captiv.workers import Address, Ended, Traits
 
+_MAX_DEAR = 2
+"""Pods that may turn out dearer than they were offered, and than is allowed."""
 _MAX_HOSTS = 3
 """Hosts tried for one pod that does not come up."""
 _GUARD_MARGIN_S = 60.0
 """So long before the guard's idle limit a pod that cannot be reached is given up."""
 _ANSWER_S = 10.0
 """A provider that takes longer to say how a pod is says nothing."""
+_TEND_S = 60.0
+_RENEW_S = 7200.0
+"""So long before a pod's planned end its guard is told of a later one, and told again if it could
+not be."""
 _FRESH_S = 60.0
 """The log of an older pod may tell of losses that are long over."""
 
@@ -96,6 +103,8 @@ class RentedWorker:
         self._sleep = SleepWatch(context.now_ms)
         self._unanswered_s = -math.inf
         """When the provider last did not answer either."""
+        self._untold = False
+        """Whether the guard has to be told of a deadline that it does not know."""
         self._asked_s = -math.inf
         """When the provider was last asked whether the pod is gone."""
         self._first = True
@@ -130,7 +139,7 @@ class RentedWorker:
                 hint=f"Make one: captiv {self._provider.name} create.",
             )
         if not self._first:
-            self._fleet.replace()
+            await self._fleet.lost()
         self._first = False
         return await self._rented(on_phase)
 
@@ -191,6 +200,75 @@ class RentedWorker:
         await self._end("silent for too long")
         return Ended(Death.KILLED, frozenset(), said)
 
+    # -- how long it lives -----------------------------------------------------------------------
+
+    @property
+    def ends_in_s(self) -> float:
+        """In how many seconds the pod's guard ends it; infinite where its part of the cap does.
+
+        That part is `affordable`'s.
+        """
+        row = self._row
+        if row is None or row.deadline_ms is None:
+            return math.inf
+        if row.deadline_ms - row.intended_ms < DEADLINE_CAP_S * 1000:
+            return math.inf
+        return (row.deadline_ms - self._context.now_ms()) / 1000
+
+    async def tend(self) -> None:
+        """Have the guard keep the pod as long as the run goes on. Runs until cancelled."""
+        while True:
+            await self._renewed()
+            await self._retold()
+            await anyio.sleep(_TEND_S)
+
+    async def _retold(self) -> None:
+        """Tell the guard of its deadline, if it does not know it yet."""
+        row = self._row
+        if row is not None and row.deadline_ms is not None and self._untold:
+            self._untold = not await self._told(row, row.deadline_ms)
+
+    async def _priced(self, pod: Pod) -> None:
+        """Reckon with what the pod really costs, once the provider says so.
+
+        Raises:
+            TooDear: that is more than is allowed.
+        """
+        row, price = self._row, micro(pod.price_usd_h)
+        if row is None or not price or price == row.price_micro:
+            return
+        deadline = row.deadline_ms
+        if deadline is not None:
+            from_ms = row.created_ms or row.intended_ms
+            deadline = redated_ms(from_ms, deadline, row.price_micro, price)
+        if not await commit(self._ledger, pods.priced, row.id, price, deadline):
+            return
+        self._row = replace(row, price_micro=price, deadline_ms=deadline)
+        self._untold = deadline is not None
+        await self._fleet.reckon()
+        was, now = rate(price_of(row.price_micro)), rate(price_of(price))
+        self._context.on_note(f"Pod {row.pod_id} costs {now}, not {was} as was said before.")
+        if price_of(price) > self._terms.policy.wish.max_price_usd_h:
+            raise self._provisioning.too_dear(row.gpu, price_of(price))
+
+    async def _renewed(self) -> None:
+        """Move the pod's planned end, if it is near and the run's cap leaves money for more."""
+        row = self._row
+        if row is None or row.deadline_ms is None or self.ends_in_s > _RENEW_S:
+            return
+        left = await self._fleet.left()
+        until_ms = self._context.now_ms() + DEADLINE_CAP_S * 1000
+        if left is not None:
+            more_ms = int(left * 3600 / price_of(row.price_micro)) * 1000 if row.price_micro else 0
+            until_ms = min(until_ms, row.deadline_ms + more_ms)
+        if until_ms > row.deadline_ms and await self._prolonged(row, until_ms):
+            await self._fleet.reckon()
+
+    async def hand_over(self) -> None:
+        """End the pod shortly before its guard would: the next one replaces none that was lost."""
+        await self._end("its planned end was near")
+        self._first = True
+
     async def stop(self) -> None:
         """End the pod if this run rented it, and give it back if it only used it.
 
@@ -215,26 +293,34 @@ class RentedWorker:
         return self._row is not None
 
     async def prolong(self, dollars: Decimal) -> None:
-        """Let the pod live for so much longer, at most a day in all: others left their part.
-
-        A guard that cannot be told keeps its deadline, and ends the pod earlier.
-        """
+        """Let the pod live for so much longer, at most a day from now: others left their part."""
         row = self._row
         if row is None or row.deadline_ms is None or not row.price_micro:
             return
         more_ms = int(dollars * 3600 / price_of(row.price_micro)) * 1000
-        last_ms = row.intended_ms + DEADLINE_CAP_S * 1000
-        deadline = min(row.deadline_ms + more_ms, last_ms)
+        last_ms = self._context.now_ms() + DEADLINE_CAP_S * 1000
+        await self._prolonged(row, min(row.deadline_ms + more_ms, last_ms))
+
+    async def _prolonged(self, row: PodRow, deadline: int) -> bool:
+        """Move the pod's deadline, in ms. A guard that cannot be told keeps the one that it has."""
         if not await commit(self._ledger, pods.prolong, row.id, deadline):
-            return
-        idle_s = self._terms.policy.guarded.idle_s
-        try:
-            async with self._account.worker(row.pod_id or "", row.name, connections=1) as worker:
-                await worker.renew(GuardLimits(idle_s=idle_s, deadline=deadline / 1000))
-        except WorkerError:
-            return
+            return False
+        if not await self._told(row, deadline):
+            return False
         if self._row is row:
             self._row = replace(row, deadline_ms=deadline)
+        return True
+
+    async def _told(self, row: PodRow, deadline_ms: int) -> bool:
+        """Tell the pod's guard of its limits; False if it does not answer."""
+        deadline = (deadline_ms + self._provider.clock_ahead_ms) / 1000
+        limits = GuardLimits(idle_s=self._terms.policy.guarded.idle_s, deadline=deadline)
+        try:
+            async with self._account.worker(row.pod_id or "", row.name, connections=1) as worker:
+                await worker.renew(limits)
+        except WorkerError:
+            return False
+        return True
 
     # -- using one again -------------------------------------------------------------------------
 
@@ -287,10 +373,19 @@ class RentedWorker:
 
     async def _rented(self, on_phase: OnPhase) -> Address:
         failed: GivenUp | None = None
+        dear = 0
         for _ in range(_MAX_HOSTS):
             on_phase(Phase(Step.RENTING))
             row = await self._made()
-            before, failed = failed, await self._came_up(row, on_phase)
+            try:
+                before, failed = failed, await self._came_up(row, on_phase)
+            except TooDear as error:
+                dear += 1
+                await self._end(f"it costs more than {self._terms.policy.wish.price_setting}")
+                if dear >= _MAX_DEAR:
+                    raise
+                self._context.on_note(error.message)
+                continue
             if failed is None:
                 await self._provisioning.end_doubtful()
                 return self._address(row)
@@ -328,6 +423,7 @@ class RentedWorker:
                 waited_s=max(0.0, min(age_s, limit_s - policy.lost_after_s)),
                 fresh=age_s < _FRESH_S,
                 on_phase=on_phase,
+                on_pod=self._priced,
             )
 
     # -- ending ----------------------------------------------------------------------------------

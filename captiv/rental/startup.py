@@ -7,6 +7,7 @@ it all means, `core.startup` and `core.startlog` decide.
 """
 
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 
 import anyio
@@ -26,12 +27,13 @@ from captiv.errors import (
     error_class,
     leading,
 )
-from captiv.rental.provider import Provider
+from captiv.rental.provider import Pod, Provider
 from captiv.wire import Health
 from captiv.workers import WorkerClient
 
 _log = logging.getLogger(__name__)
 
+OnPod = Callable[[Pod], Awaitable[None]]
 LOOK_S = 1.0
 """How often the worker is asked: what passes until it is noticed is paid for."""
 _PULLING_LOOK_S = 5.0
@@ -51,6 +53,7 @@ async def come_up(
     waited_s: float = 0.0,
     fresh: bool = True,
     on_phase: OnPhase,
+    on_pod: OnPod | None = None,
     look_s: float = LOOK_S,
 ) -> GivenUp | None:
     """Wait until the worker is ready; return why it is given up, or None.
@@ -63,9 +66,10 @@ async def come_up(
         waited_s: how much of that has passed.
         fresh: whether all of its log is of this start; of another only what comes is read.
         on_phase: is told each phase as it begins.
+        on_pod: is told what the provider says of the pod; what it raises ends the wait.
         look_s: the time between two looks at the worker.
     """
-    starting = _Starting(provider, client, pod_id)
+    starting = _Starting(provider, client, pod_id, on_pod)
     waiting = Waiting(monotonic_s() - waited_s, timeout_s)
     try:
         async with anyio.create_task_group() as tg:
@@ -89,8 +93,11 @@ def lasting_error(failed: GivenUp, message: str) -> CaptivError:
 class _Starting:
     """One pod that starts, and what was last heard of it."""
 
-    def __init__(self, provider: Provider, client: WorkerClient, pod_id: str) -> None:
+    def __init__(
+        self, provider: Provider, client: WorkerClient, pod_id: str, on_pod: OnPod | None
+    ) -> None:
         self._provider = provider
+        self._on_pod = on_pod
         self._client = client
         self._pod_id = pod_id
         self._said = StartLog()
@@ -120,13 +127,21 @@ class _Starting:
     async def ask(self) -> None:
         """Keep what the provider says of the pod; while it is silent, what it said last holds."""
         while True:
-            with suppress(ProviderError):
+            try:
                 pod = await self._provider.get(self._pod_id)
-                self._state = PodState.ENDED if pod is None else pod.state
-                self._running = pod is not None and pod.started
-                if self._running:
-                    self._started.set()
+            except ProviderError:
+                pass
+            else:
+                await self._heard(pod)
             await anyio.sleep(_ASK_S)
+
+    async def _heard(self, pod: Pod | None) -> None:
+        self._state = PodState.ENDED if pod is None else pod.state
+        self._running = pod is not None and pod.started
+        if self._running:
+            self._started.set()
+        if pod is not None and self._on_pod is not None:
+            await self._on_pod(pod)
 
     async def listen(self, backlog: int) -> None:
         """Read the log, as far as it is to be had; a pod starts without it, too."""
@@ -153,6 +168,7 @@ class _Starting:
             started=self._running or said.started,
             health=health,
             pulling=said.pulling,
+            pulled=said.pulled if said.pulling else None,
             progress_s=said.advanced_s,
             restarts=max(said.restarts, health.restarts if health else 0),
             trouble=said.trouble,

@@ -81,11 +81,12 @@ def arrived(
 ) -> bool:
     """Record that the provider made the pod, when its bill began and its price as answered.
 
-    False if the pod was ended in the meantime, or came under another id: then it must not live.
+    An answer without a price (0) leaves the one that was offered. False if the pod was ended in the
+    meantime, or came under another id: then it must not live.
     """
     conn.execute(
-        "UPDATE pods SET state='live', pod_id=?, price_micro=?, created_ms=?, url=?"
-        " WHERE name=? AND state='intended'",
+        "UPDATE pods SET state='live', pod_id=?1, created_ms=?3, url=?4,"
+        " price_micro=iif(?2>0, ?2, price_micro) WHERE name=?5 AND state='intended'",
         (pod_id, price_micro, created_ms, url, name),
     )
     live = conn.execute(
@@ -178,6 +179,15 @@ def prolong(conn: Connection, row_id: PodRowId, deadline_ms: int) -> bool:
     cursor = conn.execute(
         "UPDATE pods SET deadline_ms=? WHERE id=? AND state='live' AND deadline_ms<?",
         (deadline_ms, row_id, deadline_ms),
+    )
+    return cursor.rowcount == 1
+
+
+def priced(conn: Connection, row_id: PodRowId, price_micro: int, deadline_ms: int | None) -> bool:
+    """Record what a live pod really costs, and when its guard ends it at that price."""
+    cursor = conn.execute(
+        "UPDATE pods SET price_micro=?, deadline_ms=? WHERE id=? AND state='live'",
+        (price_micro, deadline_ms, row_id),
     )
     return cursor.rowcount == 1
 

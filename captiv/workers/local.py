@@ -6,6 +6,7 @@ own, so that Ctrl-C reaches captiv alone and what is in flight can be drained.
 """
 
 import json
+import math
 import os
 import secrets
 import subprocess
@@ -161,6 +162,18 @@ class LocalWorker:
         if process is None or process.returncode is None:
             return None
         return await self._death(process.returncode)
+
+    @property
+    def ends_in_s(self) -> float:
+        """It is there for as long as it is wanted."""
+        return math.inf
+
+    async def tend(self) -> None:
+        """Nothing has to be done for that."""
+        await anyio.sleep_forever()
+
+    async def hand_over(self) -> None:
+        """It has no planned end."""
 
     @property
     def cut_off(self) -> bool:

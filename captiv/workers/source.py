@@ -109,6 +109,19 @@ class WorkerSource(Protocol):
         ...
 
     @property
+    def ends_in_s(self) -> float:
+        """In how many seconds it ends as planned, whatever happens; infinite if nothing is."""
+        ...
+
+    async def tend(self) -> None:
+        """Do what keeps the worker there for as long as it is needed. Runs until cancelled."""
+        ...
+
+    async def hand_over(self) -> None:
+        """End the worker shortly before its planned end: the next one stands for no loss."""
+        ...
+
+    @property
     def cut_off(self) -> bool:
         """Whether, as `ended` last found, it is this machine's network that is down."""
         ...

@@ -1,6 +1,9 @@
 """A worker that somebody else runs: `--worker URL`."""
 
+import math
 from collections.abc import Sequence
+
+import anyio
 
 from captiv.catalog import family_named
 from captiv.core import quiet
@@ -56,6 +59,18 @@ class UrlWorker:
     async def ended(self) -> Ended | None:
         """Return None: whether it comes back cannot be known from here."""
         return None
+
+    @property
+    def ends_in_s(self) -> float:
+        """It is there for as long as it is wanted."""
+        return math.inf
+
+    async def tend(self) -> None:
+        """Nothing has to be done for that."""
+        await anyio.sleep_forever()
+
+    async def hand_over(self) -> None:
+        """It has no planned end."""
 
     @property
     def cut_off(self) -> bool:

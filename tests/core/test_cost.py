@@ -135,3 +135,15 @@ def test_amounts_are_read_by_people(amount: str, said: str) -> None:
 )
 def test_prices_are_read_by_people(price: str, said: str) -> None:
     assert cost.rate(D(price)) == said
+
+
+def test_a_pod_that_is_dearer_than_was_said_ends_as_much_sooner_and_never_costs_more() -> None:
+    hour_ms = 3_600_000
+
+    assert cost.redated_ms(1000, 1000 + 2 * hour_ms, 170_000, 340_000) == 1000 + hour_ms
+    assert cost.redated_ms(0, hour_ms, 340_000, 170_000) == 2 * hour_ms
+    assert cost.redated_ms(0, 23 * hour_ms, 340_000, 170_000) == 24 * hour_ms, "a day is the most"
+    until_ms = cost.redated_ms(0, 212_000, 170_000, 320_000)
+    assert cost.cost(cost.price_of(320_000), 0, until_ms) <= cost.cost(
+        cost.price_of(170_000), 0, 212_000
+    )

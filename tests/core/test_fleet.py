@@ -10,7 +10,7 @@ from captiv import errors
 from captiv.catalog import choose
 from captiv.catalog.model import Variant
 from captiv.core import fleet
-from captiv.core.fleet import Demand, Move, NoOffer, Offer, Ranking, Step, Wish, candidates
+from captiv.core.fleet import Demand, Losses, Move, NoOffer, Offer, Ranking, Step, Wish, candidates
 
 D = Decimal
 
@@ -325,3 +325,24 @@ def test_joycaption_does_not_fit_16_gb_but_in_8_or_4_bit() -> None:
         "16 GB; ask for --torch-dtype 8bit (11 GB) or 4bit (8 GB).",
     )
     assert ranking("8bit") == ranking("4bit") == fleet.Ranking((A4000,), ())
+
+
+@pytest.mark.parametrize(
+    ("losses", "hopeless"),
+    [
+        ([(0, 0), (10, 0)], False),
+        ([(0, 0), (600, 0), (1200, 99)], True),
+        ([(0, 0), (600, 50), (1200, 100)], False),
+        ([(0, 0), (1800, 0), (3601, 0)], False),
+        ([(0, 5000), (86_400, 9000), (86_460, 9000), (86_520, 9050)], True),
+        ([(0, 0), (86_400, 9), (172_800, 18), (259_200, 27)], False),
+    ],
+)
+def test_three_losses_in_an_hour_without_progress_end_a_run_and_a_few_a_day_do_not(
+    losses: list[tuple[float, int]], hopeless: bool
+) -> None:
+    seen = Losses()
+    for now_s, captions in losses:
+        seen = seen.one_more(now_s, captions)
+
+    assert seen.hopeless is hopeless

@@ -120,3 +120,17 @@ def test_what_it_remembers_is_bounded() -> None:
 
     assert log.advanced_s is not None
     assert log.advanced_s < 30_000 - 1
+
+
+def test_how_much_of_an_image_has_arrived_is_the_sum_of_its_layers() -> None:
+    log = heard(
+        ("system", "a3ed95caeb02 Downloading 115MB/2300MB"),
+        ("system", "ffff95caeb02 Downloading 1.5GB/2GB"),
+        ("system", "a3ed95caeb02 Downloading 230.5MB/2300MB"),
+        ("system", "0fff95caeb02 Pulling fs layer"),
+    )
+    assert log.pulled == (1_730_500_000, 4_300_000_000)
+
+    log.hear("system", "ffff95caeb02 Download complete", 9.0)
+    assert log.pulled == (2_230_500_000, 4_300_000_000)
+    assert heard(("container", "Downloading 1MB/9MB")).pulled is None

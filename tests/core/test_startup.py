@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -186,6 +187,55 @@ def test_a_download_of_the_worker_is_an_advance_only_while_it_grows() -> None:
 
     assert look(growing, 2, 1700).start is Start.WAIT
     assert look(growing, 2, 1701).start is Start.GIVE_UP
+
+
+GB = 1000**3
+
+
+def arriving(mbit_s: float, total: int, for_s: int, *, image: bool) -> tuple[Waiting, int]:
+    """Look every 5 s at a pod that fetches so much at that rate; return the last state and time."""
+    waiting = Waiting(began_s=0, timeout_s=1200)
+    for now_s in range(0, for_s, 5):
+        done = min(total, int(mbit_s * 1e6 / 8 * now_s))
+        health = None if image else worker(done=done, total=total)
+        pulled = (done, total) if image else None
+        seen = Seen(PodState.RUNNING, health=health, pulling=image, pulled=pulled)
+        waiting = waiting.look(replace(seen, progress_s=now_s), now_s)
+        if waiting.start is not Start.WAIT:
+            return waiting, now_s
+    return waiting, for_s
+
+
+@pytest.mark.parametrize("image", [True, False])
+def test_a_large_model_at_a_usual_rate_is_waited_for(image: bool) -> None:
+    waiting, _ = arriving(200, 17 * GB, 17 * 8 * 1000 // 200, image=image)
+    assert waiting.start is Start.WAIT
+
+    slower, _ = arriving(70, 17 * GB, 17 * 8 * 1000 // 70, image=image)
+    assert slower.start is Start.WAIT, "it ends within twice the time"
+
+
+@pytest.mark.parametrize("image", [True, False])
+def test_a_host_that_is_too_slow_is_left_after_three_minutes_and_its_rate_said(image: bool) -> None:
+    waiting, at_s = arriving(20, 17 * GB, 2000, image=image)
+
+    assert waiting.start is Start.GIVE_UP
+    assert 180 <= at_s <= 240
+    assert waiting.given_up is not None
+    assert "16.5 GB to go at 20.0 Mbit/s" in waiting.given_up.reason
+    assert waiting.given_up.alike is False
+
+
+def test_a_line_that_is_slow_for_a_moment_costs_no_host() -> None:
+    waiting, done = Waiting(began_s=0, timeout_s=1200), 0.0
+    for now_s in range(0, 900, 5):
+        mbit_s = 5 if 200 <= now_s < 300 else 200
+        done += mbit_s * 1e6 / 8 * 5
+        waiting = waiting.look(Seen(health=worker(done=int(done), total=17 * GB)), now_s)
+        if done >= 17 * GB:
+            break
+
+    assert waiting.start is Start.WAIT
 
 
 @given(st.lists(st.tuples(SEEN, st.floats(0, 500)), max_size=20))

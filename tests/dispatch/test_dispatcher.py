@@ -29,7 +29,8 @@ async def serve(
             self.name, self.inner = name, inner
             self.describe, self.ended, self.lost = inner.describe, inner.ended, inner.lost
             self.affordable, self.traits = inner.affordable, inner.traits
-            self.cut_off = False
+            self.cut_off, self.ends_in_s = False, inner.ends_in_s
+            self.tend, self.hand_over = inner.tend, inner.hand_over
 
         async def start(self, on_phase: OnPhase) -> Address:
             device.append(f"+{self.name}")

@@ -1,5 +1,6 @@
 """A lane over a real worker that misbehaves: one bad image fails alone, and no other is charged."""
 
+import math
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ from captiv.errors import MachineShort, NoWorker, leading
 from captiv.store import Connection, ingest, runs
 from tests.dispatch.test_supervisor import Relay
 from tests.support import DEADLINE_S
-from tests.world import World, read, until
+from tests.world import WatchedWorker, World, read, until
 
 READS_AS_EIO = pytest.mark.skipif(sys.platform != "linux", reason="takes /proc/self/mem")
 
@@ -40,6 +41,37 @@ async def test_every_image_gets_its_caption(world: World) -> None:
     assert (counts.done, counts.open) == (30, 0)
     assert await captioned(world, paths)
     assert sorted(world.told.captions) == paths
+
+
+class Mortal(Relay):
+    """Real workers, of which the first ends as planned once it has captioned some images."""
+
+    def __init__(self, world: World, *workers: WatchedWorker) -> None:
+        super().__init__(*workers)
+        self.first, self.world, self.handed_over = workers[0], world, 0
+
+    @property
+    def ends_in_s(self) -> float:
+        near = self.at == 0 and len(self.world.told.captions) >= 8
+        return 1.0 if near else math.inf
+
+    async def hand_over(self) -> None:
+        assert not await self.first.has(1), "an image is at a worker that is about to end"
+        self.handed_over += 1
+
+
+async def test_a_worker_is_handed_over_before_its_planned_end(world: World) -> None:
+    paths = await world.pictures(40)
+    run = await world.enqueue(*paths)
+    source = Mortal(world, world.local("first", batch_s=0.05), world.local("second"))
+
+    counts = await world.serve(source, run)
+
+    assert (counts.done, counts.open) == (40, 0)
+    assert await captioned(world, paths)
+    assert (source.handed_over, source.at) == (1, 1)
+    assert world.told.warnings == []
+    assert {row.tries for row in (await world.rows(run)).values()} == {0}
 
 
 async def test_more_bad_images_in_a_row_than_an_engine_may_fail_are_the_images_fault(

@@ -1,5 +1,6 @@
 """Several workers behind one queue."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,18 @@ class Pod:
 
     async def ended(self) -> Ended | None:
         return await self.inner.ended()
+
+    @property
+    def ends_in_s(self) -> float:
+        """It is there for as long as it is wanted."""
+        return math.inf
+
+    async def tend(self) -> None:
+        """Nothing has to be done for that."""
+        await anyio.sleep_forever()
+
+    async def hand_over(self) -> None:
+        """It has no planned end."""
 
     @property
     def cut_off(self) -> bool:

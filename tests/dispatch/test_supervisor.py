@@ -89,6 +89,16 @@ class Relay:
     def cut_off(self) -> bool:
         return self.now.cut_off
 
+    @property
+    def ends_in_s(self) -> float:
+        return self.now.ends_in_s
+
+    async def tend(self) -> None:
+        await self.now.tend()
+
+    async def hand_over(self) -> None:
+        await self.now.hand_over()
+
     def affordable(self) -> bool:
         return True
 

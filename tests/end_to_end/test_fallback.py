@@ -208,10 +208,11 @@ def test_a_model_that_no_pod_can_load_is_paid_for_once_and_told_in_the_workers_w
     assert home.captions() == {}
 
 
-def test_an_image_that_no_pod_can_pull_is_tried_once(home: Home) -> None:
+@pytest.mark.parametrize("why", ["image_missing", "image_private"])
+def test_an_image_that_no_pod_can_pull_is_tried_once(home: Home, why: str) -> None:
     home.scripted().scenes(3)
     with rented(home) as cloud:
-        cloud.mischief.arm("image_missing", times=None)
+        cloud.mischief.arm(why, times=None)
         ended = generate(home)
         alive, made = cloud.pods_alive(), calls(cloud, "POST")
 
@@ -219,6 +220,18 @@ def test_an_image_that_no_pod_can_pull_is_tried_once(home: Home) -> None:
     assert "its image cannot be pulled" in ended.err
     assert "Going on" not in ended.err
     assert (made, alive) == (1, [])
+
+
+def test_an_image_that_a_host_cannot_run_is_tried_on_another(home: Home) -> None:
+    home.scenes(3)
+    with rented(home) as cloud:
+        cloud.mischief.arm("image_of_another_kind")
+        ended = generate(home, "--fallback", "fail")
+        made = calls(cloud, "POST")
+
+    assert ended.code == 0, ended
+    assert made == 2
+    assert len(home.captions()) == 3
 
 
 def test_a_key_without_the_right_to_make_pods_is_told_after_one_try(home: Home) -> None:

@@ -263,6 +263,37 @@ def test_a_failing_pod_costs_time_and_no_image(
 
 
 @pytest.mark.slow
+def test_a_proxy_that_lags_behind_a_pod_that_is_ready_costs_no_pod(home: Home) -> None:
+    home.scenes(20)
+    with rented(home) as cloud:
+        cloud.mischief.arm("edge_lags", seconds=12)
+        ended = generate(home)
+        alive = cloud.pods_alive()
+
+    assert ended.code == 0, ended
+    assert len(home.captions()) == 20
+    assert (calls(cloud, "POST"), alive) == (1, [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ahead_s", [-3 * 86_400, 3 * 86_400, 600])
+def test_a_machine_whose_clock_is_wrong_rents_and_pays_as_any_other(
+    home: Home, ahead_s: int
+) -> None:
+    home.scenes(30)
+    with rented(home) as cloud:
+        ended = generate(home, CAPTIV_TEST_CLOCK_AHEAD_S=str(ahead_s))
+        ended_s, alive = time.time(), cloud.pods_alive()
+
+    assert ended.code == 0, ended
+    assert len(home.captions()) == 30
+    assert calls(cloud, "POST") == 1, "a pod ended itself"
+    assert alive == []
+    cost_is_the_bill(home, cloud, ended_s)
+    assert paid(home) > 0
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_pod_is_kept_while_this_network_is_down(home: Home) -> None:
     home.scenes(60)

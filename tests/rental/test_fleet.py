@@ -7,11 +7,11 @@ import anyio
 import pytest
 
 from captiv.core.cost import cost, price_of
-from captiv.core.fleet import Offer
+from captiv.core.fleet import MAX_LOSSES, Offer
 from captiv.core.jobs import RunId
 from captiv.core.pods import PodRow, pod_name
 from captiv.errors import BudgetSpent, NoWorker
-from captiv.rental.fleet import REPLACEMENTS, Fleet
+from captiv.rental.fleet import Fleet
 from captiv.store import pods
 from tests.world import World
 
@@ -192,13 +192,14 @@ async def test_without_a_cap_a_pod_lives_for_a_day(world: World) -> None:
     assert fleet.affords()
 
 
-async def test_replacements_are_the_run_s_and_not_each_lane_s(world: World) -> None:
-    fleet, _, _ = lanes(world, 3, None)
-    for _ in range(REPLACEMENTS):
-        fleet.replace()
+async def test_losses_are_the_run_s_and_not_each_lane_s(world: World) -> None:
+    run = await world.open()
+    fleet = Fleet(world.store, run.id, None, now_ms=Clock())
+    for _ in range(MAX_LOSSES - 1):
+        await fleet.lost()
 
-    with pytest.raises(NoWorker, match="lost in this run"):
-        fleet.replace()
+    with pytest.raises(NoWorker, match="within an hour, with fewer than 100 captions"):
+        await fleet.lost()
 
 
 async def test_what_a_killed_command_left_is_handed_out_once(world: World) -> None:

@@ -1,6 +1,7 @@
 """A rented worker: a pod that is had, lost, given back or ended, however busy the ledger is."""
 
 import json
+import math
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import anyio
 import pytest
 
 from captiv.clock import monotonic_s
+from captiv.core.cost import cost, price_of
 from captiv.core.fleet import Offer
 from captiv.core.pods import PodRow
 from captiv.core.retry import Death
@@ -148,6 +150,58 @@ async def test_a_pod_that_ended_elsewhere_is_known_to_be_gone(scene: Scene, how:
     await worker.stop()
 
 
+DAY_S = 86_400
+
+
+async def test_the_planned_end_of_a_pod_is_put_off_while_its_run_goes_on(
+    scene: Scene, cloud: Cloud
+) -> None:
+    worker = worker_of(scene)
+    await worker.start(told)
+    assert DAY_S - 60 < worker.ends_in_s <= DAY_S
+
+    scene.late_ms = 23 * 3600 * 1000
+    assert worker.ends_in_s < 3700
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(worker.tend)
+        await until(lambda: worker.ends_in_s > DAY_S - 60)
+        tg.cancel_scope.cancel()
+
+    row = await row_of(scene)
+    assert row.deadline_ms is not None
+    assert row.deadline_ms - row.intended_ms > 46 * 3600 * 1000
+    await worker.stop()
+
+
+async def test_a_guard_that_cannot_be_told_keeps_its_planned_end(
+    scene: Scene, cloud: Cloud
+) -> None:
+    worker = worker_of(scene)
+    await worker.start(told)
+    scene.late_ms = 23 * 3600 * 1000
+    cloud.mischief.arm("proxy_down", times=None)
+
+    await worker._renewed()
+
+    assert worker.ends_in_s < 3700
+    await worker.hand_over()
+    assert not worker.paying
+    assert (await row_of(scene)).end_reason == "its planned end was near"
+    await worker.stop()
+
+
+async def test_a_part_of_a_cap_that_is_used_up_puts_off_nothing(scene: Scene) -> None:
+    worker = worker_of(scene, Decimal("0.01"))
+    await worker.start(told)
+    row = await row_of(scene)
+
+    assert worker.ends_in_s == math.inf, "the cap ends it before"
+    await worker._renewed()
+
+    assert (await row_of(scene)).deadline_ms == row.deadline_ms
+    await worker.stop()
+
+
 async def test_a_provider_is_not_asked_as_often_as_a_silent_pod(scene: Scene, cloud: Cloud) -> None:
     worker = worker_of(scene)
     await worker.start(told)
@@ -231,4 +285,24 @@ async def test_a_cap_that_is_nearly_spent_affords_no_other_image(scene: Scene) -
     late = worker.affordable()
 
     assert (early, late) == (True, False)
+    await worker.stop()
+
+
+async def test_the_real_price_of_a_pod_is_reckoned_with_and_its_guard_told(
+    scene: Scene, cloud: Cloud
+) -> None:
+    for name in ("cost_unsaid", "dearer"):
+        cloud.mischief.arm(name)
+    cap = Decimal("0.01")
+    worker = worker_of(scene, cap)
+    await worker.start(told)
+    await until(lambda: any("costs" in note for note in scene.notes))
+
+    row = await row_of(scene)
+    (pod,) = [pod for pod in cloud.pods() if pod.id == row.pod_id]
+    assert price_of(row.price_micro) == pod.price
+    assert row.deadline_ms is not None and row.created_ms is not None
+    assert cost(pod.price, row.created_ms, row.deadline_ms) <= cap
+    await worker._retold()
+    assert not worker._untold
     await worker.stop()

@@ -238,7 +238,9 @@ async def test_an_image_that_is_not_there_ends_the_wait(pods: Pods) -> None:
 
     reason = await pods.come_up(timeout_s=1000)
 
-    assert reason == "its image cannot be pulled: manifest for captiv/worker:test not found"
+    assert reason == (
+        "its image cannot be pulled: manifest for captiv/worker:test not found: manifest unknown"
+    )
 
 
 async def test_without_a_log_the_pod_comes_up_too(pods: Pods) -> None:

@@ -81,6 +81,11 @@ class RunpodApi:
             transport=transport,
         )
 
+    @property
+    def clock_ahead_ms(self) -> int:
+        """By how much RunPod's clock is ahead of this machine's, as far as it was heard."""
+        return self._exchange.clock_ahead_ms
+
     def __repr__(self) -> str:
         return f"RunpodApi(url={self._exchange.url!r})"
 

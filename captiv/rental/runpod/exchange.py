@@ -14,6 +14,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ import anyio
 import httpx2
 
 from captiv import __version__
+from captiv.clock import now_ms
 from captiv.errors import ConfigurationError, ProviderBlocked, ProviderBusy, ProviderUnreachable
 from captiv.rental.runpod import refusals
 from captiv.settings.schema import LOOPBACK
@@ -29,6 +31,7 @@ from captiv.workers.transport import PROXY_HINT, PROXY_REFUSED, PROXY_STATUS, is
 Sleep = Callable[[float], Awaitable[None]]
 Params = Mapping[str, str]
 
+_SAME_CLOCK_MS = 15_000
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 """Errors of a connection that never was: nothing reached RunPod."""
 
@@ -86,6 +89,8 @@ class Exchange:
         self._chance = chance
         self._key = key
         self._log = logging.getLogger(__name__)
+        self.clock_ahead_ms = 0
+        """By how much RunPod's clock is ahead of this machine's, as its last answer told."""
         self._http = httpx2.AsyncClient(
             base_url=self.url,
             headers={
@@ -212,6 +217,7 @@ class Exchange:
 
     def _note(self, request: httpx2.Request, response: httpx2.Response) -> None:
         """Log the call under RunPod's own number for it, which its support asks for."""
+        self.clock_ahead_ms = _ahead_ms(response, now_ms())
         usual = request.method == "GET" and response.is_success
         self._log.log(
             logging.DEBUG if usual else logging.INFO,
@@ -245,6 +251,20 @@ class Exchange:
             raise ConfigurationError(
                 f"{self.url!r} is no address of an API: {error}", hint="Check runpod.api_url."
             ) from error
+
+
+def _ahead_ms(response: httpx2.Response, now_ms: int) -> int:
+    """Return by how much the clock of the answer's `Date`, in whole seconds, is ahead of ours.
+
+    What the way of an answer may explain is no difference.
+    """
+    try:
+        said = parsedate_to_datetime(response.headers.get("Date", ""))
+    except ValueError:
+        return 0
+    latest_ms = round(said.timestamp() * 1000) + 999  # so that no pod costs less than its bill
+    ahead_ms = latest_ms - now_ms
+    return ahead_ms if abs(ahead_ms) > _SAME_CLOCK_MS else 0
 
 
 def _limited_s(response: httpx2.Response) -> float:

@@ -63,6 +63,11 @@ class RunpodProvider:
         self._proxy_url = settings.proxy_url
         self._template: values.Template | None = None
 
+    @property
+    def clock_ahead_ms(self) -> int:
+        """By how much RunPod's clock is ahead of this machine's, by its last answer's `Date`."""
+        return self._api.clock_ahead_ms
+
     def url(self, pod_id: str) -> str:
         """Return the address of a pod's worker behind RunPod's proxy."""
         return self._proxy_url.format(pod=pod_id, port=PORT)
@@ -81,24 +86,24 @@ class RunpodProvider:
 
     async def list(self) -> list[Pod]:
         """Return every pod of the account; a new one may be missing for a moment."""
-        return [pod_of(pod) for pod in await self._api.pods()]
+        return [self._pod(pod) for pod in await self._api.pods()]
 
     async def get(self, pod_id: str) -> Pod | None:
         """Return a pod, or None if RunPod does not know it any more."""
         pod = await self._api.pod(pod_id)
-        return None if pod is None else pod_of(pod)
+        return None if pod is None else self._pod(pod)
 
     async def create(self, spec: PodSpec) -> Pod:
         """Make a pod."""
-        return pod_of(await self._api.create(self._contents.asked_for(spec, self._template)))
+        return self._pod(await self._api.create(self._contents.asked_for(spec, self._template)))
 
     async def start(self, pod_id: str) -> Pod:
         """Start a stopped pod, which stays tied to its host: its GPU may be taken."""
-        return pod_of(await self._api.act(pod_id, "start"))
+        return self._pod(await self._api.act(pod_id, "start"))
 
     async def stop(self, pod_id: str) -> Pod:
         """Stop a pod; its disk bills on."""
-        return pod_of(await self._api.act(pod_id, "stop"))
+        return self._pod(await self._api.act(pod_id, "stop"))
 
     async def terminate(self, pod_id: str) -> None:
         """Order a pod's end."""
@@ -122,7 +127,8 @@ class RunpodProvider:
     async def billed(self, since_ms: Mapping[str, int]) -> dict[str, Decimal]:
         """Return the sums of RunPod's billing records, which lag by an hour and more."""
         billed: dict[str, Decimal] = {}
-        start = datetime.fromtimestamp(min(since_ms.values()) / 1000, UTC)
+        since = min(since_ms.values()) + self.clock_ahead_ms
+        start = datetime.fromtimestamp(since / 1000, UTC)
         for record in await self._api.billing(since_ms.keys(), start):
             before = billed.get(record.pod_id, Decimal(0))
             billed[record.pod_id] = before + money(record.total)
@@ -146,9 +152,12 @@ class RunpodProvider:
         """Close every connection."""
         await self._api.aclose()
 
+    def _pod(self, pod: values.Pod) -> Pod:
+        return pod_of(pod, self.clock_ahead_ms)
 
-def pod_of(pod: values.Pod) -> Pod:
-    """Return a pod of RunPod's as `rental` knows one."""
+
+def pod_of(pod: values.Pod, clock_ahead_ms: int = 0) -> Pod:
+    """Return a pod of RunPod's as `rental` knows one; its clock is so much ahead of ours."""
     created = pod.created_at
     return Pod(
         id=pod.id,
@@ -156,7 +165,7 @@ def pod_of(pod: values.Pod) -> Pod:
         state=_STATES[pod.status],
         said=pod.status.value,
         price_usd_h=money(pod.cost_per_hour),
-        created_ms=None if created is None else int(created.timestamp() * 1000),
+        created_ms=None if created is None else int(created.timestamp() * 1000) - clock_ahead_ms,
         started=pod.runtime is not None,
         gpu=pod.gpu.id if pod.gpu else None,
         cloud=pod.cloud.value.lower() if pod.cloud else "",

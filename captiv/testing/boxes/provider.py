@@ -105,6 +105,11 @@ class BoxProvider:
         raise ProviderRejected("Boxes keep no logs.")
         yield LogLine("", "container")  # makes this a generator
 
+    @property
+    def clock_ahead_ms(self) -> int:
+        """Both run on one machine."""
+        return 0
+
     async def balance(self) -> Balance | None:
         """Return None: boxes are paid by invoice."""
         return None

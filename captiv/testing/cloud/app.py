@@ -127,7 +127,8 @@ class _Api:
             raise Refusal(402, NO_BALANCE)
         pod = parts.pods.create(asked, price, place)
         await self._lose_answer("created_then_timed_out", call, pod)
-        return JSONResponse(pod_json(pod, parts.clock()), 201)
+        unsaid = {"cost": 0.0} if "cost_unsaid" in pod.traits else {}
+        return JSONResponse(pod_json(pod, parts.clock()) | unsaid, 201)
 
     async def get_pod(self, request: Request) -> Response:
         """`GET /v2/pods/{id}`."""

@@ -47,7 +47,9 @@ KNOWN: Mapping[str, _Known] = {
     "paging": _Known("answer", "a list comes in pages", {"size": 1}),
     "vanished_from_list": _Known("answer", "the pod, or every pod, is missing in the list"),
     "running_with_null_runtime": _Known("trait", "RUNNING for ever, and nothing ever starts"),
-    "image_missing": _Known("trait", "the image cannot be pulled"),
+    "image_missing": _Known("trait", "the image is in no registry"),
+    "image_private": _Known("trait", "the registry does not give the image to this account"),
+    "image_of_another_kind": _Known("trait", "the image is not made for this host's processor"),
     "crash_loop": _Known("trait", "the container exits at once, again and again"),
     "slow_start": _Known(
         "trait",
@@ -55,6 +57,8 @@ KNOWN: Mapping[str, _Known] = {
         {"seconds": 30.0, "silent": False},
     ),
     "late_in_list": _Known("trait", "not listed until so old", {"seconds": 2.0}),
+    "cost_unsaid": _Known("trait", "the answer to create has no price: `cost` is 0"),
+    "dearer": _Known("trait", "it costs more than was offered", {"factor": 2.0}),
     "injected_key_refused": _Known("trait", "the key in the pod may do nothing"),
     "killed_mid_batch": _Known(
         "strike", "kill -9 of the worker or of the whole container", {"after": 1, "what": "worker"}
@@ -64,6 +68,9 @@ KNOWN: Mapping[str, _Known] = {
         "proxy", "answered by this status, or cut off in the middle (0)", {"status": 502}
     ),
     "blackout": _Known("network", "this user's network is down: every request is cut"),
+    "edge_lags": _Known(
+        "proxy", "404 for so long after the pod has said that it is ready", {"seconds": 10.0}
+    ),
     "proxy_slow": _Known("proxy", "the request waits first", {"delay_s": 2.0}),
 }
 
@@ -86,8 +93,13 @@ RECIPES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("late_in_list", {"seconds": 1.0}),
     ("running_with_null_runtime", {}),
     ("image_missing", {}),
+    ("image_private", {}),
+    ("image_of_another_kind", {}),
     ("crash_loop", {}),
+    ("edge_lags", {"seconds": 5.0}),
     ("slow_start", {"seconds": 1.5}),
+    ("cost_unsaid", {}),
+    ("dearer", {"factor": 1.5}),
     ("injected_key_refused", {}),
     ("killed_mid_batch", {"after": 3}),
     ("killed_mid_batch", {"after": 5, "what": "pod"}),

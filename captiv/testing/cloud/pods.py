@@ -157,6 +157,9 @@ class Pods:
 
     def create(self, asked: CreatePod, price: Decimal, data_center: str) -> Pod:
         """Create a pod, which begins to live and to bill."""
+        traits = self._mischief.take_traits()
+        if (dearer := traits.get("dearer")) is not None:
+            price *= Decimal(str(dearer.options["factor"]))
         pod_id = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(14))
         pod = Pod(
             id=pod_id,
@@ -167,7 +170,7 @@ class Pods:
             created_at=self._clock(),
             disk=self._folder / pod_id,
             log=PodLog(self._clock),
-            traits=self._mischief.take_traits(),
+            traits=traits,
         )
         self._pods[pod_id] = pod
         self._begin(pod)
@@ -270,10 +273,9 @@ class Pods:
         if "running_with_null_runtime" in pod.traits:
             _advance(pod, "RUNNING")
             await anyio.sleep_forever()
-        if "image_missing" in pod.traits:
-            while True:
-                pod.log.system(f"error pulling image: manifest for {image} not found")
-                await anyio.sleep(1.0)
+        while (why := _not_pulled(pod, image)) is not None:
+            pod.log.system(f"error pulling image: {why}")
+            await anyio.sleep(1.0)
         slow = pod.traits.get("slow_start")
         pull = slow.options if slow else {"seconds": conditions.pulling_s}
         pod.log.system(f"{image} Pulling from registry")
@@ -333,6 +335,17 @@ async def _passed(begun_s: float, share: float, pull: Mapping[str, Any]) -> None
         left_s := begun_s + share * pull["seconds"] - anyio.current_time()
     ) > 0:
         await anyio.sleep(min(left_s, _LOOK_S))
+
+
+def _not_pulled(pod: Pod, image: str) -> str | None:
+    """Return what Docker says of an image that this pod's host never gets, if so."""
+    if "image_missing" in pod.traits:
+        return f"manifest for {image} not found: manifest unknown"
+    if "image_private" in pod.traits:
+        return f"pull access denied for {image}, repository does not exist or may require login"
+    if "image_of_another_kind" in pod.traits:
+        return "no matching manifest for linux/arm64/v8 in the manifest list entries"
+    return None
 
 
 def _advance(pod: Pod, status: Status) -> None:

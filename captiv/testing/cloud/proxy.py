@@ -34,6 +34,8 @@ class Proxy:
     def __init__(self, parts: Parts, client: httpx2.AsyncClient) -> None:
         self._parts = parts
         self._client = client
+        self._dark_until: dict[str, float] = {}
+        """Until when pods that are ready are not to be had yet, by their ids."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward one request."""
@@ -64,22 +66,30 @@ class Proxy:
             tasks.start_soon(body.cancel_when_left, tasks)
             if scope["method"] == "POST":
                 tasks.start_soon(self._tell, body, pod)
-            await self._forward(request, scope, receive, send)
+            status = await self._forward(request, scope, receive, send)
+            if status == 200 and request.url.path == "/health":
+                self._lag(pod)
             tasks.cancel_scope.cancel()
+
+    def _lag(self, pod: Pod) -> None:
+        """The pod has said that it is ready: have it be away for a while, if that is armed."""
+        lags = self._parts.mischief.take("edge_lags", pod=pod.id)
+        if lags is not None:
+            self._dark_until[pod.id] = anyio.current_time() + lags.options["seconds"]
 
     async def _forward(
         self, request: httpx2.Request, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    ) -> int | None:
         link = self._parts.link
         try:
             response = await self._client.send(request, stream=True)
         except httpx2.TimeoutException:
             await _refuse(524, scope, receive, send)
-            return
+            return 524
         except httpx2.HTTPError:
             await link.travel()
             await _refuse(502, scope, receive, send)
-            return
+            return 502
         try:
             headers = [(k.lower(), v) for k, v in response.headers.raw]
             headers = [(k, v) for k, v in headers if k not in _HOP_BY_HOP]
@@ -90,8 +100,9 @@ class Proxy:
                 await link.down.carry(len(chunk))
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
+            return response.status_code
         except httpx2.HTTPError:
-            return  # an answer that was begun can only be cut
+            return None  # an answer that was begun can only be cut
         finally:
             with anyio.CancelScope(shield=True):
                 await response.aclose()
@@ -113,6 +124,8 @@ class Proxy:
         slow = self._parts.mischief.take("proxy_slow", pod=pod_id)
         if slow is not None:
             await anyio.sleep(slow.options["delay_s"])
+        if anyio.current_time() < self._dark_until.get(pod_id or "", 0.0):
+            return 404
         down = self._parts.mischief.take("proxy_down", pod=pod_id)
         return None if down is None else int(down.options["status"])
 

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import anyio
+
 from captiv.core import quiet
 from captiv.core.findings import Finding
 from captiv.core.phase import OnPhase, Phase, Step
@@ -92,6 +94,18 @@ class OpenAiServer:
     async def ended(self) -> Ended | None:
         """Return None: whether it comes back cannot be known from here."""
         return None
+
+    @property
+    def ends_in_s(self) -> float:
+        """It is there for as long as it is wanted."""
+        return math.inf
+
+    async def tend(self) -> None:
+        """Nothing has to be done for that."""
+        await anyio.sleep_forever()
+
+    async def hand_over(self) -> None:
+        """It has no planned end."""
 
     @property
     def cut_off(self) -> bool:
