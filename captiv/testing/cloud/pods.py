@@ -42,7 +42,12 @@ _BEATS = 20
 _LOOK_S = 0.05
 """How soon a pull learns that whoever made it slow has changed how long it takes."""
 
-_CRASH = ("sh", "-c", "echo 'ImportError: this container ends at once (scripted)' >&2; exit 1")
+_CRASH = (
+    "sh",
+    "-c",
+    'echo "[$(date +%s) $$] ImportError: this container ends at once (scripted)" >&2; exit 1',
+)
+"""Its last words have a time and a number of their own, as a logger's do."""
 
 
 @dataclass(slots=True)
