@@ -290,7 +290,7 @@ class Pods:
             if not (slow and slow.options["silent"]):
                 pod.log.system(f"a3ed95caeb02 Downloading {beat * 115}MB/{_BEATS * 115}MB")
         pod.log.system(f"Status: Downloaded newer image for {image}")
-        await anyio.to_thread.run_sync(make_disk, pod.disk, pod.recipe(), conditions)
+        await anyio.to_thread.run_sync(make_disk, pod.disk, pod.recipe())
         await anyio.lowlevel.checkpoint()  # the thread was not interrupted; the pod may be
         _advance(pod, "RUNNING")
 
