@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from captiv.testing.cloud.conditions import Conditions
+from captiv.testing.engine import WEIGHTS
 
 _PORT = re.compile(r"(--port[ =])(\d+)\b")
 _HOST = re.compile(r"(--host[ =])0\.0\.0\.0\b")
@@ -96,11 +97,13 @@ def environment(disk: Path, recipe: Recipe, conditions: Conditions) -> dict[str,
     )
 
 
-def make_disk(disk: Path, recipe: Recipe, conditions: Conditions) -> None:
-    """Make the container's disk, wiping an earlier one."""
+def make_disk(disk: Path, recipe: Recipe, conditions: Conditions, *, full: bool = False) -> None:
+    """Make the container's disk, wiping an earlier one; on a `full` one no model has room."""
     shutil.rmtree(disk, ignore_errors=True)
     for name in ("root", "tmp"):
         (disk / name).mkdir(parents=True)
+    if full:
+        (disk / "root" / WEIGHTS).symlink_to("/dev/full")
     if recipe.bare:
         _make_python(disk / "python", Path(conditions.python))
 
