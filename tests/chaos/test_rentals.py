@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from captiv.testing.cloud import drawn
 from captiv.testing.cloud.mischief import RECIPES, Armed, Mischief
-from tests.chaos.rentals import PICTURES, Rental, rental
+from tests.chaos.rentals import PICTURES, Rental, clock_of, rental
 from tests.support import Home, finish, until
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.allow_blocking]
@@ -35,18 +36,25 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
     yield calm.captions()
 
 
-def weathered(home: Home, expected: dict[str, str], arm: Callable[[Mischief], list[Armed]]) -> None:
-    """Rent while that goes wrong, and see that it costs time and nothing else."""
+def weathered(
+    home: Home,
+    expected: dict[str, str],
+    arm: Callable[[Mischief], list[Armed]],
+    seed: int | None = None,
+) -> None:
+    """Rent while that goes wrong, under conditions drawn by the seed: it costs time, nothing else."""
     home.scenes(PICTURES)
-    with rental(home) as rented:
+    conditions = {} if seed is None else drawn(seed)
+    with rental(home, conditions, **({} if seed is None else clock_of(seed))) as rented:
         armed = arm(rented.cloud.mischief)
-        storm = [each.describe() for each in armed]
+        storm = [conditions, *(each.describe() for each in armed)]
         last = rented.insist()
 
         assert last.code == 0, (storm, rented.said)
         assert home.captions() == expected, storm
         rented.gone()
         assert rented.computed_again() == [], storm
+        assert rented.blocked() == 0, storm
         assert rented.off_the_bill() <= min(CENT / 2, rented.leeway(BLIND_S)), storm
         kept_secret(rented)
 
@@ -56,7 +64,8 @@ def survived(home: Home, seed: int, expected: dict[str, str]) -> None:
     chance = random.Random(seed)
     comes_back = chance.random() < 0.5
     home.scenes(PICTURES)
-    with rental(home, CAPTIV_RUNPOD_GUARD_IDLE="60" if comes_back else "2") as rented:
+    env = {"CAPTIV_RUNPOD_GUARD_IDLE": "60" if comes_back else "2"} | clock_of(seed)
+    with rental(home, drawn(seed), **env) as rented:
         moment = rented.killed(chance)
         if comes_back:
             last = rented.insist()
@@ -65,6 +74,7 @@ def survived(home: Home, seed: int, expected: dict[str, str]) -> None:
             assert rented.cloud.pods_alive() == [], moment
             assert rented.computed_again() == [], moment
             assert rented.unknown() == [], moment
+            assert rented.blocked() == 0, moment
             assert rented.off_the_bill() <= min(CENT / 2, rented.leeway(BLIND_S)), moment
         rented.gone()
         kept_secret(rented)
@@ -82,7 +92,7 @@ def kept_secret(rented: Rental) -> None:
 def test_a_sample_of_the_storms_over_a_rental(
     home: Home, seed: int, expected: dict[str, str]
 ) -> None:
-    weathered(home, expected, lambda mischief: mischief.storm(seed))
+    weathered(home, expected, lambda mischief: mischief.storm(seed), seed)
 
 
 @pytest.mark.slow
@@ -132,9 +142,9 @@ def test_a_guard_that_may_not_end_its_pod_leaves_it_to_the_next_start(
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", range(300))
 def test_every_storm_over_a_rental(home: Home, seed: int, expected: dict[str, str]) -> None:
-    weathered(home, expected, lambda mischief: mischief.storm(seed))
+    weathered(home, expected, lambda mischief: mischief.storm(seed), seed)
 
 
 @pytest.mark.chaos
@@ -154,7 +164,7 @@ def test_each_misbehaviour_in_turn(
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", range(200))
 def test_every_moment_at_which_captiv_is_killed(
     home: Home, seed: int, expected: dict[str, str]
 ) -> None:

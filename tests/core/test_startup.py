@@ -125,6 +125,7 @@ def failed(code: str | None) -> Seen:
     [
         (failed("model_unavailable"), True),
         (failed("host_unfit"), False),
+        (failed("disk_full"), None),
         (failed("engine_failed"), False),
         (failed("guard_refused"), False),
         (failed(None), False),

@@ -1,5 +1,6 @@
 """How the simulated cloud behaves when nothing goes wrong: times, prices, limits, what pods run."""
 
+import random
 import secrets
 import sys
 from collections.abc import Mapping
@@ -79,3 +80,24 @@ class Conditions:
     templates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings of create by template id; `serverless` makes one that is not for pods."""
     seed: int = 0
+
+
+def drawn(seed: int) -> dict[str, Any]:
+    """Return conditions as RunPod may have them, the same for the same seed."""
+    chance = random.Random(f"conditions {seed}")
+    return {
+        "quota_per_minute": RUNPOD_QUOTA,
+        "rtt_s": chance.uniform(0.0, 0.3),
+        "late_share": chance.choice((0.0, 0.01, 0.03)),
+        "provisioning_s": chance.uniform(0.02, 1.0),
+        "pulling_s": chance.uniform(0.05, 4.0),
+        "delete_lag_s": chance.choice((0.0, chance.uniform(0.5, 6.0))),
+        "ended_listed_s": chance.choice((0.0, chance.uniform(0.5, 10.0))),
+        "running_at_once": chance.random() < 0.7,
+        "shows_terminated": chance.random() < 0.3,
+        "exec_form": chance.random() < 0.7,
+        "page_size": chance.choice((None, None, 1, 2)),
+        "without_credit": chance.choice(("stop", "terminate")),
+        "wipes_on_restart": chance.random() < 0.5,
+        "seed": seed,
+    }
