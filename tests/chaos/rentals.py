@@ -65,7 +65,8 @@ class Rental:
     def _without_account(self) -> bool:
         """Whether a person would see to credit or key before giving the command again."""
         return self.cloud.balance() <= 0 or any(
-            armed.name == "key_refused" for armed in self.cloud.mischief.armed()
+            armed.name == "key_refused" and armed.until is not None
+            for armed in self.cloud.mischief.armed()
         )
 
     def _is_true(self, ended: Ended) -> bool:

@@ -42,7 +42,7 @@ def weathered(
     arm: Callable[[Mischief], list[Armed]],
     seed: int | None = None,
 ) -> None:
-    """Rent while that goes wrong, under conditions drawn by the seed: it costs time, nothing else."""
+    """Rent while that goes wrong, under conditions drawn by seed: it costs time, nothing else."""
     home.scenes(PICTURES)
     conditions = {} if seed is None else drawn(seed)
     with rental(home, conditions, **({} if seed is None else clock_of(seed))) as rented:

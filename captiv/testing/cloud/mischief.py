@@ -96,6 +96,7 @@ RECIPES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("no_balance", {}),
     ("forbidden", {"call": "create_pod"}),
     ("cloudflare_1010", {}),
+    ("key_refused", {"times": 2}),
     ("unprocessable", {"call": "create_pod"}),
     ("rate_limited", {"times": 2}),
     ("server_error", {"times": 2}),
