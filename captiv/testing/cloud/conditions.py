@@ -96,7 +96,7 @@ def drawn(seed: int) -> dict[str, Any]:
         "running_at_once": chance.random() < 0.7,
         "shows_terminated": chance.random() < 0.3,
         "exec_form": chance.random() < 0.7,
-        "page_size": chance.choice((None, None, 1, 2)),
+        "page_size": chance.choice((None, None, 20)),
         "without_credit": chance.choice(("stop", "terminate")),
         "wipes_on_restart": chance.random() < 0.5,
         "seed": seed,
