@@ -49,7 +49,12 @@ _LOOK_S = 0.05
 _COLLECTED_S = 0.2
 """How often the account's balance is looked at."""
 
-_CRASH = ("sh", "-c", "echo 'ImportError: this container ends at once (scripted)' >&2; exit 1")
+_CRASH = (
+    "sh",
+    "-c",
+    'echo "[$(date +%s) $$] ImportError: this container ends at once (scripted)" >&2; exit 1',
+)
+"""Its last words have a time and a number of their own, as a logger's do."""
 
 
 @dataclass(slots=True)
