@@ -89,7 +89,7 @@ def blind_s(conditions: Mapping[str, Any]) -> int:
     It reckons with a pod until it has seen it gone, and looks at it ever more rarely: where an end
     lags, that is up to twice the lag, which RunPod does not bill.
     """
-    return BLIND_S + math.ceil(2 * conditions.get("delete_lag_s", 0.0))
+    return BLIND_S + math.ceil(2 * float(conditions.get("delete_lag_s", 0.0)))
 
 
 def kept_secret(rented: Rental) -> None:
