@@ -11,7 +11,7 @@ from typing import Final
 from captiv.core.phase import Phase, Step, loading_phase
 from captiv.core.pods import PodState
 from captiv.core.transfer import Transfer
-from captiv.errors import ConfigurationError, HostUnfit, ModelError, error_class
+from captiv.errors import ConfigurationError, DiskFull, HostUnfit, ModelError, error_class
 from captiv.wire import Health
 
 _CRASH_LOOP: Final = 3
@@ -55,6 +55,13 @@ class GivenUp:
     """The code of the error that it is, where it has one."""
     hint: str | None = None
     """What to do about it, where somebody can."""
+
+    def repeats(self, before: "GivenUp") -> bool:
+        """Whether a second host has shown that every one would end so.
+
+        Last words don't count: they carry times and numbers of processes.
+        """
+        return self.alike is before.alike is None and self.code == before.code
 
 
 class Start(Enum):
@@ -184,7 +191,7 @@ def _broken(seen: Seen) -> GivenUp | None:
     health = seen.health
     if health is not None and health.status == "failed":
         reason = health.reason or "its worker failed without a reason"
-        return GivenUp(reason, alike=_is_models(health.code), code=health.code)
+        return GivenUp(reason, alike=_alike(health.code), code=health.code)
     if seen.trouble is not None:
         return _troubled(seen.trouble)
     if seen.state in (PodState.STOPPED, PodState.FAILED, PodState.ENDED):
@@ -206,7 +213,12 @@ def _troubled(trouble: str) -> GivenUp:
     return GivenUp(trouble)
 
 
-def _is_models(code: str | None) -> bool:
-    """Whether the error of this code is about the model that was asked for, not about the host."""
+def _alike(code: str | None) -> bool | None:
+    """Whether the error of this code is about the model that was asked for, not about the host.
+
+    A disk that is full may be a host's own, or too small for this model everywhere.
+    """
     cls = error_class(code or "")
+    if cls is DiskFull:
+        return None
     return cls is not None and issubclass(cls, ModelError) and not issubclass(cls, HostUnfit)

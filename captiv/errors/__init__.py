@@ -16,6 +16,7 @@
     ├── CaptionChanged          the caption is not the one that the person edited
     ├── ModelError              the model cannot be had or does not fit
     │   └── HostUnfit             by the fault of the host: another one may do
+    │       └── DiskFull            its disk has no room for the model
     ├── WorkerError             the worker, not the image, is at fault
     │   ├── WorkerUnreachable     no connection, or lost on the way
     │   │   └── AnswerMixedUp       what came is an answer about other work
@@ -108,6 +109,7 @@ from captiv.errors.store import (
 )
 from captiv.errors.worker import (
     AnswerMixedUp,
+    DiskFull,
     EngineFailed,
     HostUnfit,
     ModelError,
@@ -131,6 +133,7 @@ __all__ = [
     "CaptionChanged",
     "CaptivError",
     "ConfigurationError",
+    "DiskFull",
     "EngineFailed",
     "Fault",
     "HostUnfit",

@@ -18,6 +18,13 @@ class HostUnfit(ModelError):
     code = "host_unfit"
 
 
+class DiskFull(HostUnfit):
+    """The worker's disk has no room for the model: the host's fault, or a disk chosen too small."""
+
+    code = "disk_full"
+    hint = "Free some space there, or rent pods with a larger container disk."
+
+
 class WorkerError(CaptivError):
     """The worker, not the image, is at fault: the job goes back uncharged."""
 

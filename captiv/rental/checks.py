@@ -148,18 +148,19 @@ def account_findings(kind: ProviderType, answers: Answers) -> Iterator[Finding]:
     """Yield what is to be said of an account."""
     if answers.unfit is not None:
         yield Finding.failed(f"{kind.label} pods", answers.unfit)
-    if answers.error is not None or answers.listed is None:
+    lacking = [right for right in answers.rights if right.missing is not None]
+    if not lacking and (answers.error is not None or answers.listed is None):
         yield _unusable(kind, answers)
         return
-    there = f"{len(answers.listed)} pod{'' if len(answers.listed) == 1 else 's'}"
-    yield Finding(kind.label, "ok", f"key accepted; {there} on the account")
-    for right in answers.rights:
-        if right.missing is not None:
-            denied = AccessDenied(
-                f"the key may not {right.what}: {right.missing}",
-                hint=f"Give the key the right to {right.what}.",
-            )
-            yield Finding.failed(kind.label, denied)
+    if answers.listed is not None:
+        there = f"{len(answers.listed)} pod{'' if len(answers.listed) == 1 else 's'}"
+        yield Finding(kind.label, "ok", f"key accepted; {there} on the account")
+    for right in lacking:
+        denied = AccessDenied(
+            f"the key may not {right.what}: {right.missing}",
+            hint=f"Give the key the right to {right.what}.",
+        )
+        yield Finding.failed(kind.label, denied)
     yield _money(kind, answers.balance)
     if answers.clock_ahead_ms:
         wrong = duration(abs(answers.clock_ahead_ms) / 1000)

@@ -149,11 +149,13 @@ class Provisioning:
             refused.append(had)
             if [error for error in refused if isinstance(error, AccessDenied)] == [had]:
                 await self._require_rights()
+            if all(isinstance(error, AccessDenied) for error in refused) and (
+                tried in (_TRIES[AccessDenied], len(ranking.offers))
+            ):
+                raise self._may_not_make(had, tried)
             for kind, most in _TRIES.items():
                 if sum(isinstance(error, kind) for error in refused) >= most:
                     raise refused[-1]
-        if all(isinstance(error, AccessDenied) for error in refused):
-            raise refused[-1]  # not for want of machines
         raise self._no_capacity(
             f"{self._provider.label} has no capacity for any GPU that fits, at the allowed price "
             f"({len(refused)} tried; the last: {refused[-1].detail or refused[-1].message})."
@@ -251,6 +253,18 @@ class Provisioning:
                         f"{self._provider.label}: the key may not {right.what}: {right.missing}",
                         hint=f"Give the key the right to {right.what} in the account's settings.",
                     )
+
+    def _may_not_make(self, error: ProviderError, tried: int) -> AccessDenied:
+        """Return the error of an account that was refused every offer, though it may do the rest.
+
+        A key without this right and a pool of hosts that is not for this account read the same.
+        """
+        return AccessDenied(
+            f"{self._provider.label} refused each of {tried} offers: the key may not make pods, or "
+            f"the account may not use these hosts ({error.detail or error.message}).",
+            detail=error.detail,
+            hint="Give the key the right to make pods, or allow another cloud or GPU.",
+        )
 
     def _no_capacity(self, reason: str) -> NoCapacity:
         offers = f"`captiv {self._provider.name} gpus` lists what is on offer"

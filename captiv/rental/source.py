@@ -393,7 +393,7 @@ class RentedWorker:
                 return self._address(row)
             reason = failed.reason.rstrip(".")
             await self._end(reason)
-            twice = before is not None and before.alike is None and failed.alike is None
+            twice = before is not None and failed.repeats(before)
             if failed.alike or twice:
                 raise lasting_error(failed, f"Pod {row.pod_id} was given up: {reason}.")
             self._context.on_note(f"Pod {row.pod_id} is given up: {reason}. Trying another host.")

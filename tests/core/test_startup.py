@@ -128,6 +128,7 @@ def failed(code: str | None) -> Seen:
     [
         (failed("model_unavailable"), True),
         (failed("host_unfit"), False),
+        (failed("disk_full"), None),
         (failed("engine_failed"), False),
         (failed("guard_refused"), False),
         (failed(None), False),
@@ -266,3 +267,11 @@ def test_waiting_ends_within_twice_the_limit_and_stays_ended(
             assert after.start is Start.WAIT
         assert (after.given_up is not None) == (after.start is Start.GIVE_UP)
         waiting = after
+
+
+def test_a_second_host_shows_what_every_one_would_end_in() -> None:
+    crashed = GivenUp("it crashed 3 times (at 12:00)", alike=None)
+
+    assert replace(crashed, reason="it crashed 4 times (at 12:07)").repeats(crashed)
+    assert not crashed.repeats(GivenUp("its host is too slow"))
+    assert not crashed.repeats(GivenUp("its disk is full", alike=None, code="disk_full"))

@@ -6,6 +6,7 @@ the weights as safetensors (as .bin only where there are no others). HF_HOME, HF
 HF_HUB_OFFLINE mean what they mean everywhere.
 """
 
+import errno
 import json
 import logging
 import re
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from captiv.errors import CaptivError, HostUnfit, ModelError
+from captiv.errors import CaptivError, DiskFull, HostUnfit, ModelError
 
 _log = logging.getLogger(__name__)
 
@@ -165,8 +166,8 @@ def explained(repo: str, error: Exception) -> ModelError:
             f"{repo} is not on this machine, and HF_HUB_OFFLINE forbids the download.",
             hint="Unset HF_HUB_OFFLINE, or copy the model here and pass --model DIR.",
         )
-    if isinstance(error, OSError) and error.errno == 28:
-        return ModelError(
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return DiskFull(
             f"The disk filled up while {repo} was downloaded.",
             hint="Free some space, or set HF_HOME to a folder on a larger disk.",
         )

@@ -1,5 +1,6 @@
 """From the model that is wanted to an engine that has captioned its first image."""
 
+import errno
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from PIL import Image
 
 from captiv.catalog import Family, ModelChoice, Variant, build_prompt, default_family
 from captiv.clock import monotonic_s
-from captiv.errors import CaptivError, HostUnfit, ModelError
+from captiv.errors import CaptivError, DiskFull, HostUnfit, ModelError
 from captiv.wire import ModelChange
 from captiv_worker.engines import (
     DeviceLost,
@@ -101,8 +102,7 @@ class Loader:
             return None
         except Exception as error:
             _log.exception("load_failed")
-            kind = type(error).__name__
-            self._status.fail(ModelError(f"The engine failed to load ({kind}); the log says why."))
+            self._status.fail(_failed(error))
             return None
         _log.info("loaded source=%s load_s=%.1f", self.source, monotonic_s() - start_s)
         return engine, loaded
@@ -142,6 +142,13 @@ class Loader:
         outcome = engine.caption([item])[0]
         if isinstance(outcome, Failure):
             raise ModelError(f"The engine failed on a plain grey image: {outcome.message}")
+
+
+def _failed(error: Exception) -> ModelError:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return DiskFull("The disk filled up while the model was loaded.")
+    kind = type(error).__name__
+    return ModelError(f"The engine failed to load ({kind}); the log says why.")
 
 
 def _too_large(error: Exception) -> ModelError:

@@ -8,7 +8,7 @@
 What may go wrong is armed by name, see `Mischief`; everything else is set by `Conditions`.
 """
 
-from captiv.testing.cloud.conditions import Conditions
+from captiv.testing.cloud.conditions import Conditions, drawn
 from captiv.testing.cloud.history import Call
 from captiv.testing.cloud.mischief import KNOWN, Armed, Mischief
 from captiv.testing.cloud.pods import Pod
@@ -22,6 +22,7 @@ __all__ = [
     "Conditions",
     "Mischief",
     "Pod",
+    "drawn",
     "running",
     "serve",
 ]

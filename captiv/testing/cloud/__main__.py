@@ -14,7 +14,7 @@ from typing import Any
 
 import anyio
 
-from captiv.testing.cloud.conditions import Conditions
+from captiv.testing.cloud.conditions import RUNPOD_QUOTA, Conditions
 from captiv.testing.cloud.server import serve
 
 
@@ -58,7 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pulling-s", type=float, help="how long an image takes to pull")
     parser.add_argument("--restart-s", type=float, help="how long a crashed container is down")
     parser.add_argument("--proxy-limit-s", type=float, help="after which the proxy answers 524")
-    parser.add_argument("--rtt-s", type=float, help="round trip to a pod")
+    parser.add_argument("--rtt-s", type=float, help="round trip of every request")
+    parser.add_argument("--late-share", type=float, help="of ways that take 1 to 3 s more")
+    parser.add_argument("--delete-lag-s", type=float, help="how long a pod outlives its end")
+    parser.add_argument(
+        "--quota-per-minute", type=int, default=RUNPOD_QUOTA, help="calls before 429; default 60"
+    )
     parser.add_argument("--up-mbit", type=float, help="to the pods, for all of them together")
     parser.add_argument("--down-mbit", type=float, help="from the pods")
     parser.add_argument("--page-size", type=int, help="list pods in pages")

@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from captiv.testing.cloud.bill import rfc3339
 from captiv.testing.cloud.catalog import CUDA_VERSIONS
-from captiv.testing.cloud.pods import Pod
+from captiv.testing.cloud.pods import Pod, Status
 
 NO_CAPACITY = (
     "There are no longer any instances available with the requested specifications. "
@@ -72,14 +72,21 @@ def cloudflare(status: int, text: str) -> Response:
     return HTMLResponse(page, status, {"Server": "cloudflare", "CF-RAY": "8f0000000000-SIM"})
 
 
-def pod_json(pod: Pod, now: float) -> dict[str, Any]:
-    """Return a pod as the contract has it, and the keys that came later."""
+def pod_json(pod: Pod, now: float, status: Status | None = None) -> dict[str, Any]:
+    """Return a pod as the contract has it, and the keys that came later.
+
+    Args:
+        pod: which one.
+        now: for its uptime.
+        status: what is said instead of the truth.
+    """
     asked = pod.asked
-    billed = pod.status not in ("EXITED", "TERMINATED")
+    shown = status or pod.status
+    billed = shown not in ("EXITED", "TERMINATED")
     found: dict[str, Any] = {
         "id": pod.id,
         "name": asked.name,
-        "status": pod.status,
+        "status": shown,
         "actions": pod.actions,
         "image": asked.image or "",
         "args": asked.args or "",

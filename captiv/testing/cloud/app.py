@@ -30,6 +30,7 @@ from captiv.testing.cloud.catalog import CLOUDS, CUDA_VERSIONS
 from captiv.testing.cloud.events import LogStream
 from captiv.testing.cloud.gate import Gate, operation_of
 from captiv.testing.cloud.history import CONTROL, Call, Recorder
+from captiv.testing.cloud.link import Link
 from captiv.testing.cloud.mischief import Armed
 from captiv.testing.cloud.parts import Parts
 from captiv.testing.cloud.podlog import SOURCES, Source
@@ -47,7 +48,7 @@ def create_app(parts: Parts, control: list[BaseRoute]) -> ASGIApp:
     api = _Api(parts)
 
     def route(path: str, method: str, handler: Handler) -> Route:
-        return Route(path, _behind(gate, handler), methods=[method])
+        return Route(path, _behind(gate, parts.link, handler), methods=[method])
 
     app = Starlette(
         routes=[
@@ -71,9 +72,10 @@ def create_app(parts: Parts, control: list[BaseRoute]) -> ASGIApp:
     return Recorder(app, parts.history, parts.clock)
 
 
-def _behind(gate: Gate, handler: Handler) -> Handler:
+def _behind(gate: Gate, link: Link, handler: Handler) -> Handler:
     async def answer(request: Request) -> Response:
         call: Call = request.scope["call"]
+        await link.travel()
         call.operation = operation_of(getattr(handler, "__name__", ""), call.body)
         known = False
         try:
@@ -89,6 +91,7 @@ def _behind(gate: Gate, handler: Handler) -> Handler:
             response = problem(Refusal(wrong.status, wrong.detail, errors=wrong.errors))
         if known:
             response.headers.update(gate.quota())
+        await link.travel()
         return response
 
     return answer
@@ -115,8 +118,10 @@ class _Api:
         """`GET /v2/pods`."""
         now = self._parts.clock()
         vanished = self._parts.mischief.take_all("vanished_from_list")
-        shown = [pod for pod in self._parts.pods.all() if _listed(pod, now, vanished)]
-        return JSONResponse(self._paged(request, "pods", [pod_json(pod, now) for pod in shown]))
+        kept_s = self._parts.conditions.ended_listed_s
+        shown = [pod for pod in self._parts.pods.all() if _listed(pod, now, vanished, kept_s)]
+        rows = [pod_json(pod, now, "RUNNING" if pod.terminated else None) for pod in shown]
+        return JSONResponse(self._paged(request, "pods", rows))
 
     async def create_pod(self, request: Request) -> Response:
         """`POST /v2/pods`."""
@@ -127,8 +132,7 @@ class _Api:
             raise Refusal(402, NO_BALANCE)
         pod = parts.pods.create(asked, price, place)
         await self._lose_answer("created_then_timed_out", call, pod)
-        unsaid = {"cost": 0.0} if "cost_unsaid" in pod.traits else {}
-        return JSONResponse(pod_json(pod, parts.clock()) | unsaid, 201)
+        return JSONResponse(pod_json(pod, parts.clock()) | _mispriced(pod, price), 201)
 
     async def get_pod(self, request: Request) -> Response:
         """`GET /v2/pods/{id}`."""
@@ -283,7 +287,7 @@ class _Api:
         return price * asked.gpu.count, places[0]
 
     async def _terminate(self, pod: Pod, call: Call) -> Response:
-        self._parts.pods.terminate(pod)
+        self._parts.pods.order_end(pod)
         await self._lose_answer("terminated_then_timed_out", call, pod)
         return Response(status_code=204)
 
@@ -304,11 +308,20 @@ def _call(request: Request) -> Call:
     return call
 
 
-def _listed(pod: Pod, now: float, vanished: list[Armed]) -> bool:
+def _listed(pod: Pod, now: float, vanished: list[Armed], kept_s: float) -> bool:
     late = pod.traits.get("late_in_list")
-    if pod.terminated or (late and now < pod.created_at + late.options["seconds"]):
+    if late and now < pod.created_at + late.options["seconds"]:
+        return False
+    if pod.ended_at is not None and now >= pod.ended_at + kept_s:
         return False
     return all(armed.pod not in (None, pod.id) for armed in vanished)
+
+
+def _mispriced(pod: Pod, offered: Decimal) -> dict[str, float]:
+    """Return what the answer to create says of the price, where that is not the pod's own."""
+    if "cost_unsaid" in pod.traits:
+        return {"cost": 0.0}
+    return {"cost": float(offered)} if "price_moves" in pod.traits else {}
 
 
 def _cursor(start: int, size: int) -> str:

@@ -81,6 +81,8 @@ class Gate:
         if scheme.lower() != "bearer" or not key:
             raise Refusal(401, "missing bearer token")
         if hmac.compare_digest(key, self._conditions.account_key):
+            if self._armed("key_refused", call):
+                raise Refusal(401, "invalid bearer token")
             call.caller = ACCOUNT
             return
         pod = self._pods.with_key(key)
@@ -105,6 +107,8 @@ class Gate:
 
     def _scope(self, call: Call, pod_id: str | None) -> None:
         if call.caller == ACCOUNT:
+            if call.operation in self._conditions.denied:
+                raise Refusal(403, "access denied")
             return
         pod = self._pods.find(call.caller)
         refused = pod is None or "injected_key_refused" in pod.traits

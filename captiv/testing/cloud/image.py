@@ -21,6 +21,7 @@ from pathlib import Path
 from captiv.rental.podspec import installing
 from captiv.testing.cloud import bare
 from captiv.testing.cloud.conditions import Conditions
+from captiv.testing.engine import WEIGHTS
 
 _PORT = re.compile(r"(--port[ =])(\d+)\b")
 _HOST = re.compile(r"(--host[ =])0\.0\.0\.0\b")
@@ -102,11 +103,16 @@ def environment(disk: Path, recipe: Recipe, conditions: Conditions) -> dict[str,
     )
 
 
-def make_disk(disk: Path, recipe: Recipe) -> None:
-    """Make the container's disk, wiping an earlier one; the layers of images lie beside it."""
+def make_disk(disk: Path, recipe: Recipe, *, full: bool = False) -> None:
+    """Make the container's disk, wiping an earlier one; the layers of images lie beside it.
+
+    On a `full` one no model has room.
+    """
     shutil.rmtree(disk, ignore_errors=True)
     for name in ("root", "tmp"):
         (disk / name).mkdir(parents=True)
+    if full:
+        (disk / "root" / WEIGHTS).symlink_to("/dev/full")
     if recipe.bare:
         bare.Layers.made(disk.parent / "layers").give_python(disk / "python", recipe.image)
 

@@ -1,11 +1,14 @@
 """The line between captiv and the data center: how long it is, and how much it carries."""
 
+import random
 from dataclasses import dataclass, field
 
 import anyio
 
 _BITS = 8
 _MEGA = 1_000_000
+_LATE_S = (1.0, 3.0)
+"""Between these a request that is late is held up."""
 
 
 @dataclass(slots=True)
@@ -36,8 +39,18 @@ class Link:
     """How long a request and its answer travel together, besides what their size takes."""
     up: Way = field(default_factory=Way)
     down: Way = field(default_factory=Way)
+    late_share: float = 0.0
+    """The share of ways, from 0 to 1, that take one to three seconds more."""
+    seed: int = 0
+    _random: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Draw what is late from the seed."""
+        self._random = random.Random(self.seed)
 
     async def travel(self) -> None:
         """Return after one way."""
-        if self.rtt_s:
-            await anyio.sleep(self.rtt_s / 2)
+        late = self.late_share > 0 and self._random.random() < self.late_share
+        takes_s = self.rtt_s / 2 + (self._random.uniform(*_LATE_S) if late else 0.0)
+        if takes_s:
+            await anyio.sleep(takes_s)

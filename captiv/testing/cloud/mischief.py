@@ -32,6 +32,7 @@ class _Known:
 KNOWN: Mapping[str, _Known] = {
     "no_capacity": _Known("answer", "create and start are answered 400: no such GPU is free"),
     "no_balance": _Known("answer", "create and start are answered 402"),
+    "key_refused": _Known("answer", "401: the account's key is revoked"),
     "forbidden": _Known("answer", "403 in RunPod's own words"),
     "cloudflare_1010": _Known("answer", "403 in Cloudflare's HTML, before RunPod sees the call"),
     "unprocessable": _Known("answer", "422 that names a field"),
@@ -48,6 +49,8 @@ KNOWN: Mapping[str, _Known] = {
     "vanished_from_list": _Known("answer", "the pod, or every pod, is missing in the list"),
     "running_with_null_runtime": _Known("trait", "RUNNING for ever, and nothing ever starts"),
     "image_missing": _Known("trait", "the image is in no registry"),
+    "host_disk_full": _Known("trait", "the host has no room for the image"),
+    "disk_full": _Known("trait", "the container's disk has no room for a model"),
     "image_private": _Known("trait", "the registry does not give the image to this account"),
     "image_of_another_kind": _Known("trait", "the image is not made for this host's processor"),
     "crash_loop": _Known("trait", "the container exits at once, again and again"),
@@ -59,9 +62,22 @@ KNOWN: Mapping[str, _Known] = {
     "late_in_list": _Known("trait", "not listed until so old", {"seconds": 2.0}),
     "cost_unsaid": _Known("trait", "the answer to create has no price: `cost` is 0"),
     "dearer": _Known("trait", "it costs more than was offered", {"factor": 2.0}),
+    "price_moves": _Known(
+        "trait",
+        "it costs more than the offer and the answer to create said: only later calls tell",
+        {"factor": 1.5},
+    ),
     "injected_key_refused": _Known("trait", "the key in the pod may do nothing"),
     "killed_mid_batch": _Known(
         "strike", "kill -9 of the worker or of the whole container", {"after": 1, "what": "worker"}
+    ),
+    "credit_gone": _Known(
+        "strike",
+        "the account has no credit left, until somebody adds some after so many seconds",
+        {"after": 1, "seconds": None},
+    ),
+    "key_revoked": _Known(
+        "strike", "the account's key is refused for so many seconds", {"after": 1, "seconds": None}
     ),
     "preempted": _Known("strike", "the host takes the pod away: EXITED", {"after": 1}),
     "proxy_down": _Known(
@@ -80,6 +96,7 @@ RECIPES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("no_balance", {}),
     ("forbidden", {"call": "create_pod"}),
     ("cloudflare_1010", {}),
+    ("key_refused", {"times": 2}),
     ("unprocessable", {"call": "create_pod"}),
     ("rate_limited", {"times": 2}),
     ("server_error", {"times": 2}),
@@ -95,15 +112,20 @@ RECIPES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("image_missing", {}),
     ("image_private", {}),
     ("image_of_another_kind", {}),
+    ("host_disk_full", {}),
+    ("disk_full", {}),
     ("crash_loop", {}),
     ("edge_lags", {"seconds": 5.0}),
     ("slow_start", {"seconds": 1.5}),
     ("cost_unsaid", {}),
     ("dearer", {"factor": 1.5}),
+    ("price_moves", {"factor": 1.5}),
     ("injected_key_refused", {}),
     ("killed_mid_batch", {"after": 3}),
     ("killed_mid_batch", {"after": 5, "what": "pod"}),
     ("preempted", {"after": 8}),
+    ("credit_gone", {"after": 6, "seconds": 8.0}),
+    ("key_revoked", {"after": 6, "seconds": 8.0}),
     ("proxy_down", {"times": 6}),
     ("proxy_down", {"times": 3, "status": 0}),
     ("proxy_slow", {"times": 10, "delay_s": 0.3}),

@@ -9,6 +9,7 @@ import anyio
 from captiv.testing.cloud.bill import Bill
 from captiv.testing.cloud.catalog import Catalog
 from captiv.testing.cloud.conditions import Conditions
+from captiv.testing.cloud.credit import Credit
 from captiv.testing.cloud.history import Call
 from captiv.testing.cloud.link import Link
 from captiv.testing.cloud.mischief import Mischief
@@ -23,6 +24,7 @@ class Parts:
     clock: Callable[[], float]
     pods: Pods
     bill: Bill
+    credit: Credit
     mischief: Mischief
     link: Link
     catalog: Catalog = field(default_factory=Catalog)
@@ -32,4 +34,4 @@ class Parts:
 
     def balance(self) -> Decimal:
         """Return what is left of the account's money."""
-        return self.conditions.balance - self.bill.dollars()
+        return self.credit.left

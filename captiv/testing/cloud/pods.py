@@ -2,16 +2,19 @@
 
 A pod is PROVISIONING, STARTING, RUNNING (or RUNNING from the beginning, with `runtime` null),
 EXITED when stopped or preempted, TERMINATED when ended. It bills from its creation until it is
-stopped or ended. While it is RUNNING its container is a real process; one that exits is started
-again after a moment, and nothing in the pod's status tells.
+stopped or its end is accepted. Where the account has no credit left, every pod is stopped or ended,
+as `Conditions.without_credit` says. While it is RUNNING its container is a real process; one that
+exits is started again after a moment, and nothing in the pod's status tells.
 """
 
 import secrets
 import shutil
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +25,7 @@ from anyio.abc import TaskGroup
 from captiv.testing.cloud.bill import Bill
 from captiv.testing.cloud.bodies import CreatePod
 from captiv.testing.cloud.conditions import Conditions
+from captiv.testing.cloud.credit import Credit
 from captiv.testing.cloud.image import (
     Recipe,
     command,
@@ -41,6 +45,9 @@ _BEATS = 20
 
 _LOOK_S = 0.05
 """How soon a pull learns that whoever made it slow has changed how long it takes."""
+
+_COLLECTED_S = 0.2
+"""How often the account's balance is looked at."""
 
 _CRASH = (
     "sh",
@@ -77,6 +84,8 @@ class Pod:
     life: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     living: anyio.Lock = field(default_factory=anyio.Lock)
     grace_s: float = 0.0
+    ended_at: float | None = None
+    """When it was gone for good."""
 
     @property
     def name(self) -> str:
@@ -131,6 +140,7 @@ class Pods:
         self,
         conditions: Conditions,
         bill: Bill,
+        credit: Credit,
         mischief: Mischief,
         *,
         clock: Callable[[], float],
@@ -138,15 +148,19 @@ class Pods:
     ) -> None:
         self._conditions = conditions
         self._bill = bill
+        self._credit = credit
         self._mischief = mischief
         self._clock = clock
         self._folder = folder
         self._pods: dict[str, Pod] = {}
         self._tasks: TaskGroup | None = None
+        self._over: set[anyio.CancelScope] = set()
+        """What waits until the cloud ends."""
 
     def start_in(self, tasks: TaskGroup) -> None:
         """Let pods live as tasks of this group."""
         self._tasks = tasks
+        tasks.start_soon(self._collect)
 
     def all(self) -> list[Pod]:
         """Return every pod ever created, the oldest first."""
@@ -163,8 +177,9 @@ class Pods:
     def create(self, asked: CreatePod, price: Decimal, data_center: str) -> Pod:
         """Create a pod, which begins to live and to bill."""
         traits = self._mischief.take_traits()
-        if (dearer := traits.get("dearer")) is not None:
-            price *= Decimal(str(dearer.options["factor"]))
+        for name in ("dearer", "price_moves"):
+            if (dearer := traits.get(name)) is not None:
+                price *= Decimal(str(dearer.options["factor"]))
         pod_id = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(14))
         pod = Pod(
             id=pod_id,
@@ -195,9 +210,20 @@ class Pods:
         pod.life.cancel()
         self._spawn(pod)
 
+    def order_end(self, pod: Pod) -> None:
+        """Accept that a pod is to end, and end it when the lag of that is over."""
+        if not self._conditions.delete_lag_s:
+            self.terminate(pod)
+            return
+        self._bill.close(pod.id)
+        self._later(self._conditions.delete_lag_s, self.terminate, pod)
+
     def terminate(self, pod: Pod) -> None:
         """End a pod for good."""
+        if pod.terminated:
+            return
         self._interrupt(pod, "TERMINATED", 0.0)
+        pod.ended_at = self._clock()
         pod.log.close()
         for port in pod.held.values():
             port.close()
@@ -207,6 +233,10 @@ class Pods:
         if armed.name == "preempted":
             pod.log.system("pod was preempted by its host")
             self._interrupt(pod, "EXITED", 0.0)
+        elif armed.name == "credit_gone":
+            self._take_credit(armed.options["seconds"])
+        elif armed.name == "key_revoked":
+            self._mischief.arm("key_refused", times=None, for_s=armed.options["seconds"])
         elif pod.container is not None and self._tasks is not None:
             self._tasks.start_soon(pod.container.kill, armed.options["what"])
 
@@ -232,12 +262,56 @@ class Pods:
 
     async def end_all(self) -> None:
         """End every pod, and return when no process of any is left."""
+        for scope in list(self._over):
+            scope.cancel()
         for pod in self.all():
             if not pod.terminated:
                 self.terminate(pod)
         for pod in self.all():
             async with pod.living:
                 pass
+
+    async def _collect(self) -> None:
+        """Leave no pod running that the account cannot pay for. Runs until the cloud ends."""
+        with self._until_over():
+            while True:
+                await anyio.sleep(_COLLECTED_S)
+                if self._credit.left <= 0:
+                    self._leave_unpaid()
+
+    @contextmanager
+    def _until_over(self) -> Iterator[None]:
+        with anyio.CancelScope() as scope:
+            self._over.add(scope)
+            try:
+                yield
+            finally:
+                self._over.discard(scope)
+
+    def _leave_unpaid(self) -> None:
+        for pod in self.all():
+            if pod.exposed:
+                pod.log.system("the account has no credit left")
+                if self._conditions.without_credit == "terminate":
+                    self.terminate(pod)
+                else:
+                    self.stop(pod)
+
+    def _take_credit(self, for_s: float | None) -> None:
+        """Take all the account's money, and have somebody add as much later."""
+        taken = self._credit.left
+        self._credit.add(-taken)
+        if for_s is not None:
+            self._later(for_s, self._credit.add, taken)
+
+    def _later(self, after_s: float, function: Callable[..., None], *args: Any) -> None:
+        async def wait() -> None:
+            with self._until_over():
+                await anyio.sleep(after_s)
+                function(*args)
+
+        assert self._tasks is not None
+        self._tasks.start_soon(wait)
 
     def _begin(self, pod: Pod) -> None:
         pod.started_at = self._clock()
@@ -266,6 +340,8 @@ class Pods:
                         await self._run(pod)
                         pod.log.system("container exited; it is started again")
                         await anyio.sleep(self._conditions.restart_s)
+                        if self._conditions.wipes_on_restart:
+                            await self._make_disk(pod)
                 if pod.terminated:
                     await anyio.to_thread.run_sync(_wipe, pod.disk)
 
@@ -290,9 +366,14 @@ class Pods:
             if not (slow and slow.options["silent"]):
                 pod.log.system(f"a3ed95caeb02 Downloading {beat * 115}MB/{_BEATS * 115}MB")
         pod.log.system(f"Status: Downloaded newer image for {image}")
-        await anyio.to_thread.run_sync(make_disk, pod.disk, pod.recipe())
-        await anyio.lowlevel.checkpoint()  # the thread was not interrupted; the pod may be
+        await self._make_disk(pod)
         _advance(pod, "RUNNING")
+
+    async def _make_disk(self, pod: Pod) -> None:
+        full = "disk_full" in pod.traits
+        make = partial(make_disk, pod.disk, pod.recipe(), full=full)
+        await anyio.to_thread.run_sync(make)
+        await anyio.lowlevel.checkpoint()  # the thread was not interrupted; the pod may be
 
     async def _run(self, pod: Pod) -> None:
         pod.log.system(f"start container for {pod.asked.image}: begin")
@@ -330,6 +411,8 @@ class Pods:
             "RUNPOD_GPU_COUNT": str(gpu.count if gpu else 0),
             "RUNPOD_CPU_COUNT": "8",
         }
+        if self._conditions.pod_clock_ahead_s:
+            injected["CAPTIV_TEST_CLOCK_AHEAD_S"] = str(self._conditions.pod_clock_ahead_s)
         return own | injected
 
 
@@ -348,6 +431,8 @@ def _not_pulled(pod: Pod, image: str) -> str | None:
         return f"manifest for {image} not found: manifest unknown"
     if "image_private" in pod.traits:
         return f"pull access denied for {image}, repository does not exist or may require login"
+    if "host_disk_full" in pod.traits:
+        return "failed to register layer: write /opt/weights.bin: no space left on device"
     if "image_of_another_kind" in pod.traits:
         return "no matching manifest for linux/arm64/v8 in the manifest list entries"
     return None

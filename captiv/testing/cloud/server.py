@@ -25,6 +25,7 @@ from captiv.testing.cloud.catalog import Catalog
 from captiv.testing.cloud.conditions import Conditions
 from captiv.testing.cloud.container import descendants
 from captiv.testing.cloud.control import routes
+from captiv.testing.cloud.credit import Credit
 from captiv.testing.cloud.history import Call
 from captiv.testing.cloud.link import Link, Way
 from captiv.testing.cloud.mischief import Mischief
@@ -105,6 +106,10 @@ class Cloud:
     def balance(self) -> Decimal:
         """Return what is left of the account's money."""
         return self._parts.balance()
+
+    def add_credit(self, dollars: Decimal) -> None:
+        """Add to the account's money, or take some away."""
+        self._parts.credit.add(dollars)
 
     def url(self, pod_id: str, port: int = 8000) -> str:
         """Return the public address of a pod's port."""
@@ -216,13 +221,21 @@ class _Server(uvicorn.Server):
 
 def _parts(conditions: Conditions, folder: Path, clock: Callable[[], float]) -> Parts:
     bill, mischief = Bill(clock), Mischief(conditions.seed)
+    credit = Credit(conditions.balance, bill)
     return Parts(
         conditions=conditions,
         clock=clock,
-        pods=Pods(conditions, bill, mischief, clock=clock, folder=folder),
+        pods=Pods(conditions, bill, credit, mischief, clock=clock, folder=folder),
         bill=bill,
+        credit=credit,
         mischief=mischief,
-        link=Link(conditions.rtt_s, Way(conditions.up_mbit), Way(conditions.down_mbit)),
+        link=Link(
+            conditions.rtt_s,
+            Way(conditions.up_mbit),
+            Way(conditions.down_mbit),
+            late_share=conditions.late_share,
+            seed=conditions.seed,
+        ),
     )
 
 
