@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import anyio
 
-from captiv.clock import monotonic_s
+from captiv.clock import monotonic_s, waiting_s
 from captiv.core import quiet
 from captiv.core.budget import outlives
 from captiv.core.cost import DEADLINE_CAP_S, micro, price_of, rate, redated_ms
@@ -220,7 +220,7 @@ class RentedWorker:
         while True:
             await self._renewed()
             await self._retold()
-            await anyio.sleep(_TEND_S)
+            await anyio.sleep(waiting_s(_TEND_S))
 
     async def _retold(self) -> None:
         """Tell the guard of its deadline, if it does not know it yet."""
