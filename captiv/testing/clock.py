@@ -47,11 +47,12 @@ class FastClock:
         self._paces.append(Pace(at_s, last.epoch(at_s), last.rate, rate))
         self._write()
 
-    def mono_s(self, epoch_s: float) -> float:
-        """Return when, on the monotonic clock, it was this wall time."""
+    def real_s(self, epoch_s: float) -> float:
+        """Return the real time of day, in seconds since 1970, at which it was this wall time."""
         begun = bisect_right(self._paces, epoch_s, key=lambda pace: pace.epoch_s)
         pace = self._paces[max(0, begun - 1)]
-        return pace.at_s + (epoch_s - pace.epoch_s) / pace.rate
+        mono_s = pace.at_s + (epoch_s - pace.epoch_s) / pace.rate
+        return time.time() - time.monotonic() + mono_s
 
     def _write(self) -> None:
         last = self._paces[-1]

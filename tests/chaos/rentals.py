@@ -25,6 +25,7 @@ from captiv.core.cost import price_of, total
 from captiv.core.jobs import RunId
 from captiv.settings import installation_secret, worker_token
 from captiv.store import Connection, Store, pods
+from captiv.testing.clock import FastClock
 from captiv.testing.cloud import Cloud, running
 from tests.support import SCRIPTED, Ended, Home, alive, finish, until
 
@@ -102,12 +103,13 @@ class Rental:
         until(lambda: not any(map(alive, self.cloud.processes())), "every process of a pod ended")
         assert not self.home.workers()
 
-    def computed_again(self) -> list[int]:
+    def computed_again(self, real_s: Callable[[float], float] = float) -> list[int]:
         """Return the jobs that a worker began to caption when their caption had been received.
 
         The last lines of a worker that was killed may be lost: those of its first time, at most.
+        Workers write down the real time, which `real_s` makes of captiv's.
         """
-        received = self._read(_received)
+        received = {job: real_s(at) for job, at in self._read(_received).items()}
         lines = [line.text for pod in self.cloud.pods() for line in pod.log.lines("container")]
         found = [match for line in lines if (match := _CAPTIONED.match(line))]
         assert found or not received, "the worker's lines are not understood"
@@ -194,11 +196,15 @@ class Rental:
 
 
 @contextmanager
-def rental(home: Home, **env: str) -> Iterator[Rental]:
+def rental(
+    home: Home, *, batch_s: float = BATCH_S, clock: FastClock | None = None, **env: str
+) -> Iterator[Rental]:
     """Have a cloud whose pods run the torch-free engine, and look on while it is used."""
-    engine = json.dumps({"batch_s": BATCH_S})
+    engine = json.dumps({"batch_s": batch_s})
     arguments = ("--engine", SCRIPTED, "--engine-options", engine)
-    with running(worker_args=arguments) as cloud:
+    own = {} if clock is None else dict(clock.environment)
+    with running(worker_args=arguments, clock=clock or time.time, env=own) as cloud:
+        env = own | env
         home.env |= dict(cloud.environment) | {
             "CAPTIV_RUNPOD_IMAGE": "captiv/worker:test",
             "CAPTIV_RUNPOD_LOST_AFTER": "10",
