@@ -19,6 +19,7 @@ from dataclasses import dataclass
 _AHEAD_S = float(os.environ.get("CAPTIV_TEST_CLOCK_AHEAD_S", "0"))
 """For tests: a machine whose clock is wrong."""
 _FILE = os.environ.get("CAPTIV_TEST_CLOCK", "")
+_LOOK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,5 +68,8 @@ def steady_s() -> float:
 
 
 def waiting_s(calendar_s: float) -> float:
-    """Return how long to sleep until so many seconds of the calendar have passed."""
-    return calendar_s / read_pace(_FILE).rate if _FILE else calendar_s
+    """Return how long to sleep, at most, until so many seconds of the calendar have passed.
+
+    Whoever waits looks at `steady_s` then: the rate of a test's calendar may change meanwhile.
+    """
+    return min(_LOOK_S, calendar_s / read_pace(_FILE).rate) if _FILE else calendar_s

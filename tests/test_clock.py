@@ -40,6 +40,10 @@ def test_every_process_has_the_same_calendar_and_its_own_seconds(clock: FastCloc
     assert waiting == 0.06
 
 
+def test_nobody_sleeps_over_a_change_of_the_rate(clock: FastClock) -> None:
+    assert of_a_process(clock, "from captiv.clock import *; print(waiting_s(86_400))") == [0.1]
+
+
 def test_a_machine_whose_clock_is_wrong_is_so_in_a_fast_calendar_too(clock: FastClock) -> None:
     code = "from captiv.clock import *; print(steady_s(), now_ms() / 1000, steady_s())"
     before, now, after = of_a_process(clock, code, CAPTIV_TEST_CLOCK_AHEAD_S=str(DAY_S))
