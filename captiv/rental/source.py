@@ -464,5 +464,5 @@ class RentedWorker:
 async def _passed(calendar_s: float) -> None:
     """Return when so many seconds of the calendar have passed."""
     until_s = steady_s() + calendar_s
-    while (left_s := until_s - steady_s()) > 0:
+    while (left_s := until_s - steady_s()) > 0:  # noqa: ASYNC110 - a clock tells of nothing
         await anyio.sleep(waiting_s(left_s))

@@ -147,8 +147,8 @@ def history(
     clock = FastClock(home.folder / "clock")
     settings = {"CAPTIV_RUNPOD_GUARD_IDLE": "120"}
     with (
+        ThreadPoolExecutor(1) as thread,  # without its cloud the command ends, whatever has failed
         rental(home, batch_s=batch_s, clock=clock, **settings) as rented,
-        ThreadPoolExecutor(1) as thread,
     ):
         rented.options = (*rented.options, "--pods", str(pods))
         run = thread.submit(home.generate, *rented.options, timeout=1000)
