@@ -174,6 +174,7 @@ def lost_nothing(days: History, home: Home, expected: dict[str, str]) -> None:
     """See that the command has done what it was to do, and that it knows what it has cost."""
     ended, rented = days.over(), days.rented
     assert ended.code == 0, ended
+    assert "were lost within" not in ended.err
     assert home.captions() == expected
     assert rented.computed_again(days.clock.real_s) == []
     rented.gone()
