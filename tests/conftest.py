@@ -10,6 +10,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from tests.support import Home
+from tests.wheels import wheel_in
 from tests.worker.checkpoints import Checkpoint, PathOf
 
 # Under nohup the commands that the tests start would rightly ignore a hang-up; started in the
@@ -51,6 +52,13 @@ def a_log_ends_with_its_test() -> Iterator[None]:
     for handler in [h for h in logger.handlers if h not in before]:
         logger.removeHandler(handler)
         handler.close()
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Build the wheel of this tree, once for all processes of the tests."""
+    base = tmp_path_factory.getbasetemp()
+    return wheel_in((base if worker_id == "master" else base.parent) / "wheel")
 
 
 @pytest.fixture

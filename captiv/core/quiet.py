@@ -119,11 +119,11 @@ class Unheard:
     """
 
     since_s: float
-    """When it was last heard."""
+    """Since when it is asked, and silent."""
     limit_s: float
     """How long it may be silent."""
-    outage_s: float
-    """How long it is waited for while the network is down."""
+    until_s: float
+    """How long it is waited for at most while the network is down: its guard ends it then."""
     down_s: float | None = None
     """When the network was last seen to be down; None if it was not."""
 
@@ -135,5 +135,5 @@ class Unheard:
         """Return for how much longer it is waited for; none if that is over."""
         if self.down_s is None:
             return self.since_s + self.limit_s - now_s
-        until_s = min(self.since_s + self.outage_s, self.down_s + self.limit_s)
+        until_s = min(self.until_s, self.down_s + self.limit_s)
         return max(until_s, self.since_s + self.limit_s) - now_s

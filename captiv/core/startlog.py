@@ -28,6 +28,8 @@ _NOT_PULLED: Final = re.compile(
 )
 _WORKER_ENDED: Final = re.compile(r"\bworker_ended code=-?\d+ restarts=(\d+)")
 
+_NOT_INSTALLED: Final = re.compile(r"^bootstrap install_failed (.+)")
+
 _FAILED_PULLS: Final = 3
 """Docker tries again by itself; after so many failures in a row it does so for ever."""
 _KEPT: Final = 20_000
@@ -50,6 +52,7 @@ class StartLog:
         self._worker_restarts = 0
         self._failed_pulls = 0
         self._why_not_pulled = ""
+        self._why_not_installed = ""
         self._said = ""
         self._steps: set[str] = set()
         self._layers: dict[str, tuple[int, int]] = {}
@@ -71,6 +74,8 @@ class StartLog:
     @property
     def trouble(self) -> str | None:
         """Why it will never start, or None."""
+        if self._why_not_installed:
+            return f"captiv cannot be installed in it: {self._why_not_installed}"
         if self._failed_pulls < _FAILED_PULLS:
             return None
         return f"its image cannot be pulled: {self._why_not_pulled or 'no reason given'}"
@@ -114,5 +119,7 @@ class StartLog:
     def _hear_container(self, text: str) -> None:
         if found := _WORKER_ENDED.search(text):
             self._worker_restarts = int(found[1])
+        elif found := _NOT_INSTALLED.match(text):
+            self._why_not_installed = found[1].strip()[:_WORDS]
         elif text.strip():
             self._said = text.strip()[:_WORDS]

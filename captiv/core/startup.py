@@ -27,6 +27,20 @@ _NO_IMAGE: Final = re.compile(
 )
 """What a registry says of an image that no host will get. A host's own disk, network or
 architecture is not among it: another host has another one."""
+_PULL_ELSE: Final = "Name an image that pods can pull."
+_NOT_INSTALLED: Final = re.compile(r"^captiv cannot be installed in it: (?P<why>.+)")
+_NOT_INSTALLABLE: Final = re.compile(
+    r"\bthe image has Python\b|\brequires? a different python\b|\bNo module named pip\b"
+    r"|\(from versions: (?!none\))|\bNo space left on device\b",
+    re.IGNORECASE,
+)
+"""What pip, or what starts it, says of the image, the package or the size of the disk that was
+asked for: all the same on every host. That an index cannot be reached, or has nothing, may be the
+host's network."""
+_INSTALL_ELSE: Final = (
+    "Name another package or another image; it needs Python 3.11 or newer, pip, and room on the "
+    "pod's disk."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +53,8 @@ class GivenUp:
     """Whether it would end so on every host; None where only a second host can tell."""
     code: str | None = None
     """The code of the error that it is, where it has one."""
+    hint: str | None = None
+    """What to do about it, where somebody can."""
 
 
 class Start(Enum):
@@ -169,16 +185,25 @@ def _broken(seen: Seen) -> GivenUp | None:
     if health is not None and health.status == "failed":
         reason = health.reason or "its worker failed without a reason"
         return GivenUp(reason, alike=_is_models(health.code), code=health.code)
+    if seen.trouble is not None:
+        return _troubled(seen.trouble)
     if seen.state in (PodState.STOPPED, PodState.FAILED, PodState.ENDED):
         return GivenUp(f"the pod ended while it was starting ({seen.state})")
     if seen.restarts >= _CRASH_LOOP:
         said = f" ({seen.last_words})" if seen.last_words else ""
         reason = f"it crashed {seen.restarts} times while starting{said}"
         return GivenUp(reason, alike=None)
-    if seen.trouble is not None:
-        alike = _NO_IMAGE.search(seen.trouble) is not None
-        return GivenUp(seen.trouble, alike=alike, code=ConfigurationError.code if alike else None)
     return None
+
+
+def _troubled(trouble: str) -> GivenUp:
+    """Return how a pod is given up whose log says why it will never start."""
+    if found := _NOT_INSTALLED.match(trouble):
+        lasting = _NOT_INSTALLABLE.search(found["why"]) is not None
+        return GivenUp(trouble, lasting or None, ConfigurationError.code, _INSTALL_ELSE)
+    if _NO_IMAGE.search(trouble):
+        return GivenUp(trouble, True, ConfigurationError.code, _PULL_ELSE)
+    return GivenUp(trouble)
 
 
 def _is_models(code: str | None) -> bool:

@@ -221,21 +221,21 @@ class Supervisor:
 
         A source that had it ready before knows where it is: its proxy may still say otherwise.
         """
-        silent_since = monotonic_s()
-        patience_s = self._first_contact_s
+        unheard = self._unheard(self._first_contact_s)
         while True:
             try:
                 health = await self.client.health()
                 if health.status == "ready":
                     self.serves = (await self.client.models()).source
             except (WorkerUnreachable, WorkerNotReady) as error:
-                if monotonic_s() - silent_since > patience_s:
+                unheard = self._look(unheard)
+                if unheard.left_s(monotonic_s()) <= 0:
                     if self._source.traits.rented:
                         return await self._lost()
                     hint = error.hint or "Is the worker running there?"
                     raise NoWorker(error.message, hint=hint) from error
             else:
-                silent_since, patience_s = monotonic_s(), self._lost_after_s
+                unheard = self._unheard(self._lost_after_s)
                 if health.status == "failed":
                     raise NoWorker(health.reason or "The worker could not load its model.")
                 if health.status == "ready":
@@ -253,23 +253,30 @@ class Supervisor:
 
         One that says that it failed is about to end, and may be started again by its keeper.
         """
-        traits, told = self._source.traits, False
-        unheard = Unheard(monotonic_s(), traits.lost_after_s, traits.outage_s)
+        unheard = self._unheard(self._lost_after_s)
         while (left_s := unheard.left_s(monotonic_s())) > 0:
             with anyio.move_on_after(left_s), suppress(WorkerUnreachable):
                 health = await self.client.health()
                 if health.status != "failed":
                     return health
-            unheard = unheard.look(monotonic_s(), down=self._source.cut_off)
-            if unheard.down_s is not None and not told:
-                told = True
-                self._on_warning(
-                    f"Neither {self._source.describe()} nor its provider answers: this machine's "
-                    f"network seems to be down. Waiting for it, {traits.outage_s / 60:.0f} min at "
-                    "most."
-                )
+            unheard = self._look(unheard)
             await anyio.sleep(self._look_s)
         return None
+
+    def _unheard(self, limit_s: float) -> Unheard:
+        """The worker is silent from now on; what its guard counts from is its last answer."""
+        return Unheard(monotonic_s(), limit_s, self.client.heard_s + self._source.traits.outage_s)
+
+    def _look(self, unheard: Unheard) -> Unheard:
+        """Take note of whether the network is down, and say so the first time."""
+        after = unheard.look(monotonic_s(), down=self._source.cut_off)
+        if unheard.down_s is None and after.down_s is not None:
+            left_min = max(0.0, after.until_s - monotonic_s()) / 60
+            self._on_warning(
+                f"Neither {self._source.describe()} nor its provider answers: this machine's "
+                f"network seems to be down. Waiting for it, {left_min:.0f} min at most."
+            )
+        return after
 
     async def _unless_ended(self, wait: Callable[[], Awaitable[_Found]]) -> _Found | Ended:
         """Return what is waited for, or that the source says meanwhile that the worker has ended.

@@ -1,13 +1,21 @@
 """Process 1 of a pod whose image has no captiv: installs it, and becomes the guard.
 
-It travels as text in the pod's start command (`python -c TEXT REQUIREMENT GUARD-ARGUMENT…`), so it
-is the standard library alone, of any Python that captiv runs on, and imports nothing of captiv's.
+It travels as text in the pod's start command (`python -I -c TEXT REQUIREMENT GUARD-ARGUMENT…`), so
+it is the standard library alone and imports nothing of captiv's. Any Python from 3.7 on runs it:
+one that is too old for captiv is to say so and end the pod, not to crash again and again.
+
+`-I`, and the environment of pip and guard, keep the image's working folder and its `PYTHONPATH`
+from hiding what pip installs. The user's `site-packages` stay: there pip installs for a user who
+may not write elsewhere.
 
 Until there is a guard, this is what keeps the pod from billing for ever: a container that ends may
 be started again. When pip has failed `TRIES` times, or the guard's start-up limit or deadline has
-passed, the pod is ended as its guard would end it (`CAPTIV_GUARD_ENDING`), and again every minute
-until it is gone. pip and what it builds do not see the variables that those calls name.
+passed, the reason is said. While time is left, whoever reads the log has a moment to end the pod;
+then it is ended as its guard would end it (`CAPTIV_GUARD_ENDING`), and again every minute until it
+is gone. pip and what it builds do not see the variables that those calls name.
 """
+
+from __future__ import annotations
 
 import json
 import os
@@ -15,16 +23,20 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterable
 from typing import Any
 
+OLDEST = (3, 11)
 TRIES = 3
 PAUSE_S = 5.0
 AGAIN_S = 60.0
 ENDING = os.environ.get("CAPTIV_GUARD_ENDING", "")
+OF_THE_IMAGE = ("PYTHONPATH", "PYTHONHOME")
 NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -35,15 +47,13 @@ def main() -> None:
     limit_s = float(os.environ.get("CAPTIV_GUARD_STARTUP_S") or 900)
     deadline = float(os.environ.get("CAPTIV_GUARD_DEADLINE") or "inf")
     until_s = time.monotonic() + min(limit_s, deadline - time.time())
-    for _ in range(TRIES):
-        left_s = until_s - time.monotonic()
-        if left_s <= 0:
-            break
-        if _install(requirement, left_s):
-            guard = [sys.executable, "-m", "captiv_worker.guard", *arguments]
-            os.execv(sys.executable, guard)
+    reason = _installed(requirement, until_s)
+    if reason is None:
+        guard = [sys.executable, "-m", "captiv_worker.guard", *arguments]
+        os.execve(sys.executable, guard, _environment())
+    _say(f"install_failed {reason}")
+    if time.monotonic() < until_s:
         time.sleep(PAUSE_S)
-    _say("install_failed; the pod is ended")
     again = False
     while True:
         _end_pod(again)
@@ -51,19 +61,73 @@ def main() -> None:
         time.sleep(AGAIN_S)
 
 
-def _install(requirement: str, limit_s: float) -> bool:
-    """Tell whether pip has installed it in time."""
+def _installed(requirement: str, until_s: float) -> str | None:
+    """Install it in time; return why that cannot be done, or None."""
+    if sys.version_info < OLDEST:
+        old, oldest = (".".join(map(str, version)) for version in (sys.version_info[:2], OLDEST))
+        return f"the image has Python {old}; captiv needs {oldest} or newer"
+    reason = "no time was left"
+    for _ in range(TRIES):
+        left_s = until_s - time.monotonic()
+        if left_s <= 0:
+            break
+        failed = _tried(requirement, left_s)
+        if failed is None:
+            return None
+        reason = failed
+        time.sleep(PAUSE_S)
+    return reason
+
+
+def _tried(requirement: str, limit_s: float) -> str | None:
+    """Let pip install it, once; return what pip says went wrong, or None."""
     pip = [sys.executable, "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check"]
     hidden = {"CAPTIV_GUARD_ENDING", *NAMED.findall(ENDING)}
-    env = {name: value for name, value in os.environ.items() if name not in hidden}
+    env = {name: value for name, value in _environment().items() if name not in hidden}
     env["PIP_BREAK_SYSTEM_PACKAGES"] = "1"  # the container is the environment
     env["PIP_ROOT_USER_ACTION"] = "ignore"
     _say(f"installing {requirement}")
+    said: list[str] = []
     try:
-        return subprocess.run([*pip, requirement], env=env, timeout=limit_s).returncode == 0
-    except (OSError, subprocess.TimeoutExpired) as error:
-        _say(f"pip_failed {type(error).__name__}")
-        return False
+        process = subprocess.Popen(
+            [*pip, requirement],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except OSError as error:
+        return f"pip cannot be started: {error.strerror}"
+    # What pip started may hold its output open after it: another thread waits for that.
+    reader = threading.Thread(target=_repeat, args=(process.stdout, said), daemon=True)
+    reader.start()
+    try:
+        code = process.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return "pip took too long"
+    reader.join(PAUSE_S)
+    return None if code == 0 else _reason(said) or f"pip ended with code {code}"
+
+
+def _repeat(lines: Iterable[str], said: list[str]) -> None:
+    for line in lines:
+        print(line, end="", flush=True)  # noqa: T201 - the container's log
+        said.append(line.strip())
+
+
+def _reason(said: list[str]) -> str:
+    """Return pip's first error, which its later ones only conclude from; or its last words."""
+    errors = [line[len("ERROR:") :].strip() for line in said if line.startswith("ERROR:")]
+    words = [line for line in said if line]
+    return next((line for line in errors if line), words[-1] if words else "")
+
+
+def _environment() -> dict[str, str]:
+    """Return that of pip and of the guard: modules are found only where pip installs them."""
+    env = {name: value for name, value in os.environ.items() if name not in OF_THE_IMAGE}
+    return {**env, "PYTHONSAFEPATH": "1"}
 
 
 def _end_pod(again: bool) -> None:

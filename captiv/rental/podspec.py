@@ -159,4 +159,4 @@ def installing(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return entrypoint and command of a container that installs captiv and becomes the guard."""
     text = Path(bootstrap.__file__).read_text(encoding="utf-8")
-    return ("python", "-c", text), (requirement, *arguments)
+    return ("python", "-I", "-c", text), (requirement, *arguments)

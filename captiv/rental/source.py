@@ -338,13 +338,15 @@ class RentedWorker:
         """Use a pod that an earlier command of this run rented, ready or not yet; else end it."""
         from_ms = row.created_ms or self._context.now_ms()
         self._row = row
-        reason = "its worker is of another version"
+        failed: GivenUp | None = GivenUp("its worker is of another version")
         if row.version == self._terms.version:
             failed = await self._came_up(row, on_phase)
-            reason = failed.reason if failed else ""
+        reason = failed.reason.rstrip(".") if failed else ""
         run_id = self._terms.run_id
         if reason or not await commit(self._ledger, pods.resume_use, row.id, run_id, from_ms):
             await self._end(reason)
+            if failed is not None and failed.alike:
+                raise lasting_error(failed, f"Pod {row.pod_id} was given up: {reason}.")
             return None
         await self._fleet.reckon()
         self._context.on_note(f"Using pod {row.pod_id} ({row.gpu}) again.")
@@ -391,7 +393,8 @@ class RentedWorker:
                 return self._address(row)
             reason = failed.reason.rstrip(".")
             await self._end(reason)
-            if failed.alike or (failed.alike is None and failed == before):
+            twice = before is not None and before.alike is None and failed.alike is None
+            if failed.alike or twice:
                 raise lasting_error(failed, f"Pod {row.pod_id} was given up: {reason}.")
             self._context.on_note(f"Pod {row.pod_id} is given up: {reason}. Trying another host.")
         raise NoWorker(f"No pod came up; the last one: {reason}.")

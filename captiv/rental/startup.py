@@ -85,7 +85,7 @@ async def come_up(
 def lasting_error(failed: GivenUp, message: str) -> CaptivError:
     """Return what ends a command: every host would end as this one did."""
     if failed.code == ConfigurationError.code:
-        return ConfigurationError(message, hint="Name an image that pods can pull.")
+        return ConfigurationError(message, hint=failed.hint)
     cls = error_class(failed.code or "")
     return (cls if cls is not None and issubclass(cls, ModelError) else NoWorker)(message)
 

@@ -17,6 +17,7 @@ import httpx2
 from pydantic import ValidationError
 
 from captiv import __version__, shortage
+from captiv.clock import monotonic_s
 from captiv.errors import (
     AnswerMixedUp,
     CaptivError,
@@ -79,6 +80,7 @@ class WorkerClient:
         self.url = url.rstrip("/")
         self._boot_id: str | None = None
         """Of the worker that last told how it is."""
+        self.heard_s = monotonic_s()
         most = shortage.connections(connections)
         limits = httpx2.Limits(max_connections=most, max_keepalive_connections=most)
         known = {} if token is None else {"Authorization": f"Bearer {checked_token(token)}"}
@@ -89,7 +91,12 @@ class WorkerClient:
             timeout=httpx2.Timeout(_ANSWER_S, connect=_CONNECT_S, pool=None),
             verify=tls(self.url),
             trust_env=not is_loopback(self.url),
+            event_hooks={"response": [self._hear]},
         )
+
+    async def _hear(self, response: httpx2.Response) -> None:
+        if WORKER_HEADER in response.headers:  # not what a proxy says in its place
+            self.heard_s = monotonic_s()
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -16,6 +16,11 @@ from captiv.workers.client import WorkerClient
 class Client(Protocol):
     """A connection to one worker, whatever it speaks. All of it may raise `WorkerError`."""
 
+    @property
+    def heard_s(self) -> float:
+        """When it last answered, or was connected to, in monotonic seconds."""
+        ...
+
     async def health(self) -> Health:
         """Return what the worker says of itself, whatever its status."""
         ...

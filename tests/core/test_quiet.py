@@ -79,14 +79,14 @@ def test_the_next_look_is_when_something_may_have_to_be_done() -> None:
 
 
 def test_a_worker_that_alone_is_silent_has_its_limit() -> None:
-    silent = Unheard(since_s=100, limit_s=60, outage_s=840)
+    silent = Unheard(since_s=100, limit_s=60, until_s=940)
 
     assert silent.look(130, down=False).left_s(130) == 30
     assert silent.left_s(161) < 0
 
 
 def test_a_worker_is_waited_for_while_its_network_is_down_and_no_longer_than_it_may_live() -> None:
-    silent = Unheard(since_s=100, limit_s=60, outage_s=840)
+    silent = Unheard(since_s=100, limit_s=60, until_s=940)
 
     for now_s in range(110, 900, 10):
         silent = silent.look(now_s, down=True)
@@ -95,7 +95,7 @@ def test_a_worker_is_waited_for_while_its_network_is_down_and_no_longer_than_it_
 
 
 def test_once_others_are_heard_again_a_silent_worker_has_its_usual_time() -> None:
-    silent = Unheard(since_s=100, limit_s=60, outage_s=840)
+    silent = Unheard(since_s=100, limit_s=60, until_s=940)
     silent = silent.look(400, down=True).look(405, down=False)
 
     assert silent.left_s(405) == 55

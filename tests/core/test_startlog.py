@@ -134,3 +134,15 @@ def test_how_much_of_an_image_has_arrived_is_the_sum_of_its_layers() -> None:
     log.hear("system", "ffff95caeb02 Download complete", 9.0)
     assert log.pulled == (2_230_500_000, 4_300_000_000)
     assert heard(("container", "Downloading 1MB/9MB")).pulled is None
+
+
+def test_that_captiv_cannot_be_installed_is_trouble() -> None:
+    log = heard(
+        ("container", "ERROR: No matching distribution found for captiv==9"),
+        ("container", "bootstrap install_failed No matching distribution found for captiv==9"),
+        ("container", "bootstrap end_tried method=POST status=204"),
+    )
+
+    assert log.trouble == (
+        "captiv cannot be installed in it: No matching distribution found for captiv==9"
+    )

@@ -116,6 +116,9 @@ def test_what_will_never_be_ready_is_given_up_at_once(seen: Seen, said: str) -> 
     assert said in after.given_up.reason
 
 
+NOT_INSTALLED = "captiv cannot be installed in it:"
+
+
 def failed(code: str | None) -> Seen:
     return Seen(health=worker("failed").model_copy(update={"reason": "No.", "code": code}))
 
@@ -135,6 +138,14 @@ def failed(code: str | None) -> Seen:
         (Seen(trouble="its image cannot be pulled: lookup docker.io: server not found"), False),
         (Seen(trouble="its image cannot be pulled: unauthorized: authentication required"), True),
         (Seen(trouble="its image cannot be pulled: no matching manifest for linux/arm64"), False),
+        (Seen(trouble=f"{NOT_INSTALLED} the image has Python 3.9; captiv needs 3.11"), True),
+        (Seen(trouble=f"{NOT_INSTALLED} Package 'captiv' requires a different Python: 3.1"), True),
+        (Seen(trouble=f"{NOT_INSTALLED} /usr/bin/python: No module named pip"), True),
+        (Seen(trouble=f"{NOT_INSTALLED} No captiv==9 (from versions: 0.1, 0.2)"), True),
+        (Seen(trouble=f"{NOT_INSTALLED} [Errno 28] No space left on device: '/x'"), True),
+        (Seen(trouble=f"{NOT_INSTALLED} No captiv==9 (from versions: none)"), None),
+        (Seen(trouble=f"{NOT_INSTALLED} HTTPSConnectionPool: Max retries exceeded"), None),
+        (Seen(PodState.ENDED, trouble=f"{NOT_INSTALLED} No module named pip"), True),
         (Seen(PodState.ENDED), False),
         (Seen(restarts=3, last_words="ModuleNotFoundError: no captiv"), None),
     ],

@@ -13,12 +13,21 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
+from captiv.clock import monotonic_s
 from captiv.core.phase import OnPhase, Step
 from captiv.core.retry import Death
 from captiv.dispatch.supervisor import Supervisor
 from captiv.errors import NoWorker, WorkerRefused
 from captiv.wire import PROTOCOL, WORKER_HEADER
-from captiv.workers import Address, Ended, LocalWorker, Traits, UrlWorker, WorkerSource
+from captiv.workers import (
+    Address,
+    Ended,
+    LocalWorker,
+    Traits,
+    UrlWorker,
+    WorkerClient,
+    WorkerSource,
+)
 from tests.support import DEADLINE_S
 from tests.workers.conftest import answering, problem, reply
 from tests.workers.endless import endless
@@ -256,6 +265,44 @@ async def test_an_outage_that_outlasts_the_guard_loses_the_pod(world: World) -> 
             await supervisor.recover(1)
 
     assert source.given_up >= 1
+
+
+async def test_an_outage_before_the_first_word_of_a_pod_is_waited_for(world: World) -> None:
+    end = FarEnd(away=True)
+    async with (
+        rented(end, lost_after_s=0.1, outage_s=DEADLINE_S) as source,
+        living(source, world) as supervisor,
+    ):
+        source.down = True
+
+        async def return_soon() -> None:
+            await until(lambda: len(end.calls) > 20)
+            source.down = end.away = False
+
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(return_soon)
+            assert await supervisor.begin() is not None
+
+    assert (supervisor.number, source.given_up) == (1, 0)
+
+
+async def test_an_outage_counts_from_the_pods_last_answer_as_its_guard_counts(world: World) -> None:
+    end = FarEnd()
+    async with (
+        rented(end, lost_after_s=0.1, outage_s=DEADLINE_S) as source,
+        living(source, world) as supervisor,
+    ):
+        await supervisor.begin()
+        last_heard_s = supervisor.client.heard_s
+        assert monotonic_s() - last_heard_s < DEADLINE_S / 2, "the pod's answer was not noted"
+        assert isinstance(supervisor.client, WorkerClient)
+        supervisor.client.heard_s -= 2 * DEADLINE_S
+        end.away = source.down = True
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(supervisor.recover, 1)
+            with anyio.fail_after(DEADLINE_S / 2):
+                await until(lambda: source.given_up == 1)
+            tg.cancel_scope.cancel()
 
 
 async def test_a_worker_that_does_not_know_our_token_is_refused_at_once(world: World) -> None:

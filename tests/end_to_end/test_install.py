@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import REPOSITORY, checked, clean_environment
+from tests.wheels import REPOSITORY, checked, clean_environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import REPOSITORY as REPOSITORY
-from tests.end_to_end.conftest import checked as checked
-from tests.end_to_end.conftest import clean_environment as with_persons_home
+from tests.wheels import REPOSITORY as REPOSITORY
+from tests.wheels import checked as checked
+from tests.wheels import clean_environment as with_persons_home
 
 PINS = REPOSITORY / "constraints" / "cpu.txt"
 

@@ -1,17 +1,20 @@
 """The start command that installs captiv: a real process, with something small in pip's place."""
 
+import ast
 import json
 import os
 import signal
 import subprocess
-import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from captiv.rental import bootstrap
+from captiv.testing.cloud.bare import SPOILED, Layers
 from tests.endings import ANOTHERS_KEY, ELSEWHERE, KEY, POD, Api, api_held
 
 pytestmark = pytest.mark.allow_blocking
@@ -20,17 +23,37 @@ TEXT = Path(bootstrap.__file__).read_text(encoding="utf-8")
 PIP = """\
 import json, os, pathlib, sys
 home = pathlib.Path(__file__).parent
-(home / "pip.json").write_text(json.dumps(dict(os.environ)))
+pathlib.Path("pip.json").write_text(json.dumps([sys.path, dict(os.environ)]))
 guard = home / "captiv_worker"
 guard.mkdir()
 (guard / "__init__.py").touch()
 (guard / "guard.py").write_text(
-    "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]), flush=True)"
+    "import json, os, sys; print(json.dumps([sys.argv[1:], sys.path, dict(os.environ)]))"
 )
 """
 """A pip that keeps what it sees, and installs a guard that tells what it sees."""
 
+TRAP = "import os; print('the wrong one', flush=True); os._exit(7)"
+
 Starting = Callable[..., "subprocess.Popen[str]"]
+
+
+@dataclass(frozen=True)
+class Image:
+    """An environment of its own, and the folder in which its processes start."""
+
+    python: Path
+    packages: Path
+    folder: Path
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Image:
+    python, folder = tmp_path / "python", tmp_path / "folder"
+    folder.mkdir()
+    Layers.made(tmp_path / "layers").give_python(python, "an/image:no-pip")
+    (packages,) = python.glob("lib/*/site-packages")
+    return Image(python / "bin" / "python", packages, folder)
 
 
 @pytest.fixture
@@ -41,15 +64,15 @@ def api() -> Iterator[Api]:
 
 
 @pytest.fixture
-def starting(tmp_path: Path) -> Iterator[Starting]:
+def starting(image: Image) -> Iterator[Starting]:
     """Start containers that see nothing of this environment."""
     with ExitStack() as stack:
 
         def start(**env: str) -> "subprocess.Popen[str]":
             process = subprocess.Popen(
-                [sys.executable, "-c", TEXT, "./none.whl", "--port", "8000"],
-                env={"PATH": os.defpath, "PYTHONPATH": str(tmp_path)} | env,
-                cwd=tmp_path,
+                [str(image.python), "-I", "-c", TEXT, "./none.whl", "--port", "8000"],
+                env={"PATH": os.defpath} | env,
+                cwd=image.folder,
                 stdout=subprocess.PIPE,
                 text=True,
             )
@@ -70,20 +93,94 @@ def said(process: "subprocess.Popen[str]", lines: int) -> str:
 
 
 def test_pip_sees_no_key_and_the_guard_that_it_installs_does(
-    starting: Starting, tmp_path: Path
+    starting: Starting, image: Image
 ) -> None:
-    (tmp_path / "pip.py").write_text(PIP)
+    (image.packages / "pip.py").write_text(PIP)
     named = json.dumps([{"method": "GET", "url": "http://x/", "headers": {"Key": "a ${KEY}"}}])
     process = starting(CAPTIV_GUARD_ENDING=named, KEY=KEY, HF_TOKEN="hf_for_the_worker")
     out, _ = process.communicate(timeout=60)
 
-    arguments, guards = json.loads(out.splitlines()[-1])
-    pips = json.loads((tmp_path / "pip.json").read_text())
+    arguments, _, guards = json.loads(out.splitlines()[-1])
+    _, pips = json.loads((image.folder / "pip.json").read_text())
     assert arguments == ["--port", "8000"]
     assert (guards["KEY"], guards["CAPTIV_GUARD_ENDING"]) == (KEY, named)
     assert KEY not in pips.values()
     assert "CAPTIV_GUARD_ENDING" not in pips
     assert pips["HF_TOKEN"] == "hf_for_the_worker"
+
+
+def test_nothing_of_the_images_folder_or_pythonpath_hides_what_is_installed(
+    starting: Starting, image: Image, tmp_path: Path
+) -> None:
+    (image.packages / "pip.py").write_text(PIP)
+    (tmp_path / "elsewhere").mkdir()
+    for folder in (image.folder, tmp_path / "elsewhere"):
+        for module in ("json", "signal", "urllib", "pip", "captiv_worker"):
+            (folder / f"{module}.py").write_text(TRAP)
+
+    out, _ = starting(PYTHONPATH=str(tmp_path / "elsewhere")).communicate(timeout=30)
+
+    _, seen_by_guard, guards = json.loads(out.splitlines()[-1])
+    seen_by_pip, _ = json.loads((image.folder / "pip.json").read_text())
+    assert "the wrong one" not in out
+    assert seen_by_guard == seen_by_pip
+    assert "" not in seen_by_guard
+    assert guards["PYTHONSAFEPATH"] == "1", "the worker that the guard starts sees the same"
+    assert "PYTHONPATH" not in guards
+
+
+def test_any_python_that_is_too_old_understands_it() -> None:
+    ast.parse(TEXT, feature_version=(3, 7))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("pip", "tries", "words"),
+    [
+        (None, 3, "No module named pip"),
+        ("import sys; print('ERROR: First.\\nERROR: Then.'); sys.exit(1)", 3, "First."),
+        ("import sys; print('only this', file=sys.stderr); sys.exit(1)", 3, "only this"),
+        ("import sys; sys.exit(5)", 3, "pip ended with code 5"),
+    ],
+)
+def test_the_reason_is_said_and_the_log_can_be_read_before_the_pod_is_ended(
+    starting: Starting, api: Api, image: Image, pip: str | None, tries: int, words: str
+) -> None:
+    if pip is not None:
+        (image.packages / "pip.py").write_text(pip)
+    process = starting(**api.runpods())
+    assert process.stdout is not None
+    log = ""
+    while "install_failed" not in log:
+        log += process.stdout.readline()
+    said_s = time.monotonic()
+    rest = process.stdout.readline()
+    passed_s = time.monotonic() - said_s
+    rest += said(process, 1)
+
+    assert passed_s > bootstrap.PAUSE_S / 2
+    assert log.count("bootstrap installing") == tries
+    assert log.splitlines()[-1].endswith(words)
+    assert rest.count("end_tried") == 2
+
+
+@pytest.mark.slow
+def test_an_image_whose_python_is_too_old_says_so_without_a_try(
+    starting: Starting, image: Image
+) -> None:
+    (image.packages / "sitecustomize.py").write_text(SPOILED["too-old"])
+
+    log = said(starting(), 1)
+
+    assert "install_failed the image has Python 3.9; captiv needs 3.11 or newer" in log
+
+
+def test_a_pip_that_takes_too_long_is_given_up(starting: Starting, image: Image) -> None:
+    (image.packages / "pip.py").write_text("import time; time.sleep(1000)")
+
+    log = said(starting(CAPTIV_GUARD_STARTUP_S="0.5"), 3)
+
+    assert "install_failed pip took too long" in log
 
 
 def test_a_pod_whose_time_is_over_is_ended_by_runpods_calls(starting: Starting, api: Api) -> None:

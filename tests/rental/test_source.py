@@ -16,7 +16,7 @@ from captiv.core.cost import cost, price_of
 from captiv.core.fleet import Offer
 from captiv.core.pods import PodRow
 from captiv.core.retry import Death
-from captiv.errors import NoWorker
+from captiv.errors import ConfigurationError, NoWorker
 from captiv.rental.fleet import Fleet
 from captiv.rental.provision import Provisioning
 from captiv.rental.runpod.api import RunpodApi
@@ -130,6 +130,37 @@ async def test_a_pod_that_is_silent_is_ended_and_its_batch_is_suspect_of_nothing
     assert (ended.death, ended.suspects) == (Death.KILLED, frozenset())
     assert cloud.pods_alive() == []
     assert (await row_of(scene)).end_reason == "silent for too long"
+    await worker.stop()
+
+
+async def test_a_crash_loop_on_two_hosts_is_on_every_host_whatever_its_last_words(
+    scene: Scene, cloud: Cloud
+) -> None:
+    before = len(cloud.pods())
+    cloud.mischief.arm("crash_loop", times=None)
+    worker = worker_of(scene)
+
+    with pytest.raises(NoWorker, match=r"crashed \d times .* this container ends at once"):
+        await worker.start(told)
+
+    assert len(cloud.pods()) == before + 2
+    assert cloud.pods_alive() == []
+    await worker.stop()
+
+
+async def test_a_pod_that_was_left_and_fails_as_every_one_would_is_followed_by_none(
+    scene: Scene, cloud: Cloud
+) -> None:
+    cloud.mischief.arm("image_missing")
+    left = await scene.rent()
+    before = len(cloud.pods())
+    worker = worker_of(scene)
+
+    with pytest.raises(ConfigurationError, match=rf"{left.pod.id} was given up: .*pulled"):
+        await worker.start(told)
+
+    assert len(cloud.pods()) == before
+    assert cloud.pods_alive() == []
     await worker.stop()
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,14 @@ import httpx2
 import pytest
 from PIL import Image
 
+from captiv.rental.podspec import installing
 from captiv.rental.provider import ending_as_json
 from captiv.rental.runpod.ending import ending
 from captiv.testing.cloud import Cloud, Conditions, running
 from captiv.testing.cloud.bill import Bill
 from captiv.testing.cloud.conditions import GUARDED
 from captiv.testing.cloud.container import descendants
-from captiv.testing.cloud.image import Recipe, command, on_this_machine
+from captiv.testing.cloud.image import Recipe, command, make_disk, on_this_machine
 from captiv.testing.engine import scripted_caption
 from tests.support import SCRIPTED, alive, until
 
@@ -291,6 +293,39 @@ def test_a_start_command_is_put_together_as_docker_does() -> None:
     assert argv("runpod/pytorch:2", args="bash -c 'id'") == ("bash", "-c", "id")
     both = json.dumps({"entrypoint": ["sh", "-c"], "cmd": ["id"]})
     assert argv("runpod/pytorch:2", args=both) == ("sh", "-c", "id")
+
+
+def test_more_arguments_follow_a_start_command_that_installs_captiv() -> None:
+    conditions = Conditions(entrypoint=("guard",), worker_args=("--engine", "e"))
+    entrypoint, cmd = installing("captiv", ("--model", "m"))
+    recipe = Recipe("runpod/pytorch:2", entrypoint=entrypoint, cmd=cmd)
+
+    assert command(recipe, conditions) == (*entrypoint, "captiv", "--model", "m", "--engine", "e")
+
+
+def test_the_layers_of_images_are_made_once_and_no_pod_changes_them(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    make_disk(first, Recipe("runpod/pytorch:2"))
+    layers = tmp_path / "layers"
+    made = sorted((path, path.lstat().st_mtime_ns) for path in layers.rglob("*"))
+    pip = [str(first / "python" / "bin" / "pip"), "install", "-q", "--no-index"]
+    subprocess.run(
+        [*pip, "--ignore-installed", str(stand_in(tmp_path))], check=True, env={"PATH": os.defpath}
+    )
+    make_disk(second, Recipe("runpod/pytorch:2"))
+
+    assert made == sorted((path, path.lstat().st_mtime_ns) for path in layers.rglob("*"))
+    assert list(first.rglob("captiv_stand_in.py"))
+    assert not list(second.rglob("captiv_stand_in.py"))
+
+
+def test_pods_that_start_at_once_share_whole_layers(tmp_path: Path) -> None:
+    disks = [tmp_path / str(number) for number in range(16)]
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda disk: make_disk(disk, Recipe("runpod/pytorch:2")), disks))
+
+    assert {path.name for path in tmp_path.iterdir()} == {"layers", *(disk.name for disk in disks)}
+    assert all((disk / "python" / "bin" / "python").exists() for disk in disks)
 
 
 def test_ports_and_hosts_are_those_of_this_machine() -> None:

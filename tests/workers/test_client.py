@@ -59,9 +59,21 @@ async def test_an_answer_without_the_workers_name_came_from_something_in_between
 ) -> None:
     with answering(lambda _: problem(status, "unknown_key", worker=False)) as url:
         client = talk(url)
+        heard_s = client.heard_s
         for call in (post(client), client.result("k", wait_s=1), client.health(), client.models()):
             with pytest.raises(errors.WorkerUnreachable, match=str(status)):
                 await call
+    assert client.heard_s == heard_s, "the pod's guard has heard nobody"
+
+
+async def test_any_answer_of_the_worker_tells_that_it_was_heard(talk: Talk) -> None:
+    with answering(lambda _: problem(404, "unknown_key")) as url:
+        client = talk(url)
+        heard_s = client.heard_s
+        with pytest.raises(errors.UnknownKey):
+            await client.result("k", wait_s=1)
+
+    assert client.heard_s > heard_s
 
 
 @pytest.mark.parametrize("token", ["token", None])

@@ -6,8 +6,7 @@ change, since pods share this machine's ports: `--port N` of a port that the pod
 free port that stands for it, and `--host 0.0.0.0` becomes 127.0.0.1.
 
 The disk is a folder: home, temporary folder, and for `runpod/` images a Python environment of its
-own, so that `pip install` in a pod installs into the pod. Packages of the running environment lie
-in it as links, as layers of the image; captiv itself does not.
+own (`cloud.bare`), in which nothing of captiv is found until the pod installs it.
 """
 
 import json
@@ -15,20 +14,19 @@ import os
 import re
 import shlex
 import shutil
-import sysconfig
-import venv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from captiv.rental.podspec import installing
+from captiv.testing.cloud import bare
 from captiv.testing.cloud.conditions import Conditions
 
 _PORT = re.compile(r"(--port[ =])(\d+)\b")
 _HOST = re.compile(r"(--host[ =])0\.0\.0\.0\b")
+_INSTALLING, _ = installing("", ())
 _PASSED_ON = ("PIP_", "SSL_CERT_", "REQUESTS_CA_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 """A pod has a network; on this machine these say how it is reached."""
-
-_PIP = '#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,10 @@ class Recipe:
 
 
 def command(recipe: Recipe, conditions: Conditions) -> tuple[str, ...]:
-    """Return the argv of process 1, as Docker puts it together from image and create body."""
+    """Return the argv of process 1, as Docker puts it together from image and create body.
+
+    Where that installs captiv first, it ends in the arguments of the worker, and more may follow.
+    """
     entrypoint: Sequence[str] = () if recipe.bare else conditions.entrypoint
     cmd: Sequence[str] = ("sleep", "infinity") if recipe.bare else ()
     if not recipe.bare:
@@ -58,6 +59,8 @@ def command(recipe: Recipe, conditions: Conditions) -> tuple[str, ...]:
         entrypoint, cmd = own_entrypoint, ()
     if own_cmd:
         cmd = own_cmd
+    if tuple(entrypoint) == _INSTALLING:
+        cmd = (*cmd, *conditions.worker_args)
     return (*entrypoint, *cmd)
 
 
@@ -78,14 +81,17 @@ def on_this_machine(argv: Sequence[str], port_for: Callable[[int], int]) -> list
 
 def environment(disk: Path, recipe: Recipe, conditions: Conditions) -> dict[str, str]:
     """Return what the container sees before RunPod's own variables: nothing of this process's."""
-    folder = disk / "python" / "bin" if recipe.bare else Path(conditions.python).parent
+    if recipe.bare:
+        path = f"{disk / 'python' / 'bin'}{os.pathsep}{bare.PATH}"
+    else:
+        path = f"{Path(conditions.python).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     passed = {
         name: value for name, value in os.environ.items() if name.upper().startswith(_PASSED_ON)
     }
     return (
         passed
         | {
-            "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PATH": path,
             "HOME": str(disk / "root"),
             "TMPDIR": str(disk / "tmp"),
             "LANG": "C.UTF-8",
@@ -96,25 +102,13 @@ def environment(disk: Path, recipe: Recipe, conditions: Conditions) -> dict[str,
     )
 
 
-def make_disk(disk: Path, recipe: Recipe, conditions: Conditions) -> None:
-    """Make the container's disk, wiping an earlier one."""
+def make_disk(disk: Path, recipe: Recipe) -> None:
+    """Make the container's disk, wiping an earlier one; the layers of images lie beside it."""
     shutil.rmtree(disk, ignore_errors=True)
     for name in ("root", "tmp"):
         (disk / name).mkdir(parents=True)
     if recipe.bare:
-        _make_python(disk / "python", Path(conditions.python))
-
-
-def _make_python(folder: Path, python: Path) -> None:
-    """Make an environment that sees the packages of this one except captiv."""
-    venv.EnvBuilder(symlinks=True).create(folder)
-    packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
-    for package in Path(sysconfig.get_path("purelib")).iterdir():
-        if "captiv" not in package.name.lower() and not (packages / package.name).exists():
-            (packages / package.name).symlink_to(package)
-    pip = folder / "bin" / "pip"
-    pip.write_text(_PIP)
-    pip.chmod(0o755)
+        bare.Layers.made(disk.parent / "layers").give_python(disk / "python", recipe.image)
 
 
 def _own(recipe: Recipe) -> tuple[tuple[str, ...], tuple[str, ...]]:

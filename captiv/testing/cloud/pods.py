@@ -42,7 +42,12 @@ _BEATS = 20
 _LOOK_S = 0.05
 """How soon a pull learns that whoever made it slow has changed how long it takes."""
 
-_CRASH = ("sh", "-c", "echo 'ImportError: this container ends at once (scripted)' >&2; exit 1")
+_CRASH = (
+    "sh",
+    "-c",
+    'echo "[$(date +%s) $$] ImportError: this container ends at once (scripted)" >&2; exit 1',
+)
+"""Its last words have a time and a number of their own, as a logger's do."""
 
 
 @dataclass(slots=True)
@@ -285,7 +290,7 @@ class Pods:
             if not (slow and slow.options["silent"]):
                 pod.log.system(f"a3ed95caeb02 Downloading {beat * 115}MB/{_BEATS * 115}MB")
         pod.log.system(f"Status: Downloaded newer image for {image}")
-        await anyio.to_thread.run_sync(make_disk, pod.disk, pod.recipe(), conditions)
+        await anyio.to_thread.run_sync(make_disk, pod.disk, pod.recipe())
         await anyio.lowlevel.checkpoint()  # the thread was not interrupted; the pod may be
         _advance(pod, "RUNNING")
 

@@ -90,7 +90,12 @@ class OpenAiClient:
         self._slowed = 0.0
         """When the pace was last halved: refusals of what was sent before tell nothing new."""
         self._noted: set[str] = set()
+        self.heard_s = monotonic_s()
         self._http = _http(self._base, token, connections=pace.ceiling + 2, timeout_s=timeout_s)
+        self._http.event_hooks = {"response": [self._hear]}
+
+    async def _hear(self, _response: httpx2.Response) -> None:
+        self.heard_s = monotonic_s()
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -67,7 +67,7 @@ def test_runpods_image_installs_this_version_and_needs_a_driver_that_is_new_enou
 
     assert request.image == BOOTSTRAP_IMAGE
     assert request.gpu.min_cuda_version == "12.8"
-    assert request.entrypoint[:2] == ("python", "-c")
+    assert request.entrypoint[:3] == ("python", "-I", "-c")
     compile(request.entrypoint[2], "bootstrap", "exec")
     assert request.cmd == (f"captiv[local]=={__version__}", *ARGUMENTS)
     assert len(json.dumps(request.body())) < 20_000, "RunPod takes 102,400 bytes at most"
