@@ -395,7 +395,7 @@ class Losses:
     """The pods that a run lost: gone, silent or hung, not those that ended as planned."""
 
     last: tuple[tuple[float, int], ...] = ()
-    """When each was lost, in monotonic seconds, and how many captions the run had by then."""
+    """When each was lost, in steady seconds, and how many captions the run had by then."""
 
     def one_more(self, now_s: float, captions: int) -> "Losses":
         """Return this with the loss of a pod now."""

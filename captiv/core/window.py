@@ -6,6 +6,7 @@ decrease, so that several users of one worker come to share it. A worker finds o
 batches may be, and says so with every answer: the window opens anew for larger ones.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 
@@ -24,6 +25,10 @@ class Window:
         ceiling = max(1, permits)
         limit = min(ceiling, max(1, 2 * max_batch))
         return cls(limit=limit, ceiling=ceiling, max_batch=max_batch)
+
+    def rounds(self, images: int) -> int:
+        """Return in how many batches so many images have their answers, one that runs included."""
+        return 1 + math.ceil(images / max(1, self.max_batch))
 
     def answered(self) -> "Window":
         """One image was answered without a refusal."""

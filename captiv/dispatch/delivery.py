@@ -89,10 +89,12 @@ class Deliveries:
         """How many may be at the worker."""
         return self._limiter.limit
 
-    @property
-    def longest_s(self) -> float:
-        """The longest that the worker took between two captions: about a batch."""
-        return self._quiet.longest_s or 0.0
+    def takes_s(self, images: int) -> float:
+        """Return how long so many images take at most, as far as is known.
+
+        The longest time between two captions is about that of a batch.
+        """
+        return self._limiter.rounds(images) * (self._quiet.longest_s or 0.0)
 
     @property
     def culprit(self) -> Job | None:

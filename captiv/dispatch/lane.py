@@ -175,8 +175,7 @@ class Lane:
                 another = self._supervisor.vacant or self._ends_soon
                 if another and not await self._replaced():
                     break
-                ahead = self._deliveries.limit + 2 * self._queue.preparation.threads
-                room = ahead - self._in_flight
+                room = self._ahead - self._in_flight
                 if room <= 0:
                     await self._full()
                     continue
@@ -218,9 +217,14 @@ class Lane:
         return health is not None
 
     @property
+    def _ahead(self) -> int:
+        """How many images may be in flight: at the worker, or on their way to it."""
+        return self._deliveries.limit + 2 * self._queue.preparation.threads
+
+    @property
     def _ends_soon(self) -> bool:
         """Whether the worker may end, as planned, before what is claimed now has its caption."""
-        return self._source.ends_in_s < max(_HANDOVER_S, 2 * self._deliveries.longest_s)
+        return self._source.ends_in_s < max(_HANDOVER_S, self._deliveries.takes_s(self._ahead))
 
     async def _try_suspect(self) -> bool:
         """Try one suspect with nothing else in flight; False if there is none."""

@@ -21,6 +21,10 @@ class Limiter:
         """How many may be inside."""
         return self._window.limit
 
+    def rounds(self, images: int) -> int:
+        """Return in how many batches so many images have their answers, one that runs included."""
+        return self._window.rounds(images)
+
     def answered(self) -> None:
         """One image was answered without a refusal."""
         self._window = self._window.answered()

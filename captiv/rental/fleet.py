@@ -10,7 +10,7 @@ from typing import Protocol
 
 import anyio
 
-from captiv.clock import monotonic_s
+from captiv.clock import steady_s
 from captiv.core.budget import Budget
 from captiv.core.cost import deadline_ms
 from captiv.core.fleet import MAX_LOSSES, Losses, Offer
@@ -43,6 +43,7 @@ class Fleet:
         cap: Decimal | None,
         *,
         now_ms: Callable[[], int],
+        clock_s: Callable[[], float] = steady_s,
         session: SessionId | None = None,
     ) -> None:
         """Args: `cap` is what the run may cost, in dollars; `session` this process's own."""
@@ -54,6 +55,7 @@ class Fleet:
         self._store = store
         self._run_id = run_id
         self._now_ms = now_ms
+        self._clock_s = clock_s
         self._budget = Budget(cap)
         self._members: list[Member] = []
         self._losses = Losses()
@@ -93,7 +95,7 @@ class Fleet:
             NoWorker: too many were, for too few captions.
         """
         counts = (await self._store.aread(runs.get, self._run_id)).counts
-        self._losses = self._losses.one_more(monotonic_s(), counts.captioned + counts.done)
+        self._losses = self._losses.one_more(self._clock_s(), counts.captioned + counts.done)
         if self._losses.hopeless:
             raise NoWorker(
                 f"{MAX_LOSSES} pods were lost within an hour, with fewer than 100 captions between."

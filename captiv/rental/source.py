@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import anyio
 
-from captiv.clock import monotonic_s
+from captiv.clock import monotonic_s, steady_s, waiting_s
 from captiv.core import quiet
 from captiv.core.budget import outlives
 from captiv.core.cost import DEADLINE_CAP_S, micro, price_of, rate, redated_ms
@@ -220,7 +220,7 @@ class RentedWorker:
         while True:
             await self._renewed()
             await self._retold()
-            await anyio.sleep(_TEND_S)
+            await _passed(_TEND_S)
 
     async def _retold(self) -> None:
         """Tell the guard of its deadline, if it does not know it yet."""
@@ -462,3 +462,10 @@ class RentedWorker:
                 self._ledger, pods.end_use, row.id, self._terms.run_id, self._context.now_ms()
             )
         await self._fleet.reckon()
+
+
+async def _passed(calendar_s: float) -> None:
+    """Return when so many seconds of the calendar have passed."""
+    until_s = steady_s() + calendar_s
+    while (left_s := until_s - steady_s()) > 0:  # noqa: ASYNC110 - a clock tells of nothing
+        await anyio.sleep(waiting_s(left_s))

@@ -6,7 +6,7 @@ that clock goes on while the machine sleeps, and nothing is noticed.
 
 from collections.abc import Callable
 
-from captiv.clock import monotonic_s
+from captiv.clock import steady_s
 
 _SLEPT_S = 60.0
 """Clocks that are set drift by less."""
@@ -17,9 +17,7 @@ _RECENTLY_S = 300.0
 class SleepWatch:
     """Compares both clocks from look to look."""
 
-    def __init__(
-        self, now_ms: Callable[[], int], clock_s: Callable[[], float] = monotonic_s
-    ) -> None:
+    def __init__(self, now_ms: Callable[[], int], clock_s: Callable[[], float] = steady_s) -> None:
         self._now_ms = now_ms
         self._clock_s = clock_s
         self._seen: tuple[int, float] | None = None

@@ -25,6 +25,7 @@ from captiv.core.cost import price_of, total
 from captiv.core.jobs import RunId
 from captiv.settings import installation_secret, worker_token
 from captiv.store import Connection, Store, pods
+from captiv.testing.clock import FastClock
 from captiv.testing.cloud import Cloud, running
 from captiv.testing.cloud.conditions import RUNPOD_QUOTA
 from tests.support import SCRIPTED, Ended, Home, alive, finish, until
@@ -131,13 +132,14 @@ class Rental:
         until(lambda: not any(map(alive, self.cloud.processes())), "every process of a pod ended")
         assert not self.home.workers()
 
-    def computed_again(self) -> list[int]:
+    def computed_again(self, real_s: Callable[[float], float] = float) -> list[int]:
         """Return the jobs that a worker began to caption when their caption had been received.
 
         The last lines of a worker that was killed may be lost: those of its first time, at most.
+        Workers write down the real time, which `real_s` makes of captiv's.
         """
         ahead_s = float(self.home.env.get(CLOCK, "0"))
-        received = {job: at - ahead_s for job, at in self._read(_received).items()}
+        received = {job: real_s(at - ahead_s) for job, at in self._read(_received).items()}
         lines = [line.text for pod in self.cloud.pods() for line in pod.log.lines("container")]
         found = [match for line in lines if (match := _CAPTIONED.match(line))]
         assert found or not received, "the worker's lines are not understood"
@@ -224,19 +226,27 @@ class Rental:
 
 
 @contextmanager
-def rental(home: Home, conditions: Mapping[str, Any] | None = None, **env: str) -> Iterator[Rental]:
+def rental(
+    home: Home,
+    conditions: Mapping[str, Any] | None = None,
+    *,
+    env: Mapping[str, str] | None = None,
+    batch_s: float = BATCH_S,
+    clock: FastClock | None = None,
+) -> Iterator[Rental]:
     """Have a cloud whose pods run the torch-free engine, and look on while it is used."""
-    engine = json.dumps({"batch_s": BATCH_S, "download": True})
+    engine = json.dumps({"batch_s": batch_s, "download": True})
     arguments = ("--engine", SCRIPTED, "--engine-options", engine)
-    asked = {"quota_per_minute": RUNPOD_QUOTA} | dict(conditions or {})
-    with running(worker_args=arguments, **asked) as cloud:
+    own = {} if clock is None else dict(clock.environment)
+    asked: dict[str, Any] = {"quota_per_minute": RUNPOD_QUOTA, "env": own, **(conditions or {})}
+    with running(worker_args=arguments, clock=clock or time.time, **asked) as cloud:
         home.env |= dict(cloud.environment) | {
             "CAPTIV_RUNPOD_IMAGE": "captiv/worker:test",
             "CAPTIV_RUNPOD_LOST_AFTER": "10",
             "CAPTIV_RUNPOD_STARTUP_TIMEOUT": "30",
             "CAPTIV_RUNPOD_GUARD_IDLE": "60",
         }
-        home.env |= env
+        home.env |= own | dict(env or {})
         observed = Rental(home, cloud)
         with _Onlooker(observed):
             yield observed

@@ -46,7 +46,7 @@ def weathered(
     """Rent while that goes wrong, under conditions drawn by seed: it costs time, nothing else."""
     home.scenes(PICTURES)
     conditions = {} if seed is None else drawn(seed)
-    with rental(home, conditions, **({} if seed is None else clock_of(seed))) as rented:
+    with rental(home, conditions, env={} if seed is None else clock_of(seed)) as rented:
         armed = arm(rented.cloud.mischief)
         storm = [conditions, *(each.describe() for each in armed)]
         last = rented.insist()
@@ -66,7 +66,7 @@ def survived(home: Home, seed: int, expected: dict[str, str]) -> None:
     comes_back = chance.random() < 0.5
     home.scenes(PICTURES)
     env = {"CAPTIV_RUNPOD_GUARD_IDLE": "60" if comes_back else "2"} | clock_of(seed)
-    with rental(home, drawn(seed), **env) as rented:
+    with rental(home, drawn(seed), env=env) as rented:
         moment = rented.killed(chance)
         if comes_back:
             last = rented.insist()
@@ -135,7 +135,7 @@ def test_a_guard_that_may_not_end_its_pod_leaves_it_to_the_next_start(
     home: Home, expected: dict[str, str]
 ) -> None:
     home.scenes(PICTURES)
-    with rental(home, CAPTIV_RUNPOD_GUARD_IDLE="6") as rented:
+    with rental(home, env={"CAPTIV_RUNPOD_GUARD_IDLE": "6"}) as rented:
         rented.cloud.mischief.arm("injected_key_refused")
         process = home.start_generate(*rented.options)
         until(lambda: bool(home.captions()), "a caption")

@@ -41,6 +41,12 @@ def test_it_grows_by_one_for_each_full_round_of_answers() -> None:
     assert after(window, [True] * 50).limit == 6
 
 
+def test_images_take_the_batches_that_they_fill_after_the_one_that_has_begun() -> None:
+    window = Window.opening(4, 16)
+
+    assert [window.rounds(images) for images in (0, 1, 4, 5, 20)] == [1, 2, 2, 3, 6]
+
+
 def test_larger_batches_open_it_anew() -> None:
     window = Window.opening(8, 24)
 

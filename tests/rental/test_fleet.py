@@ -202,6 +202,15 @@ async def test_losses_are_the_run_s_and_not_each_lane_s(world: World) -> None:
         await fleet.lost()
 
 
+async def test_losses_that_are_hours_apart_end_no_run(world: World) -> None:
+    run, clock = await world.open(), Clock()
+    fleet = Fleet(world.store, run.id, None, now_ms=clock, clock_s=lambda: clock.now / 1000)
+
+    for _ in range(2 * MAX_LOSSES):
+        await fleet.lost()
+        clock.pass_s(1900)
+
+
 async def test_what_a_killed_command_left_is_handed_out_once(world: World) -> None:
     fleet, _, members = lanes(world, 3, None)
     looks = 0

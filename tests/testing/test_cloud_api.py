@@ -31,6 +31,13 @@ def test_every_operation_is_answered_as_the_contract_says(account: Account) -> N
     check_answers(cloud)
 
 
+def test_answers_have_the_time_of_the_clock_that_bills() -> None:
+    with switched_on(clock=lambda: 1_800_000_000.5) as account:
+        answers = [account.api.get("/v2/pods"), account.api.get("/v2/nothing")]
+
+    assert {answer.headers["Date"] for answer in answers} == {"Fri, 15 Jan 2027 08:00:00 GMT"}
+
+
 def test_a_created_pod_runs_at_once_and_has_no_runtime_yet(account: Account) -> None:
     created = account.create(env={"A": "b"}, disk=30, cloud="COMMUNITY").json()
 

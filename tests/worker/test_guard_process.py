@@ -20,6 +20,7 @@ import pytest
 from captiv_worker.auth import digest
 from captiv_worker.settings import TOKEN_SHA256
 
+from captiv.testing.clock import FastClock
 from tests.endings import ANOTHERS_KEY, ELSEWHERE, KEY, POD, Api, api_held
 from tests.support import alive
 
@@ -261,6 +262,21 @@ def test_a_deadline_is_the_same_for_a_guard_that_was_started_again(
     until(lambda: bool(api.calls))
 
     assert api.calls[0].at >= deadline
+
+
+def test_a_deadline_is_a_time_of_the_calendar_however_fast_that_runs(
+    guarding: Guarding, api: Api, tmp_path: Path
+) -> None:
+    api.up()
+    clock = FastClock(tmp_path / "clock", rate=20_000)
+    began, deadline = time.time(), clock() + 86_400
+
+    pod = guarding(deadline=deadline, **clock.environment)
+    until(lambda: bool(api.calls))
+
+    assert "pod_due reason=deadline" in pod.log.read_text()
+    assert 3 < api.calls[0].at - began < 3600
+    assert clock() > deadline
 
 
 def test_limits_are_renewed_by_who_has_the_token(guarding: Guarding, api: Api) -> None:

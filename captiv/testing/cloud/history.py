@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.utils import formatdate
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
@@ -40,7 +41,7 @@ class Call:
 
 
 class Recorder:
-    """Writes down what passes, under an id that the answer carries."""
+    """Writes down what passes, under an id that the answer carries beside the cloud's own time."""
 
     def __init__(self, app: ASGIApp, history: list[Call], clock: Callable[[], float]) -> None:
         self._app = app
@@ -70,6 +71,7 @@ class Recorder:
             if message["type"] == "http.response.start":
                 answered = MutableHeaders(scope=message)
                 answered["x-request-id"] = call.request_id
+                answered["date"] = formatdate(self._clock(), usegmt=True)
                 call.status, call.answer_headers = message["status"], dict(answered.items())
             elif message["type"] == "http.response.body" and len(call.answer) < _KEPT_BYTES:
                 call.answer += message.get("body", b"")

@@ -142,9 +142,8 @@ async def serve(
         async with proxying(parts) as proxy, anyio.create_task_group() as tasks:
             parts.pods.start_in(tasks)
             app = create_app(parts, routes(parts))
-            api = _Server(_config(Blackout(app, parts.mischief), with_date=True))
-            way = Blackout(proxy, parts.mischief)
-            edge = _Server(_config(way, with_date=False))  # the worker's answers have theirs
+            api = _Server(_config(Blackout(app, parts.mischief)))
+            edge = _Server(_config(Blackout(proxy, parts.mischief)))
             servers = (api, edge)
             for server, listener in zip(servers, (api_socket, proxy_socket), strict=True):
                 tasks.start_soon(server.serve, [listener])
@@ -180,7 +179,7 @@ def running(
     Args:
         port: of the API; 0 takes a free one.
         proxy_port: of the proxy; 0 takes a free one.
-        clock: by which is billed, in seconds since 1970.
+        clock: by which is billed and dated, in seconds since 1970.
         conditions: see `Conditions`.
     """
     with start_blocking_portal() as portal:
@@ -239,7 +238,7 @@ def _parts(conditions: Conditions, folder: Path, clock: Callable[[], float]) -> 
     )
 
 
-def _config(app: ASGIApp, *, with_date: bool) -> uvicorn.Config:
+def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="httptools",
@@ -248,7 +247,7 @@ def _config(app: ASGIApp, *, with_date: bool) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        date_header=with_date,
+        date_header=False,  # the API has the cloud's own time, a worker's answers have theirs
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
     )

@@ -11,9 +11,9 @@ import random
 import signal
 import sys
 import threading
-import time
 from collections.abc import Sequence
 
+from captiv.clock import monotonic_s, now_s
 from captiv_worker.guard.api import end_pod
 from captiv_worker.guard.child import Child
 from captiv_worker.guard.folder import GuardFolder, Sign, prepare
@@ -150,7 +150,7 @@ class Guard:
 
 
 def _now() -> Now:
-    return Now(time.monotonic(), time.time())
+    return Now(monotonic_s(), now_s())
 
 
 def log_to_stderr() -> None:
