@@ -16,6 +16,8 @@ from captiv.core.cost import DEADLINE_CAP_S, claims_allowed, cost, price_of
 IN_FLIGHT_S: Final = 20.0
 WIND_DOWN_S: Final = 10.0
 """What is at the workers, and the pods' own end, still cost when claiming stops."""
+_RECKONED_S: Final = 60.0
+"""By so much a deadline may be reckoned earlier than its pod is asked for."""
 
 
 class Running(NamedTuple):
@@ -74,11 +76,16 @@ class Budget:
         return max(Decimal(0), self.cap - self.over - promised) / max(1, parts)
 
 
-def outlives(from_ms: int, deadline_ms: int | None, now_ms: int) -> bool:
-    """Whether what is claimed now ends before the pod's part of the cap does.
+def is_planned(from_ms: int, deadline_ms: int) -> bool:
+    """Whether a pod's deadline stands for no part of a cap: it is a day after the pod's beginning.
 
-    A deadline a day away stands for no part: such a pod is replaced when it comes.
+    Such an end is put off, or another pod replaces this one when it comes.
     """
-    if deadline_ms is None or deadline_ms - from_ms >= DEADLINE_CAP_S * 1000:
+    return deadline_ms - from_ms >= (DEADLINE_CAP_S - _RECKONED_S) * 1000
+
+
+def outlives(from_ms: int, deadline_ms: int | None, now_ms: int) -> bool:
+    """Whether what is claimed now ends before the pod's part of the cap does."""
+    if deadline_ms is None or is_planned(from_ms, deadline_ms):
         return True
     return now_ms + (IN_FLIGHT_S + WIND_DOWN_S) * 1000 <= deadline_ms

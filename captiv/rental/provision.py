@@ -17,6 +17,7 @@ from typing import NamedTuple
 import anyio
 from anyio.abc import TaskStatus
 
+from captiv.clock import monotonic_s
 from captiv.core import fleet
 from captiv.core.cost import micro, price_of, rate
 from captiv.core.fleet import Move, NoOffer, Offer
@@ -210,23 +211,39 @@ class Provisioning:
         if not await sweep.end(self._provider, pod_id):
             self._context.not_gone(pod_id)
 
-    async def end_doubtful(self) -> None:
+    async def end_doubtful(self, *, within_s: float = 0.0) -> None:
         """End the pods that were made after all, though nothing was said or seen of them before.
 
         They are paid for like any other. One that is not listed is given up once it has been asked
         for long enough ago; until then its intent stays open, for the next look or the next start.
+
+        Args:
+            within_s: how long one that is not listed is looked for.
         """
-        if not self._doubtful:
-            return
-        with anyio.CancelScope(shield=True), suppress(ProviderError):
-            listed = {pod.name: pod for pod in await self._provider.list()}
-            for row in await self._ledger.aread(pods.unsettled, self._provider.name):
-                if row.name not in self._doubtful:
-                    continue
-                if (pod := listed.get(row.name)) is not None:
-                    await self._too_late(row, pod)
-                elif fleet.never_made(row.intended_ms, self._context.now_ms()):
-                    await self._ended(row.id, sweep.NEVER_ANSWERED)
+        until_s = monotonic_s() + within_s
+        with anyio.CancelScope(shield=True):
+            while self._doubtful:
+                with suppress(ProviderError):
+                    await self._end_listed()
+                left_s = until_s - monotonic_s()
+                if left_s <= 0:
+                    return
+                if self._doubtful:
+                    await anyio.sleep(min(left_s, self._context.look_s))
+
+    async def _end_listed(self) -> None:
+        """End what of the doubtful ones is listed now."""
+        listed = {pod.name: pod for pod in await self._provider.list()}
+        open_rows = await self._ledger.aread(pods.unsettled, self._provider.name)
+        doubtful = [row for row in open_rows if row.name in self._doubtful]
+        self._doubtful = {row.name for row in doubtful}
+        for row in doubtful:
+            if (pod := listed.get(row.name)) is not None:
+                await self._too_late(row, pod)
+                self._doubtful.discard(row.name)
+            elif fleet.never_made(row.intended_ms, self._context.now_ms()):
+                await self._ended(row.id, sweep.NEVER_ANSWERED)
+                self._doubtful.discard(row.name)
 
     async def _ranked(self) -> fleet.Ranking:
         """Return the offers to be tried, and say what a person should know of them."""

@@ -15,7 +15,7 @@ import anyio
 
 from captiv.clock import monotonic_s, steady_s, waiting_s
 from captiv.core import quiet
-from captiv.core.budget import outlives
+from captiv.core.budget import is_planned, outlives
 from captiv.core.cost import DEADLINE_CAP_S, micro, price_of, rate, redated_ms
 from captiv.core.fleet import Offer
 from captiv.core.phase import OnPhase, Phase, Step
@@ -48,6 +48,8 @@ _TEND_S = 60.0
 _RENEW_S = 7200.0
 """So long before a pod's planned end its guard is told of a later one, and told again if it could
 not be."""
+_LAST_LOOK_S = 10.0
+"""So long the end of a run looks for a pod of which the provider never said whether it made it."""
 _FRESH_S = 60.0
 """The log of an older pod may tell of losses that are long over."""
 
@@ -211,7 +213,7 @@ class RentedWorker:
         row = self._row
         if row is None or row.deadline_ms is None:
             return math.inf
-        if row.deadline_ms - row.intended_ms < DEADLINE_CAP_S * 1000:
+        if not is_planned(row.intended_ms, row.deadline_ms):
             return math.inf
         return (row.deadline_ms - self._context.now_ms()) / 1000
 
@@ -238,13 +240,13 @@ class RentedWorker:
         if row is None or not price or price == row.price_micro:
             return
         deadline = row.deadline_ms
-        if deadline is not None:
+        if deadline is not None and self._terms.max_cost is not None:
             from_ms = row.created_ms or row.intended_ms
             deadline = redated_ms(from_ms, deadline, row.price_micro, price)
         if not await commit(self._ledger, pods.priced, row.id, price, deadline):
             return
         self._row = replace(row, price_micro=price, deadline_ms=deadline)
-        self._untold = deadline is not None
+        self._untold = deadline != row.deadline_ms
         await self._fleet.reckon()
         was, now = rate(price_of(row.price_micro)), rate(price_of(price))
         self._context.on_note(f"Pod {row.pod_id} costs {now}, not {was} as was said before.")
@@ -275,8 +277,8 @@ class RentedWorker:
         The last lane of a run ends what an earlier command left to it, too.
         """
         with anyio.CancelScope(shield=True):
-            await self._provisioning.end_doubtful()
             await self._end("the run ended")
+            await self._provisioning.end_doubtful(within_s=_LAST_LOOK_S)
             await self._fleet.leave(self)
             if self._fleet.abandoned:
                 with suppress(ProviderError):

@@ -194,8 +194,8 @@ def undisturbed(folder: Home, images: int) -> dict[str, str]:
 def test_a_pod_that_can_not_be_kept_beyond_its_planned_end_is_handed_over(
     home: Home, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    expected = undisturbed(Home(tmp_path_factory.mktemp("calm")), images=240)
-    with history(home, hours=26, images=240, spare=90, pods=1, batch_s=0.5) as days:
+    expected = undisturbed(Home(tmp_path_factory.mktemp("calm")), images=320)
+    with history(home, hours=26, images=320, spare=160, pods=1, batch_s=0.5) as days:
         (first,) = days.pods()
         keeps_no_limits(first)
         days.reach(23.98)

@@ -67,3 +67,4 @@ def test_nothing_is_claimed_that_the_guard_would_cut_off() -> None:
     assert not outlives(0, 60_000, 31_000)
     assert outlives(0, None, 10**12)
     assert outlives(0, DEADLINE_CAP_S * 1000, DEADLINE_CAP_S * 1000)
+    assert outlives(5, DEADLINE_CAP_S * 1000, DEADLINE_CAP_S * 1000), "reckoned a moment earlier"

@@ -337,3 +337,16 @@ async def test_the_real_price_of_a_pod_is_reckoned_with_and_its_guard_told(
     await worker._retold()
     assert not worker._untold
     await worker.stop()
+
+
+async def test_a_price_moves_no_planned_end_where_there_is_no_cap(
+    scene: Scene, cloud: Cloud
+) -> None:
+    for name in ("cost_unsaid", "dearer"):
+        cloud.mischief.arm(name)
+    worker = worker_of(scene)
+    await worker.start(told)
+    await until(lambda: any("costs" in note for note in scene.notes))
+
+    assert DAY_S - 60 < worker.ends_in_s <= DAY_S
+    await worker.stop()
