@@ -12,6 +12,7 @@ import re
 import stat
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -46,6 +47,8 @@ class Rental:
     home: Home
     cloud: Cloud
     said: list[Ended] = field(default_factory=list)
+    given: list[int] = field(default_factory=list)
+    """How many calls the cloud had answered this account when each command was given."""
     lines: set[bytes] = field(default_factory=set)
     """Every command line that was seen on this machine meanwhile."""
     stalled_s: float = 0.0
@@ -56,6 +59,7 @@ class Rental:
         """Give the command, and again while it says that something is left to do."""
         for _ in range(times):
             until(lambda: not self._without_account(), "the account is good again")
+            self._give()
             ended = self.home.generate(*self.options)
             self.said.append(ended)
             assert self._is_true(ended), ended
@@ -83,10 +87,23 @@ class Rental:
             case _:
                 return False
 
-    def blocked(self) -> int:
-        """Return how many calls were refused because too many were made: captiv's own fault."""
-        refused = [call for call in list(self.cloud.history) if call.status == 429]
-        return sum(call.mischief is None for call in refused)
+    def busiest(self) -> int:
+        """Return how many calls one command made within a minute, at most.
+
+        Commands that a person gives one after the other share RunPod's quota, and wait for it.
+        """
+        calls = [call for call in list(self.cloud.history) if call.caller == "account"]
+        ends = [*self.given[1:], len(calls)]
+        return max(
+            bisect_left(times, at + 60) - first
+            for begin, end in zip(self.given, ends, strict=True)
+            if (times := [call.at for call in calls[begin:end]])
+            for first, at in enumerate(times)
+        )
+
+    def _give(self) -> None:
+        calls = [call for call in list(self.cloud.history) if call.caller == "account"]
+        self.given.append(len(calls))
 
     def killed(self, chance: random.Random) -> str:
         """Give the command and kill it at a moment of the rental; return which that was."""
@@ -95,6 +112,7 @@ class Rental:
             # An answer that never comes is waited for, for longer than the later moments are.
             early = name in _BEFORE_THE_ANSWER
             self.cloud.mischief.arm("created_then_timed_out", status=None if early else 504)
+        self._give()
         process = self.home.start_generate(*self.options)
         try:
             until(lambda: reached() or process.poll() is not None, name)

@@ -51,7 +51,7 @@ async def made(api: RunpodApi) -> PodBill:
     wanted = CreatePod(name="captiv-billed", image="captiv/worker:test", gpu=GpuRequest(id=A5000))
     pod = await api.create(wanted)
     assert pod.created_at is not None
-    born_ms = int(pod.created_at.timestamp() * 1000)
+    born_ms = int(pod.created_at.timestamp() * 1000) - api.clock_ahead_ms
     return PodBill("runpod", pod.id, A5000, 260_000, Decimal(0), born_ms, None, now_ms())
 
 

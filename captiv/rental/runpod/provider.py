@@ -7,10 +7,13 @@ from decimal import Decimal
 from functools import partial
 from typing import Final
 
+import anyio
+
+from captiv.clock import monotonic_s
 from captiv.core.cost import money
 from captiv.core.fleet import Offer, Wish
 from captiv.core.pods import PodState
-from captiv.errors import AccessDenied, ConfigurationError
+from captiv.errors import AccessDenied, ConfigurationError, ProviderError
 from captiv.rental.podspec import PORT, guarded
 from captiv.rental.provider import (
     Balance,
@@ -35,6 +38,8 @@ NAME: Final = "runpod"
 LABEL: Final = "RunPod"
 
 _DEFAULT_TYPE: Final = RunpodSettings().default_gpu_type
+_FRESH_S: Final = 20.0
+"""So long the catalog holds that was read last."""
 _NO_POD: Final = "captiv-no-such-pod"
 _STATES: Final = {
     values.PodStatus.PROVISIONING: PodState.PROVISIONING,
@@ -62,6 +67,9 @@ class RunpodProvider:
         self._api_url = settings.api_url
         self._proxy_url = settings.proxy_url
         self._template: values.Template | None = None
+        self._catalog: tuple[float, list[values.GpuType]] | None = None
+        """With when it was read, in monotonic seconds."""
+        self._reading = anyio.Lock()
 
     @property
     def clock_ahead_ms(self) -> int:
@@ -82,7 +90,14 @@ class RunpodProvider:
 
     async def offers(self) -> list[Offer]:
         """Return each GPU type in each cloud that offers it."""
-        return [offer_of(gpu, offer) for gpu in await self._api.gpus() for offer in gpu.offers]
+        return [offer_of(gpu, offer) for gpu in await self._gpus() for offer in gpu.offers]
+
+    async def _gpus(self) -> list[values.GpuType]:
+        """Return the catalog as it was a moment ago: it is many calls, and they are counted."""
+        async with self._reading:
+            if self._catalog is None or monotonic_s() - self._catalog[0] > _FRESH_S:
+                self._catalog = monotonic_s(), await self._api.gpus()
+            return self._catalog[1]
 
     async def list(self) -> list[Pod]:
         """Return every pod of the account; a new one may be missing for a moment."""
@@ -95,7 +110,11 @@ class RunpodProvider:
 
     async def create(self, spec: PodSpec) -> Pod:
         """Make a pod."""
-        return self._pod(await self._api.create(self._contents.asked_for(spec, self._template)))
+        try:
+            return self._pod(await self._api.create(self._contents.asked_for(spec, self._template)))
+        except ProviderError:
+            self._catalog = None  # what is in stock is another by now
+            raise
 
     async def start(self, pod_id: str) -> Pod:
         """Start a stopped pod, which stays tied to its host: its GPU may be taken."""
@@ -144,7 +163,7 @@ class RunpodProvider:
         """
         return [
             Right("list pods", await _denied(self._api.pods)),
-            Right("read the catalog of GPUs", await _denied(self._api.gpus)),
+            Right("read the catalog of GPUs", await _denied(self._gpus)),
             Right("make and end pods", await _denied(partial(self._api.terminate, _NO_POD))),
         ]
 
