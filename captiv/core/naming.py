@@ -29,8 +29,9 @@ class Place(NamedTuple):
 
 IMAGE_EXTENSIONS: Final = frozenset(
     {
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif"),
-        *(".bmp", ".dib", ".tif", ".tiff", ".avif"),
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo"),
+        *(".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"),
+        *(".avif", ".heic", ".heif", ".hif", ".jxl"),
     }
 )
 """What the name of an image ends with, in lower case."""

@@ -5,9 +5,11 @@ is all that a good resize needs; `to_srgb` then converts the few pixels that are
 """
 
 import math
+import struct
+from collections.abc import Mapping
 from functools import lru_cache
 from io import BytesIO
-from typing import Final
+from typing import Any, Final
 
 from PIL import Image, ImageCms
 
@@ -15,6 +17,25 @@ _SIXTEEN_BIT: Final = 65535
 _EIGHT_OF_SIXTEEN: Final = [round(value / 257) for value in range(_SIXTEEN_BIT + 1)]
 _BITS_PER_SAMPLE: Final = 258
 """The TIFF tag that tells a 12-bit scan, which is stored in 16 bits, from one of 16."""
+
+_COLOR_MAP: Final = 320
+_NO_DATA: Final = 42113
+"""GDAL's tag for the value that stands for no data."""
+
+_SAMPLE_EDGE: Final = 256
+_MEASURED: Final = 1e30
+"""What is greater stands for no data: -3.4e38 is the least number that a float holds."""
+_FEW: Final = 200
+"""One in so many values may be far outside on either side."""
+_FAR: Final = 3.0
+"""So many times the range of all the others."""
+_DARKEST: Final = 1 / 16
+"""Floats that are all below are no picture of 0 to 1."""
+
+_SRGB_GAMMA: Final = 1 / 2.2
+_SAME_GAMMA: Final = 0.02
+_LEAST_GAMMA: Final = 0.05
+_GREATEST_GAMMA: Final = 5.0
 
 _MAX_PROFILE_BYTES: Final = 4 * 1024 * 1024
 _SAME: Final = 3
@@ -29,13 +50,16 @@ def flattened(image: Image.Image) -> Image.Image:
         return _from_integers(image)
     if image.mode == "F":
         return _from_floats(image)
-    if image.has_transparency_data:
-        return _on_white(image)
-    if image.mode == "LAB":
-        return _from_lab(image)
-    if image.mode == "1":
-        return image.convert("L")
-    return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")
+    _mend_palette(image)
+    _mend_transparency(image)
+    shown = _with_gamma(image)
+    if shown.has_transparency_data:
+        return _on_white(shown)
+    if shown.mode == "LAB":
+        return _from_lab(shown)
+    if shown.mode == "1":
+        return shown.convert("L")
+    return shown if shown.mode in ("L", "RGB", "CMYK") else shown.convert("RGB")
 
 
 def to_srgb(image: Image.Image, profile: object) -> Image.Image:
@@ -78,12 +102,65 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
     )
 
 
+def _mend_palette(image: Image.Image) -> None:
+    """Read the palette of a TIFF whose writer gave its entries 8 bits, not 16 as TIFF has them."""
+    entries = _tags(image).get(_COLOR_MAP)
+    if image.mode == "P" and entries and max(entries) < 256:
+        size = len(entries) // 3
+        planes = (entries[at * size : (at + 1) * size] for at in range(3))
+        image.putpalette([level for colour in zip(*planes, strict=True) for level in colour])
+
+
+def _mend_transparency(image: Image.Image) -> None:
+    """Bring the transparent colour of a PNG of 16 bits to the 8 bits that its pixels have now."""
+    colour = image.info.get("transparency")
+    if image.mode == "RGB" and isinstance(colour, tuple) and max(colour) > 255:
+        image.info["transparency"] = tuple(level >> 8 for level in colour)
+
+
+def _with_gamma(image: Image.Image) -> Image.Image:
+    """Return a PNG's levels as sRGB has them, where its gamma says that they are others.
+
+    A profile, or the word that it is sRGB, counts more than a gamma.
+    """
+    gamma = image.info.get("gamma")
+    if not isinstance(gamma, float) or {"srgb", "icc_profile"} & image.info.keys():
+        return image
+    if not _LEAST_GAMMA <= gamma <= _GREATEST_GAMMA or abs(gamma - _SRGB_GAMMA) < _SAME_GAMMA:
+        return image
+    levels = [round(255 * _srgb((level / 255) ** (1 / gamma))) for level in range(256)]
+    if image.mode in ("1", "P"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if image.mode not in ("L", "LA", "RGB", "RGBA"):
+        return image
+    if image.mode in ("L", "RGB") and image.has_transparency_data:
+        image = image.convert("LA" if image.mode == "L" else "RGBA")
+    colours = len(image.getbands()) - (image.mode in ("LA", "RGBA"))
+    opacity = list(range(256)) * (len(image.getbands()) - colours)
+    return image.point(levels * colours + opacity)
+
+
+def _srgb(linear: float) -> float:
+    """Encode linear light of 0 to 1 as IEC 61966-2-1 has it."""
+    return 12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055
+
+
+def _tags(image: Image.Image) -> Mapping[int, Any]:
+    """Return the tags of a TIFF; none of anything else."""
+    return getattr(image, "tag_v2", None) or {}
+
+
 def _from_sixteen(image: Image.Image) -> Image.Image:
-    tags = getattr(image, "tag_v2", None) or {}
-    bits = (tags.get(_BITS_PER_SAMPLE) or (16,))[0]
+    bits = (_tags(image).get(_BITS_PER_SAMPLE) or (16,))[0]
     if 8 < bits < 16:
         return _stretched(image.convert("F"), 0, 2**bits - 1)
-    return image.convert("I").point(_EIGHT_OF_SIXTEEN, "L")
+    levels = image.convert("I")
+    grey = levels.point(_EIGHT_OF_SIXTEEN, "L")
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        mask = [255 * (level == transparent) for level in range(_SIXTEEN_BIT + 1)]
+        grey.paste(255, mask=levels.point(mask, "L"))
+    return grey
 
 
 def _from_integers(image: Image.Image) -> Image.Image:
@@ -93,13 +170,65 @@ def _from_integers(image: Image.Image) -> Image.Image:
         return image.convert("L")
     if low >= 0 and high <= _SIXTEEN_BIT:
         return image.point(_EIGHT_OF_SIXTEEN, "L")
-    return _stretched(image.convert("F"), low, high)
+    return _from_floats(image.convert("F"), _missing(image))
 
 
-def _from_floats(image: Image.Image) -> Image.Image:
-    """Scale floats from their least to their greatest; from 0 to 1 where those are no numbers."""
-    low, high = _extrema(image)
-    return _stretched(image, low, high) if math.isfinite(high - low) else _stretched(image, 0, 1)
+def _from_floats(image: Image.Image, missing: float | None = None) -> Image.Image:
+    """Scale floats by the range that most of them are in; 0 to 1 where that holds them.
+
+    Left out are those that mean that nothing was measured, and the few far outside.
+    """
+    missing = _missing(image) if missing is None else missing
+    low, high = _range(image, missing)
+    if low >= 0 and _DARKEST <= high <= 1:
+        low, high = 0, 1
+    return _stretched(image, low, high)
+
+
+def _missing(image: Image.Image) -> float | None:
+    """Return the value that says that nothing was measured, if a GeoTIFF names it."""
+    try:
+        return float(str(_tags(image).get(_NO_DATA, "")).strip("\0 "))
+    except ValueError:
+        return None
+
+
+def _range(image: Image.Image, missing: float | None) -> tuple[float, float]:
+    """Return the least and the greatest value, but of what lies far outside of all others."""
+    size = min(image.width, _SAMPLE_EDGE), min(image.height, _SAMPLE_EDGE)
+    sample = image.resize(size, Image.Resampling.NEAREST)
+    values = sorted(
+        value
+        for value in struct.unpack(f"={sample.width * sample.height}f", sample.tobytes())
+        if abs(value) < _MEASURED and value != missing
+    )
+    if not values:
+        return 0, 1
+    values = _without_stand_ins(values)
+    few = len(values) // _FEW
+    low, high = values[few], values[-1 - few]
+    width = (high - low) or max(abs(low), 1.0) / _FAR
+    least, greatest = _extrema(image)
+    if math.isfinite(least) and low - least <= _FAR * width and least != missing:
+        low = least
+    if math.isfinite(greatest) and greatest - high <= _FAR * width and greatest != missing:
+        high = greatest
+    return low, high
+
+
+def _without_stand_ins(values: list[float]) -> list[float]:
+    """Leave out a least or greatest value that many share and that is far from all others."""
+    least, greatest = values[0], values[-1]
+    others = [value for value in values if least < value < greatest]
+    far = _FAR * (others[-1] - others[0]) if others else 0.0
+    if not far:
+        return values
+    return [
+        value
+        for value in values
+        if (value > least or others[0] - least <= far)
+        and (value < greatest or greatest - others[-1] <= far)
+    ]
 
 
 def _extrema(image: Image.Image) -> tuple[float, float]:

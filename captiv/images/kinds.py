@@ -7,9 +7,11 @@ behind it, are never parsed.
 """
 
 import string
+from contextlib import suppress
 from enum import StrEnum
 from typing import Final
 
+from pi_heif import HeifImageFile
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -20,6 +22,8 @@ from PIL import (
     TiffImagePlugin,
     WebPImagePlugin,
 )
+
+from captiv.images import jpeg
 
 
 class Kind(StrEnum):
@@ -33,6 +37,8 @@ class Kind(StrEnum):
     DIB = "DIB"
     TIFF = "TIFF"
     AVIF = "AVIF"
+    HEIC = "HEIC"
+    JXL = "JPEG XL"
 
 
 DECODERS: Final[dict[Kind, type[ImageFile.ImageFile]]] = {
@@ -44,10 +50,18 @@ DECODERS: Final[dict[Kind, type[ImageFile.ImageFile]]] = {
     Kind.DIB: BmpImagePlugin.DibImageFile,
     Kind.TIFF: TiffImagePlugin.TiffImageFile,
     Kind.AVIF: AvifImagePlugin.AvifImageFile,
+    Kind.HEIC: HeifImageFile,
 }
 
+with suppress(ImportError):  # the extra `jxl`
+    from pillow_jxl.JpegXLImagePlugin import JXLImageFile
+
+    DECODERS[Kind.JXL] = JXLImageFile
+
+# Pillow's own reading of uncompressed TIFFs takes planes of 16 bits for planes of 8.
+TiffImagePlugin.READ_LIBTIFF = True
+
 _MAGIC: Final[tuple[tuple[bytes, Kind], ...]] = (
-    (b"\xff\xd8\xff", Kind.JPEG),
     (b"\x89PNG\r\n\x1a\n", Kind.PNG),
     (b"GIF87a", Kind.GIF),
     (b"GIF89a", Kind.GIF),
@@ -62,8 +76,6 @@ _OTHERS: Final[tuple[tuple[bytes, str], ...]] = (
     (b"version https://git-lfs", "is a Git LFS pointer, not the image itself: run `git lfs pull`"),
     (b"%pdf", "is a PDF document, not an image"),
     (b"8bps", "is a Photoshop document, which captiv does not read: save it as PNG"),
-    (b"\xff\x0a", "is a JPEG XL picture, which captiv does not read: save it as PNG"),
-    (b"\0\0\0\x0cjxl ", "is a JPEG XL picture, which captiv does not read: save it as PNG"),
     (b"\0\0\0\x0cjp  ", "is a JPEG 2000 picture, which captiv does not read: save it as PNG"),
     (b"\0\0\1\0", "is a Windows icon, which captiv does not read: save it as PNG"),
     (b"pk\3\4", "is a ZIP archive, not an image"),
@@ -72,7 +84,18 @@ _OTHERS: Final[tuple[tuple[bytes, str], ...]] = (
     (b"<svg", "is an SVG drawing, which captiv does not read: save it as PNG"),
 )
 
-_HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_JXL: Final = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
+_NO_JXL: Final = (
+    "is a JPEG XL picture, which captiv reads with its extra jxl: pip install 'captiv[jxl]', "
+    "or save it as PNG"
+)
+
+_HEIF_BRANDS: Final = frozenset(
+    {
+        *(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"),
+        *(b"mif1", b"msf1"),
+    }
+)
 _TEXT: Final = frozenset(string.printable.encode()) - {0x0B, 0x0C} | frozenset(range(0x80, 0x100))
 _LOOKED_AT_BYTES: Final = 4096
 
@@ -83,10 +106,17 @@ def kind_of(data: bytes) -> Kind | None:
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
+    if jpeg.begins(head):
+        return Kind.JPEG
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return Kind.WEBP
-    if {b"avif", b"avis"} & _brands(head):
+    brands = _brands(head)
+    if {b"avif", b"avis"} & brands:
         return Kind.AVIF
+    if brands & _HEIF_BRANDS:
+        return Kind.HEIC
+    if head.startswith(_JXL) and Kind.JXL in DECODERS:
+        return Kind.JXL
     if head.startswith(b"\x28\0\0\0") and head[12:14] == b"\1\0":
         return Kind.DIB
     return None
@@ -99,15 +129,15 @@ def unknown_kind(data: bytes) -> str:
         return "is empty"
     if not head.strip(b"\0") and not data.strip(b"\0"):
         return "holds nothing but zero bytes"
+    if head.startswith(_JXL):
+        return _NO_JXL
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for magic, sentence in _OTHERS:
         if start.startswith(magic):
             return sentence
     if start.startswith(b"<?xml") and b"<svg" in start:
         return "is an SVG drawing, which captiv does not read: save it as PNG"
-    if brands := _brands(head):
-        if brands & frozenset(_HEIF_BRANDS):
-            return "is a HEIC picture, which captiv does not read: save it as JPEG"
+    if _brands(head):
         return "is a film, not an image"
     if _TEXT.issuperset(head):
         return "is text, not an image"
@@ -117,7 +147,7 @@ def unknown_kind(data: bytes) -> str:
 def is_lossless(kind: Kind, data: bytes, compression: object) -> bool:
     """Tell whether the file keeps every pixel as drawn; `compression` is Pillow's word for TIFF."""
     match kind:
-        case Kind.JPEG | Kind.AVIF:
+        case Kind.JPEG | Kind.AVIF | Kind.HEIC | Kind.JXL:
             return False
         case Kind.WEBP:
             return data[12:16] == b"VP8L"

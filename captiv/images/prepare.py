@@ -11,6 +11,7 @@ to the few pixels that are left; the rules are symmetric, so it is as if it had 
 
 import math
 import os
+import re
 import stat
 import warnings
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from PIL import ExifTags, Image, ImageFile, JpegImagePlugin
 
 from captiv.catalog.model import ImagePolicy
 from captiv.errors import ImageError, ImageMissing, ImageTooLarge, ImageUnreadable
+from captiv.images import jpeg, png
 from captiv.images.colour import conversion, flattened, to_srgb
 from captiv.images.kinds import DECODERS, Kind, is_lossless, kind_of, unknown_kind
 from captiv.shortage import shortage
@@ -42,6 +44,13 @@ PNG_UP_TO_PX: Final = 256
 
 JPEG_QUALITY: Final = 95
 """2 dB closer at the model's input than 85, for half as many bytes again (docs/benchmarks.md)."""
+
+_TRUNCATED: Final = re.compile(r"truncated|end of file|unexpected end", re.IGNORECASE)
+_NOT_READ: Final = re.compile(
+    r"unknown pixel mode|unknown data organization|unsupported|not supported|not yet supported",
+    re.IGNORECASE,
+)
+"""What decoders say of a file that is whole, and that they do not read."""
 
 _PASS_THROUGH_SLACK_BYTES: Final = 64 * 1024
 _TURNS: Final = {
@@ -83,8 +92,8 @@ class _Picture:
 def prepare(source: Path | str | bytes, policy: ImagePolicy) -> Prepared:
     """Return the image in the file or the bytes `source` as the model is to see it.
 
-    A JPEG that needs no change passes through byte by byte, after it was decoded to its last line.
-    Everything else is encoded anew and loses its metadata.
+    A JPEG that needs no change passes through with its coded pixels, after it was decoded to its
+    last line. Everything else is encoded anew. Neither keeps any metadata.
 
     Raises: ImageMissing, ImageTooLarge, ImageUnreadable; MachineShort, no fault of the image's.
     """
@@ -102,8 +111,10 @@ def _prepared(source: Path | str | bytes, policy: ImagePolicy) -> Prepared:
     data = source if isinstance(source, bytes) else read(source)
     picture = _picture(data, policy, MAX_PIXELS)
     width, height = picture.image.size
-    if picture.as_is and len(data) <= 3 * width * height + _PASS_THROUGH_SLACK_BYTES:
-        return Prepared(data, "image/jpeg", width, height)
+    if picture.as_is:
+        alone = jpeg.bare(data)
+        if len(alone) <= 3 * width * height + _PASS_THROUGH_SLACK_BYTES:
+            return Prepared(alone, "image/jpeg", width, height)
     out = BytesIO()
     if picture.lossless and max(width, height) <= PNG_UP_TO_PX:
         picture.image.save(out, "PNG", compress_level=_PNG_LEVEL)
@@ -177,12 +188,40 @@ def _picture(data: bytes, policy: ImagePolicy | None, max_pixels: int) -> _Pictu
     if kind is None:
         raise ImageUnreadable(f"the file {unknown_kind(data)}")
     try:
-        with DECODERS[kind](BytesIO(data)) as image:
-            return _shown(image, kind, data, policy, max_pixels)
+        mended = _mended(data, kind)
+        with DECODERS[kind](BytesIO(mended)) as image:
+            picture = _shown(image, kind, mended, policy, max_pixels)
+        if kind is Kind.JPEG and mended is not data and not jpeg.has_end(data):
+            _refuse_missing_rows(picture, data, policy, max_pixels)
+        return picture
     except ImageError:
         raise
+    except png.WrongChecksum as error:
+        raise ImageUnreadable(f"the file is a damaged PNG picture: {error}") from error
     except Exception as error:  # decoders raise anything: SyntaxError, zlib.error, struct.error, …
         raise _explained(error, kind) from error
+
+
+def _mended(data: bytes, kind: Kind) -> bytes:
+    """Return the file without what is odd in it and decides no pixel."""
+    match kind:
+        case Kind.JPEG:
+            return jpeg.mended(data)
+        case Kind.PNG:
+            return png.mended(data)
+        case _:
+            return data
+
+
+def _refuse_missing_rows(
+    picture: "_Picture", data: bytes, policy: ImagePolicy | None, max_pixels: int
+) -> None:
+    """Raise ImageUnreadable if not every row came of a JPEG without an end marker."""
+    for other in jpeg.continued(data):
+        with DECODERS[Kind.JPEG](BytesIO(other)) as image:
+            shown = _shown(image, Kind.JPEG, other, policy, max_pixels)
+        if shown.image.tobytes() != picture.image.tobytes():
+            raise _truncated(Kind.JPEG)
 
 
 def _shown(
@@ -195,7 +234,7 @@ def _shown(
     box = _reduce(image, target)
     _refuse_more_than(max_pixels, image, full)
     image.load()
-    turn = _turn(image)
+    turn = _turn(image, kind)
     shown: Image.Image = flattened(image)
     profile = image.info.get("icc_profile")
     as_is = (kind, image.mode, turn, target) == (Kind.JPEG, "RGB", None, full)
@@ -243,8 +282,16 @@ def _has_scans(image: ImageFile.ImageFile) -> bool:
     return bool(image.info.get("progressive")) or header != bytes((0, whole, image.layers))
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """Return what makes the picture upright; it is shown as it lies where its EXIF is damaged."""
+def _turn(image: Image.Image, kind: Kind) -> Image.Transpose | None:
+    """Return what makes the picture upright; it is shown as it lies where its EXIF is damaged.
+
+    An AVIF or HEIC is turned by properties of its own, whatever EXIF or XMP say: Pillow tells those
+    of an AVIF as EXIF, and a HEIC comes turned.
+    """
+    if kind is Kind.HEIC:
+        return None
+    if kind is Kind.AVIF:
+        image.info.pop("xmp", None)
     try:
         return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # EXIF is a small file system of its own, and its parser raises anything too
@@ -259,9 +306,17 @@ def _explained(error: Exception, kind: Kind) -> ImageError:
         return ImageTooLarge(f"the picture has more pixels than captiv decodes ({text})")
     if kind is Kind.GIF and "no more images" in text:
         return ImageUnreadable("the file is a GIF with no frame")
-    if isinstance(error, EOFError) or "truncated" in text.lower():
-        return ImageUnreadable(f"the file is truncated: it ends before the {kind} picture does")
-    return ImageUnreadable(f"the file is a damaged {kind} picture ({text or type(error).__name__})")
+    if isinstance(error, EOFError) or _TRUNCATED.search(text):
+        return _truncated(kind)
+    if _NOT_READ.search(text):
+        return ImageUnreadable(
+            f"the file is a kind of {kind} that captiv does not read: save it as PNG"
+        )
+    return ImageUnreadable(f"the file is a damaged {kind} picture")
+
+
+def _truncated(kind: Kind) -> ImageUnreadable:
+    return ImageUnreadable(f"the file is truncated: it ends before the {kind} picture does")
 
 
 def _special(mode: int) -> str:

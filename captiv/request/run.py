@@ -183,7 +183,7 @@ def _roots(paths: Sequence[Path]) -> tuple[str, ...]:
         if os.path.isfile(absolute) and not is_image_name(absolute):
             raise UsageError(
                 f"{absolute} is not an image that captiv knows.",
-                hint="It reads JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF.",
+                hint="It reads JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC.",
             )
         roots.append(absolute)
     return tuple(dict.fromkeys(roots))

@@ -64,8 +64,16 @@ def test_every_known_extension_is_an_image_in_any_case(tmp_path: Path) -> None:
         "tif",
         "tiff",
         "avif",
+        "pjpeg",
+        "pjp",
+        "mpo",
+        "apng",
+        "heic",
+        "heif",
+        "hif",
+        "jxl",
     ]
-    made(tmp_path, *(f"{name}.{name.title()}" for name in names), "x.heic", "x.svg", "jpg")
+    made(tmp_path, *(f"{name}.{name.title()}" for name in names), "x.psd", "x.svg", "jpg")
     (folder,) = find([tmp_path], recursive=False)
     assert len(folder.images) == len(names)
 
@@ -126,9 +134,9 @@ def test_what_is_named_twice_is_found_once(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_roots_that_are_no_images_are_problems_and_the_rest_is_found(tmp_path: Path) -> None:
-    made(tmp_path, "a.jpg", "notes.txt", "photo.heic")
+    made(tmp_path, "a.jpg", "notes.txt", "photo.psd")
     roots = [
-        tmp_path / name for name in ("gone", "gone.jpg", "notes.txt", "a.jpg/x.jpg", "photo.heic")
+        tmp_path / name for name in ("gone", "gone.jpg", "notes.txt", "a.jpg/x.jpg", "photo.psd")
     ]
     found = list(find([*roots, tmp_path], recursive=False))
     assert problems(found) == [
@@ -136,7 +144,7 @@ def test_roots_that_are_no_images_are_problems_and_the_rest_is_found(tmp_path: P
         ("gone.jpg", "does not exist"),
         ("notes.txt", "is not an image captiv knows"),
         ("x.jpg", "does not exist"),
-        ("photo.heic", "is not an image captiv knows"),
+        ("photo.psd", "is not an image captiv knows"),
     ]
     assert images(found, tmp_path) == ["a.jpg"]
 

@@ -118,7 +118,7 @@ function emptiness() {
   if (words) return [el("h2", {}, words[0]), el("p", {}, words[1]), clear];
   return [
     el("h2", {}, "There are no images in this folder"),
-    el("p", {}, "Put JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF files into it: they appear here by themselves. Or start captiv with another folder."),
+    el("p", {}, "Put JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC files into it: they appear here by themselves. Or start captiv with another folder."),
   ];
 }
 
