@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from captiv.cli.show import note
 from captiv.clock import now_ms
 from captiv.core.naming import Place
 from captiv.core.spec import RunSpec
+from captiv.core.unread import told
 from captiv.dispatch.events import Silence
 from captiv.dispatch.outlook import kept_of
 from captiv.dispatch.retrying import foreseen
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from captiv.store import Store
 
 _EXAMPLES = 3
-_RARE = ("kept", "not_tried")
+_RARE = ("unread", "kept", "not_tried")
 """What is only said where there is some."""
 
 
@@ -42,6 +44,8 @@ class _Found:
     skipped: int = 0
     kept: int = 0
     """Sidecars that were edited by hand: they would stay."""
+    unread: Counter[str] = field(default_factory=Counter)
+    """Files of kinds that captiv does not read."""
     untried: int = 0
     """Images that failed before, and would again."""
     examples: list[str] = field(default_factory=list)
@@ -74,6 +78,7 @@ def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: 
     if as_json:
         sys.stdout.write(json.dumps(facts) + "\n")
     else:
+        facts["unread"] = told(found.unread)
         for name, value in facts.items():
             if value not in (None, [], {}) and (value or name not in _RARE):
                 sys.stdout.write(f"{name}: {_shown(value)}\n")
@@ -90,6 +95,7 @@ def _found(spec: RunSpec, store: "Store | None") -> _Found:
     found, limit = _Found(), spec.selection.limit
     for chunk in chunks(spec):
         found.skipped += len(chunk.skipped)
+        found.unread += chunk.unread
         chunk.kept = kept_of(chunk, spec, store)
         failed = foreseen(store, spec, chunk.wanted)
         wanted = [place for place in chunk.wanted if place not in failed]
@@ -114,6 +120,7 @@ def _facts(spec: RunSpec, choice: ModelChoice, found: _Found) -> dict[str, objec
     return {
         "images": found.wanted,
         "skipped": found.skipped,
+        "unread": dict(found.unread),
         "kept": found.kept,
         "not_tried": found.untried,
         "problems": found.problems,

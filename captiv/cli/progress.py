@@ -20,6 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from captiv.cli.nothing import not_read
 from captiv.cli.outlet import Outlet
 from captiv.clock import monotonic_s
 from captiv.core.bill import Bill
@@ -243,6 +244,7 @@ class Display:
                 status="ended",
                 captioned=self.tally.captioned,
                 skipped=counts.skipped,
+                unread=run.unread,
                 kept=counts.kept,
                 failed=counts.failed,
                 not_tried=untried,
@@ -271,6 +273,8 @@ class Display:
             if again:
                 answers = "1 answer was" if again == 1 else f"{again} answers were"
                 self._say(f"{answers} no caption, and tried again.")
+        if run.unread and self._verbosity != "quiet":
+            self._say(not_read(run.unread))
         self._list_kept()
         self._list_failed()
         if untried:

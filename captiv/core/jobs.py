@@ -14,8 +14,8 @@ aside on request, or when another takes the place of one of which nothing was do
 `active` only of a run that a command works on; any other is `unfinished`.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, NewType
 
@@ -221,6 +221,8 @@ class Run:
     created_ms: int
     finished_ms: int | None
     counts: Counts
+    unread: Mapping[str, int] = field(default_factory=dict)
+    """How many files lie beside its images that captiv does not read, by kind."""
 
     def standing(self, at_work: Collection[RunId]) -> str:
         """Return where it stands for a person: `active` only while a command works on it.

@@ -71,6 +71,11 @@ def spellings(path: str) -> tuple[str, ...]:
     return tuple([f"{folder}{stem}{end}" for stem in stems for end in _spelt(extension)])
 
 
+def extension_of(path: str) -> str:
+    """Return what the name of a file ends with, from its last dot; "" if it has none."""
+    return _split_extension(path)[1]
+
+
 def is_image_name(name: str) -> bool:
     """Tell whether a file of this name, or of this path, is taken for an image in a scan."""
     return _split_extension(name)[1].lower() in IMAGE_EXTENSIONS

@@ -10,6 +10,7 @@ At the limit of its run the scan waits: an image that fails makes room for anoth
 
 import os
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -54,6 +55,8 @@ class Chunk:
     """Of `there`: what is not captiv's to replace."""
     untried: list[FailedJob] = field(default_factory=list)
     """Of the wanted: what failed before, and would again."""
+    unread: Counter[str] = field(default_factory=Counter)
+    """How many files are no images that captiv reads, by kind."""
     order: dict[Place, int] = field(default_factory=dict)
     """Where in the chunk each image was found."""
 
@@ -133,7 +136,7 @@ class Intake:
         self._restoring.tell()
 
     async def _add_found(self) -> None:
-        skipped = 0
+        skipped, unread = 0, Counter[str]()
         async for chunk in self._found(self._run.spec):
             await self._sort(chunk)
             if self._restoring.needed and not self._run.spec.selection.fixed:
@@ -142,9 +145,10 @@ class Intake:
             if added.cancelled:
                 return
             skipped += added.skipped
+            unread += chunk.unread
             if added.full:
                 break
-        await commit(self._store, _close, self._run, skipped)
+        await commit(self._store, _close, self._run, skipped, unread)
 
     async def _found(self, spec: RunSpec) -> AsyncIterator[Chunk]:
         found = chunks(spec)
@@ -253,8 +257,8 @@ def _told(conn: Connection, run: Run, chunk: Chunk) -> set[Place]:
     return ingest.known(conn, run.id, places) if places else set()
 
 
-def _close(conn: Connection, run: Run, skipped: int) -> None:
-    ingest.set_skipped(conn, run.id, skipped)
+def _close(conn: Connection, run: Run, skipped: int, unread: Mapping[str, int]) -> None:
+    ingest.set_passed_over(conn, run.id, skipped, unread)
     ingest.mark_scanned(conn, run.id)
 
 
@@ -264,6 +268,7 @@ def chunks(spec: RunSpec) -> Iterator[Chunk]:
     roots = [Path(root) for root in spec.selection.roots]
     for folder in find(roots, recursive=spec.selection.recursive):
         sorting = _Sorting(folder, spec)
+        chunk.unread.update(folder.unread)
         chunk.refused += [
             (chunk.found(spec.output.place_of(p.path)), p.code, f"It {p.reason}.")
             for p in folder.problems
@@ -273,7 +278,7 @@ def chunks(spec: RunSpec) -> Iterator[Chunk]:
             if len(chunk) >= size:
                 yield chunk
                 chunk, size = Chunk(), _CHUNK
-    if len(chunk):
+    if len(chunk) or chunk.unread:
         yield chunk
 
 

@@ -45,6 +45,8 @@ class Album:
     """In the order of the last pass."""
     folders: dict[FolderId, Node] = field(default_factory=dict)
     problems: list[FindProblem] = field(default_factory=list)
+    unread: Mapping[str, int] = field(default_factory=dict)
+    """How many files lie in the tree that captiv does not read, by kind."""
     complete: bool = False
     """Whether the tree was read to its end once."""
     version: int = 0

@@ -17,6 +17,7 @@ from captiv.clock import now_ms
 from captiv.core.bill import Bill
 from captiv.core.cost import dollars
 from captiv.core.jobs import WANTED_MS, JobId, JobRow, JobState, Run, RunId, RunState
+from captiv.core.unread import told
 from captiv.errors import StoreError
 from captiv.gui.entry import image_id, shown
 from captiv.gui.live import Live
@@ -173,6 +174,7 @@ class Progress:
             "url": spec.placement.url,
             "max_cost": spec.placement.max_cost_usd,
             "scanned": run.scanned,
+            "unread": told(run.unread),
             "counts": {**asdict(run.counts), "total": run.counts.total, "open": run.counts.open},
             "images_per_s": self._rate(run.id),
             "created_ms": run.created_ms,

@@ -10,7 +10,7 @@ looked at, whatever links lead there.
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from captiv.core.keeping import author
@@ -38,6 +38,8 @@ class Chunk:
     path: str
     entries: Sequence[Entry]
     problems: Sequence[FindProblem] = ()
+    unread: Mapping[str, int] = field(default_factory=dict)
+    """How many files lie in the folder that captiv does not read, by kind."""
 
 
 class Reader:
@@ -70,7 +72,7 @@ class Reader:
             for at in range(0, max(len(folder.images), 1), _CHUNK):
                 paths = folder.images[at : at + _CHUNK]
                 chunk = self._chunk(folder, paths, known)
-                yield chunk if first else replace(chunk, problems=())
+                yield chunk if first else replace(chunk, problems=(), unread={})
                 first = False
 
     def _swapped(self, folder: Folder) -> bool:
@@ -116,7 +118,7 @@ class Reader:
                 entries.append(found)
             else:
                 problems.append(found)
-        return Chunk(id, folder.path, self._attributed(entries, known), problems)
+        return Chunk(id, folder.path, self._attributed(entries, known), problems, folder.unread)
 
     def _entry(
         self, folder: FolderId, path: str, beside: bool, known: Mapping[ImageId, Entry]

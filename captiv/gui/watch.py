@@ -9,6 +9,7 @@ more than a two-hundredth of a core.
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -17,6 +18,7 @@ import anyio
 
 from captiv.clock import monotonic_s
 from captiv.core.texts import content_hash
+from captiv.core.unread import told as by_kind
 from captiv.errors import StoreError
 from captiv.gui.album import Album
 from captiv.gui.entry import Entry, ImageId, image_id
@@ -97,6 +99,7 @@ class Watch:
     async def _read_tree(self) -> None:
         order: list[ImageId] = []
         problems: list[FindProblem] = []
+        unread = Counter[str]()
         first, before = not self.album.complete, len(self.album.entries)
         limiter = anyio.CapacityLimiter(1)
         known = dict(self.album.entries)
@@ -104,14 +107,16 @@ class Watch:
         while (chunk := await offload(_next, passing, limiter=limiter)) is not None:
             order += [entry.id for entry in chunk.entries]
             problems += chunk.problems
+            unread.update(chunk.unread)
             changed = self.album.add(self._still(chunk, known))
             if first:
                 self._tell_progress()
             else:
                 self.live.changed(changed)
-        told = self.album.problems
+        told = self.album.problems, self.album.unread
         gone = self.album.close(order, problems)
-        if first or gone or problems != told or len(self.album.entries) != before:
+        self.album.unread = unread
+        if first or gone or (problems, unread) != told or len(self.album.entries) != before:
             self._tell_progress()
 
     def _still(self, chunk: Chunk, known: Mapping[ImageId, Entry]) -> Chunk:
@@ -190,6 +195,7 @@ def progress(album: Album) -> dict[str, object]:
             for p in album.problems[:20]
         ],
         "more_problems": max(0, len(album.problems) - 20),
+        "unread": by_kind(album.unread),
     }
 
 

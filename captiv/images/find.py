@@ -18,11 +18,13 @@ Linked folders come last, so that an image's path does not depend on where someb
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from captiv.core.naming import IMAGE_EXTENSIONS, is_image_name
+from captiv.core.unread import SPECIAL, unread_kind
 from captiv.errors import ImageMissing, ImageUnreadable, UsageError
 from captiv.shortage import shortage
 
@@ -68,6 +70,8 @@ class Folder:
     names: frozenset[str]
     """Every entry's name, so that existing sidecars are seen without a question to the disk."""
     problems: tuple[FindProblem, ...] = ()
+    unread: Mapping[str, int] = field(default_factory=dict)
+    """How many files lie here that people look at and captiv does not read, by kind."""
 
 
 def require_folder(path: Path) -> None:
@@ -95,6 +99,7 @@ class _Listing:
     folders: list[str] = field(default_factory=list)
     linked: list[str] = field(default_factory=list)
     problems: list[FindProblem] = field(default_factory=list)
+    unread: Counter[str] = field(default_factory=Counter)
     passing: bool = False
     """Whether what kept it, or an entry, from being read may pass: too many files, a bad cable."""
 
@@ -112,6 +117,10 @@ class _Listing:
                     self.images.append(entry.path)
                 elif link and not os.path.exists(entry.path):
                     self.problems.append(_missing(entry.path, "is a link to nothing"))
+                else:
+                    self.unread[SPECIAL] += 1
+            elif (kind := unread_kind(entry.name)) is not None:
+                self.unread[kind] += 1
         except OSError as error:
             self._unknown(entry, error)
 
@@ -133,7 +142,11 @@ class _Listing:
         """Return the finished folder, with the images `also` named as roots."""
         images = {*self.images, *(os.path.join(self.path, name) for name in also)}
         return Folder(
-            self.path, tuple(sorted(images)), frozenset(self.names | also), tuple(self.problems)
+            self.path,
+            tuple(sorted(images)),
+            frozenset(self.names | also),
+            tuple(self.problems),
+            self.unread,
         )
 
 
@@ -188,7 +201,9 @@ def _place(
         if not stat.S_ISREG(mode):
             return _no_image(path, "is neither a file nor a folder")
         if not is_image_name(path):
-            return _no_image(path, "is not an image captiv knows")
+            kind = unread_kind(path)
+            what = f"is a {kind}, which captiv does not read" if kind else None
+            return _no_image(path, what or "is not an image captiv knows")
         parent, name = os.path.split(path)
         named.setdefault(_identity(parent), (parent, set()))[1].add(name)
     except (OSError, ValueError) as error:

@@ -23,7 +23,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from captiv.images import jpeg
+from captiv.images import jpeg, libtiff
 
 
 class Kind(StrEnum):
@@ -58,8 +58,7 @@ with suppress(ImportError):  # the extra `jxl`
 
     DECODERS[Kind.JXL] = JXLImageFile
 
-# Pillow's own reading of uncompressed TIFFs takes planes of 16 bits for planes of 8.
-TiffImagePlugin.READ_LIBTIFF = True
+libtiff.set_up()
 
 _MAGIC: Final[tuple[tuple[bytes, Kind], ...]] = (
     (b"\x89PNG\r\n\x1a\n", Kind.PNG),

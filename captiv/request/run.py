@@ -26,6 +26,7 @@ from captiv.core.spec import (
     RunSpec,
     Selection,
 )
+from captiv.core.unread import unread_kind
 from captiv.errors import UsageError
 from captiv.request.loaded import is_left_open, loaded_by_all
 from captiv.request.options import Options
@@ -181,9 +182,11 @@ def _roots(paths: Sequence[Path]) -> tuple[str, ...]:
         if not os.path.exists(absolute):
             raise UsageError(f"There is no {absolute}.", hint="Name image files or folders.")
         if os.path.isfile(absolute) and not is_image_name(absolute):
+            kind = unread_kind(absolute)
+            what = f"is a {kind}" if kind else "is not an image that captiv knows"
             raise UsageError(
-                f"{absolute} is not an image that captiv knows.",
-                hint="It reads JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC.",
+                f"{absolute} {what}; captiv reads JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC.",
+                hint="Save the picture as JPEG or PNG." if kind else "Name an image or a folder.",
             )
         roots.append(absolute)
     return tuple(dict.fromkeys(roots))

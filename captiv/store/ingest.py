@@ -5,7 +5,7 @@ cancelled, or has finished, takes nothing more.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from sqlite3 import Connection
 
 from captiv.core.jobs import JobState, RunId
@@ -86,12 +86,21 @@ def known(conn: Connection, run_id: RunId, places: Sequence[Place]) -> set[Place
     return {decode_place(path, sidecar) for path, sidecar in rows}
 
 
-def set_skipped(conn: Connection, run_id: RunId, n: int) -> None:
-    """Record how many images the scan has skipped so far; a scan that starts over counts from 0.
+def set_passed_over(
+    conn: Connection, run_id: RunId, skipped: int, unread: Mapping[str, int]
+) -> None:
+    """Record what the scan has passed over so far; a scan that starts over counts from 0.
 
-    Jobs of the run (see `known`) are not skipped images, though they may have a sidecar by now.
+    Args:
+        conn: the job table.
+        run_id: whose scan it is.
+        skipped: images that have a sidecar. Jobs of the run (see `known`) are none of them, though
+            they may have a sidecar by now.
+        unread: files of kinds that captiv does not read, by kind.
     """
-    conn.execute("UPDATE runs SET skipped=? WHERE id=?", (n, run_id))
+    conn.execute(
+        "UPDATE runs SET skipped=?, unread=? WHERE id=?", (skipped, json.dumps(unread), run_id)
+    )
 
 
 def mark_scanned(conn: Connection, run_id: RunId) -> None:

@@ -21,7 +21,9 @@ SMALL = 20
 
 _COUNTS = tuple(field.name for field in fields(Counts))
 _TOTAL = "(pending + running + captioned + done + failed + cancelled)"
-_COLUMNS = "id, state, spec, fingerprint, scanned, created_ms, finished_ms, " + ", ".join(_COUNTS)
+_COLUMNS = "id, state, spec, fingerprint, scanned, created_ms, finished_ms, unread, " + ", ".join(
+    _COUNTS
+)
 
 
 def open_run(conn: Connection, spec: RunSpec, now_ms: int) -> tuple[Run, bool]:
@@ -240,7 +242,7 @@ def _refuse_more_than(limit: int | None, run: Run) -> None:
 
 
 def _run(row: tuple[object, ...]) -> Run:
-    id_, state, spec, fingerprint, scanned, created_ms, finished_ms, *counted = row
+    id_, state, spec, fingerprint, scanned, created_ms, finished_ms, unread, *counted = row
     return Run(
         id=RunId(id_),  # type: ignore[arg-type]
         state=RunState(str(state)),
@@ -250,6 +252,7 @@ def _run(row: tuple[object, ...]) -> Run:
         created_ms=created_ms,  # type: ignore[arg-type]
         finished_ms=finished_ms,  # type: ignore[arg-type]
         counts=Counts(*counted),  # type: ignore[arg-type]
+        unread=json.loads(str(unread)),
     )
 
 

@@ -110,6 +110,8 @@ class Run(SQLModel, table=True):
     """The session of this run's own command that dispatched last; see `captiv.store.holding`."""
     exit_code: int | None = Field(default=None, sa_column=Column(Integer))
     """With which that command ended."""
+    unread: str = Field(sa_column=_text(default="{}"))
+    """How many files lie beside its images that captiv does not read, by kind, as JSON."""
 
 
 class Caption(SQLModel, table=True):

@@ -36,6 +36,43 @@ def test_every_picture_gets_its_own_caption(home: Home, count: int) -> None:
     assert exact(home, truth) >= 0.95
 
 
+def test_what_is_passed_over_is_said_by_kind(home: Home) -> None:
+    home.scripted().scenes(3, nested=False)
+    for name in ("a.CR2", "b.cr3", "clip.MOV", "drawing.svg"):
+        (home.pictures / name).write_bytes(b"whatever")
+    unread = {"camera raw picture": 2, "video": 1, "SVG drawing": 1}
+
+    dry = home.generate("--dry-run")
+    dry_json = home.generate("--dry-run", "--json")
+    ended = home.generate()
+    again = home.generate("--json")
+
+    said = "2 camera raw pictures, 1 SVG drawing, 1 video"
+    assert (dry.code, ended.code, again.code) == (0, 0, 0)
+    assert f"unread: {said}" in dry.out
+    assert f"Not read: {said}." in ended.err
+    assert json.loads(dry_json.out)["unread"] == unread
+    assert json.loads(again.out.splitlines()[-1])["unread"] == unread
+    assert len(home.captions()) == 3
+
+
+def test_a_folder_without_anything_that_is_read_says_what_is_there(home: Home) -> None:
+    home.scripted()
+    home.pictures.mkdir(exist_ok=True)
+    film, raw = home.pictures / "clip.mp4", home.pictures / "a.dng"
+    for path in (film, raw):
+        path.write_bytes(b"whatever")
+
+    ended = home.generate()
+    named = home.run("caption", "generate", "--model", "shapes", str(film))
+
+    assert ended.code == 1, ended
+    assert "There is no image in" in ended.err
+    assert "Not read: 1 camera raw picture, 1 video." in ended.err
+    assert named.code == 2, named
+    assert "clip.mp4 is a video; captiv reads JPEG" in named.err
+
+
 @pytest.mark.slow
 def test_a_second_run_does_nothing_and_overwriting_does_what_is_named(home: Home) -> None:
     home.scripted().scenes(12)

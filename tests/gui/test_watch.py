@@ -13,7 +13,7 @@ from captiv.gui.album import Album
 from captiv.gui.entry import Entry
 from captiv.gui.live import Live
 from captiv.gui.scan import Reader
-from captiv.gui.watch import Watch
+from captiv.gui.watch import Watch, progress
 from captiv.settings import Settings
 from captiv.store import Store, captions, ingest, runs
 from tests.store.scene import request
@@ -132,3 +132,16 @@ async def test_coming_back_to_a_tab_reads_at_once(tmp_path: Path, store: Store) 
         watch.live.looked.set()
 
         await until(lambda: only(watch).text == "meanwhile")
+
+
+@pytest.mark.allow_blocking
+async def test_what_lies_beside_the_pictures_is_told_by_kind(tmp_path: Path, store: Store) -> None:
+    folder = tmp_path / "pictures"
+    draw(folder)
+    for name in ("clip.mov", "other.mp4", "a.cr2"):
+        (folder / name).write_bytes(b"never opened here")
+
+    async with watched(folder, store, least_pause_s=0.05) as watch:
+        assert progress(watch.album)["unread"] == "2 videos, 1 camera raw picture"
+        (folder / "clip.mov").unlink()
+        await until(lambda: progress(watch.album)["unread"] == "1 camera raw picture, 1 video")

@@ -2,6 +2,8 @@
 
 import io
 import random
+import subprocess
+import sys
 from functools import cache
 
 import pytest
@@ -114,3 +116,27 @@ def test_damaged_headers_are_refused_or_shown(kind: str) -> None:
 @settings(max_examples=300, database=None, derandomize=True)
 def test_noise_behind_a_true_beginning_is_refused_or_shown(noise: bytes, kind: str) -> None:
     whole_or_error(sample(kind)[:16] + noise)
+
+
+_QUIETLY = """
+import random
+from captiv.errors import ImageError
+from captiv.images.prepare import decode
+from tests.images.test_damage import KINDS, sample
+for kind in KINDS:
+    whole, chance = sample(kind), random.Random(kind)
+    for _ in range(20):
+        damaged = bytearray(whole)
+        for _ in range(3):
+            damaged[chance.randrange(4, len(damaged))] = chance.randrange(256)
+        try:
+            decode(bytes(damaged))
+        except ImageError:
+            pass
+"""
+
+
+def test_no_decoder_writes_to_standard_error() -> None:
+    """Whoever reads captiv's standard error reads captiv's own sentences."""
+    done = subprocess.run([sys.executable, "-c", _QUIETLY], capture_output=True, text=True)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "")

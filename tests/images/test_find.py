@@ -144,7 +144,7 @@ def test_roots_that_are_no_images_are_problems_and_the_rest_is_found(tmp_path: P
         ("gone.jpg", "does not exist"),
         ("notes.txt", "is not an image captiv knows"),
         ("x.jpg", "does not exist"),
-        ("photo.psd", "is not an image captiv knows"),
+        ("photo.psd", "is a Photoshop document, which captiv does not read"),
     ]
     assert images(found, tmp_path) == ["a.jpg"]
 
@@ -158,9 +158,23 @@ def test_fifos_and_sockets_are_no_images(tmp_path: Path) -> None:
         found = list(find([tmp_path], recursive=True))
     assert images(found, tmp_path) == ["a.jpg"]
     assert problems(found) == []
+    assert [folder.unread for folder in found] == [{"special file": 2}]
     named = list(find([tmp_path / "fifo.jpg"], recursive=False))
     assert problems(named) == [("fifo.jpg", "is neither a file nor a folder")]
     assert [p.code for p in named[0].problems] == ["image_unreadable"]
+
+
+def test_what_people_keep_beside_pictures_is_counted_by_kind(tmp_path: Path) -> None:
+    made(
+        tmp_path, "a.jpg", "a.CR2", "b.nef", "c.MOV", "deep/d.mp4", "notes.txt", "a.json", ".e.mp4"
+    )
+    (tmp_path / "folder.psd").mkdir()
+
+    here, below = list(find([tmp_path], recursive=True))[:2]
+
+    assert here.unread == {"camera raw picture": 2, "video": 1}
+    assert below.unread == {"video": 1}
+    assert images([here, below], tmp_path) == ["a.jpg"]
 
 
 @posix

@@ -121,9 +121,10 @@ def test_a_scan_that_starts_over_does_not_count_the_skipped_twice(store: Store) 
     run = scene.enqueue(store, 1)
 
     for seen in (10, 4):
-        store.write(ingest.set_skipped, run.id, seen)
+        store.write(ingest.set_passed_over, run.id, seen, {"video": seen})
 
     assert scene.counts(store, run.id).skipped == 4
+    assert store.read(runs.get, run.id).unread == {"video": 4}
 
 
 def test_known_images_are_jobs_in_any_state(store: Store, session: SessionId) -> None:

@@ -286,7 +286,7 @@ def test_wrong_counters_are_found_and_set_right(store: Store, session: SessionId
     run = scene.enqueue(store, 3)
     scene.claim(store, run, session, 1)
     store.write(ingest.add_kept, run.id, [scene.place("/photos/k")], scene.NOW)
-    store.write(ingest.set_skipped, run.id, 4)
+    store.write(ingest.set_passed_over, run.id, 4, {})
     right = store.read(runs.get, run.id).counts
     store.write(
         lambda conn: conn.execute("UPDATE runs SET pending=9, kept=0 WHERE id=?", (run.id,))

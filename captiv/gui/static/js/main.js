@@ -41,8 +41,8 @@ const pods = new Pods();
 const settings = new Settings();
 const share = new Share();
 
-/** @type {{images: number, complete: boolean, problems: {path: string, reason: string}[], more_problems: number}} */
-let folder = { images: 0, complete: false, problems: [], more_problems: 0 };
+/** @type {{images: number, complete: boolean, problems: {path: string, reason: string}[], more_problems: number, unread: string}} */
+let folder = { images: 0, complete: false, problems: [], more_problems: 0, unread: "" };
 /** Which state of the folder captiv had when it last greeted this tab; -1 before. */
 let greeted = -1;
 /** Whether something changed that a new listing would show. */
@@ -90,7 +90,7 @@ function summarise() {
   if (!listing.id) return;
   const { total, tally } = listing;
   const reading = folder.complete ? "" : ` · reading the folder, ${count(folder.images)} so far`;
-  byId("summary").textContent = `${ofAll(total, tally.all ?? total)} ${total === 1 ? "image" : "images"}${reading}`;
+  byId("summary").textContent = `${ofAll(total, tally.all ?? total)} ${total === 1 ? "image" : "images"}${reading}${folder.unread && ` · not read: ${folder.unread}`}`;
   byId("folder-name").textContent = tree.folder?.name ?? "";
   const empty = byId("empty");
   empty.hidden = total > 0;
@@ -118,6 +118,7 @@ function emptiness() {
   if (words) return [el("h2", {}, words[0]), el("p", {}, words[1]), clear];
   return [
     el("h2", {}, "There are no images in this folder"),
+    ...(folder.unread ? [el("p", {}, `captiv doesn't read what is here: ${folder.unread}.`)] : []),
     el("p", {}, "Put JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC files into it: they appear here by themselves. Or start captiv with another folder."),
   ];
 }

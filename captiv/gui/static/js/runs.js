@@ -220,6 +220,7 @@ function numbers(run) {
     [counts.cancelled, "cancelled", ""],
   ];
   const parts = all.filter(([n], at) => n || at === 0).map(([n, words, kind]) => el("span", { class: kind }, el("b", {}, count(n)), ` ${words}`));
+  if (run.unread) parts.push(el("span", {}, `not read: ${run.unread}`));
   if (run.state === "running" && run.images_per_s) {
     parts.push(el("span", {}, el("b", {}, rate(run.images_per_s)), " images/s"));
     if (run.scanned) parts.push(el("span", {}, el("b", {}, duration((counts.pending + counts.running) / run.images_per_s)), " left"));

@@ -1,0 +1,34 @@
+"""How Pillow's libtiff is used: for every TIFF, and without a word on standard error.
+
+libtiff tells each of its errors there, beside the one that Pillow raises, and has no other way to
+be quiet than a function of its own, which Pillow calls for warnings alone.
+"""
+
+import ctypes
+import ctypes.util
+from contextlib import suppress
+from pathlib import Path
+
+import PIL
+from PIL import TiffImagePlugin
+
+
+def set_up() -> None:
+    """Have libtiff read every TIFF, and say nothing itself; once a process."""
+    # Pillow's own reading of uncompressed TIFFs takes planes of 16 bits for planes of 8.
+    TiffImagePlugin.READ_LIBTIFF = True
+    for library in _libraries():
+        with suppress(OSError, AttributeError):
+            set_handler = ctypes.CDLL(library).TIFFSetErrorHandler
+            set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            set_handler(None)
+
+
+def _libraries() -> list[str]:
+    """Return where libtiff is: in the folder beside Pillow's wheel, or else the system's."""
+    package = Path(PIL.__file__).parent
+    folders = (package.parent / "pillow.libs", package / ".dylibs")
+    if found := [str(path) for folder in folders for path in folder.glob("libtiff*")]:
+        return found
+    system = ctypes.util.find_library("tiff")  # slow: it may ask a compiler
+    return [] if system is None else [system]
