@@ -87,7 +87,7 @@ def mended(data: bytes) -> bytes:
 def bare(data: bytes) -> bytes:
     """Return the JPEG with what decides its stored pixels alone: no EXIF, place, text or profile.
 
-    What follows the end marker goes, too.
+    What follows the end marker goes, too. `data` itself if its segments can't be followed.
     """
     return _kept(data, lambda segment: segment.coded, or_as_it_is=False)
 
@@ -113,7 +113,10 @@ def _kept(data: bytes, keeps: Callable[[_Segment], bool], *, or_as_it_is: bool) 
     if not segments:
         return data
     kept = [segment.data for segment in segments if keeps(segment)]
-    if segments[-1].marker != _END_MARKER:
+    last = segments[-1].marker
+    if last != _END_MARKER:
+        if last != _START_OF_SCAN or length != len(data):
+            return data  # more than the end marker is missing: the decoder says what
         kept.append(_END)
     elif or_as_it_is and sum(map(len, kept)) + len(_START) == length:
         return data

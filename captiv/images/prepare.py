@@ -113,7 +113,7 @@ def _prepared(source: Path | str | bytes, policy: ImagePolicy) -> Prepared:
     width, height = picture.image.size
     if picture.as_is:
         alone = jpeg.bare(data)
-        if len(alone) <= 3 * width * height + _PASS_THROUGH_SLACK_BYTES:
+        if alone is not data and len(alone) <= 3 * width * height + _PASS_THROUGH_SLACK_BYTES:
             return Prepared(alone, "image/jpeg", width, height)
     out = BytesIO()
     if picture.lossless and max(width, height) <= PNG_UP_TO_PX:

@@ -182,6 +182,27 @@ def test_a_jpeg_of_which_a_row_is_missing_is_truncated(seed: int) -> None:
             decode(whole[: -2 - missing])
 
 
+def test_a_jpeg_that_is_cut_between_its_scans_is_truncated() -> None:
+    whole = jpeg_of(progressive=True)
+    tables = whole.rindex(b"\xff\xc4")
+    between = tables + 2 + int.from_bytes(whole[tables + 2 : tables + 4])
+    with pytest.raises(ImageUnreadable, match="truncated"):
+        decode(whole[:between])
+
+
+def test_a_jpeg_whose_segments_cannot_be_followed_does_not_travel_as_it_is() -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8825)[0x001B] = b"ASCII\0\0\0the garden behind our house"
+    whole = jpeg_of(exif=exif.tobytes())
+    broken = whole[: len(whole) - 40] + b"\xff\xfe\x40\x00" + b"x" * 100
+    assert b"garden" in jpeg.bare(broken), "it has become one that can be followed"
+    try:
+        sent = prepare(broken, ImagePolicy(512)).data
+    except ImageUnreadable:
+        return
+    assert b"garden" not in sent
+
+
 def test_where_a_picture_was_taken_does_not_travel() -> None:
     exif = Image.Exif()
     exif.get_ifd(0x8825)[0x001B] = b"ASCII\0\0\0the garden behind our house"
