@@ -54,18 +54,23 @@ class Rental:
     stalled_s: float = 0.0
     """How long in all this machine let somebody wait who had something to do."""
     options: tuple[str, ...] = ("--runpod", "--fallback", "fail", "--batch-size", "4")
+    cap: Decimal | None = None
+    """What the run may cost at most, in dollars, as every command says."""
 
     def insist(self, times: int = 5) -> Ended:
         """Give the command, and again while it says that something is left to do."""
         for _ in range(times):
             until(lambda: not self._without_account(), "the account is good again")
             self._give()
-            ended = self.home.generate(*self.options)
+            ended = self.home.generate(*self._words())
             self.said.append(ended)
             assert self._is_true(ended), ended
             if ended.code == 0:
                 break
         return self.said[-1]
+
+    def _words(self) -> list[str]:
+        return [*self.options, *([] if self.cap is None else ["--max-cost", str(self.cap)])]
 
     def _without_account(self) -> bool:
         """Whether a person would see to credit or key before giving the command again."""
@@ -113,7 +118,7 @@ class Rental:
             early = name in _BEFORE_THE_ANSWER
             self.cloud.mischief.arm("created_then_timed_out", status=None if early else 504)
         self._give()
-        process = self.home.start_generate(*self.options)
+        process = self.home.start_generate(*self._words())
         try:
             until(lambda: reached() or process.poll() is not None, name)
             time.sleep(chance.uniform(0, within_s))
@@ -171,6 +176,10 @@ class Rental:
     def off_the_bill(self) -> Decimal:
         """Return by how much the ledger differs from the bill, in dollars."""
         return abs(total(self._read(_shares)) - self.cloud.bill())
+
+    def over_its_cap(self) -> bool:
+        """Whether all pods together were billed more than the run was to cost at most."""
+        return self.cap is not None and self.cloud.bill() > self.cap
 
     def unknown(self) -> list[str]:
         """Return the pods that the ledger has never heard of: nobody would miss them."""
@@ -251,6 +260,7 @@ def rental(
     env: Mapping[str, str] | None = None,
     batch_s: float = BATCH_S,
     clock: FastClock | None = None,
+    cap: Decimal | None = None,
 ) -> Iterator[Rental]:
     """Have a cloud whose pods run the torch-free engine, and look on while it is used."""
     engine = json.dumps({"batch_s": batch_s, "download": True})
@@ -265,7 +275,7 @@ def rental(
             "CAPTIV_RUNPOD_GUARD_IDLE": "60",
         }
         home.env |= own | dict(env or {})
-        observed = Rental(home, cloud)
+        observed = Rental(home, cloud, cap=cap)
         with _Onlooker(observed):
             yield observed
 
@@ -273,6 +283,11 @@ def rental(
 def clock_of(seed: int) -> dict[str, str]:
     """Return the environment of a machine whose clock is drawn by the seed."""
     return {CLOCK: str(random.Random(f"clock {seed}").choice(_CLOCKS_S))}
+
+
+def cap_of(seed: int) -> Decimal | None:
+    """Return what a run may cost at most, drawn by the seed; a storm costs less than the least."""
+    return random.Random(f"cap {seed}").choice((None, Decimal("0.10"), Decimal("0.50")))
 
 
 class _Onlooker:

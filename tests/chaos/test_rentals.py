@@ -11,7 +11,7 @@ import pytest
 from captiv.testing.cloud import drawn
 from captiv.testing.cloud.conditions import RUNPOD_QUOTA
 from captiv.testing.cloud.mischief import RECIPES, Armed, Mischief
-from tests.chaos.rentals import PICTURES, Rental, clock_of, rental
+from tests.chaos.rentals import PICTURES, Rental, cap_of, clock_of, rental
 from tests.support import Home, finish, until
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.allow_blocking]
@@ -47,7 +47,8 @@ def weathered(
     """Rent while that goes wrong, under conditions drawn by seed: it costs time, nothing else."""
     home.scenes(PICTURES)
     conditions = {} if seed is None else drawn(seed)
-    with rental(home, conditions, env={} if seed is None else clock_of(seed)) as rented:
+    env = {} if seed is None else clock_of(seed)
+    with rental(home, conditions, env=env, cap=None if seed is None else cap_of(seed)) as rented:
         armed = arm(rented.cloud.mischief)
         storm = [conditions, *(each.describe() for each in armed)]
         last = rented.insist()
@@ -58,6 +59,7 @@ def weathered(
         assert rented.computed_again() == [], storm
         assert rented.busiest() < RUNPOD_QUOTA, storm
         assert rented.off_the_bill() <= min(CENT / 2, rented.leeway(blind_s(conditions))), storm
+        assert not rented.over_its_cap(), storm
         kept_secret(rented)
 
 
@@ -67,7 +69,7 @@ def survived(home: Home, seed: int, expected: dict[str, str]) -> None:
     comes_back = chance.random() < 0.5
     home.scenes(PICTURES)
     env = {"CAPTIV_RUNPOD_GUARD_IDLE": "60" if comes_back else "2"} | clock_of(seed)
-    with rental(home, drawn(seed), env=env) as rented:
+    with rental(home, drawn(seed), env=env, cap=cap_of(seed)) as rented:
         moment = rented.killed(chance)
         if comes_back:
             last = rented.insist()
@@ -81,6 +83,7 @@ def survived(home: Home, seed: int, expected: dict[str, str]) -> None:
                 moment
             )
         rented.gone()
+        assert not rented.over_its_cap(), moment
         kept_secret(rented)
 
 

@@ -99,5 +99,6 @@ def drawn(seed: int) -> dict[str, Any]:
         "page_size": chance.choice((None, None, 20)),
         "without_credit": chance.choice(("stop", "terminate")),
         "wipes_on_restart": chance.random() < 0.5,
+        "pod_clock_ahead_s": chance.choice((0.0, 0.0, 90.0, -90.0, 86_400.0, -86_400.0)),
         "seed": seed,
     }
