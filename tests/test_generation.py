@@ -94,6 +94,7 @@ def test_a_chat_server_is_told_it_under_its_name_where_it_changes_something(nine
     assert [call.body.get(NINTH) for call in server.calls] == [3, None]
 
 
+@pytest.mark.slow
 def test_the_settings_hold_it_and_a_run_goes_by_them(nine: Home) -> None:
     wrong = nine.run("config", "set", f"generation.{NINTH}", "21")
     assert "from 0 to 20" in wrong.err

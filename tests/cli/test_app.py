@@ -221,6 +221,7 @@ def test_output_that_cannot_be_written_is_an_error() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_ctrl_c_ends_with_130(captiv_home: Path) -> None:
     make_run(captiv_home, pending=1)

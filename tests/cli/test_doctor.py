@@ -128,6 +128,7 @@ def test_cached_models_are_named(cli: Cli, tmp_path: Path, monkeypatch: pytest.M
     assert "1 model of the catalog: blip-base" in found(cli)["models"]["detail"]
 
 
+@pytest.mark.slow
 def test_the_worker_of_the_settings_is_looked_at_as_a_run_does(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

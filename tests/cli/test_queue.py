@@ -216,6 +216,7 @@ def test_retry_with_a_code_that_nothing_failed_with_is_refused(cli: Cli, captiv_
     assert json.loads(cli("queue", "status", "--json").out)[0]["counts"]["failed"] == 2
 
 
+@pytest.mark.slow
 def test_retry_writes_a_caption_that_waits_for_its_file_without_a_worker(
     process: Cli, captiv_home: Path, tmp_path: Path
 ) -> None:

@@ -347,6 +347,7 @@ def test_what_runpod_has_billed_stands_beside_what_a_pod_cost(cli: Cli, account:
     assert "nothing yet in RunPod's own records" in without.out
 
 
+@pytest.mark.slow
 def test_orphans_are_marked_and_swept(process: Cli, cli: Cli, account: Account) -> None:
     orphan, foreign = account.orphan(), account.make("somebody-elses")
 

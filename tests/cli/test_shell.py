@@ -174,6 +174,7 @@ def test_help_has_colours_on_a_terminal(tmp_path: Path) -> None:
     assert COLOUR.search(shown(tmp_path, HELP))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--help"], ["queue", "list", "--help"]])
 def test_no_color_is_heard_though_the_help_comes_first(
     tmp_path: Path, arguments: list[str]

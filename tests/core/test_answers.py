@@ -96,6 +96,7 @@ def test_cut_off_is_what_the_models_own_limit_cut() -> None:
     assert judge("A woman stands in front of a", "stop") is None
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_any_text_has_a_verdict(text: str) -> None:
     assert judge(text) is None or isinstance(fault(text), Fault)

@@ -24,6 +24,7 @@ def charged(breaks: int, misses: int, id: int = 1) -> Job:
     return Job(JobId(id), RunId(1), "/a.png", "/a.txt", 1, breaks + misses, 0, False, misses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error",
     [errors.ImageUnreadable("x"), errors.ImageMissing("x"), errors.ImageTooLarge("x")],

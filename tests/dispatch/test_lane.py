@@ -358,6 +358,7 @@ async def test_a_file_that_cannot_be_read_ends_no_run_whose_worker_is_slow(world
     assert world.told.failures == {bad: "image_unreadable"}
 
 
+@pytest.mark.slow
 @READS_AS_EIO
 async def test_a_disk_that_fails_ends_the_run_once_its_worker_has_nothing_and_fails_no_image(
     world: World,

@@ -334,6 +334,7 @@ async def test_one_worker_is_told_of_as_ever(world: World) -> None:
 # -- workers that cost nothing, and workers of several kinds ---------------------------------------
 
 
+@pytest.mark.slow
 async def test_of_three_workers_here_a_slow_one_does_the_least(world: World) -> None:
     run = await placed(world, 60, here(3))
     held, begun = await world.held(), [anyio.Path(world.folder / f"begun{n}") for n in range(3)]
@@ -430,6 +431,7 @@ async def test_when_the_cap_is_spent_the_workers_that_cost_nothing_go_on(world: 
     assert len(workers.made) == 2, "no pod is asked for again"
 
 
+@pytest.mark.slow
 async def test_a_worker_that_had_ended_is_had_again_for_what_the_last_one_lost(
     world: World,
 ) -> None:

@@ -48,6 +48,7 @@ def job(number: int, path: Path | str) -> Job:
     return Job(JobId(number), RunId(1), str(path), "x.txt", 1, 0, 0, suspect=False)
 
 
+@pytest.mark.slow
 @pytest.mark.allow_blocking
 def test_a_kill_leaves_behind_what_was_in_preparation_and_nothing_else(tmp_path: Path) -> None:
     Image.new("RGB", (32, 32)).save(tmp_path / "small.png")

@@ -36,6 +36,7 @@ async def elsewhere(world: World, **script: Any) -> AsyncIterator[UrlWorker]:
             await worker.stop()
 
 
+@pytest.mark.slow
 async def test_a_worker_here_that_hangs_is_told_of_and_started_again(world: World) -> None:
     run = await world.enqueue(*await world.pictures(12))
     held = await world.held()
@@ -70,6 +71,7 @@ async def test_an_image_that_hangs_its_worker_fails_alone_and_in_its_own_words(
     assert (row.tries, row.crashes) == (0, 4)
 
 
+@pytest.mark.slow
 async def test_a_worker_elsewhere_that_hangs_is_given_up_and_its_images_are_suspect(
     world: World,
 ) -> None:
@@ -111,6 +113,7 @@ async def test_an_image_that_hangs_workers_elsewhere_fails_after_two_of_them(wor
     assert "hangs on this image" in ((await world.rows(run))["m.png"].error or "")
 
 
+@pytest.mark.slow
 async def test_a_slow_worker_is_not_taken_for_one_that_hangs(world: World) -> None:
     """Its gaps are longer than the floor, and known."""
     run = await world.enqueue(*await world.pictures(6))

@@ -468,6 +468,7 @@ async def test_once_drained_a_dead_worker_is_not_replaced(world: World) -> None:
         assert source.at == 0
 
 
+@pytest.mark.slow
 async def test_a_worker_that_does_not_end_is_told_of_and_what_the_run_has_done_stands(
     world: World,
 ) -> None:

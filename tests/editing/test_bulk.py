@@ -248,6 +248,7 @@ def test_what_an_edit_cannot_write_in_its_encoding_is_passed_over_and_named(
     assert (folder / "a.txt").read_bytes() == data
 
 
+@pytest.mark.slow
 def test_an_edit_that_is_stopped_is_an_edit_of_what_was_done(tmp_path: Path, store: Store) -> None:
     for n in range(900):
         (tmp_path / f"{n:03}.txt").write_text(f"dog {n}")

@@ -38,6 +38,7 @@ def test_without_a_model_a_run_takes_the_one_that_the_worker_serves(home: Home) 
     assert settled.lines[0]["model"] == "shapes"
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_not_there_is_said_before_anything_is_done(home: Home) -> None:
     for more in ((), ("--dry-run",)):
         ended = home.run("caption", "generate", "--worker", "http://127.0.0.1:9", *more)

@@ -56,6 +56,7 @@ def test_a_directory_captions_a_folder(
         assert len(set(written.values())) >= 3
 
 
+@pytest.mark.slow
 def test_a_mode_that_the_family_has_not_is_refused_with_those_it_has(
     home: Home, checkpoint_path: PathOf, tmp_path: Path
 ) -> None:

@@ -132,6 +132,7 @@ def test_undo_brings_back_what_overwriting_replaced(home: Home, captioned_before
     )
 
 
+@pytest.mark.slow
 def test_a_text_that_captiv_never_wrote_is_recorded_before_it_is_replaced(home: Home) -> None:
     home.scripted().scenes(1, nested=False)
     picture = next(home.pictures.glob("*.png"))
@@ -208,6 +209,7 @@ def test_a_signal_drains_and_the_same_command_goes_on(home: Home, number: int) -
     until(lambda: not home.workers(), "the worker ended")
 
 
+@pytest.mark.slow
 def test_a_second_signal_stops_at_once_and_loses_nothing_received(home: Home) -> None:
     began = home.folder / "began"
     home.scripted(hold=str(home.held()), touch=str(began)).scenes(8)
@@ -222,6 +224,7 @@ def test_a_second_signal_stops_at_once_and_loses_nothing_received(home: Home) ->
     until(lambda: not home.workers(), "the worker ended")
 
 
+@pytest.mark.slow
 def test_each_bad_file_fails_alone_and_is_named_with_its_reason(home: Home) -> None:
     home.scripted()
     truth = home.scenes(6, nested=False)
@@ -331,6 +334,7 @@ def test_prefix_suffix_extension_limit_and_no_save(home: Home) -> None:
     assert all(t.startswith("ohwx, picture ") and t.endswith("!") for t in texts.values())
 
 
+@pytest.mark.slow
 def test_a_dry_run_does_nothing(home: Home) -> None:
     home.scripted().scenes(5, nested=False)
 
@@ -447,6 +451,7 @@ def test_a_culprit_that_kills_its_worker_fails_alone(home: Home) -> None:
     assert len(home.captions()) == 20
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_a_kill_leaves_no_worker_and_no_half_file(home: Home) -> None:
     home.scripted(batch_s=0.1).scenes(30)

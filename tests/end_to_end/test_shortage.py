@@ -48,6 +48,7 @@ def test_few_open_files_fail_no_image(home: Home, files: int) -> None:
     assert states(home) == {"done": 200}
 
 
+@pytest.mark.slow
 def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be(home: Home) -> None:
     hold = home.held()
     home.scripted(hold=str(hold)).scenes(4)

@@ -78,6 +78,7 @@ def test_two_tabs_on_one_caption_are_told_and_nothing_is_overwritten(
     assert visitor.write(image, "this tab's", problem["version"]).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_file_changed_by_another_program_is_not_overwritten(
     pictures: Path, visitor: Visitor, name: str
 ) -> None:

@@ -62,6 +62,7 @@ def test_an_edit_is_made_as_it_was_shown_and_undone_as_a_whole(
     assert visitor.get("/api/edits")["edits"][0]["undone_ms"]
 
 
+@pytest.mark.slow
 def test_what_changed_since_the_preview_is_kept_and_named(visitor: Visitor, pictures: Path) -> None:
     preview = look(visitor, prefix="photo of ").json()
     visitor.write(visitor.image("scene-0001.png"), "somebody else's")
@@ -73,6 +74,7 @@ def test_what_changed_since_the_preview_is_kept_and_named(visitor: Visitor, pict
     assert texts(pictures)[0] == "somebody else's"
 
 
+@pytest.mark.slow
 def test_a_selection_is_all_that_is_changed(visitor: Visitor, pictures: Path) -> None:
     chosen = visitor.image("scene-0002.png")["id"]
 
@@ -83,6 +85,7 @@ def test_a_selection_is_all_that_is_changed(visitor: Visitor, pictures: Path) ->
     assert texts(pictures) == ["a red dog\n", "two dogs.", "a cat"]
 
 
+@pytest.mark.slow
 def test_an_edit_is_named_so_that_it_is_undone_and_no_newer_one(
     visitor: Visitor, pictures: Path
 ) -> None:
@@ -151,6 +154,7 @@ def _id(visitor: Visitor, at: int) -> str:
     return id
 
 
+@pytest.mark.slow
 def test_a_preview_is_made_once(visitor: Visitor) -> None:
     preview = look(visitor, suffix=".").json()
     make(visitor, preview)
@@ -160,6 +164,7 @@ def test_a_preview_is_made_once(visitor: Visitor) -> None:
     assert again.status_code == 404
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "edit",
     [
@@ -192,6 +197,7 @@ def test_long_previews_come_in_pages(home: Home, launch: Launch) -> None:
     assert (preview["total"], len(preview["changes"]), len(rest["changes"])) == (130, 100, 30)
 
 
+@pytest.mark.slow
 def test_a_caption_file_that_leads_out_of_the_folder_is_left_alone(
     visitor: Visitor, pictures: Path, tmp_path: Path
 ) -> None:

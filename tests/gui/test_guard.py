@@ -94,6 +94,7 @@ def test_the_socket_is_closed_to_other_pages(page: Page, visitor: Visitor) -> No
     assert caught.value.response.status_code == 403
 
 
+@pytest.mark.slow
 def test_the_link_works_once_and_leaves_no_token_in_the_address(
     home: Home, pictures: object, launch: Callable[..., Page]
 ) -> None:
@@ -159,6 +160,7 @@ def test_another_host_is_refused(page: Page, visitor: Visitor, host: str) -> Non
     assert response.status_code == 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "headers",
     [

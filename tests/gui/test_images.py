@@ -18,6 +18,7 @@ def opened(data: bytes) -> Image.Image:
     return Image.open(BytesIO(data))
 
 
+@pytest.mark.slow
 def test_a_listing_is_paged_and_stays_as_it_was(
     home: Home, pictures: Path, launch: Callable[..., Page]
 ) -> None:
@@ -36,6 +37,7 @@ def test_a_listing_is_paged_and_stays_as_it_was(
     assert anew["tally"] == {"all": 3, "without": 1, "failed": 0, "hand": 1, "unsaved": 0}
 
 
+@pytest.mark.slow
 def test_images_that_the_browser_names_as_not_saved_are_counted_and_a_filter(
     shared_home: Home, visitor: Visitor
 ) -> None:
@@ -90,6 +92,7 @@ def test_folders_are_counted_and_filter(shared_home: Home, visitor: Visitor) -> 
     assert visitor.images(folder="0123456789abcdef") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "query", [{"show": "x"}, {"folder": "x"}, {"offset": "-1"}, {"limit": "x"}, {"text": "x" * 201}]
 )
@@ -97,6 +100,7 @@ def test_a_filter_that_cannot_be_is_refused(visitor: Visitor, query: dict[str, s
     assert visitor.http.get("/api/images", params=query).status_code == 400
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_anew_without_their_metadata(
     home: Home, pictures: Path, launch: Callable[..., Page]
 ) -> None:
@@ -119,6 +123,7 @@ def test_pictures_are_drawn_anew_without_their_metadata(
     assert (detail["width"], detail["height"]) == (1200, 2400)
 
 
+@pytest.mark.slow
 def test_another_content_has_another_address(
     home: Home, pictures: Path, launch: Callable[..., Page]
 ) -> None:
@@ -134,6 +139,7 @@ def test_another_content_has_another_address(
     assert opened(data).convert("RGB").getpixel((9, 9))[2] > 200  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_nothing_outside_of_the_folder_is_shown(
     home: Home, pictures: Path, launch: Callable[..., Page]
 ) -> None:
@@ -153,6 +159,7 @@ def test_nothing_outside_of_the_folder_is_shown(
         assert visitor.http.get(f"/images/{id}/small").status_code == 404
 
 
+@pytest.mark.slow
 def test_a_picture_that_becomes_a_link_outside_is_refused(
     home: Home, pictures: Path, launch: Callable[..., Page]
 ) -> None:
@@ -178,6 +185,7 @@ def test_an_unknown_image_or_size_is_gone(visitor: Visitor) -> None:
         assert visitor.http.get(path).status_code == 404
 
 
+@pytest.mark.slow
 def test_a_damaged_picture_says_why(
     home: Home, pictures: Path, launch: Callable[..., Page]
 ) -> None:

@@ -65,6 +65,7 @@ def test_the_command_says_what_is_wrong(home: Home, taken: int) -> None:
     assert "TLS needs both" in half.err
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_at_once_with_a_tab_open(home: Home, launch: Callable[..., Page]) -> None:
     page = launch()
     with page.visitor().live() as socket_:
@@ -74,6 +75,7 @@ def test_ctrl_c_ends_it_at_once_with_a_tab_open(home: Home, launch: Callable[...
     assert page.process.stderr is not None
 
 
+@pytest.mark.slow
 def test_other_machines_are_warned_about_and_need_the_token_all_the_same(
     home: Home, launch: Callable[..., Page]
 ) -> None:
@@ -87,6 +89,7 @@ def test_other_machines_are_warned_about_and_need_the_token_all_the_same(
     assert "everybody on the way can read along" in page.process.communicate(timeout=PATIENCE_S)[1]
 
 
+@pytest.mark.slow
 def test_it_is_served_over_tls(home: Home, launch: Callable[..., Page], tmp_path: Path) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     make = f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout {key} -out {certificate}"

@@ -169,6 +169,7 @@ def test_what_runpod_refuses_is_told_and_the_page_goes_on(
     assert visitor.get("/api/folders")["folders"]
 
 
+@pytest.mark.slow
 def test_without_a_key_the_page_says_what_to_do(page: Page, visitor: Visitor) -> None:
     told = visitor.get("/api/pods")
     refused = visitor.http.post("/api/pods", json={})

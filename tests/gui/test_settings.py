@@ -149,6 +149,7 @@ def test_other_tabs_are_told(visitor: Visitor) -> None:
         assert told(socket, "settings") == {"changed": "gui.port"}
 
 
+@pytest.mark.slow
 def test_a_file_that_was_spoiled_by_hand_is_told(home: Home, visitor: Visitor) -> None:
     (home.data / "config.toml").write_text("[gui\n")
 

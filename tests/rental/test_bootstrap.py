@@ -175,6 +175,7 @@ def test_an_image_whose_python_is_too_old_says_so_without_a_try(
     assert "install_failed the image has Python 3.9; captiv needs 3.11 or newer" in log
 
 
+@pytest.mark.slow
 def test_a_pip_that_takes_too_long_is_given_up(starting: Starting, image: Image) -> None:
     (image.packages / "pip.py").write_text("import time; time.sleep(1000)")
 

@@ -100,6 +100,7 @@ async def test_a_pod_is_had_named_and_ended_with_the_run(scene: Scene, cloud: Cl
     assert (await row_of(scene)).end_reason == "the run ended"
 
 
+@pytest.mark.slow
 @pytest.mark.allow_blocking
 async def test_a_table_that_is_busy_keeps_no_pod_alive(
     scene: Scene, cloud: Cloud, world: World
@@ -133,6 +134,7 @@ async def test_a_pod_that_is_silent_is_ended_and_its_batch_is_suspect_of_nothing
     await worker.stop()
 
 
+@pytest.mark.slow
 async def test_a_crash_loop_on_two_hosts_is_on_every_host_whatever_its_last_words(
     scene: Scene, cloud: Cloud
 ) -> None:
@@ -249,6 +251,7 @@ def asked_about_a_pod(cloud: Cloud) -> int:
     return sum(call.operation == "get_pod" for call in cloud.history)
 
 
+@pytest.mark.slow
 async def test_that_a_provider_did_not_answer_is_forgotten_after_a_while(
     scene: Scene, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

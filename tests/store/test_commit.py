@@ -66,6 +66,7 @@ async def test_a_table_that_is_busy_is_waited_for(
     assert await patient.aread(inserted) == ["a"]
 
 
+@pytest.mark.slow
 @pytest.mark.allow_blocking
 async def test_a_table_that_stays_busy_is_given_up_and_nothing_of_it_is_kept(
     patient: Store, database: Path, caplog: pytest.LogCaptureFixture

@@ -365,6 +365,7 @@ class StoreMachine(RuleBasedStateMachine):
         return self._end(job, "cancelled" if cancelled else "pending")
 
 
+@pytest.mark.slow
 @pytest.mark.allow_blocking
 def test_the_store_does_what_a_dict_would_do(tmp_path: Path) -> None:
     StoreMachine.template = tmp_path / "captiv.db"

@@ -163,6 +163,7 @@ def _start_at_once(path: Path, cwd: Path) -> list[tuple[str, str]]:
     return [start.communicate() for start in starts]
 
 
+@pytest.mark.slow
 def test_first_starts_at_once_make_one_table(tmp_path: Path) -> None:
     assert _start_at_once(tmp_path / "captiv.db", tmp_path) == [("0\n", "")] * 3
 
@@ -306,6 +307,7 @@ def _open_with_next(path: Path, cwd: Path) -> str:
     ).stdout.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("next_version")
 def test_an_older_table_is_copied_then_upgraded_once(database: Path, tmp_path: Path) -> None:
     with Store.open(database) as store:

@@ -104,6 +104,7 @@ class _UndoError(Exception):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOT)
 def test_hot_statements_use_their_index(plenty: Store, name: str) -> None:
     fn, args, index = HOT[name]

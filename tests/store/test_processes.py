@@ -39,6 +39,7 @@ def _line(process: "subprocess.Popen[str]") -> tuple[str, int] | None:
     return what, int(id_)
 
 
+@pytest.mark.slow
 def test_processes_that_claim_at_once_never_get_the_same_image(
     store: Store, database: Path
 ) -> None:

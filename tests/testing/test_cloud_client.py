@@ -27,6 +27,7 @@ def check_requests(cloud: Cloud) -> None:
         check_request(call.method, call.path, query, call.headers, call.body)
 
 
+@pytest.mark.slow
 async def test_a_pods_whole_life(account: Account, cloud: Cloud) -> None:
     cloud.mischief.arm("paging", times=None, call="list_pods")
     async with RunpodApi(cloud.account_key, url=cloud.api_url) as api:

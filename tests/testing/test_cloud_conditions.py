@@ -79,6 +79,7 @@ def test_a_price_that_moves_is_told_later() -> None:
     assert later["cost"] == pytest.approx(2 * created["cost"])
 
 
+@pytest.mark.slow
 def test_every_answer_takes_its_time() -> None:
     with switched_on(rtt_s=0.3) as account:
         began = time.monotonic()

@@ -40,6 +40,7 @@ WORKER: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 def test_a_guarded_worker_captions_in_a_pod(tmp_path: Path) -> None:
     hold = tmp_path / "hold"
     options = ("--engine-options", json.dumps({"hold": str(hold)}))
@@ -170,6 +171,7 @@ def test_the_proxy_tells_what_it_cannot_reach(account: Account) -> None:
     assert (gone.status_code, gone.content) == (404, b"")
 
 
+@pytest.mark.slow
 def test_the_proxy_ends_what_takes_too_long_but_not_what_goes_on() -> None:
     with switched_on(proxy_limit_s=1) as account:
         pod = account.serving()
@@ -303,6 +305,7 @@ def test_more_arguments_follow_a_start_command_that_installs_captiv() -> None:
     assert command(recipe, conditions) == (*entrypoint, "captiv", "--model", "m", "--engine", "e")
 
 
+@pytest.mark.slow
 def test_the_layers_of_images_are_made_once_and_no_pod_changes_them(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     make_disk(first, Recipe("runpod/pytorch:2"))

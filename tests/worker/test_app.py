@@ -13,6 +13,7 @@ from captiv.wire import PROBLEM_TYPE, Health, ModelsReply, ModesReply
 from .conftest import DEADLINE_S, TOKEN, Hold, Serve, picture, until
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/api/models", "/api/modes/blip", "/api/caption/key", "/else"])
 @pytest.mark.parametrize(
     "given",

@@ -4,6 +4,7 @@ import pytest
 from captiv_worker.fetch import main
 
 
+@pytest.mark.slow
 def test_a_model_that_is_here_is_named_with_its_place(
     tiny_blip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -147,6 +147,7 @@ def proc(pid: int, name: str) -> str:
     return Path(f"/proc/{pid}/{name}").read_bytes().replace(b"\0", b" ").decode()
 
 
+@pytest.mark.slow
 def test_an_idle_pod_ends_itself_and_its_guard_lives_until_it_is_told(
     guarding: Guarding, api: Api
 ) -> None:
@@ -264,6 +265,7 @@ def test_a_deadline_is_the_same_for_a_guard_that_was_started_again(
     assert api.calls[0].at >= deadline
 
 
+@pytest.mark.slow
 def test_a_deadline_is_a_time_of_the_calendar_however_fast_that_runs(
     guarding: Guarding, api: Api, tmp_path: Path
 ) -> None:
@@ -293,6 +295,7 @@ def test_limits_are_renewed_by_who_has_the_token(guarding: Guarding, api: Api) -
     until(lambda: bool(api.calls))
 
 
+@pytest.mark.slow
 def test_a_refused_guard_unloads_and_says_so_and_goes_on(guarding: Guarding, api: Api) -> None:
     api.status = 403
     api.up()

@@ -17,6 +17,7 @@ def kosmos2(checkpoint_path: PathOf) -> TransformerEngine:
     return loaded(checkpoint_path(named("kosmos-2")))
 
 
+@pytest.mark.slow
 def test_without_grounding_the_marks_are_cleaned_away(kosmos2: TransformerEngine) -> None:
     ids = kosmos2.tokenizer(WRITTEN, add_special_tokens=False).input_ids
 

@@ -26,6 +26,7 @@ def settled(served: Served) -> dict[str, Any]:
     return dict(served.client.get("/health").json())
 
 
+@pytest.mark.slow
 def test_another_model_is_loaded_and_captions(serve: Serve, hold: Hold) -> None:
     hold.release()
     served = serve(script=hold.load)
@@ -45,6 +46,7 @@ def test_another_model_is_loaded_and_captions(serve: Serve, hold: Hold) -> None:
     assert served.caption(picture(), variant="blip-large").json()["code"] == "worker_mismatch"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -64,6 +66,7 @@ def test_the_model_that_is_loaded_is_not_loaded_again(serve: Serve, change: dict
     assert served.worker.permits.total == permits
 
 
+@pytest.mark.slow
 def test_while_one_is_loading_it_is_joined_and_another_has_to_wait(
     serve: Serve, hold: Hold
 ) -> None:
@@ -81,6 +84,7 @@ def test_while_one_is_loading_it_is_joined_and_another_has_to_wait(
     assert settled(served)["variant"] == "blip-base"
 
 
+@pytest.mark.slow
 def test_captions_in_flight_are_not_disturbed(serve: Serve, hold: Hold) -> None:
     served = serve(script=hold.script)
     served.caption(picture(), key="k1", wait=0)
@@ -97,6 +101,7 @@ def test_captions_in_flight_are_not_disturbed(serve: Serve, hold: Hold) -> None:
     assert load(served, "blip-base").status_code == 202
 
 
+@pytest.mark.slow
 def test_what_was_captioned_before_can_still_be_asked_for(serve: Serve) -> None:
     served = serve()
     served.caption(picture(), key="k1")

@@ -45,6 +45,7 @@ def crowd(served: Served, hold: Hold) -> Iterator[Crowd]:
         assert first.result().status_code == 200
 
 
+@pytest.mark.slow
 def test_what_waits_together_is_captioned_together_as_if_alone(serve: Serve, hold: Hold) -> None:
     served = serve(script=hold.script, max_batch=8)
     images = [picture(colour) for colour in COLOURS]
@@ -60,6 +61,7 @@ def test_what_waits_together_is_captioned_together_as_if_alone(serve: Serve, hol
     assert [a.json()["caption"] for a in answers] == [caption_of(image) for image in images]
 
 
+@pytest.mark.slow
 def test_other_askings_are_captioned_apart(serve: Serve, hold: Hold) -> None:
     served = serve(script=hold.script, max_batch=8)
 
@@ -119,6 +121,7 @@ def test_an_unreadable_image_never_reaches_a_batch(serve: Serve, hold: Hold) -> 
     assert bad.json()["code"] == "image_unreadable"
 
 
+@pytest.mark.slow
 def test_a_broken_engine_is_to_blame_for_every_image(serve: Serve) -> None:
     served = serve(script={"broken": True})
 
@@ -169,6 +172,7 @@ def test_without_a_permit_a_client_is_told_to_come_back(serve: Serve, hold: Hold
     assert served.caption(picture("blue")).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_storm_of_good_and_bad_requests_leaves_every_permit_free(serve: Serve) -> None:
     served = serve(script={"raise_on": ["red"], "fail_on": ["blue"]}, permits=64)
     bodies = [picture("red"), picture("blue"), picture("white"), b"no image", picture("black")]

@@ -180,6 +180,7 @@ def test_a_tokenizer_of_another_model_does_not_load(tiny_blip: Path, tmp_path: P
         loaded(path)
 
 
+@pytest.mark.slow
 def test_truncated_weights_do_not_load(tiny_blip: Path, tmp_path: Path) -> None:
     path = damaged(tiny_blip, tmp_path)
     weights = path / "model.safetensors"

@@ -141,6 +141,7 @@ def test_a_header_that_is_no_ascii_json_is_malformed(served: Served, header: byt
     problem(raw(served, header), 400, "invalid_request")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("header", "says"),
     [

@@ -29,6 +29,7 @@ def sidecar(home: Home, name: str) -> Path:
     return next(home.pictures.rglob(f"{name}.png")).with_suffix(".txt")
 
 
+@pytest.mark.slow
 def test_save_and_next_with_the_keyboard(shared_home: Home, page: Page, enter: Enter) -> None:
     tab = enter(page)
     tab.keyboard.press("Enter")
@@ -73,6 +74,7 @@ def test_going_on_under_a_filter_passes_over_nothing(
     expect(tab.locator("#image-0 .name")).to_have_text(names[3])
 
 
+@pytest.mark.slow
 def test_length_is_told_in_words_and_estimated_tokens(page: Page, enter: Enter) -> None:
     tab = edit(enter, page, "scene-0010")
 
@@ -85,6 +87,7 @@ def test_length_is_told_in_words_and_estimated_tokens(page: Page, enter: Enter) 
     expect(tab.locator("#caption-length.over")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_undo_goes_back_step_by_step(shared_home: Home, page: Page, enter: Enter) -> None:
     file = sidecar(shared_home, "scene-0011")
     file.write_text("found there")
@@ -106,6 +109,7 @@ def test_undo_goes_back_step_by_step(shared_home: Home, page: Page, enter: Enter
     assert file.read_text() == "found there"
 
 
+@pytest.mark.slow
 def test_an_earlier_caption_is_taken_up_again(shared_home: Home, page: Page, enter: Enter) -> None:
     file = sidecar(shared_home, "scene-0012")
     file.write_text("the old one")
@@ -122,6 +126,7 @@ def test_an_earlier_caption_is_taken_up_again(shared_home: Home, page: Page, ent
     assert file.read_text() == "the old one"
 
 
+@pytest.mark.slow
 def test_a_half_typed_caption_survives_a_reload(page: Page, enter: Enter) -> None:
     tab = edit(enter, page, "scene-0013")
     before = tab.locator("#caption").input_value()
@@ -265,6 +270,7 @@ def test_markup_in_names_and_captions_is_text(
     expect(tab.locator("#editor-name")).to_have_text(f"{markup}.png")
 
 
+@pytest.mark.slow
 def test_selected_images_are_edited_one_by_one(page: Page, enter: Enter) -> None:
     tab = enter(page)
     for place in (2, 5, 9):

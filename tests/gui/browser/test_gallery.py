@@ -38,6 +38,7 @@ def test_a_wrong_token_shows_what_to_do(page: Page, context: object, browser: ob
     assert tab.evaluate("getComputedStyle(document.querySelector('main')).maxWidth") != "none"
 
 
+@pytest.mark.slow
 def test_arrows_home_and_end_move_the_active_image(page: Page, enter: Enter) -> None:
     tab = enter(page)
     columns = tab.evaluate(
@@ -64,6 +65,7 @@ def test_only_what_is_on_the_screen_is_in_the_document(page: Page, enter: Enter)
     assert tab.locator("#image-42").get_attribute("aria-posinset") == "43"
 
 
+@pytest.mark.slow
 def test_search_finds_captions_and_names(page: Page, visitor: Visitor, enter: Enter) -> None:
     tab = enter(page)
     word = next(c for i in visitor.images() if (c := i["caption"])).split()[-1]
@@ -82,6 +84,7 @@ def test_search_finds_captions_and_names(page: Page, visitor: Visitor, enter: En
     expect(tab.locator("#gallery")).to_be_focused()
 
 
+@pytest.mark.slow
 def test_a_filter_stays_in_the_address(page: Page, visitor: Visitor, enter: Enter) -> None:
     tab = enter(page)
 
@@ -132,6 +135,7 @@ def test_several_images_are_selected_with_the_keyboard(page: Page, enter: Enter)
     expect(tab.locator("#selected")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_several_images_are_selected_with_the_mouse(page: Page, enter: Enter) -> None:
     tab = enter(page)
 
@@ -144,6 +148,7 @@ def test_several_images_are_selected_with_the_mouse(page: Page, enter: Enter) ->
     expect(tab.locator("#editor")).to_be_hidden()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
 def test_nothing_scrolls_sideways(page: Page, enter: Enter, width: int) -> None:
     tab = enter(page)
@@ -159,6 +164,7 @@ def test_nothing_scrolls_sideways(page: Page, enter: Enter, width: int) -> None:
     )
 
 
+@pytest.mark.slow
 def test_pictures_that_come_while_the_page_is_open_appear(
     shared_home: Home, page: Page, enter: Enter
 ) -> None:
