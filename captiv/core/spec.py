@@ -43,6 +43,8 @@ class Selection(_Value):
     limit: int | None = None
     retry_failed: bool = False
     """Whether images are tried that failed before, although nothing has changed since."""
+    accept_truncated: bool = False
+    """Whether a picture whose file is cut off is captioned from the rows that came."""
 
     @property
     def fixed(self) -> bool:
@@ -222,8 +224,12 @@ class RunSpec(_Value):
 
     def asked(self) -> str:
         """Return the hash of what is asked of each image, and how often: where is of no matter."""
-        parts = (self.captioning, self.answers)
-        return _digest([part.model_dump(mode="json") for part in parts])[:16]
+        parts: list[object] = [
+            part.model_dump(mode="json") for part in (self.captioning, self.answers)
+        ]
+        if self.selection.accept_truncated:
+            parts.append("accept_truncated")
+        return _digest(parts)[:16]
 
 
 def _said(part: BaseModel, *, but: Collection[str] = ()) -> object:

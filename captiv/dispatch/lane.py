@@ -284,6 +284,7 @@ class Lane:
                 job,
                 self._claims.policy,
                 unless=self._sidecar(job),
+                accept_truncated=self._queue.specs[job.run_id].selection.accept_truncated,
                 patient=lambda: not self._draining,
             )
         except MachineShort as error:

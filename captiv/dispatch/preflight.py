@@ -75,7 +75,10 @@ class Preflight:
         """Tell whether the image can be sent; one that cannot, or need not, has its outcome."""
         try:
             prepared = await self._queue.preparation.prepare(
-                job, self._claims.policy, patient=lambda: patient
+                job,
+                self._claims.policy,
+                accept_truncated=self._queue.specs[job.run_id].selection.accept_truncated,
+                patient=lambda: patient,
             )
         except ImageError as error:
             self._claims.settled(job)

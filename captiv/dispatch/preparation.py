@@ -19,6 +19,7 @@ import struct
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -117,6 +118,7 @@ class Preparation:
         policy: ImagePolicy,
         *,
         unless: str | None = None,
+        accept_truncated: bool = False,
         patient: Callable[[], bool] = lambda: True,
     ) -> Prepared | None:
         """Return what is sent for this image; None if by now there is text in the file `unless`.
@@ -128,6 +130,7 @@ class Preparation:
             job: its image.
             policy: what the model can see.
             unless: a sidecar.
+            accept_truncated: whether a file that is cut off is shown as far as it came.
             patient: whether to wait while this machine is short of something.
 
         Raises:
@@ -136,9 +139,10 @@ class Preparation:
                 if others might be prepared meanwhile.
         """
         first_s, tries = None, 0
+        looked = partial(self._traced, job, policy, unless, accept_truncated=accept_truncated)
         while True:
             try:
-                prepared = await self._tried(job, policy, unless)
+                prepared = await self._tried(job, looked)
             except ImageError:
                 self._went_well(job)
                 raise
@@ -192,11 +196,11 @@ class Preparation:
         if self._good % _GOOD == 0 and not self._aloneness.locked():
             self._limiter.total_tokens = min(self.threads, self._limiter.total_tokens + 1)
 
-    async def _tried(self, job: Job, policy: ImagePolicy, unless: str | None) -> Prepared | None:
+    async def _tried(self, job: Job, looked: Callable[[], Prepared | None]) -> Prepared | None:
         if not job.suspect:
-            return await self._on_thread(job, policy, unless)
+            return await offload(looked, limiter=self._limiter)
         async with self._aloneness, self._others_kept_out():
-            return await self._on_thread(job, policy, unless)
+            return await offload(looked, limiter=self._limiter)
 
     def stamp(self, job: Job) -> Stamp | None:
         """Return what the image was when it was prepared, until it is forgotten."""
@@ -205,11 +209,6 @@ class Preparation:
     def forget(self, job: Job) -> None:
         """Keep nothing of this image but that it could not be read, if so."""
         self._stamps.pop(job.id, None)
-
-    async def _on_thread(
-        self, job: Job, policy: ImagePolicy, unless: str | None
-    ) -> Prepared | None:
-        return await offload(self._traced, job, policy, unless, limiter=self._limiter)
 
     @asynccontextmanager
     async def _others_kept_out(self) -> AsyncIterator[None]:
@@ -225,7 +224,9 @@ class Preparation:
             for borrower in taken:
                 self._limiter.release_on_behalf_of(borrower)
 
-    def _traced(self, job: Job, policy: ImagePolicy, unless: str | None) -> Prepared | None:
+    def _traced(
+        self, job: Job, policy: ImagePolicy, unless: str | None, *, accept_truncated: bool
+    ) -> Prepared | None:
         assert self._map is not None
         if unless is not None and has_text(unless):
             return None
@@ -234,7 +235,7 @@ class Preparation:
         self._map[at : at + _SLOT.size] = _SLOT.pack(job.id)
         self._stamps[job.id] = stamp_of(job.path)  # before it is read: it may change meanwhile
         try:
-            return prepare(job.path, policy)
+            return prepare(job.path, policy, accept_truncated=accept_truncated)
         finally:
             self._map[at : at + _SLOT.size] = _SLOT.pack(0)
             self._slots.append(slot)

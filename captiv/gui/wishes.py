@@ -55,6 +55,7 @@ class Wish(BaseModel):
     sample: Annotated[int, Field(ge=1, le=100)] | None = None
     """Only so many of them, spread evenly: the same ones for every model."""
     overwrite: Overwrite = "no"
+    accept_truncated: bool = False
     save: bool = True
 
     model: Word | None = None
@@ -196,6 +197,7 @@ def _options(wish: Wish, extent: Extent, settings: Settings) -> Options:
         paths=extent.paths,
         recursive=extent.recursive,
         overwrite=wish.overwrite,
+        accept_truncated=wish.accept_truncated,
         save=wish.save,
         model=wish.model,
         variant=wish.variant,

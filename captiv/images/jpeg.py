@@ -98,6 +98,18 @@ def has_end(data: bytes) -> bool:
     return not segments or segments[-1].marker == _END_MARKER
 
 
+def scans(data: bytes) -> int:
+    """Return how many scans a JPEG has; one that is cut off counts."""
+    return sum(segment.marker == _START_OF_SCAN for segment in _parsed(data)[0])
+
+
+def completed(data: bytes) -> bytes | None:
+    """Return what came of a JPEG that is cut off, with an end marker; None if no scan began."""
+    segments, _ = _parsed(data)
+    kept = [segment.data for segment in segments if segment.read and segment.data != _END]
+    return b"".join((_START, *kept, _END)) if kept else None
+
+
 def continued(data: bytes) -> Iterator[bytes]:
     """Yield a JPEG without an end marker as if its coded pixels went on with noise of any kind.
 

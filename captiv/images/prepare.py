@@ -14,7 +14,7 @@ import os
 import re
 import stat
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Final, Literal
@@ -23,7 +23,7 @@ from PIL import ExifTags, Image, ImageFile, JpegImagePlugin
 
 from captiv.catalog.model import ImagePolicy
 from captiv.errors import ImageError, ImageMissing, ImageTooLarge, ImageUnreadable
-from captiv.images import jpeg, png
+from captiv.images import cutoff, jpeg, png
 from captiv.images.colour import conversion, flattened, to_srgb
 from captiv.images.kinds import DECODERS, Kind, is_lossless, kind_of, unknown_kind
 from captiv.shortage import shortage
@@ -89,7 +89,9 @@ class _Picture:
     lossless: bool
 
 
-def prepare(source: Path | str | bytes, policy: ImagePolicy) -> Prepared:
+def prepare(
+    source: Path | str | bytes, policy: ImagePolicy, *, accept_truncated: bool = False
+) -> Prepared:
     """Return the image in the file or the bytes `source` as the model is to see it.
 
     A JPEG that needs no change passes through with its coded pixels, after it was decoded to its
@@ -98,7 +100,7 @@ def prepare(source: Path | str | bytes, policy: ImagePolicy) -> Prepared:
     Raises: ImageMissing, ImageTooLarge, ImageUnreadable; MachineShort, no fault of the image's.
     """
     try:
-        return _prepared(source, policy)
+        return _prepared(source, policy, accept_truncated=accept_truncated)
     except MemoryError as error:
         raise shortage(error) or error from error
     except ImageTooLarge as error:
@@ -107,9 +109,11 @@ def prepare(source: Path | str | bytes, policy: ImagePolicy) -> Prepared:
         raise
 
 
-def _prepared(source: Path | str | bytes, policy: ImagePolicy) -> Prepared:
+def _prepared(
+    source: Path | str | bytes, policy: ImagePolicy, *, accept_truncated: bool
+) -> Prepared:
     data = source if isinstance(source, bytes) else read(source)
-    picture = _picture(data, policy, MAX_PIXELS)
+    picture = _picture(data, policy, MAX_PIXELS, accept_truncated=accept_truncated)
     width, height = picture.image.size
     if picture.as_is:
         alone = jpeg.bare(data)
@@ -183,7 +187,9 @@ def _measure(size: tuple[int, int], rule: Literal["short", "long", "area"]) -> f
             return math.sqrt(size[0] * size[1])
 
 
-def _picture(data: bytes, policy: ImagePolicy | None, max_pixels: int) -> _Picture:
+def _picture(
+    data: bytes, policy: ImagePolicy | None, max_pixels: int, *, accept_truncated: bool = False
+) -> _Picture:
     kind = kind_of(data)
     if kind is None:
         raise ImageUnreadable(f"the file {unknown_kind(data)}")
@@ -199,7 +205,33 @@ def _picture(data: bytes, policy: ImagePolicy | None, max_pixels: int) -> _Pictu
     except png.WrongChecksum as error:
         raise ImageUnreadable(f"the file is a damaged PNG picture: {error}") from error
     except Exception as error:  # decoders raise anything: SyntaxError, zlib.error, struct.error, …
-        raise _explained(error, kind) from error
+        told = _explained(error, kind, data)
+        if told is not None:
+            raise told from error
+    part = _part(data, kind, policy, max_pixels)
+    if part is None or not accept_truncated:
+        hint = "" if part is None else "; --accept-truncated captions what is there"
+        raise ImageUnreadable(
+            f"the file is truncated: it ends before the {kind} picture does{hint}"
+        )
+    return part
+
+
+def _part(
+    data: bytes, kind: Kind, policy: ImagePolicy | None, max_pixels: int
+) -> "_Picture | None":
+    """Return what came of a picture whose file is cut off; None if that is not a single row."""
+    try:
+        found = cutoff.completed(kind, data)
+        if found is None:
+            return None
+        whole, load = found
+        with DECODERS[kind](BytesIO(whole)) as image:
+            return replace(_shown(image, kind, whole, policy, max_pixels, load), as_is=False)
+    except (ImageError, MemoryError):
+        raise
+    except Exception:  # decoders raise anything
+        return None
 
 
 def _mended(data: bytes, kind: Kind) -> bytes:
@@ -216,16 +248,21 @@ def _mended(data: bytes, kind: Kind) -> bytes:
 def _refuse_missing_rows(
     picture: "_Picture", data: bytes, policy: ImagePolicy | None, max_pixels: int
 ) -> None:
-    """Raise ImageUnreadable if not every row came of a JPEG without an end marker."""
+    """Raise CutOff if not every row came of a JPEG without an end marker."""
     for other in jpeg.continued(data):
         with DECODERS[Kind.JPEG](BytesIO(other)) as image:
             shown = _shown(image, Kind.JPEG, other, policy, max_pixels)
         if shown.image.tobytes() != picture.image.tobytes():
-            raise _truncated(Kind.JPEG)
+            raise cutoff.CutOff
 
 
 def _shown(
-    image: ImageFile.ImageFile, kind: Kind, data: bytes, policy: ImagePolicy | None, max_pixels: int
+    image: ImageFile.ImageFile,
+    kind: Kind,
+    data: bytes,
+    policy: ImagePolicy | None,
+    max_pixels: int,
+    load: cutoff.Load = cutoff.load_whole,
 ) -> _Picture:
     full = image.size
     if min(full) < 1:
@@ -233,7 +270,7 @@ def _shown(
     target = fitted(full, policy) if policy else full
     box = _reduce(image, target)
     _refuse_more_than(max_pixels, image, full)
-    image.load()
+    load(image)
     turn = _turn(image, kind)
     shown: Image.Image = flattened(image)
     profile = image.info.get("icc_profile")
@@ -298,7 +335,8 @@ def _turn(image: Image.Image, kind: Kind) -> Image.Transpose | None:
         return None
 
 
-def _explained(error: Exception, kind: Kind) -> ImageError:
+def _explained(error: Exception, kind: Kind, data: bytes) -> ImageError | None:
+    """Return what is wrong with a file, as a person is told; None if it only ends too early."""
     text = " ".join(str(error).split())[:120]
     if isinstance(error, MemoryError):
         return ImageTooLarge("the picture does not fit into this machine's memory")
@@ -306,17 +344,15 @@ def _explained(error: Exception, kind: Kind) -> ImageError:
         return ImageTooLarge(f"the picture has more pixels than captiv decodes ({text})")
     if kind is Kind.GIF and "no more images" in text:
         return ImageUnreadable("the file is a GIF with no frame")
-    if isinstance(error, EOFError) or _TRUNCATED.search(text):
-        return _truncated(kind)
+    if isinstance(error, cutoff.CutOff | EOFError) or _TRUNCATED.search(text):
+        return None
     if _NOT_READ.search(text):
         return ImageUnreadable(
             f"the file is a kind of {kind} that captiv does not read: save it as PNG"
         )
+    if cutoff.ends_early(kind, data):
+        return None
     return ImageUnreadable(f"the file is a damaged {kind} picture")
-
-
-def _truncated(kind: Kind) -> ImageUnreadable:
-    return ImageUnreadable(f"the file is truncated: it ends before the {kind} picture does")
 
 
 def _special(mode: int) -> str:

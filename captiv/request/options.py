@@ -77,6 +77,10 @@ class SelectionOptions:
     retry_failed: Annotated[
         bool, Flag("Also try images that failed before, even if nothing has changed.")
     ] = False
+    accept_truncated: Annotated[
+        bool,
+        Flag("Caption a picture whose file is cut off from what is there; the rest of it is grey."),
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,6 +68,7 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
             overwrite=options.overwrite,
             limit=options.limit,
             retry_failed=options.retry_failed,
+            accept_truncated=options.accept_truncated,
         ),
         captioning=captioning,
         output=_output(options, settings),

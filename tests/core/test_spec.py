@@ -279,7 +279,12 @@ def test_whatever_is_asked_for_differently_is_another_request() -> None:
         captioning=Captioning(model="m", variant="v", source="s"),
     )
     parts: dict[str, list[dict[str, object]]] = {
-        "selection": [{"roots": ("/b",)}, {"recursive": True}, {"overwrite": "yes"}],
+        "selection": [
+            {"roots": ("/b",)},
+            {"recursive": True},
+            {"overwrite": "yes"},
+            {"accept_truncated": True},
+        ],
         "captioning": [
             {"variant": "w"},
             {"length": "short"},
@@ -296,6 +301,21 @@ def test_whatever_is_asked_for_differently_is_another_request() -> None:
     prints = [spec.fingerprint() for spec in (base, *others)]
 
     assert len(set(prints)) == len(prints)
+
+
+def test_a_picture_that_is_cut_off_is_asked_for_otherwise_when_it_is_accepted() -> None:
+    selection = Selection(roots=("/a",))
+    captioning = Captioning(model="m", variant="v", source="s")
+    accepting = selection.model_copy(update={"accept_truncated": True})
+    elsewhere = selection.model_copy(update={"roots": ("/b",), "retry_failed": True})
+
+    plain, other, same = (
+        RunSpec(selection=chosen, captioning=captioning).asked()
+        for chosen in (selection, accepting, elsewhere)
+    )
+
+    assert plain != other
+    assert plain == same
 
 
 def test_the_key_of_an_answer_changes_with_whatever_changes_the_answer() -> None:

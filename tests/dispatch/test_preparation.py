@@ -122,7 +122,7 @@ async def test_a_suspect_is_prepared_with_nothing_beside_it(
     beside: dict[int, list[frozenset[JobId]]] = {}
     two_at_once = threading.Barrier(2)
 
-    def watched(path: str, policy: ImagePolicy) -> Prepared:
+    def watched(path: str, policy: ImagePolicy, *, accept_truncated: bool) -> Prepared:
         """The real work, which looks at the trace on either side of it, and lets others begin."""
         number = int(Path(path).stem)
         if number in numbers[:2]:
@@ -130,7 +130,7 @@ async def test_a_suspect_is_prepared_with_nothing_beside_it(
         looks = beside.setdefault(number, [])
         looks.append(leftover(trace))
         time.sleep(0.1 * (1 + len(beside) % 3))
-        made = prepare(path, policy)
+        made = prepare(path, policy, accept_truncated=accept_truncated)
         looks.append(leftover(trace))
         return made
 

@@ -95,6 +95,23 @@ def test_a_filter_is_captioned_and_nothing_beside_it(
     assert list(home.captions()) == [str(home.sidecar(name))]
 
 
+def test_a_picture_that_is_cut_off_is_captioned_when_it_is_accepted(
+    home: Home, launch: Callable[..., Page]
+) -> None:
+    (name,) = home.scripted().scenes(1, nested=False)
+    picture = home.pictures / name
+    picture.write_bytes(picture.read_bytes()[: picture.stat().st_size // 2])
+    visitor = launch().visitor()
+
+    refused = ended(visitor, begin(visitor))
+    accepted = ended(visitor, begin(visitor, accept_truncated=True))
+
+    assert [(f["code"], f["images"]) for f in refused["failures"]] == [("image_unreadable", 1)]
+    assert (refused["accept_truncated"], accepted["accept_truncated"]) == (False, True)
+    assert accepted["failures"] == []
+    assert list(home.captions()) == [str(home.sidecar(name))]
+
+
 def test_a_sample_is_tried_and_no_file_is_written(home: Home, launch: Callable[..., Page]) -> None:
     home.scenes(9, nested=False)
     home.scripted()

@@ -132,6 +132,7 @@ export class WishForm extends EventTarget {
       dtype: text("dtype"),
       batch_size: number("batch_size"),
       overwrite: text("overwrite"),
+      accept_truncated: data.has("accept_truncated"),
       where: text("where"),
     };
     if (wish.where !== "runpod") return wish;
