@@ -149,7 +149,7 @@ class Progress:
                 recent.popleft()
             return
         self._recent.pop(run.id, None)
-        if pace is not None and pace.samples[-1][1] != ended:
+        if pace is not None and pace.samples and pace.samples[-1][1] != ended:
             pace.note(at_ms, ended)
 
     def _told(self, one: _Found) -> dict[str, Any]:

@@ -112,6 +112,19 @@ def test_a_picture_that_is_cut_off_is_captioned_when_it_is_accepted(
     assert list(home.captions()) == [str(home.sidecar(name))]
 
 
+def test_a_page_goes_on_after_a_run_without_a_caption(
+    home: Home, launch: Callable[..., Page]
+) -> None:
+    home.scripted()
+    (home.pictures / "bad.png").write_bytes(b"no image")
+    visitor = launch().visitor()
+
+    first = ended(visitor, begin(visitor))
+    second = ended(visitor, begin(visitor, overwrite="all"))
+
+    assert [run["counts"]["failed"] for run in (first, second)] == [1, 1]
+
+
 def test_a_sample_is_tried_and_no_file_is_written(home: Home, launch: Callable[..., Page]) -> None:
     home.scenes(9, nested=False)
     home.scripted()
