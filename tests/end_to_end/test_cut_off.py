@@ -6,7 +6,7 @@ import pytest
 
 from tests.support import Home
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 REASON = (
     "the file is truncated: it ends before the PNG picture does; --accept-truncated captions what "
