@@ -20,6 +20,7 @@ from captiv.core.bill import Bill
 from captiv.core.jobs import JobId, Run, RunId, RunState, SessionId, Stamp
 from captiv.core.phase import Phase, Step
 from captiv.core.spec import RunSpec
+from captiv.core.strange import Strange
 from captiv.dispatch.completer import Completer
 from captiv.dispatch.dispatcher import Dispatcher
 from captiv.dispatch.events import Reporter, Silence
@@ -28,6 +29,7 @@ from captiv.dispatch.preparation import Preparation, leftover
 from captiv.dispatch.queue import QueueContext
 from captiv.dispatch.retrying import revive, stamps
 from captiv.dispatch.scan import Intake
+from captiv.dispatch.strangers import Strangers
 from captiv.errors import CaptivError, Interrupted, StoreError, leading
 from captiv.exits import ExitCode, with_pods
 from captiv.offload import offload
@@ -64,6 +66,8 @@ class Outcome:
     """Of its failed images: how many failed before this command, and were not tried again."""
     as_it_is: bool = False
     """Whether the run was resumed by its number: every image in it was asked for, limit or not."""
+    strange: Strange | None = None
+    """What the built-in model captioned that are no drawn scenes."""
 
     @property
     def exit_code(self) -> int:
@@ -113,6 +117,7 @@ class Service:
         self._reporter = reporter or Silence()
         self._specs: dict[RunId, RunSpec] = {}
         self._sources = Sources(paths, settings, self._reporter, specs=self._specs, now_ms=now_ms)
+        self._strangers = Strangers()
         self._dispatcher: Dispatcher | None = None
         self._interrupted = False
         self._looking: anyio.CancelScope | None = None
@@ -248,7 +253,16 @@ class Service:
             unended=self._sources.unended.all(),
             untried=await store.aread(past.failed_before, run_id, self._since_ms),
             as_it_is=self._as_it_is,
+            strange=self._tell_strange(run),
         )
+
+    def _tell_strange(self, run: Run) -> Strange | None:
+        """Say once that captions mean nothing, if so, and return of how many pictures."""
+        strange = self._strangers.of(run.id)
+        if strange is not None:
+            _log.warning("pictures strange run=%s others=%d", run.id, strange.others)
+            self._reporter.warned(strange.sentence(saved=run.spec.output.save))
+        return strange
 
     async def _work(self, store: Store, session: SessionId, run: Run, follower: Follower) -> None:
         async with anyio.create_task_group() as tg:
@@ -305,7 +319,15 @@ class Service:
             tg.start_soon(completer.run)
             tg.start_soon(self._sources.sweep, store, session)
             self._dispatcher = Dispatcher(
-                QueueContext(store, preparation, completer, self._reporter, self._specs, now_ms),
+                QueueContext(
+                    store,
+                    preparation,
+                    completer,
+                    self._reporter,
+                    self._specs,
+                    now_ms,
+                    self._strangers,
+                ),
                 provide=self._sources.provider(store, session),
                 incapable=self._sources.incapable,
             )

@@ -158,6 +158,8 @@ class Family:
     note: str = ""
     recognised: bool = True
     """Whether a local directory or hub id of its architecture is taken for one of this family."""
+    scenes_only: bool = False
+    """Whether it knows captiv's own drawn scenes and nothing else."""
 
     def variant(self, name: str) -> Variant | None:
         """Return the variant of that name, or None."""

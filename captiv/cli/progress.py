@@ -230,11 +230,13 @@ class Display:
         bill: Bill | None = None,
         untried: int = 0,
         resume: str | None = None,
+        strange: int = 0,
     ) -> None:
         """Say what became of everything that was asked for.
 
         `untried` is how many images failed before and were not tried again. `resume` is the command
-        that goes on, for JSON; None where there is none.
+        that goes on, for JSON; None where there is none. `strange` is how many captions are of
+        pictures that the model was not made for.
         """
         elapsed_s = monotonic_s() - self.started_s
         counts = run.counts
@@ -250,6 +252,7 @@ class Display:
                 not_tried=untried,
                 degenerate=self._degenerate,
                 tried_again=self._tried_again(run),
+                strange=strange,
                 pending=counts.pending + counts.running,
                 unwritten=counts.captioned,
                 seconds=round(elapsed_s, 3),

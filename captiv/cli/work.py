@@ -89,6 +89,7 @@ def _tell(
         bill=outcome.bill,
         untried=outcome.untried,
         resume=resume if goes_on else None,
+        strange=0 if outcome.strange is None else outcome.strange.others,
     )
     if _found_nothing(outcome.run):
         selection = outcome.run.spec.selection

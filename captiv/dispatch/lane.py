@@ -247,7 +247,7 @@ class Lane:
             else:
                 request, key = self._claims.request(job), self._claims.key(job)
                 reply = await self._deliveries.run(job, prepared, request, key)
-                answered = await self._take(job, reply, request.generation)
+                answered = await self._take(job, reply, request.generation, prepared)
         except Drained:
             await self._claims.release(job, suspect=False)
         except Postponed:
@@ -303,7 +303,9 @@ class Lane:
 
     # -- outcomes --------------------------------------------------------------------------------
 
-    async def _take(self, job: Job, reply: CaptionReply, used: Generation) -> bool:
+    async def _take(
+        self, job: Job, reply: CaptionReply, used: Generation, prepared: Prepared
+    ) -> bool:
         """Hand a caption on; False if it is none, and the image goes back to be tried again."""
         self._supervisor.crashes = self._barren = 0
         self._settle_refused()
@@ -327,6 +329,7 @@ class Lane:
                 tokens=reply.tokens,
             )
         )
+        await self._queue.strangers.look(job.run_id, spec, prepared)
         return True
 
     async def _missed(self, job: Job, error: AnswerError, text: str) -> bool:

@@ -22,17 +22,7 @@ from typing import ClassVar, Final, assert_never
 
 from PIL import Image, ImageChops, ImageDraw
 
-COLOURS: Final[dict[str, tuple[int, int, int]]] = {
-    "red": (212, 40, 44),
-    "orange": (244, 138, 22),
-    "yellow": (248, 218, 44),
-    "green": (44, 158, 72),
-    "blue": (42, 92, 208),
-    "purple": (142, 62, 172),
-    "brown": (122, 74, 42),
-    "black": (30, 30, 34),
-}
-"""What each colour word means, as 8-bit RGB, before `draw` varies it by up to `COLOUR_JITTER`."""
+from captiv.images.drawn import COLOURS
 
 SHAPES: Final[dict[str, str]] = {
     "circle": "circles",

@@ -52,6 +52,7 @@ def test_a_folder_is_captioned_as_the_command_line_does(
     assert run["counts"]["done"] == len(truth)
     captions = home.captions()
     assert sum(captions[str(home.sidecar(name))] == text for name, text in truth.items()) >= 11
+    assert run["warnings"] == []
     status = json.loads(home.run("queue", "status", str(run["id"]), "--json").out)
     assert (status["state"], status["counts"]["done"]) == ("finished", len(truth))
     until(lambda: all(card["caption"] for card in visitor.images()), "the gallery shows them")
@@ -106,6 +107,8 @@ def test_a_picture_that_is_cut_off_is_captioned_when_it_is_accepted(
     refused = ended(visitor, begin(visitor))
     accepted = ended(visitor, begin(visitor, accept_truncated=True))
 
+    (warning,) = accepted["warnings"]
+    assert warning.startswith("The built-in model shapes knows drawn scenes")
     assert [(f["code"], f["images"]) for f in refused["failures"]] == [("image_unreadable", 1)]
     assert (refused["accept_truncated"], accepted["accept_truncated"]) == (False, True)
     assert accepted["failures"] == []

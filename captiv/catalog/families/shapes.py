@@ -19,4 +19,5 @@ SHAPES = Family(
     note="Reads drawn scenes of coloured shapes and nothing else: for trying captiv and for tests. "
     "On a photograph it answers confident nonsense.",
     recognised=False,
+    scenes_only=True,
 )
