@@ -9,12 +9,15 @@ import re
 import shutil
 import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from tests.support import Ended, Home
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+Form = Literal["NFC", "NFD"]
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases"
 PICTURES = ("img", "tiff", "avif", "more", "heiconly", "openai1")
@@ -119,7 +122,7 @@ def test_overwriting_writes_the_sidecar_that_is_there_however_it_is_spelt(home: 
         assert after[name].startswith(b"picture "), name
 
 
-def accented(home: Home, *, picture: str, sidecar: str) -> tuple[Path, Path]:
+def accented(home: Home, *, picture: Form, sidecar: Form) -> tuple[Path, Path]:
     """Make a picture and its sidecar, whose accents are in these forms of Unicode."""
     (drawn,) = home.scripted().scenes(1, nested=False)
     image = home.pictures / unicodedata.normalize(picture, "café à Zürich.png")
@@ -136,7 +139,7 @@ def run(home: Home, *options: str) -> tuple[Ended, dict[str, bytes]]:
 
 @pytest.mark.parametrize(("picture", "sidecar"), [("NFD", "NFC"), ("NFC", "NFD")])
 def test_a_sidecar_with_its_accents_in_another_form_is_the_caption(
-    home: Home, picture: str, sidecar: str
+    home: Home, picture: Form, sidecar: Form
 ) -> None:
     image, text = accented(home, picture=picture, sidecar=sidecar)
     before = held(home.pictures)

@@ -4,6 +4,7 @@ import shutil
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -12,6 +13,8 @@ from tests.support import Home
 from .pages import Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.allow_blocking, pytest.mark.timeout(180)]
+
+Form = Literal["NFC", "NFD"]
 
 SIDE = Path(__file__).parents[2].parent / "shared" / "cases" / "side"
 
@@ -38,7 +41,7 @@ def test_the_page_reads_the_reported_sidecars_as_a_run_does(
 
 @pytest.mark.parametrize(("picture", "sidecar"), [("NFD", "NFC"), ("NFC", "NFD")])
 def test_the_page_reads_and_saves_a_sidecar_with_its_accents_in_another_form(
-    home: Home, launch: Callable[..., Page], picture: str, sidecar: str
+    home: Home, launch: Callable[..., Page], picture: Form, sidecar: Form
 ) -> None:
     (drawn,) = home.scenes(1, nested=False)
     image = home.pictures / unicodedata.normalize(picture, "café.png")

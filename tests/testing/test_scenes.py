@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from captiv.images.drawn import COLOURS
 from captiv.testing.scenes import (
-    COLOURS,
     NUMBERS,
     PLACES,
     RELATIONS,
