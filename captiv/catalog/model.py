@@ -25,18 +25,23 @@ BUILTIN = "builtin:"
 """Prefix of a source whose weights are shipped inside the worker package."""
 
 
+ImageQuality = Literal["low", "standard", "high"]
+"""How near a picture that is sent is to what was decoded (captiv.images.encode)."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImagePolicy:
     """What of an image the model can see, so that no more is sent.
 
-    `short`: the model squashes or crops to a square, so the short edge must keep `size_px`;
+    `square`: the model squashes to a square, so neither edge need be longer than `size_px`;
+    `short`: it crops to a square, or may, so the short edge must keep `size_px`;
     `long`: it fits the picture into a square, so the long edge is enough (measured in
     docs/benchmarks.md; a panorama limited by its long edge loses 17 dB under a squashing model);
     `area`: it keeps the shape and bounds the pixels, so that a square of `size_px` is enough.
     """
 
     size_px: int
-    rule: Literal["short", "long", "area"] = "short"
+    rule: Literal["square", "short", "long", "area"] = "short"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +203,16 @@ class Family:
         return "auto" if dtype in QUANTISED and not self.architecture.left_alone else dtype
 
     def image_of(self, name: str) -> ImagePolicy:
-        """Return what the variant of that name sees; of another checkpoint, what any may see."""
+        """Return what the variant of that name sees; of another checkpoint, what any may see.
+
+        One that is like those which squash may crop.
+        """
         variant = self.variant(name)
         if variant is not None:
             return self.of(variant).image
         policies = [self.of(v).image for v in self._default_first()]
-        return max(policies, key=lambda policy: policy.size_px)
+        most = max(policies, key=lambda policy: policy.size_px)
+        return replace(most, rule="short") if most.rule == "square" else most
 
     def _default_first(self) -> list[Variant]:
         return sorted(self.variants, key=lambda variant: variant.name != self.default_variant)

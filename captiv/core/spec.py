@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from captiv.catalog.model import ImageQuality
 from captiv.core.naming import Naming, Place, sidecar_path
 from captiv.wire import Generation
 
@@ -196,6 +197,9 @@ class RunSpec(_Value):
     output: Output = Output()
     placement: Placement = Placement()
     answers: Answers = Answers()
+    image_quality: ImageQuality = "high"
+    """Of what is sent: the row of a run keeps it, so that a key never names two bodies. The default
+    is what runs had before it could be chosen."""
 
     def fingerprint(self) -> str:
         """Return the hash of what makes it the same run: selection, captioning and output.

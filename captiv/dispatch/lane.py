@@ -285,6 +285,7 @@ class Lane:
                 self._claims.policy,
                 unless=self._sidecar(job),
                 accept_truncated=self._queue.specs[job.run_id].selection.accept_truncated,
+                quality=self._queue.specs[job.run_id].image_quality,
                 patient=lambda: not self._draining,
             )
         except MachineShort as error:

@@ -78,6 +78,7 @@ class Preflight:
                 job,
                 self._claims.policy,
                 accept_truncated=self._queue.specs[job.run_id].selection.accept_truncated,
+                quality=self._queue.specs[job.run_id].image_quality,
                 patient=lambda: patient,
             )
         except ImageError as error:

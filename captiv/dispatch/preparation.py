@@ -28,6 +28,7 @@ import anyio
 from anyio import CapacityLimiter
 
 from captiv.catalog import ImagePolicy
+from captiv.catalog.model import ImageQuality
 from captiv.clock import monotonic_s
 from captiv.core.jobs import Job, JobId, Stamp
 from captiv.errors import ImageError, ImageUnreadable, MachineShort
@@ -119,6 +120,7 @@ class Preparation:
         *,
         unless: str | None = None,
         accept_truncated: bool = False,
+        quality: ImageQuality = "standard",
         patient: Callable[[], bool] = lambda: True,
     ) -> Prepared | None:
         """Return what is sent for this image; None if by now there is text in the file `unless`.
@@ -131,6 +133,7 @@ class Preparation:
             policy: what the model can see.
             unless: a sidecar.
             accept_truncated: whether a file that is cut off is shown as far as it came.
+            quality: of what is sent.
             patient: whether to wait while this machine is short of something.
 
         Raises:
@@ -139,7 +142,10 @@ class Preparation:
                 if others might be prepared meanwhile.
         """
         first_s, tries = None, 0
-        looked = partial(self._traced, job, policy, unless, accept_truncated=accept_truncated)
+        shown = partial(
+            prepare, job.path, policy, accept_truncated=accept_truncated, quality=quality
+        )
+        looked = partial(self._traced, job, unless, shown)
         while True:
             try:
                 prepared = await self._tried(job, looked)
@@ -225,7 +231,7 @@ class Preparation:
                 self._limiter.release_on_behalf_of(borrower)
 
     def _traced(
-        self, job: Job, policy: ImagePolicy, unless: str | None, *, accept_truncated: bool
+        self, job: Job, unless: str | None, shown: Callable[[], Prepared]
     ) -> Prepared | None:
         assert self._map is not None
         if unless is not None and has_text(unless):
@@ -235,7 +241,7 @@ class Preparation:
         self._map[at : at + _SLOT.size] = _SLOT.pack(job.id)
         self._stamps[job.id] = stamp_of(job.path)  # before it is read: it may change meanwhile
         try:
-            return prepare(job.path, policy, accept_truncated=accept_truncated)
+            return shown()
         finally:
             self._map[at : at + _SLOT.size] = _SLOT.pack(0)
             self._slots.append(slot)

@@ -50,8 +50,7 @@ def flattened(image: Image.Image) -> Image.Image:
         return _from_integers(image)
     if image.mode == "F":
         return _from_floats(image)
-    _mend_palette(image)
-    _mend_transparency(image)
+    mend(image)
     shown = _with_gamma(image)
     if shown.has_transparency_data:
         return _on_white(shown)
@@ -60,6 +59,12 @@ def flattened(image: Image.Image) -> Image.Image:
     if shown.mode == "1":
         return shown.convert("L")
     return shown if shown.mode in ("L", "RGB", "CMYK") else shown.convert("RGB")
+
+
+def mend(image: Image.Image) -> None:
+    """Put right, in place, what the whole file says of its colours, and a part of it would not."""
+    _mend_palette(image)
+    _mend_transparency(image)
 
 
 def to_srgb(image: Image.Image, profile: object) -> Image.Image:

@@ -22,9 +22,10 @@ _COMMENT: Final = 0xFE
 _APPLICATIONS: Final = range(0xE0, 0xF0)
 _FURTHEST_FILL_BYTES: Final = 64
 
-_MARKER: Final = re.compile(rb"\xff+([\x01-\xfe])", re.DOTALL)
-_BEHIND_CODE: Final = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])", re.DOTALL)
-"""Coded pixels hold 0xFF only before 0x00, and before the numbers of restart markers."""
+_MARKER: Final = re.compile(rb"\xff([\x01-\xfe])", re.DOTALL)
+_BEHIND_CODE: Final = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])", re.DOTALL)
+"""Coded pixels hold 0xFF only before 0x00, before the numbers of restart markers, and as fill bytes
+before a marker. An expression that begins with one byte is searched for ten times as fast."""
 
 _READ: Final[tuple[tuple[int, bytes, int], ...]] = (
     (0xE0, b"JFIF\0", 14),
@@ -135,6 +136,13 @@ def _kept(data: bytes, keeps: Callable[[_Segment], bool], *, or_as_it_is: bool) 
     return b"".join((_START, *kept))
 
 
+def _without_fill(data: bytes, at: int) -> int:
+    """Return where the fill bytes before a marker begin."""
+    while data[at - 1] == 0xFF:
+        at -= 1
+    return at
+
+
 def _parsed(data: bytes) -> tuple[list[_Segment], int]:
     """Return the segments up to the end marker, and how many bytes these take with fill bytes.
 
@@ -155,7 +163,7 @@ def _parsed(data: bytes) -> tuple[list[_Segment], int]:
         if marker == _START_OF_SCAN:
             scans += 1
             behind = _BEHIND_CODE.search(data, end)
-            end = len(data) if behind is None else behind.start()
+            end = len(data) if behind is None else _without_fill(data, behind.start())
         segments.append(_Segment(marker, data[start:end]))
         at = end
     return (segments, at) if scans else ([], 0)

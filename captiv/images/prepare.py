@@ -4,9 +4,10 @@ The same for a pod and for this machine, so that a caption does not depend on wh
 a 5 MB photo travels as some 40 KB. Every failure of a decoder leaves here as an `ImageError` whose
 message is a sentence about "the file"; the caller knows its name. All functions may run on threads.
 
-A JPEG is first reduced by its own decoder to no less than twice the target, then by Lanczos: a
-fifth of the time of a full decode, and 54 dB from it (docs/benchmarks.md). Orientation is applied
-to the few pixels that are left; the rules are symmetric, so it is as if it had been turned first.
+A JPEG is first reduced by its own decoder to no less than one and a half times the target, then by
+Lanczos: a fifth of the time of a full decode, and 53 dB from it (docs/benchmarks.md). Orientation
+is applied to the few pixels that are left; the rules are symmetric, so it is as if it had been
+turned first.
 """
 
 import math
@@ -21,29 +22,20 @@ from typing import Final, Literal
 
 from PIL import ExifTags, Image, ImageFile, JpegImagePlugin
 
-from captiv.catalog.model import ImagePolicy
+from captiv.catalog.model import ImagePolicy, ImageQuality
 from captiv.errors import ImageError, ImageMissing, ImageTooLarge, ImageUnreadable
 from captiv.images import cutoff, jpeg, png
-from captiv.images.colour import conversion, flattened, to_srgb
+from captiv.images.budget import DECODED, Budget
+from captiv.images.colour import conversion, to_srgb
+from captiv.images.encode import SMALL_BYTES, encoded
 from captiv.images.kinds import DECODERS, Kind, is_lossless, kind_of, unknown_kind
+from captiv.images.reduce import Box, Plan, averaged, plan
 from captiv.shortage import shortage
 
 MAX_FILE_BYTES: Final = 512 * 1024 * 1024
-MAX_PIXELS: Final = 178_956_970
-"""Pillow's own limit (twice its MAX_IMAGE_PIXELS), some 0.7 GB as RGB; a JPEG counts as reduced."""
-
 LONGEST_EDGES: Final = 16
 """The long edge is squashed to this many times `size_px` where the picture is longer still: a strip
 of 20,000 x 10 keeps its 10, but a model that makes it square would not see more of its 20,000."""
-
-_PNG_LEVEL: Final = 1
-"""Measured on noisy 128 px drawings: a quarter of the time of level 6, a seventh more bytes."""
-
-PNG_UP_TO_PX: Final = 256
-"""A picture from a lossless file that is no larger travels as PNG: JPEG would smear drawn edges."""
-
-JPEG_QUALITY: Final = 95
-"""2 dB closer at the model's input than 85, for half as many bytes again (docs/benchmarks.md)."""
 
 _TRUNCATED: Final = re.compile(r"truncated|end of file|unexpected end", re.IGNORECASE)
 _NOT_READ: Final = re.compile(
@@ -52,7 +44,12 @@ _NOT_READ: Final = re.compile(
 )
 """What decoders say of a file that is whole, and that they do not read."""
 
-_PASS_THROUGH_SLACK_BYTES: Final = 64 * 1024
+_COEFFICIENT_BYTES: Final = 2
+_SPARE: Final = 1.5
+"""So many times the target are left for the fine filter (measured in docs/benchmarks.md)."""
+
+_THRIFTY_BYTES: Final = 0.4
+"""A JPEG of no more than these, and so many bytes a pixel, is not encoded anew to be smaller."""
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -63,6 +60,9 @@ _TURNS: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 """What makes a picture upright, by EXIF orientation."""
+
+# Pillow's limit is one of pixels, whatever they take. Here the budget of bytes is the limit.
+Image.MAX_IMAGE_PIXELS = None
 
 # Pillow warns of odd metadata on stderr, once for each place in its source: of no use here. Only a
 # filter for the whole process is safe with threads (catch_warnings is not).
@@ -75,7 +75,7 @@ class Prepared:
 
     data: bytes
     media_type: str
-    """`image/jpeg` or `image/png`."""
+    """`image/jpeg`, `image/png` or `image/webp`."""
     width_px: int
     height_px: int
 
@@ -90,17 +90,22 @@ class _Picture:
 
 
 def prepare(
-    source: Path | str | bytes, policy: ImagePolicy, *, accept_truncated: bool = False
+    source: Path | str | bytes,
+    policy: ImagePolicy,
+    *,
+    accept_truncated: bool = False,
+    quality: ImageQuality = "standard",
 ) -> Prepared:
     """Return the image in the file or the bytes `source` as the model is to see it.
 
     A JPEG that needs no change passes through with its coded pixels, after it was decoded to its
-    last line. Everything else is encoded anew. Neither keeps any metadata.
+    last line, unless it is smaller when encoded anew. Everything else is encoded anew, in no more
+    bytes than the file has. Neither keeps any metadata.
 
     Raises: ImageMissing, ImageTooLarge, ImageUnreadable; MachineShort, no fault of the image's.
     """
     try:
-        return _prepared(source, policy, accept_truncated=accept_truncated)
+        return _prepared(source, policy, quality, accept_truncated=accept_truncated)
     except MemoryError as error:
         raise shortage(error) or error from error
     except ImageTooLarge as error:
@@ -110,31 +115,39 @@ def prepare(
 
 
 def _prepared(
-    source: Path | str | bytes, policy: ImagePolicy, *, accept_truncated: bool
+    source: Path | str | bytes,
+    policy: ImagePolicy,
+    quality: ImageQuality,
+    *,
+    accept_truncated: bool,
 ) -> Prepared:
     data = source if isinstance(source, bytes) else read(source)
-    picture = _picture(data, policy, MAX_PIXELS, accept_truncated=accept_truncated)
+    picture = _picture(data, policy, DECODED, accept_truncated=accept_truncated)
     width, height = picture.image.size
-    if picture.as_is:
-        alone = jpeg.bare(data)
-        if alone is not data and len(alone) <= 3 * width * height + _PASS_THROUGH_SLACK_BYTES:
-            return Prepared(alone, "image/jpeg", width, height)
-    out = BytesIO()
-    if picture.lossless and max(width, height) <= PNG_UP_TO_PX:
-        picture.image.save(out, "PNG", compress_level=_PNG_LEVEL)
-        return Prepared(out.getvalue(), "image/png", width, height)
-    picture.image.save(out, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    return Prepared(out.getvalue(), "image/jpeg", width, height)
+    alone = jpeg.bare(data) if picture.as_is else data
+    own = alone is not data
+    if own and len(alone) <= _THRIFTY_BYTES * width * height + SMALL_BYTES:
+        return Prepared(alone, "image/jpeg", width, height)
+    sent, media_type = encoded(
+        picture.image,
+        policy,
+        quality,
+        lossless=picture.lossless,
+        at_most=None if own else len(data),
+    )
+    if own and len(alone) <= len(sent):
+        sent, media_type = alone, "image/jpeg"
+    return Prepared(sent, media_type, width, height)
 
 
 def decode(
-    data: bytes, *, policy: ImagePolicy | None = None, max_pixels: int = MAX_PIXELS
+    data: bytes, *, policy: ImagePolicy | None = None, budget: Budget = DECODED
 ) -> Image.Image:
     """Return the picture in `data`, upright and in mode RGB; shrunk as `prepare` does by `policy`.
 
     Raises: ImageTooLarge, ImageUnreadable.
     """
-    return _picture(data, policy, max_pixels).image
+    return _picture(data, policy, budget).image
 
 
 def read(path: Path | str) -> bytes:
@@ -169,6 +182,8 @@ def read(path: Path | str) -> bytes:
 
 def fitted(size: tuple[int, int], policy: ImagePolicy) -> tuple[int, int]:
     """Return the size in pixels to which `policy` shrinks a picture; no edge ever grows."""
+    if policy.rule == "square":
+        return min(size[0], policy.size_px), min(size[1], policy.size_px)
     edge = _measure(size, policy.rule)
     longest = LONGEST_EDGES * policy.size_px
     scale = min(1.0, policy.size_px / edge)
@@ -188,7 +203,7 @@ def _measure(size: tuple[int, int], rule: Literal["short", "long", "area"]) -> f
 
 
 def _picture(
-    data: bytes, policy: ImagePolicy | None, max_pixels: int, *, accept_truncated: bool = False
+    data: bytes, policy: ImagePolicy | None, budget: Budget, *, accept_truncated: bool = False
 ) -> _Picture:
     kind = kind_of(data)
     if kind is None:
@@ -196,9 +211,9 @@ def _picture(
     try:
         mended = _mended(data, kind)
         with DECODERS[kind](BytesIO(mended)) as image:
-            picture = _shown(image, kind, mended, policy, max_pixels)
+            picture = _shown(image, kind, mended, policy, budget)
         if kind is Kind.JPEG and mended is not data and not jpeg.has_end(data):
-            _refuse_missing_rows(picture, data, policy, max_pixels)
+            _refuse_missing_rows(picture, data, policy, budget)
         return picture
     except ImageError:
         raise
@@ -208,7 +223,7 @@ def _picture(
         told = _explained(error, kind, data)
         if told is not None:
             raise told from error
-    part = _part(data, kind, policy, max_pixels)
+    part = _part(data, kind, policy, budget)
     if part is None or not accept_truncated:
         hint = "" if part is None else "; --accept-truncated captions what is there"
         raise ImageUnreadable(
@@ -217,9 +232,7 @@ def _picture(
     return part
 
 
-def _part(
-    data: bytes, kind: Kind, policy: ImagePolicy | None, max_pixels: int
-) -> "_Picture | None":
+def _part(data: bytes, kind: Kind, policy: ImagePolicy | None, budget: Budget) -> "_Picture | None":
     """Return what came of a picture whose file is cut off; None if that is not a single row."""
     try:
         found = cutoff.completed(kind, data)
@@ -227,7 +240,7 @@ def _part(
             return None
         whole, load = found
         with DECODERS[kind](BytesIO(whole)) as image:
-            return replace(_shown(image, kind, whole, policy, max_pixels, load), as_is=False)
+            return replace(_shown(image, kind, whole, policy, budget, load), as_is=False)
     except (ImageError, MemoryError):
         raise
     except Exception:  # decoders raise anything
@@ -246,12 +259,12 @@ def _mended(data: bytes, kind: Kind) -> bytes:
 
 
 def _refuse_missing_rows(
-    picture: "_Picture", data: bytes, policy: ImagePolicy | None, max_pixels: int
+    picture: "_Picture", data: bytes, policy: ImagePolicy | None, budget: Budget
 ) -> None:
     """Raise CutOff if not every row came of a JPEG without an end marker."""
     for other in jpeg.continued(data):
         with DECODERS[Kind.JPEG](BytesIO(other)) as image:
-            shown = _shown(image, Kind.JPEG, other, policy, max_pixels)
+            shown = _shown(image, Kind.JPEG, other, policy, budget)
         if shown.image.tobytes() != picture.image.tobytes():
             raise cutoff.CutOff
 
@@ -261,23 +274,37 @@ def _shown(
     kind: Kind,
     data: bytes,
     policy: ImagePolicy | None,
-    max_pixels: int,
+    budget: Budget,
     load: cutoff.Load = cutoff.load_whole,
 ) -> _Picture:
     full = image.size
     if min(full) < 1:
         raise ImageUnreadable(f"the file is a {kind} without a pixel")
     target = fitted(full, policy) if policy else full
-    box = _reduce(image, target)
-    _refuse_more_than(max_pixels, image, full)
-    load(image)
+    drafted = _reduce(image, target)
+    planned = plan(image.mode, image.size, target)
+    with budget.taken(full, planned.peak_bytes + _coefficients_bytes(image, full)):
+        load(image)
+        return _brought(image, kind, data, full, target, planned, drafted)
+
+
+def _brought(
+    image: ImageFile.ImageFile,
+    kind: Kind,
+    data: bytes,
+    full: tuple[int, int],
+    target: tuple[int, int],
+    planned: Plan,
+    drafted: Box | None,
+) -> _Picture:
+    """Return a loaded picture upright, in sRGB, and of its target's size."""
     turn = _turn(image, kind)
-    shown: Image.Image = flattened(image)
+    shown, box = averaged(image, planned.factors)
     profile = image.info.get("icc_profile")
     as_is = (kind, image.mode, turn, target) == (Kind.JPEG, "RGB", None, full)
     as_is = as_is and conversion(profile, "RGB") is None
     if target != full:
-        shown = shown.resize(target, Image.Resampling.LANCZOS, box, reducing_gap=3.0)
+        shown = shown.resize(target, Image.Resampling.LANCZOS, drafted or box, reducing_gap=3.0)
     shown = to_srgb(shown, profile)
     if turn is not None:
         shown = shown.transpose(turn)
@@ -287,31 +314,21 @@ def _shown(
     return _Picture(shown, as_is, is_lossless(kind, data, image.info.get("compression")))
 
 
-def _reduce(
-    image: ImageFile.ImageFile, target: tuple[int, int]
-) -> tuple[float, float, float, float]:
-    """Let a JPEG's decoder halve, to no less than twice `target`; return where the picture lies."""
-    drafted = image.draft(None, (2 * target[0], 2 * target[1]))
-    return drafted[1] if drafted else (0, 0, *image.size)
+def _reduce(image: ImageFile.ImageFile, target: tuple[int, int]) -> Box | None:
+    """Let a JPEG's decoder halve, to no less than `_SPARE` of `target`; return where it lies."""
+    drafted = image.draft(None, (math.ceil(_SPARE * target[0]), math.ceil(_SPARE * target[1])))
+    return drafted[1] if drafted else None
 
 
-def _refuse_more_than(max_pixels: int, image: ImageFile.ImageFile, full: tuple[int, int]) -> None:
-    """Raise ImageTooLarge for a picture that would take too much memory to decode.
-
-    A JPEG counts as its decoder reduces it, unless it comes in several scans: of those the decoder
-    keeps every coefficient until it has read the last.
-    """
-    counted = full if image.size != full and _has_scans(image) else image.size
-    if counted[0] * counted[1] > max_pixels:
-        raise ImageTooLarge(
-            f"the picture has {full[0]:,} x {full[1]:,} pixels;"
-            f" captiv decodes up to {max_pixels / 1e6:,.0f} million"
-        )
+def _coefficients_bytes(image: ImageFile.ImageFile, full: tuple[int, int]) -> int:
+    """Return what a JPEG of several scans takes: its decoder keeps all until it has the last."""
+    if not isinstance(image, JpegImagePlugin.JpegImageFile) or not _has_scans(image):
+        return 0
+    return full[0] * full[1] * image.layers * _COEFFICIENT_BYTES
 
 
-def _has_scans(image: ImageFile.ImageFile) -> bool:
+def _has_scans(image: JpegImagePlugin.JpegImageFile) -> bool:
     """Tell if a JPEG, just opened (Pillow stops behind the header of the first scan), has more."""
-    assert isinstance(image, JpegImagePlugin.JpegImageFile)
     assert image.fp is not None
     whole = 6 + 2 * image.layers  # length of the header of a scan that holds every component
     image.fp.seek(max(0, image.fp.tell() - whole))

@@ -74,6 +74,7 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
         output=_output(options, settings),
         placement=placement,
         answers=_answers(options, settings),
+        image_quality=settings.images.quality,
     )
     return spec, choice
 

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from captiv.catalog.families import FAMILIES
-from captiv.catalog.model import DEVICE_LIST, DEVICE_LISTS
+from captiv.catalog.model import DEVICE_LIST, DEVICE_LISTS, ImageQuality
 from captiv.core.naming import checked_extension
 from captiv.core.spec import MAX_RETRIES, RETRIES
 from captiv.errors import UsageError
@@ -227,6 +227,16 @@ class OutputSettings(Section):
     suffix: str = Field(default="", description="Text after each caption.")
 
 
+class ImageSettings(Section):
+    """How pictures travel to a worker."""
+
+    quality: ImageQuality = Field(
+        default="standard",
+        description="low: a third fewer bytes, for a slow line; high: twice as many. A run keeps "
+        "the one that it began with.",
+    )
+
+
 class WorkerSettings(Section):
     """A worker that runs elsewhere, and how much any worker captions at once."""
 
@@ -368,6 +378,7 @@ class Settings(Section):
     generation: GenerationSettings = GenerationSettings()
     system: SystemSettings = SystemSettings()
     output: OutputSettings = OutputSettings()
+    images: ImageSettings = ImageSettings()
     worker: WorkerSettings = WorkerSettings()
     gui: GuiSettings = GuiSettings()
     runpod: RunpodSettings = RunpodSettings()

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -122,7 +123,7 @@ async def test_a_suspect_is_prepared_with_nothing_beside_it(
     beside: dict[int, list[frozenset[JobId]]] = {}
     two_at_once = threading.Barrier(2)
 
-    def watched(path: str, policy: ImagePolicy, *, accept_truncated: bool) -> Prepared:
+    def watched(path: str, policy: ImagePolicy, **how: Any) -> Prepared:
         """The real work, which looks at the trace on either side of it, and lets others begin."""
         number = int(Path(path).stem)
         if number in numbers[:2]:
@@ -130,7 +131,7 @@ async def test_a_suspect_is_prepared_with_nothing_beside_it(
         looks = beside.setdefault(number, [])
         looks.append(leftover(trace))
         time.sleep(0.1 * (1 + len(beside) % 3))
-        made = prepare(path, policy, accept_truncated=accept_truncated)
+        made = prepare(path, policy, **how)
         looks.append(leftover(trace))
         return made
 

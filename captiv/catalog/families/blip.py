@@ -31,7 +31,7 @@ BLIP = Family(
         Mode("default", None, "A caption without a beginning of its own"),
         Mode("photo", "a photography of", "The conditional beginning that its authors show"),
     ),
-    image=ImagePolicy(384),
+    image=ImagePolicy(384, "square"),
     generation=Generation(
         max_new_tokens=64, min_new_tokens=0, num_beams=3, temperature=0.0, repetition_penalty=1.0
     ),

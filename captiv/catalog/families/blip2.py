@@ -48,7 +48,7 @@ BLIP2 = Family(
         Mode("default", None, "A caption without a text to go by"),
         Mode("photo", "a photo of", "The beginning that its authors caption with"),
     ),
-    image=ImagePolicy(224),
+    image=ImagePolicy(224, "square"),
     generation=Generation(
         max_new_tokens=30, min_new_tokens=1, num_beams=5, temperature=0.0, repetition_penalty=1.0
     ),

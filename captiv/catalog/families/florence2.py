@@ -29,7 +29,7 @@ FLORENCE2 = Family(
         Mode("more_detailed", "<MORE_DETAILED_CAPTION>", "A paragraph"),
         Mode("ocr", "<OCR>", "The text in the picture"),
     ),
-    image=ImagePolicy(768),
+    image=ImagePolicy(768, "square"),
     generation=Generation(
         max_new_tokens=1024, min_new_tokens=0, num_beams=3, temperature=0.0, repetition_penalty=1.0
     ),

@@ -19,7 +19,7 @@ VIT_GPT2 = Family(
     ),
     default_variant="vit-gpt2",
     modes=(Mode("default", None, "A caption"),),
-    image=ImagePolicy(224),
+    image=ImagePolicy(224, "square"),
     generation=Generation(
         max_new_tokens=32, min_new_tokens=0, num_beams=4, temperature=0.0, repetition_penalty=1.0
     ),

@@ -1,0 +1,71 @@
+"""Making a picture smaller before anything else is done to it, and what that takes in memory.
+
+A JPEG's decoder halves by itself. Any other picture comes in full size, and would be there twice or
+three times while its transparency is painted or its palette is looked up. So a large one is brought
+to 8 bits and averaged band by band, to no less than twice the size that it is to have.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from PIL import Image
+
+from captiv.images.colour import flattened, mend
+
+_LARGE_BYTES: Final = 48 * 1024 * 1024
+_BAND_BYTES: Final = 4 * 1024 * 1024
+_LEFT: Final = 2
+"""So many times the target are left for the fine filter."""
+
+_ONE_BYTE: Final = frozenset({"1", "L", "P"})
+_BY_PIXEL: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK"})
+"""Modes in which a pixel's colour depends on no other pixel's."""
+_STAGES: Final = 4
+"""So often a picture may be there while it is brought to 8 bits."""
+_WORD: Final = 4
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """By how much a picture is averaged, across and down, and what all of that takes."""
+
+    factors: tuple[int, int]
+    peak_bytes: int
+
+
+def plan(mode: str, size: tuple[int, int], target: tuple[int, int]) -> Plan:
+    """Return how a decoded picture of this mode and size comes to its target's."""
+    pixels = size[0] * size[1]
+    decoded = pixels * (1 if mode in _ONE_BYTE else _WORD)
+    across, down = (max(1, size[at] // (_LEFT * target[at])) for at in (0, 1))
+    if decoded <= _LARGE_BYTES or mode not in _BY_PIXEL or across * down == 1:
+        return Plan((1, 1), decoded + (_STAGES - 1) * _WORD * pixels)
+    left = math.ceil(size[0] / across) * math.ceil(size[1] / down)
+    rows = _rows(size[0], down)
+    return Plan((across, down), decoded + _STAGES * _WORD * (left + rows * size[0]))
+
+
+def averaged(image: Image.Image, factors: tuple[int, int]) -> tuple[Image.Image, Box]:
+    """Return a loaded picture flattened and averaged, and where in it the picture lies."""
+    if factors == (1, 1):
+        return flattened(image), (0, 0, *image.size)
+    mend(image)
+    across, down = factors
+    width, height = image.size
+    rows = _rows(width, down)
+    whole: Image.Image | None = None
+    for top in range(0, height, rows):
+        band = flattened(image.crop((0, top, width, min(height, top + rows)))).reduce(factors)
+        if whole is None:
+            whole = Image.new(band.mode, (band.width, math.ceil(height / down)))
+        whole.paste(band, (0, top // down))
+    assert whole is not None
+    return whole, (0, 0, width / across, height / down)
+
+
+def _rows(width: int, down: int) -> int:
+    """Return how many rows are in a band: a multiple of what becomes one."""
+    return max(1, _BAND_BYTES // (_WORD * width * down)) * down
