@@ -195,7 +195,7 @@ class Service:
     def _opened(self, store: Store, run: Run, since_ms: int, *, resumed: bool) -> Follower:
         self._since_ms = since_ms
         self._reporter.opened(run, resumed=resumed)
-        return Follower(store, run.id, self._reporter, since_ms=since_ms)
+        return Follower(store, run, self._reporter, since_ms=since_ms)
 
     async def _name_others(self, store: Store, run: Run) -> None:
         leaderless = await offload(lease.is_free, self._paths.lock_file)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from captiv.core.naming import Naming, Place, sidecar_path
+from captiv.core.texts import has_lines, in_one_line
 from captiv.wire import Generation
 
 Overwrite = Literal["no", "yes", "all"]
@@ -79,6 +80,8 @@ class Output(_Value):
     naming: Naming = "stem"
     prefix: str = ""
     suffix: str = ""
+    one_line: bool = False
+    """Whether an answer of several lines becomes one line."""
 
     def sidecar_of(self, image: str) -> str:
         """Return the path of the sidecar of this image; nothing else in captiv names one."""
@@ -90,7 +93,15 @@ class Output(_Value):
 
     def text(self, caption: str) -> str:
         """Return what the sidecar of this caption holds."""
-        return f"{self.prefix}{caption}{self.suffix}"
+        return f"{self.prefix}{in_one_line(caption) if self.one_line else caption}{self.suffix}"
+
+    def answer_in(self, text: str) -> str:
+        """Return a text that `text` made, without what stands before and after the answer."""
+        return text.removeprefix(self.prefix).removesuffix(self.suffix)
+
+    def cut_short(self, caption: str) -> bool:
+        """Whether a trainer that reads the first line of a sidecar would miss some of an answer."""
+        return self.save and not self.one_line and has_lines(caption)
 
 
 class Site(_Value):

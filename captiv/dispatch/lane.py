@@ -314,6 +314,8 @@ class Lane:
             return await self._missed(job, error, reply.caption)
         self._claims.settled(job)
         self.captioned += 1
+        if spec.output.cut_short(reply.caption):
+            self._queue.reporter.cut_short(job.path)
         await self._queue.completer.received(
             Received(
                 job=job,

@@ -235,6 +235,13 @@ class OutputOptions:
     ] = None
     prefix: Annotated[str | None, Flag("Text before each caption.")] = None
     suffix: Annotated[str | None, Flag("Text after each caption.")] = None
+    one_line: Annotated[
+        bool | None,
+        Flag(
+            "Make one line of an answer that has several: some trainers read only the first line.",
+            ("--one-line/--no-one-line",),
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -269,4 +269,5 @@ def _output(options: Options, settings: Settings) -> Output:
         naming=checked_naming(options.sidecar_name or defaults.sidecar_name),
         prefix=defaults.prefix if options.prefix is None else options.prefix,
         suffix=defaults.suffix if options.suffix is None else options.suffix,
+        one_line=defaults.one_line if options.one_line is None else options.one_line,
     )
