@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from captiv.core.adding import Where
 from captiv.core.naming import Naming, Place, sidecar_path
 from captiv.core.texts import has_lines, in_one_line
 from captiv.wire import Generation
@@ -41,6 +42,8 @@ class Selection(_Value):
     """Absolute paths of files and folders, in the order given."""
     recursive: bool = False
     overwrite: Overwrite = "no"
+    add: Where | None = None
+    """On which side of a caption that is there a new one is added; None adds none."""
     limit: int | None = None
     retry_failed: bool = False
     """Whether images are tried that failed before, although nothing has changed since."""
@@ -48,7 +51,17 @@ class Selection(_Value):
     @property
     def fixed(self) -> bool:
         """Whether a resumed run finishes its own set instead of looking for new images."""
-        return self.limit is not None or self.overwrite != "no"
+        return self.limit is not None or not self.skips_captioned
+
+    @property
+    def skips_captioned(self) -> bool:
+        """Whether an image that has a caption needs none."""
+        return self.overwrite == "no" and self.add is None
+
+    @property
+    def only_missing(self) -> "Selection":
+        """Return the same, for images without a caption."""
+        return self.model_copy(update={"overwrite": "no", "add": None})
 
     def wider_than(self, other: "Selection") -> bool:
         """Whether more images may be captioned than with the limit of `other`."""
@@ -230,6 +243,18 @@ class RunSpec(_Value):
         that an answer under the old one is asked for once more.
         """
         return _digest(self.captioning.model_dump(mode="json"))[:16]
+
+    def adds(self) -> str | None:
+        """Return the hash of what is added to captions that are there; None if nothing is.
+
+        A caption with it is not added to the same sidecar again. As for a fingerprint, no value may
+        ever change.
+        """
+        if self.selection.add is None:
+            return None
+        output = _said(self.output, but={"save", "extension", "naming"})
+        parts = {"add": self.selection.add, "captioning": _said(self.captioning), "output": output}
+        return _digest(parts)[:16]
 
     def asked(self) -> str:
         """Return the hash of what is asked of each image, and how often: where is of no matter."""

@@ -68,8 +68,8 @@ class Silence:
 
 
 FIRST_LINE_ONLY = (
-    "Captions have several lines. Trainers such as kohya's sd-scripts read only the first line of a "
-    "sidecar: --one-line makes one line of each."
+    "Captions have several lines. Trainers such as kohya's sd-scripts read only the first line of "
+    "a sidecar: --one-line makes one line of each."
 )
 """Said once in a command, when the first of them comes."""
 

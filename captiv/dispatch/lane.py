@@ -296,7 +296,7 @@ class Lane:
     def _sidecar(self, job: Job) -> str | None:
         """Return the sidecar that, once there, makes this job unnecessary."""
         spec = self._queue.specs[job.run_id]
-        if spec.selection.overwrite != "no" or not spec.output.save:
+        if not spec.selection.skips_captioned or not spec.output.save:
             return None
         return job.sidecar
 
@@ -326,6 +326,7 @@ class Lane:
                 settings=used.model_dump_json(exclude_none=True),
                 seed=used.seed,
                 tokens=reply.tokens,
+                adds=spec.adds(),
             )
         )
         return True

@@ -8,10 +8,10 @@ from captiv.clock import monotonic_s
 from captiv.core.naming import Place
 from captiv.core.spec import RunSpec
 from captiv.dispatch.retrying import foreseen
-from captiv.dispatch.scan import Chunk, chunks, settled
+from captiv.dispatch.scan import Chunk, chunks, settle, settled
 from captiv.errors import SidecarError
 from captiv.output.sidecar import probe_folder
-from captiv.store import Store, captions
+from captiv.store import Store
 
 _MOST: Final = 256
 """Folders that cannot be written, after which no other one is tried."""
@@ -77,9 +77,7 @@ def look(spec: RunSpec, store: Store | None, *, limit_s: float) -> Outlook:
 
 
 def kept_of(chunk: Chunk, spec: RunSpec, store: Store | None) -> list[Place]:
-    """Return the images of a chunk whose sidecar is kept; the other ones become wanted. Blocks."""
+    """Sort the sidecars of a chunk that are there, as a run does; return what is kept. Blocks."""
     if not chunk.there:
         return []
-    places = [place for place, _ in chunk.there]
-    known = {} if store is None else store.read(captions.sources, places)
-    return settled(chunk, known, spec.selection.overwrite)
+    return settled(chunk, spec, {}) if store is None else store.read(settle, chunk, spec)

@@ -170,6 +170,7 @@ class Progress:
             "what": _what(run),
             "save": spec.output.save,
             "overwrite": spec.selection.overwrite,
+            "add": spec.selection.add,
             "where": spec.placement.provider or spec.placement.kind,
             "url": spec.placement.url,
             "max_cost": spec.placement.max_cost_usd,

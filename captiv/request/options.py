@@ -70,6 +70,14 @@ class SelectionOptions:
     paths: Sequence[Path] = ()
     recursive: Annotated[bool, Flag("Look into folders below, too.", ("--recursive", "-r"))] = False
     overwrite: Overwrite = "no"
+    add: Annotated[
+        str | None,
+        Flag(
+            "Add the new caption to one that is there, before or after it, once; images without "
+            "one get it alone.",
+            metavar="before|after",
+        ),
+    ] = None
     limit: Annotated[
         int | None,
         Flag("Make at most N captions; images that fail or are kept don't count.", min=1),

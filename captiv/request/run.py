@@ -17,6 +17,7 @@ from captiv.catalog import (
     idle_variables,
 )
 from captiv.catalog.model import QUANTISED
+from captiv.core.adding import Where
 from captiv.core.naming import checked_extension, checked_naming, is_image_name
 from captiv.core.spec import (
     Answers,
@@ -66,6 +67,7 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
             roots=_roots(options.paths),
             recursive=options.recursive,
             overwrite=options.overwrite,
+            add=_add(options),
             limit=options.limit,
             retry_failed=options.retry_failed,
         ),
@@ -173,6 +175,22 @@ def _checked(section: str, name: str, value: Any, *, flag: str) -> Any:
         return key.parse(value)
     except ValueError as error:
         raise UsageError(f"--{flag} {error}.") from error
+
+
+def _add(options: Options) -> Where | None:
+    """Return on which side of what is there the new caption is added; None if on neither."""
+    if options.add is None:
+        return None
+    if options.add not in ("before", "after"):
+        raise UsageError(f"--add is before or after, not {options.add!r}.")
+    if options.overwrite != "no":
+        raise UsageError(
+            "--add keeps the captions that are there, and --overwrite replaces them.",
+            hint="Give one of the two.",
+        )
+    if not options.save:
+        raise UsageError("--add writes sidecars, and --no-save writes none.")
+    return "before" if options.add == "before" else "after"
 
 
 def _roots(paths: Sequence[Path]) -> tuple[str, ...]:

@@ -1,11 +1,14 @@
 """Where captions go and what becomes of what is there: options of the output, through real runs."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from captiv.dispatch.events import FIRST_LINE_ONLY
-from tests.support import Home
+from tests.support import Ended, Home, until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -43,3 +46,139 @@ def test_one_line_makes_a_line_of_each_and_is_a_setting_too(home: Home) -> None:
     assert told == {
         str(home.pictures / Path(n).with_suffix(".png")): t for n, t in captions.items()
     }
+
+
+KILLED_AT_ITS_NAME = """
+import os, signal, sys
+
+def killed(step, kills_first):
+    def at(source, target, **kw):
+        if not str(target).endswith(".txt"):
+            return step(source, target, **kw)
+        if not kills_first:
+            step(source, target, **kw)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return at
+
+first = sys.argv[1] == "before"
+os.replace, os.link = killed(os.replace, first), killed(os.link, first)
+sys.argv[1:] = sys.argv[2:]
+from captiv.cli import main
+sys.exit(main())
+"""
+"""A captiv that kills itself just before or just after its first sidecar has its name."""
+
+
+def killed_at_its_name(home: Home, when: str, *arguments: str) -> Ended:
+    command = ["caption", "generate", "--model", "shapes", "-r", str(home.pictures), *arguments]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_AT_ITS_NAME, when, *command],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=home.env,
+        cwd=home.pictures,
+        check=False,
+    )
+    until(lambda: not home.workers(), "the worker ended")
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def pictured(home: Home, tags: str | None = "1girl, solo\n") -> Path:
+    """Draw one picture, with these tags; return its sidecar."""
+    home.scenes(1, nested=False)
+    sidecar = next(home.pictures.glob("*.png")).with_suffix(".txt")
+    if tags is not None:
+        sidecar.write_text(tags)
+    return sidecar
+
+
+def test_captions_are_added_to_those_that_are_there_and_only_once(home: Home) -> None:
+    home.scripted().scenes(3, nested=False)
+    tagged, other, bare = sorted(home.pictures.glob("*.png"))
+    tagged.with_suffix(".txt").write_text("1girl, solo\n")
+    other.with_suffix(".txt").write_text("A bench.")
+
+    dry = home.generate("--add", "after", "--dry-run")
+    ended = home.generate("--add", "after", "--json")
+    captions = home.captions()
+    again = home.generate("--add", "after")
+    dry_again = home.generate("--add", "after", "--dry-run")
+
+    assert (ended.code, again.code) == (0, 0), (ended, again)
+    assert "images: 3\n" in dry.out
+    told = {line["path"]: line["caption"] for line in ended.lines if line["status"] == "captioned"}
+    plain = told[str(bare)]
+    assert plain.startswith("picture ")
+    tags, bench = (captions[path.with_suffix(".txt").name] for path in (tagged, other))
+    assert tags.startswith("1girl, solo, picture ")
+    assert tags.endswith("\n")
+    assert bench.startswith("A bench. picture ")
+    assert told == {str(tagged): tags, str(other): bench, str(bare): plain}
+    assert home.captions() == captions
+    assert "3 skipped" in again.err
+    assert "images: 0\nskipped: 3\n" in dry_again.out
+    assert len(home.worker_keys()) == 3
+
+    undone = home.run("caption", "undo", str(tagged))
+    assert undone.code == 0, undone
+    assert tagged.with_suffix(".txt").read_text() == "1girl, solo\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("tags", ["1girl, solo\n", None], ids=["tags", "nothing"])
+def test_a_kill_at_the_write_adds_nothing_twice(home: Home, when: str, tags: str | None) -> None:
+    sidecar = pictured(home.scripted(), tags)
+
+    killed = killed_at_its_name(home, when, "--add", "before")
+    between = sidecar.read_text() if sidecar.exists() else None
+    ended = home.run("queue", "retry", "--json")
+    last = home.generate("--add", "before", "--json")
+
+    assert killed.code == -signal.SIGKILL, killed
+    assert (ended.code, last.code) == (0, 0), (ended, last)
+    text = sidecar.read_text()
+    assert between == (tags if when == "before" else text)
+    assert text.count("picture ") == 1
+    assert text.endswith(", 1girl, solo\n" if tags else "")
+    assert ended.lines[-1]["captioned"] == 1
+    assert last.lines[-1]["skipped"] == 1
+    assert len(home.worker_keys()) == 1, "the caption was kept before the kill"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_a_person_wrote_after_the_kill_stays(home: Home, when: str) -> None:
+    sidecar = pictured(home.scripted())
+    killed_at_its_name(home, when, "--add", "after")
+    sidecar.write_text("my own words")
+
+    ended = home.generate("--add", "after", "--json")
+
+    assert ended.code == 0, ended
+    assert sidecar.read_text() == "my own words"
+    assert {"path": str(sidecar.with_suffix(".png")), "status": "kept"} in ended.lines
+    assert ended.lines[-1]["kept"] == 1
+
+
+def test_what_cannot_be_added_is_refused_and_says_why(home: Home) -> None:
+    sidecar = pictured(home.scripted())
+
+    both = home.generate("--add", "after", "--overwrite")
+    nowhere = home.generate("--add", "after", "--no-save")
+    beside = home.generate("--add", "beside")
+
+    assert [e.code for e in (both, nowhere, beside)] == [2, 2, 2]
+    assert "--add keeps the captions that are there, and --overwrite replaces them." in both.err
+    assert "--no-save writes none" in nowhere.err
+    assert "--add is before or after, not 'beside'." in beside.err
+    sidecar.write_bytes(b"\xff\xfe\x00\xd8a")
+    broken = home.generate("--add", "after", "--json")
+    assert broken.code == 1, broken
+    assert broken.lines[0]["code"] == "sidecar_unreadable"
+    assert home.worker_keys() == []
+    sidecar.write_text("mended")
+    mended = home.generate("--add", "after")
+    assert mended.code == 0, mended
+    assert sidecar.read_text().startswith("mended, picture ")
