@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from captiv.core.adding import Where
+from captiv.core.mirror import mirrored_path
 from captiv.core.naming import Naming, Place, sidecar_path
 from captiv.core.texts import has_lines, in_one_line
 from captiv.wire import Generation
@@ -95,10 +96,17 @@ class Output(_Value):
     suffix: str = ""
     one_line: bool = False
     """Whether an answer of several lines becomes one line."""
+    directory: str | None = None
+    """The folder in which a tree of sidecars mirrors those of the images; None: beside them."""
+    folders: tuple[str, ...] = ()
+    """The folders that are mirrored there, none of them inside another."""
 
     def sidecar_of(self, image: str) -> str:
         """Return the path of the sidecar of this image; nothing else in captiv names one."""
-        return sidecar_path(image, extension=self.extension, naming=self.naming)
+        beside = sidecar_path(image, extension=self.extension, naming=self.naming)
+        if self.directory is None:
+            return beside
+        return mirrored_path(beside, self.directory, self.folders)
 
     def place_of(self, image: str) -> Place:
         """Return what the caption of this image belongs to."""
@@ -210,6 +218,10 @@ class Answers(_Value):
     """Whether a person set the limit of new tokens, so that a text it cuts is what was wanted."""
 
 
+_WHERE = ("save", "extension", "naming", "directory", "folders")
+"""What of the output says where a text goes, and not what it is."""
+
+
 class RunSpec(_Value):
     """Everything needed to do a run, or to go on with it."""
 
@@ -252,7 +264,7 @@ class RunSpec(_Value):
         """
         if self.selection.add is None:
             return None
-        output = _said(self.output, but={"save", "extension", "naming"})
+        output = _said(self.output, but=_WHERE)
         parts = {"add": self.selection.add, "captioning": _said(self.captioning), "output": output}
         return _digest(parts)[:16]
 

@@ -30,6 +30,7 @@ from captiv.errors import SidecarError, SidecarShared, SidecarUnreadable
 from captiv.images.find import Folder, find
 from captiv.offload import offload
 from captiv.output import sidecar
+from captiv.output.mirror import sidecar_names
 from captiv.store import Connection, Store, adding, captions, ingest, past, runs
 from captiv.store.captions import Known
 from captiv.store.commit import commit
@@ -307,7 +308,7 @@ class _Sorting:
 
     def __init__(self, folder: Folder, spec: RunSpec) -> None:
         self._spec = spec
-        self._names = folder.names
+        self._names = sidecar_names(folder, spec.output)
         shared = collisions(folder.images, spec.output.sidecar_of, ignore_case=_IGNORE_CASE)
         self._shared = {image: images for images in shared.values() for image in images}
 
@@ -318,7 +319,8 @@ class _Sorting:
             chunk.wanted.append(place)
             return
         path = place.sidecar
-        there = self._lists(path) and sidecar.has_text(path)
+        listed = self._lists(path)
+        there = listed and sidecar.has_text(path)
         selection = self._spec.selection
         if there and selection.skips_captioned:
             chunk.skipped.append(place)
@@ -326,7 +328,7 @@ class _Sorting:
             chunk.refused.append(
                 (place, SidecarShared.code, _shared(image, self._shared[image], path))
             )
-        elif there and selection.add is not None:
+        elif listed and selection.add is not None:
             _put_addition(place, chunk)
         elif there and selection.overwrite == "yes" and (held := _held(path)) is not None:
             chunk.there.append((place, held))

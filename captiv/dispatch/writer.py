@@ -1,12 +1,13 @@
 """Puts received captions into their sidecars, on threads, and never over a person's own words."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from captiv.core.adding import Where
 from captiv.core.jobs import JobId, RunId, Unwritten
 from captiv.core.keeping import Keeping, Source, author, keeping
-from captiv.core.spec import RunSpec
+from captiv.core.spec import Output, RunSpec
 from captiv.core.texts import Content, content_hash
 from captiv.dispatch.adding import Adding
 from captiv.dispatch.writing import Result, patiently
@@ -48,14 +49,21 @@ class Writer:
 
         Texts of a run that saves nothing count as written.
         """
-        saving = [item for item in items if self._spec_of(item.run_id).output.save]
+        by_job = await offload(_without_folder, self._with_output(items))
+        saving = [
+            item
+            for item in items
+            if self._spec_of(item.run_id).output.save and item.job_id not in by_job
+        ]
         added = [item for item in saving if self._is_added(item)]
         replacing = [item for item in saving if not self._is_added(item)]
-        by_job: dict[JobId, Result] = {}
         for write, some in ((self._adding.write, added), (self._replace, replacing)):
             results = await write(some) if some else ()
             by_job |= {item.job_id: result for item, result in zip(some, results, strict=True)}
         return [by_job.get(item.job_id, Written.WRITTEN) for item in items]
+
+    def _with_output(self, items: Sequence[Unwritten]) -> list[tuple[Unwritten, Output]]:
+        return [(item, self._spec_of(item.run_id).output) for item in items]
 
     def _is_added(self, item: Unwritten) -> bool:
         spec = self._spec_of(item.run_id)
@@ -98,6 +106,28 @@ class Writer:
         if record:
             await commit(self._store, _record, record, self._now_ms())
         return decided
+
+
+def _without_folder(items: Sequence[tuple[Unwritten, Output]]) -> dict[JobId, Result]:
+    """Make the folders of sidecars that mirror others; return why one could not be, by job."""
+    tried: dict[str, SidecarError | None] = {}
+    for item, output in items:
+        folder = os.path.dirname(item.sidecar)
+        if output.save and output.directory is not None and folder not in tried:
+            tried[folder] = _unmade(folder, output.directory)
+    return {
+        item.job_id: error
+        for item, _ in items
+        if (error := tried.get(os.path.dirname(item.sidecar))) is not None
+    }
+
+
+def _unmade(folder: str, directory: str) -> SidecarError | None:
+    try:
+        sidecar.make_folder(folder, within=directory)
+    except SidecarError as error:
+        return error
+    return None
 
 
 def _record(conn: Connection, texts: Sequence[_Replaced], now_ms: int) -> None:

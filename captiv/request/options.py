@@ -233,6 +233,14 @@ class OutputOptions:
 
     panel: ClassVar[str | None] = "Output"
 
+    output_dir: Annotated[
+        Path | None,
+        Flag(
+            "Write sidecars into this folder, in a tree that mirrors the images', for folders that "
+            "are read-only; captions that are there count, and not those beside the images.",
+            metavar="DIR",
+        ),
+    ] = None
     save: Annotated[
         bool, Flag("Write sidecars, or print the captions only.", ("--save/--no-save",))
     ] = True

@@ -29,6 +29,7 @@ from captiv.core.spec import (
 )
 from captiv.core.unread import unread_kind
 from captiv.errors import UsageError
+from captiv.output.mirror import mirroring
 from captiv.request.loaded import is_left_open, loaded_by_all
 from captiv.request.options import Options
 from captiv.request.placement import place
@@ -62,9 +63,10 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
         require_weights(choice.variant.source)
     if any(site.protocol == "openai" for site in placement.sites):
         refuse_untold(captioning)
+    roots = _roots(options.paths)
     spec = RunSpec(
         selection=Selection(
-            roots=_roots(options.paths),
+            roots=roots,
             recursive=options.recursive,
             overwrite=options.overwrite,
             add=_add(options),
@@ -72,7 +74,7 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
             retry_failed=options.retry_failed,
         ),
         captioning=captioning,
-        output=_output(options, settings),
+        output=_output(options, settings, roots),
         placement=placement,
         answers=_answers(options, settings),
     )
@@ -277,9 +279,9 @@ def _answers(options: Options, settings: Settings) -> Answers:
     return Answers(retries=retries, limited_by_user=any(limit is not None for limit in limits))
 
 
-def _output(options: Options, settings: Settings) -> Output:
+def _output(options: Options, settings: Settings, roots: Sequence[str]) -> Output:
     defaults = settings.output
-    return Output(
+    output = Output(
         save=options.save,
         extension=checked_extension(
             defaults.extension if options.extension is None else options.extension
@@ -289,3 +291,8 @@ def _output(options: Options, settings: Settings) -> Output:
         suffix=defaults.suffix if options.suffix is None else options.suffix,
         one_line=defaults.one_line if options.one_line is None else options.one_line,
     )
+    if options.output_dir is None:
+        return output
+    if not options.save:
+        raise UsageError("--output-dir says where sidecars go, and --no-save writes none.")
+    return mirroring(output, options.output_dir, roots)

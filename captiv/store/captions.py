@@ -14,7 +14,7 @@ from captiv.core.jobs import JobId, Received, RunId
 from captiv.core.keeping import Source
 from captiv.core.naming import Place
 from captiv.core.texts import content_hash
-from captiv.store.texts import decode_path, decode_place, encode_place, readable
+from captiv.store.texts import decode_path, decode_place, encode_path, encode_place, readable
 
 _COLUMNS = (
     "id, path, sidecar, text, hash, source, run_id, job_id, model, variant, prompt, settings, seed,"
@@ -180,6 +180,17 @@ def latest(conn: Connection, place: Place) -> Caption | None:
         encode_place(place),
     ).fetchone()
     return None if row is None else _caption(row)
+
+
+def last_sidecar(conn: Connection, image: str, sidecars: Sequence[str]) -> str | None:
+    """Return the one of these sidecars that got a text of this image last, or None."""
+    encoded = [encode_place(Place(image, sidecar)) for sidecar in sidecars]
+    row = conn.execute(
+        "SELECT path, sidecar FROM captions WHERE path=?"
+        " AND sidecar IN (SELECT value FROM json_each(?)) ORDER BY id DESC LIMIT 1",
+        (encode_path(image), json.dumps([sidecar for _, sidecar in encoded])),
+    ).fetchone()
+    return None if row is None else decode_place(*row).sidecar
 
 
 def has_any(conn: Connection, place: Place) -> bool:

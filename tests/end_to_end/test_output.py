@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from captiv.dispatch.events import FIRST_LINE_ONLY
+from tests.editing.conftest import sealed
 from tests.support import Ended, Home, until
 
 pytestmark = pytest.mark.timeout(300)
@@ -182,3 +183,148 @@ def test_what_cannot_be_added_is_refused_and_says_why(home: Home) -> None:
     mended = home.generate("--add", "after")
     assert mended.code == 0, mended
     assert sidecar.read_text().startswith("mended, picture ")
+
+
+def text_files(folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.txt")}
+
+
+def test_sidecars_of_another_folder_mirror_the_tree_and_are_the_ones_that_count(
+    home: Home,
+) -> None:
+    names = home.scripted().scenes(4)
+    out = home.folder / "out"
+    first, *_ = sorted(home.pictures.rglob("*.png"))
+    first.with_suffix(".txt").write_text("not looked at")
+
+    dry = home.generate("--output-dir", str(out), "--dry-run")
+    made_by_dry = out.exists()
+    ended = home.generate("--output-dir", str(out))
+    again = home.generate("--output-dir", str(out))
+
+    assert (dry.code, ended.code, again.code) == (0, 0, 0), (dry, ended, again)
+    assert "images: 4\n" in dry.out
+    assert f"{first} -> {out / first.relative_to(home.pictures).with_suffix('.txt')}\n" in dry.out
+    assert not made_by_dry
+    assert set(text_files(out)) == {home.sidecar(name).as_posix() for name in names}
+    assert list(text_files(home.pictures).values()) == ["not looked at"]
+    assert "4 skipped" in again.err
+    assert len(home.worker_keys()) == 4
+
+
+def test_edits_history_and_undo_find_a_sidecar_elsewhere(home: Home) -> None:
+    home.scripted().scenes(4)
+    out = home.folder / "out"
+    image = next(path for path in home.pictures.rglob("*.png") if path.parent != home.pictures)
+    there = ["--output-dir", str(out)]
+    home.generate(*there)
+    sidecar = out / image.relative_to(home.pictures).with_suffix(".txt")
+    text = sidecar.read_text()
+
+    got = home.run("caption", "get", str(image), *there)
+    listed = home.run("caption", "list", "-r", str(home.pictures), *there, "--json")
+    edited = home.run("caption", "set", str(image), "mine", *there)
+    kept = home.generate(*there, "--overwrite", "--json")
+    history = home.run("caption", "history", str(image), *there, "--json")
+    undone = home.run("caption", "undo", str(image), *there)
+
+    assert got.out == f"{text}\n"
+    assert {line["path"]: line["caption"] for line in listed.lines}[str(image)] == text
+    assert (edited.code, undone.code) == (0, 0), (edited, undone)
+    assert {"path": str(image), "status": "kept"} in kept.lines
+    assert [line["text"] for line in history.lines] == [text, "mine"]
+    assert sidecar.read_text() == text
+    home.run("caption", "unset", str(image), *there)
+    assert not sidecar.exists()
+    home.run("caption", "undo", str(image), *there)
+    assert sidecar.read_text() == text
+    assert text_files(home.pictures) == {}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_killed_run_goes_on_into_its_own_folder(home: Home) -> None:
+    sidecar = pictured(home.scripted(), None)
+    out = home.folder / "out"
+
+    killed = killed_at_its_name(home, "before", "--output-dir", str(out))
+    retried = home.run("queue", "retry")
+
+    assert (killed.code, retried.code) == (-signal.SIGKILL, 0), (killed, retried)
+    assert list(text_files(out)) == [sidecar.name]
+    assert not sidecar.exists()
+    assert len(home.worker_keys()) == 1
+
+
+def test_several_folders_have_their_names_there_and_two_of_one_name_are_refused(
+    home: Home,
+) -> None:
+    home.scripted().scenes(2, nested=False)
+    one, two = sorted(home.pictures.glob("*.png"))
+    folders = [home.pictures / name for name in ("a/cats", "b/dogs", "b/cats")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    one.rename(folders[0] / "x.png")
+    two.rename(folders[1] / "x.png")
+    out = home.folder / "out"
+    generate = ("caption", "generate", "--model", "shapes", "--output-dir", str(out))
+
+    ended = home.run(*generate, *map(str, folders[:2]))
+    refused = home.run(*generate, *map(str, folders))
+
+    assert ended.code == 0, ended
+    assert sorted(text_files(out)) == ["cats/x.txt", "dogs/x.txt"]
+    assert refused.code == 2, refused
+    place = out / "cats"
+    assert f"of {folders[0]} and {folders[2]} would both go into {place}" in refused.err
+
+
+@pytest.mark.parametrize("where", ["", "captions"], ids=["the folder itself", "below it"])
+def test_a_directory_in_the_folder_that_it_mirrors_works(home: Home, where: str) -> None:
+    home.scripted().scenes(2, nested=False)
+    out = home.pictures / where
+
+    ended = home.generate("--output-dir", str(out))
+    again = home.generate("--output-dir", str(out))
+
+    assert (ended.code, again.code) == (0, 0), (ended, again)
+    assert len(text_files(out)) == 2
+    assert "2 skipped" in again.err
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_enqueued(home: Home) -> None:
+    """A disk that refuses files, for whoever runs the tests: `/proc` does."""
+    home.scripted().scenes(1, nested=False)
+
+    refused = home.generate("--output-dir", "/proc/captiv-out")
+    a_file = home.generate("--output-dir", str(next(home.pictures.glob("*.png"))))
+
+    assert refused.code == 1, refused
+    assert "/proc" in refused.err
+    assert a_file.code == 2, a_file
+    assert "is no folder." in a_file.err
+    assert home.run("queue", "list").out.strip() == "No runs yet."
+    assert home.worker_keys() == []
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="folders there are written by whoever owns them"
+)
+def test_a_read_only_folder_names_the_option_that_captions_it(home: Home) -> None:
+    home.scripted().scenes(2, nested=False)
+    out = home.folder / "out"
+    out.mkdir()
+
+    with sealed(home.pictures):
+        refused = home.generate()
+        dry = home.generate("--dry-run")
+        ended = home.generate("--output-dir", str(out))
+    with sealed(out):
+        elsewhere = home.generate("--output-dir", str(out / "deep"))
+
+    assert (refused.code, dry.code, ended.code, elsewhere.code) == (1, 1, 0, 1), (refused, ended)
+    for told in (refused.err, dry.out):
+        assert "Or have the captions written into a folder of their own: --output-dir DIR." in told
+    assert len(text_files(out)) == 2
+    assert "Or have the captions written into another folder: --output-dir DIR." in elsewhere.err
+    runs = home.run("queue", "list", "--json").lines
+    assert len(runs) == 1, "what cannot be written made no run"

@@ -103,7 +103,7 @@ def test_a_caption_is_added_to_one_that_is_there_and_undo_shows_the_earlier_text
     assert text.startswith("1girl, solo, picture ")
     assert len(home.captions()) == 1
     until(lambda: visitor.image(tagged.name)["caption"] == text, "the gallery shows it")
-    image = visitor.image(tagged.name)
+    image = visitor.get(f"/api/images/{visitor.image(tagged.name)['id']}")
     assert [entry["text"] for entry in image["history"]][-1] == "1girl, solo"
     back = visitor.http.post(
         f"/api/images/{image['id']}/undo", json={"version": image["version"]}
