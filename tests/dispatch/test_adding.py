@@ -14,6 +14,7 @@ from captiv.core.spec import RunSpec
 from captiv.core.texts import content_of
 from captiv.dispatch.scan import chunks, settle
 from captiv.editing import past, undo
+from captiv.editing import put as edit
 from captiv.errors import SidecarError
 from captiv.output.sidecar import Written
 from captiv.store import captions, jobs
@@ -232,10 +233,28 @@ async def test_a_new_run_adds_nothing_where_the_same_was_added_before(world: Wor
     other = replace(run, spec=adding(world, "before"))
     assert await wanted(world, other) == ([path, bare], [], []), "another request"
 
+    await anyio.Path(beside(path)).write_text("1girl")
+    assert await wanted(world, run) == ([path, bare], [], []), "as it was before, by another tool"
     await anyio.Path(beside(path)).write_text("1girl, a dog")
     await to_thread.run_sync(undo, world.store, job.place)
     assert await read(beside(path)) == "1girl"
     assert await wanted(world, run) == ([path, bare], [], []), "taken back"
+
+
+async def test_undo_never_brings_the_answer_alone_which_did_not_stand_there(world: World) -> None:
+    """Where another program brought back a text that had stood there long before."""
+    path = await world.picture("a.png")
+    place = world.spec().output.place_of(path)
+    for text in ("one", "two", "three"):
+        await to_thread.run_sync(edit, world.store, place, text)
+    await anyio.Path(beside(path)).write_text("one")
+    run = await world.enqueue(path, spec=adding(world))
+    _, item = await received(world, run)
+    await put(world, item)
+
+    brought = [await to_thread.run_sync(undo, world.store, place) for _ in range(4)]
+
+    assert brought == ["one", "three", "two", "one"]
 
 
 async def test_a_captioned_job_that_waits_is_written_once_its_folder_allows(world: World) -> None:
