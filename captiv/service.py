@@ -33,6 +33,7 @@ from captiv.dispatch.strangers import Strangers
 from captiv.errors import CaptivError, Interrupted, StoreError, leading
 from captiv.exits import ExitCode, with_pods
 from captiv.offload import offload
+from captiv.output.sidecar import make_folder
 from captiv.rental.unended import Unended
 from captiv.settings import Paths, Settings
 from captiv.signals import ending, is_hangup, received
@@ -139,6 +140,7 @@ class Service:
         await offload(self._paths.make_data_dir)
         with await offload(Store.open, self._paths.database) as store:
             await self._require(store, spec)
+            await offload(_make_directory, spec)
             since_ms = now_ms()
             run, resumed = await commit(store, runs.open_run, spec, since_ms)
             if resumed:
@@ -157,6 +159,7 @@ class Service:
         with await offload(Store.open, self._paths.database) as store:
             since_ms = now_ms()
             run = await store.aread(runs.get, run_id)
+            await offload(_make_directory, run.spec)
             self._as_it_is = True
             follower = self._opened(store, run, since_ms, resumed=True)
             return await self._serve(store, run, follower)
@@ -200,7 +203,7 @@ class Service:
     def _opened(self, store: Store, run: Run, since_ms: int, *, resumed: bool) -> Follower:
         self._since_ms = since_ms
         self._reporter.opened(run, resumed=resumed)
-        return Follower(store, run.id, self._reporter, since_ms=since_ms)
+        return Follower(store, run, self._reporter, since_ms=since_ms)
 
     async def _name_others(self, store: Store, run: Run) -> None:
         leaderless = await offload(lease.is_free, self._paths.lock_file)
@@ -390,6 +393,12 @@ class Service:
             elif is_hangup(number):
                 continue  # kernel and shell both hang up when a terminal is closed
             self.interrupt()
+
+
+def _make_directory(spec: RunSpec) -> None:
+    """Make the folder that the sidecars go into, if they go into one of their own."""
+    if spec.output.save and spec.output.directory is not None:
+        make_folder(spec.output.directory)
 
 
 def _others_named(others: Sequence[Run]) -> str:

@@ -40,6 +40,7 @@ class Told(Silence):
         self.failures: dict[str, str] = {}
         self.kept_paths: list[str] = []
         self.unwritable: dict[str, str] = {}
+        self.cut_short_paths: list[str] = []
         self.warnings: list[str] = []
         self.phases: list[Phase | None] = []
         self.workers: list[str | None] = []
@@ -69,6 +70,9 @@ class Told(Silence):
 
     def unwritten(self, path: str, reason: str) -> None:
         self.unwritable[path] = reason
+
+    def cut_short(self, path: str) -> None:
+        self.cut_short_paths.append(path)
 
 
 async def until(holds: Callable[[], Awaitable[bool] | bool]) -> None:

@@ -40,6 +40,11 @@ SidecarName = Annotated[
     str | None, typer.Option(metavar="stem|full", help="a.jpg has a.txt, or a.jpg.txt.")
 ]
 
+OutputDir = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Where `generate --output-dir DIR` put the sidecars."),
+]
+
 
 @app.command("list")
 @everywhere
@@ -49,10 +54,13 @@ def list_(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     extension: Extension = None,
     sidecar_name: SidecarName = None,
+    output_dir: OutputDir = None,
 ) -> None:
     """List images and their captions."""
     troubles: list[str] = []
-    found = _captions(sidecars_of(extension, sidecar_name), folder, recursive, troubles)
+    found = _captions(
+        sidecars_of(extension, sidecar_name, output_dir, folder), folder, recursive, troubles
+    )
     if json:
         for image, caption in found:
             show.json_line({"path": image, "caption": caption})
@@ -64,11 +72,16 @@ def list_(
 
 @app.command()
 @everywhere
-def get(image: Image, extension: Extension = None, sidecar_name: SidecarName = None) -> None:
+def get(
+    image: Image,
+    extension: Extension = None,
+    sidecar_name: SidecarName = None,
+    output_dir: OutputDir = None,
+) -> None:
     """Print the caption of one image; exit 1 if it has none."""
     from captiv.output import sidecar
 
-    text = sidecar.read(sidecars_of(extension, sidecar_name).of(image_file(image)))
+    text = sidecar.read(place_of(image_file(image), extension, sidecar_name, output_dir).sidecar)
     if text is None:
         show.say(f"captiv: {show.visible(image)} has no caption.")
         raise typer.Exit(ExitCode.LACKING)
@@ -84,23 +97,32 @@ def set_(
     caption: Annotated[str, typer.Argument(help="The text; - reads standard input.")],
     extension: Extension = None,
     sidecar_name: SidecarName = None,
+    output_dir: OutputDir = None,
 ) -> None:
     """Write the caption of one image; no run replaces it unless told to."""
     from captiv.editing import put
+    from captiv.output.sidecar import make_folder
 
     path = image_file(image)
-    place = sidecars_of(extension, sidecar_name).place(path)
+    place = place_of(path, extension, sidecar_name, output_dir)
     text = _checked(sys.stdin.read().removesuffix("\n") if caption == "-" else caption)
+    if output_dir is not None:
+        make_folder(os.path.dirname(place.sidecar))
     with current().store() as store:
         put(store, place, text)
 
 
 @app.command()
 @everywhere
-def unset(image: Image, extension: Extension = None, sidecar_name: SidecarName = None) -> None:
+def unset(
+    image: Image,
+    extension: Extension = None,
+    sidecar_name: SidecarName = None,
+    output_dir: OutputDir = None,
+) -> None:
     """Remove the caption of one image; its text stays in captiv's history."""
     path = image_file(image)
-    place = sidecars_of(extension, sidecar_name).place(path)
+    place = place_of(path, extension, sidecar_name, output_dir)
     from captiv.editing import drop
 
     with current().store() as store:
@@ -116,13 +138,15 @@ def clear(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     extension: Extension = None,
     sidecar_name: SidecarName = None,
+    output_dir: OutputDir = None,
 ) -> None:
     """Remove the captions of a folder's images; `captiv caption undo` restores them all."""
     from captiv.cli.bulk import BulkChange, captioned
     from captiv.editing import bulk
 
     work = BulkChange()
-    places = captioned(sidecars_of(extension, sidecar_name), folder, recursive, work.troubles)
+    sidecars = sidecars_of(extension, sidecar_name, output_dir, folder)
+    places = captioned(sidecars, folder, recursive, work.troubles)
     where = f"{'in and below' if recursive else 'in'} {show.visible(folder.absolute())}"
     changes = work.looked(bulk.removal(places))
     if changes:
@@ -139,11 +163,40 @@ def clear(
     tell(work.troubles)
 
 
-def sidecars_of(extension: str | None, sidecar_name: str | None) -> "Sidecars":
-    """Return where captions are looked for."""
+def sidecars_of(
+    extension: str | None,
+    sidecar_name: str | None,
+    output_dir: Path | None,
+    folder: Path,
+) -> "Sidecars":
+    """Return where captions are looked for, of images in or below a folder."""
     from captiv.editing import Sidecars
 
-    return Sidecars(current().settings(), extension, sidecar_name)
+    mirror = None if output_dir is None else (str(output_dir), str(folder.absolute()))
+    return Sidecars(current().settings(), extension, sidecar_name, mirror=mirror)
+
+
+def place_of(
+    image: str, extension: str | None, sidecar_name: str | None, output_dir: Path | None
+) -> "Place":
+    """Return an image and its sidecar.
+
+    In a folder that mirrors others that is the one that captiv wrote last, else one that is there:
+    the image alone does not tell which folder was mirrored.
+    """
+    from captiv.core.mirror import candidates
+    from captiv.core.naming import Place
+    from captiv.output.mirror import existing
+    from captiv.store import captions
+
+    place = sidecars_of(extension, sidecar_name, None, Path(image).parent).place(image)
+    if output_dir is None:
+        return place
+    directory = os.path.abspath(output_dir.expanduser())  # noqa: PTH100 - as `generate` does
+    possible = candidates(place.sidecar, directory)
+    with current().queue() as store:
+        known = None if store is None else store.read(captions.last_sidecar, image, possible)
+    return Place(image, known or existing(possible[::-1]) or possible[0])
 
 
 def places_in(
@@ -152,14 +205,16 @@ def places_in(
     """Yield each image of the folder with its sidecar, and whether that is there."""
     from captiv.core.naming import spellings
     from captiv.images.find import find, require_folder
+    from captiv.output.mirror import sidecar_names
 
     require_folder(folder)
     for found in find([folder], recursive=recursive):
         troubles.extend(f"{show.visible(p.path)} {p.reason}." for p in found.problems)
+        names = sidecar_names(found, sidecars.output)
         for image in found.images:
             place = sidecars.place(image)
             name = os.path.basename(place.sidecar)
-            yield place, any(other in found.names for other in spellings(name))
+            yield place, any(other in names for other in spellings(name))
 
 
 def _captions(

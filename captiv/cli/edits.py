@@ -10,9 +10,11 @@ from captiv.cli import show
 from captiv.cli.caption import (
     Extension,
     Folder,
+    OutputDir,
     Recursive,
     SidecarName,
     image_file,
+    place_of,
     short,
     sidecars_of,
     tell,
@@ -55,6 +57,7 @@ def replace(
     json: Json = False,
     extension: Extension = None,
     sidecar_name: SidecarName = None,
+    output_dir: OutputDir = None,
 ) -> None:
     """Change many captions at once; the changes are shown first, and `undo` takes all back.
 
@@ -68,7 +71,7 @@ def replace(
         find, with_, regex, ignore_case, whole_words, prefix, suffix, trigger_word
     ).checked()
     work = BulkChange()
-    sidecars = sidecars_of(extension, sidecar_name)
+    sidecars = sidecars_of(extension, sidecar_name, output_dir, folder)
     places = captioned(sidecars, folder, recursive, work.troubles)
     changes = work.looked(bulk.preview(edit, places))
     _show_all(changes, len(changes) if dry_run or json else _SHOWN, json=json)
@@ -91,6 +94,7 @@ def history(
     json: Json = False,
     extension: Extension = None,
     sidecar_name: SidecarName = None,
+    output_dir: OutputDir = None,
 ) -> None:
     """Show what an image's caption was before, and by whom; without one, the edits of many."""
     if image is None:
@@ -99,7 +103,7 @@ def history(
     from captiv.editing.history import past
 
     path = image_file(image)
-    place = sidecars_of(extension, sidecar_name).place(path)
+    place = place_of(path, extension, sidecar_name, output_dir)
     with current().store() as store:
         found = past(store, place)
     if json:
@@ -135,6 +139,7 @@ def undo(
     yes: Yes = False,
     extension: Extension = None,
     sidecar_name: SidecarName = None,
+    output_dir: OutputDir = None,
 ) -> None:
     """Go back to the caption before, or take back a whole edit; asks before the latter."""
     from captiv.editing.history import undo as go_back
@@ -150,7 +155,7 @@ def undo(
     if edit is not None:
         raise UsageError("An edit is undone as a whole.", hint="captiv caption undo --edit N")
     path = image_file(image)
-    place = sidecars_of(extension, sidecar_name).place(path)
+    place = place_of(path, extension, sidecar_name, output_dir)
     with current().store() as store:
         show.note(f"{show.visible(image)}: {show.visible(go_back(store, place, to).strip())}")
 

@@ -94,9 +94,9 @@ def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: 
 def _found(spec: RunSpec, store: "Store | None") -> _Found:
     found, limit = _Found(), spec.selection.limit
     for chunk in chunks(spec):
+        chunk.kept = kept_of(chunk, spec, store)
         found.skipped += len(chunk.skipped)
         found.unread += chunk.unread
-        chunk.kept = kept_of(chunk, spec, store)
         failed = foreseen(store, spec, chunk.wanted)
         wanted = [place for place in chunk.wanted if place not in failed]
         room = None if limit is None else limit - found.wanted

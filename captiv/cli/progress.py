@@ -1,6 +1,7 @@
 """What a person sees of a run: a bar on a terminal, plain lines elsewhere, JSON on request."""
 
 import json
+import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -28,9 +29,11 @@ from captiv.core.cost import dollars
 from captiv.core.jobs import Run
 from captiv.core.phase import Phase, Step
 from captiv.core.spec import Kind
-from captiv.dispatch.events import LaneView
+from captiv.dispatch.events import FIRST_LINE_ONLY, LaneView
 from captiv.errors import AnswerError
 from captiv.gui.phases import size, worded
+
+_log = logging.getLogger(__name__)
 
 _PLAIN_EVERY_S = 10.0
 _NAMED = 20
@@ -56,6 +59,8 @@ class Tally:
     """Code and reason by path: an image may be told of by the scan, and by who follows."""
     kept: dict[str, None] = field(default_factory=dict)
     unwritten: list[tuple[str, str]] = field(default_factory=list)
+    cut_short: int = 0
+    """Captions of several lines."""
     by_worker: dict[str, int] = field(default_factory=dict)
     """Captions that each of several workers has brought, by its name."""
 
@@ -218,6 +223,13 @@ class Display:
         if self._json:
             self._object(path=path, status="unwritten", reason=reason)
 
+    def cut_short(self, path: str) -> None:
+        """A caption has several lines."""
+        if not self.tally.cut_short:
+            _log.warning("answers of several lines path=%s", path)
+            self.warned(FIRST_LINE_ONLY)
+        self.tally.cut_short += 1
+
     # -- the end ---------------------------------------------------------------------------------
 
     def summary(
@@ -253,6 +265,7 @@ class Display:
                 degenerate=self._degenerate,
                 tried_again=self._tried_again(run),
                 strange=strange,
+                several_lines=self.tally.cut_short,
                 pending=counts.pending + counts.running,
                 unwritten=counts.captioned,
                 seconds=round(elapsed_s, 3),
@@ -276,6 +289,8 @@ class Display:
             if again:
                 answers = "1 answer was" if again == 1 else f"{again} answers were"
                 self._say(f"{answers} no caption, and tried again.")
+            if self.tally.cut_short:
+                self._say(_several_lines(self.tally.cut_short))
         if run.unread and self._verbosity != "quiet":
             self._say(not_read(run.unread))
         self._list_kept()
@@ -355,6 +370,11 @@ def _kind(run: Run) -> Kind | None:
     """Return on what kind of worker a run is; None where several kinds are at work."""
     kinds = {site.kind for site in run.spec.placement.sites}
     return kinds.pop() if len(kinds) == 1 else None
+
+
+def _several_lines(captions: int) -> str:
+    have = "1 caption has" if captions == 1 else f"{captions} captions have"
+    return f"{have} several lines, of which some trainers read only the first (--one-line)."
 
 
 def not_tried(images: int) -> str:

@@ -98,6 +98,8 @@ class Received:
     """Generation settings as JSON."""
     seed: int | None
     tokens: int
+    adds: str | None = None
+    """`RunSpec.adds` of its run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ class Unwritten:
     path: str
     sidecar: str
     text: str
+    found: str | None = None
+    """Of a caption that is added: hash of the text that was there (see `captiv.core.adding`)."""
 
     @property
     def place(self) -> Place:

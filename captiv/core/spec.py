@@ -8,7 +8,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from captiv.catalog.model import ImageQuality
+from captiv.core.adding import Where
+from captiv.core.mirror import mirrored_path
 from captiv.core.naming import Naming, Place, sidecar_path
+from captiv.core.texts import has_lines, in_one_line
 from captiv.wire import Generation
 
 Overwrite = Literal["no", "yes", "all"]
@@ -41,6 +44,8 @@ class Selection(_Value):
     """Absolute paths of files and folders, in the order given."""
     recursive: bool = False
     overwrite: Overwrite = "no"
+    add: Where | None = None
+    """On which side of a caption that is there a new one is added; None adds none."""
     limit: int | None = None
     retry_failed: bool = False
     """Whether images are tried that failed before, although nothing has changed since."""
@@ -50,7 +55,17 @@ class Selection(_Value):
     @property
     def fixed(self) -> bool:
         """Whether a resumed run finishes its own set instead of looking for new images."""
-        return self.limit is not None or self.overwrite != "no"
+        return self.limit is not None or not self.skips_captioned
+
+    @property
+    def skips_captioned(self) -> bool:
+        """Whether an image that has a caption needs none."""
+        return self.overwrite == "no" and self.add is None
+
+    @property
+    def only_missing(self) -> "Selection":
+        """Return the same, for images without a caption."""
+        return self.model_copy(update={"overwrite": "no", "add": None})
 
     def wider_than(self, other: "Selection") -> bool:
         """Whether more images may be captioned than with the limit of `other`."""
@@ -82,10 +97,19 @@ class Output(_Value):
     naming: Naming = "stem"
     prefix: str = ""
     suffix: str = ""
+    one_line: bool = False
+    """Whether an answer of several lines becomes one line."""
+    directory: str | None = None
+    """The folder in which a tree of sidecars mirrors those of the images; None: beside them."""
+    folders: tuple[str, ...] = ()
+    """The folders that are mirrored there, none of them inside another."""
 
     def sidecar_of(self, image: str) -> str:
         """Return the path of the sidecar of this image; nothing else in captiv names one."""
-        return sidecar_path(image, extension=self.extension, naming=self.naming)
+        beside = sidecar_path(image, extension=self.extension, naming=self.naming)
+        if self.directory is None:
+            return beside
+        return mirrored_path(beside, self.directory, self.folders)
 
     def place_of(self, image: str) -> Place:
         """Return what the caption of this image belongs to."""
@@ -93,7 +117,15 @@ class Output(_Value):
 
     def text(self, caption: str) -> str:
         """Return what the sidecar of this caption holds."""
-        return f"{self.prefix}{caption}{self.suffix}"
+        return f"{self.prefix}{in_one_line(caption) if self.one_line else caption}{self.suffix}"
+
+    def answer_in(self, text: str) -> str:
+        """Return a text that `text` made, without what stands before and after the answer."""
+        return text.removeprefix(self.prefix).removesuffix(self.suffix)
+
+    def cut_short(self, caption: str) -> bool:
+        """Whether a trainer that reads the first line of a sidecar would miss some of an answer."""
+        return self.save and not self.one_line and has_lines(caption)
 
 
 class Site(_Value):
@@ -189,6 +221,10 @@ class Answers(_Value):
     """Whether a person set the limit of new tokens, so that a text it cuts is what was wanted."""
 
 
+_WHERE = ("save", "extension", "naming", "directory", "folders")
+"""What of the output says where a text goes, and not what it is."""
+
+
 class RunSpec(_Value):
     """Everything needed to do a run, or to go on with it."""
 
@@ -225,6 +261,18 @@ class RunSpec(_Value):
         that an answer under the old one is asked for once more.
         """
         return _digest(self.captioning.model_dump(mode="json"))[:16]
+
+    def adds(self) -> str | None:
+        """Return the hash of what is added to captions that are there; None if nothing is.
+
+        A caption with it is not added to the same sidecar again. As for a fingerprint, no value may
+        ever change.
+        """
+        if self.selection.add is None:
+            return None
+        output = _said(self.output, but=_WHERE)
+        parts = {"add": self.selection.add, "captioning": _said(self.captioning), "output": output}
+        return _digest(parts)[:16]
 
     def asked(self) -> str:
         """Return the hash of what is asked of each image, and how often: where is of no matter."""

@@ -88,6 +88,16 @@ def is_blank(text: str) -> bool:
     return _NOTHING.fullmatch(text) is not None
 
 
+def has_lines(text: str) -> bool:
+    """Whether a text, without the blanks around it, has several lines or paragraphs."""
+    return len(text.strip().splitlines()) > 1
+
+
+def in_one_line(text: str) -> str:
+    """Return a text with every run of white space as one space, and none around it."""
+    return " ".join(text.split())
+
+
 def content_hash(text: str) -> str:
     """Return the SHA-256, in hex, of `text` without its surrounding blanks and with newlines as LF.
 

@@ -236,6 +236,7 @@ class Completer:
         items = [self._texts.popleft() for _ in range(min(_BATCH, len(self._texts)))]
         if not self._texts:
             self._writable = anyio.Event()
+        items = await self._writer.begin(items)
         unwritable: list[tuple[Unwritten, SidecarError]] = []
         for item, result in zip(items, await self._writer.put(items), strict=True):
             self._free(item.place, item.job_id)

@@ -48,6 +48,9 @@ class Reporter(Protocol):
     def unwritten(self, path: str, reason: str) -> None:
         """A caption is safe in the store, but its file cannot be written."""
 
+    def cut_short(self, path: str) -> None:
+        """A caption has several lines, of which some trainers read the first one."""
+
 
 class Silence:
     """A reporter that tells nobody."""
@@ -61,6 +64,14 @@ class Silence:
     def failed(self, path: str, code: str, reason: str) -> None: ...  # noqa: D102
     def kept(self, path: str) -> None: ...  # noqa: D102
     def unwritten(self, path: str, reason: str) -> None: ...  # noqa: D102
+    def cut_short(self, path: str) -> None: ...  # noqa: D102
+
+
+FIRST_LINE_ONLY = (
+    "Captions have several lines. Trainers such as kohya's sd-scripts read only the first line of "
+    "a sidecar: --one-line makes one line of each."
+)
+"""Said once in a command, when the first of them comes."""
 
 
 def counts_line(counts: Counts) -> str:

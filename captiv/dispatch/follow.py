@@ -1,6 +1,6 @@
 """Tells of a run what another process did for it."""
 
-from captiv.core.jobs import JobId, JobRow, JobState, RunId
+from captiv.core.jobs import JobId, JobRow, JobState, Run, RunId
 from captiv.dispatch.events import Reporter
 from captiv.store import Connection, Store, captions, jobs
 from captiv.store.captions import Caption
@@ -14,10 +14,11 @@ _Told = tuple[JobRow, Caption | None]
 class Follower:
     """Reports what became of a run in another process's hands, image by image."""
 
-    def __init__(self, store: Store, run_id: RunId, reporter: Reporter, *, since_ms: int) -> None:
+    def __init__(self, store: Store, run: Run, reporter: Reporter, *, since_ms: int) -> None:
         """Args: captions and failures from before `since_ms` are no news."""
         self._store = store
-        self._run_id = run_id
+        self._run_id = run.id
+        self._output = run.spec.output
         self._reporter = reporter
         self._since_ms = since_ms
 
@@ -40,6 +41,8 @@ class Follower:
             self._reporter.unwritten(job.path, job.error or "its file is not written yet")
         elif caption is not None and caption.created_ms >= self._since_ms:
             self._reporter.captioned(job.path, caption.text)
+            if self._output.cut_short(self._output.answer_in(caption.text)):
+                self._reporter.cut_short(job.path)
 
 
 def _page(conn: Connection, run_id: RunId, after: JobId) -> list[_Told]:

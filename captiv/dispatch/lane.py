@@ -298,7 +298,7 @@ class Lane:
     def _sidecar(self, job: Job) -> str | None:
         """Return the sidecar that, once there, makes this job unnecessary."""
         spec = self._queue.specs[job.run_id]
-        if spec.selection.overwrite != "no" or not spec.output.save:
+        if not spec.selection.skips_captioned or not spec.output.save:
             return None
         return job.sidecar
 
@@ -318,6 +318,8 @@ class Lane:
             return await self._missed(job, error, reply.caption)
         self._claims.settled(job)
         self.captioned += 1
+        if spec.output.cut_short(reply.caption):
+            self._queue.reporter.cut_short(job.path)
         await self._queue.completer.received(
             Received(
                 job=job,
@@ -328,6 +330,7 @@ class Lane:
                 settings=used.model_dump_json(exclude_none=True),
                 seed=used.seed,
                 tokens=reply.tokens,
+                adds=spec.adds(),
             )
         )
         await self._queue.strangers.look(job.run_id, spec, prepared)

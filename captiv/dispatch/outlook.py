@@ -6,12 +6,12 @@ from typing import Final
 
 from captiv.clock import monotonic_s
 from captiv.core.naming import Place
-from captiv.core.spec import RunSpec
+from captiv.core.spec import Output, RunSpec
+from captiv.dispatch.folders import try_folder
 from captiv.dispatch.retrying import foreseen
-from captiv.dispatch.scan import Chunk, chunks, settled
+from captiv.dispatch.scan import Chunk, chunks, settle, settled
 from captiv.errors import SidecarError
-from captiv.output.sidecar import probe_folder
-from captiv.store import Store, captions
+from captiv.store import Store
 
 _MOST: Final = 256
 """Folders that cannot be written, after which no other one is tried."""
@@ -31,6 +31,7 @@ class Outlook:
 class _Folders:
     """Which folders can be written, tried one by one."""
 
+    output: Output
     refused: dict[str, SidecarError] = field(default_factory=dict)
     images: int = 0
 
@@ -40,7 +41,7 @@ class _Folders:
         folder = os.path.dirname(place.sidecar)
         if folder not in self.refused:
             try:
-                probe_folder(folder)
+                try_folder(place, self.output)
             except SidecarError as error:
                 self.refused[folder] = error
             else:
@@ -60,7 +61,7 @@ def look(spec: RunSpec, store: Store | None, *, limit_s: float) -> Outlook:
     edits.
     """
     until_s = monotonic_s() + limit_s
-    folders = _Folders()
+    folders = _Folders(spec.output)
     for chunk in chunks(spec):
         kept_of(chunk, spec, store)
         failed = foreseen(store, spec, chunk.wanted)
@@ -77,9 +78,7 @@ def look(spec: RunSpec, store: Store | None, *, limit_s: float) -> Outlook:
 
 
 def kept_of(chunk: Chunk, spec: RunSpec, store: Store | None) -> list[Place]:
-    """Return the images of a chunk whose sidecar is kept; the other ones become wanted. Blocks."""
+    """Sort the sidecars of a chunk that are there, as a run does; return what is kept. Blocks."""
     if not chunk.there:
         return []
-    places = [place for place, _ in chunk.there]
-    known = {} if store is None else store.read(captions.sources, places)
-    return settled(chunk, known, spec.selection.overwrite)
+    return settled(chunk, spec, {}) if store is None else store.read(settle, chunk, spec)

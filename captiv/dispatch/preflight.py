@@ -8,10 +8,10 @@ from pathlib import Path
 
 from captiv.core.jobs import Failure, Job
 from captiv.dispatch.claims import Claims
+from captiv.dispatch.folders import try_folder
 from captiv.dispatch.queue import QueueContext
 from captiv.errors import ImageError, MachineShort, SidecarError
 from captiv.offload import offload
-from captiv.output.sidecar import probe_folder
 
 _MOST = 256
 """Images that cannot be used, each for another one's sake, after which no other is looked for."""
@@ -91,12 +91,13 @@ class Preflight:
         return prepared is not None
 
     async def _writable(self, job: Job) -> bool:
-        if not (self._paid and self._queue.specs[job.run_id].output.save):
+        output = self._queue.specs[job.run_id].output
+        if not (self._paid and output.save):
             return True
         folder = str(Path(job.sidecar).parent)
         if folder not in self._refused:
             try:
-                await offload(probe_folder, folder)
+                await offload(try_folder, job.place, output)
             except SidecarError as error:
                 self._refused[folder] = error
         return folder not in self._refused

@@ -8,6 +8,7 @@ again.
 import os
 from collections.abc import Callable, Sequence
 
+from captiv.core.adding import NOTHING
 from captiv.core.jobs import Run, Unwritten
 from captiv.core.naming import Place
 from captiv.dispatch.events import Reporter
@@ -74,4 +75,7 @@ def _lost(made: Sequence[DoneJob]) -> list[DoneJob]:
 
 def _unwritten(job: DoneJob, run: Run) -> Unwritten:
     assert job.text is not None
-    return Unwritten(job.job_id, run.id, job.attempt, job.place.image, job.place.sidecar, job.text)
+    return Unwritten(
+        *(job.job_id, run.id, job.attempt, job.place.image, job.place.sidecar, job.text),
+        found=NOTHING,
+    )

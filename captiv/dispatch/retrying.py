@@ -7,7 +7,7 @@ from captiv.core.jobs import JobId, Run, RunId, Stamp
 from captiv.core.naming import Place
 from captiv.core.spec import RunSpec
 from captiv.dispatch.preparation import stamp_of
-from captiv.errors import SidecarShared
+from captiv.errors import SidecarShared, SidecarUnreadable
 from captiv.images.find import FOLDER_UNREADABLE
 from captiv.offload import offload
 from captiv.store import Store, past
@@ -15,7 +15,7 @@ from captiv.store.commit import commit
 from captiv.store.past import FailedJob
 
 _PAGE = 1_000
-_SCANS = frozenset((SidecarShared.code, FOLDER_UNREADABLE))
+_SCANS = frozenset((SidecarShared.code, SidecarUnreadable.code, FOLDER_UNREADABLE))
 """What only a scan can tell again."""
 
 

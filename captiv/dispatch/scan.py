@@ -11,25 +11,27 @@ At the limit of its run the scan waits: an image that fails makes room for anoth
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
 
+from captiv.core.adding import obstacle
 from captiv.core.jobs import Run, RunState
 from captiv.core.keeping import Keeping, keeping
 from captiv.core.naming import Place, collisions, spellings
 from captiv.core.spec import Overwrite, RunSpec
-from captiv.core.texts import content_hash
+from captiv.core.texts import Content, content_hash
 from captiv.dispatch.events import Reporter
 from captiv.dispatch.restoring import Restoring
 from captiv.dispatch.retrying import untried
-from captiv.errors import SidecarError, SidecarShared
+from captiv.errors import SidecarError, SidecarShared, SidecarUnreadable
 from captiv.images.find import Folder, find
 from captiv.offload import offload
 from captiv.output import sidecar
-from captiv.store import Connection, Store, captions, ingest, past, runs
+from captiv.output.mirror import sidecar_names
+from captiv.store import Connection, Store, adding, captions, ingest, past, runs
 from captiv.store.captions import Known
 from captiv.store.commit import commit
 from captiv.store.past import FailedJob
@@ -48,8 +50,8 @@ class Chunk:
 
     wanted: list[Place] = field(default_factory=list)
     skipped: list[Place] = field(default_factory=list)
-    there: list[tuple[Place, str]] = field(default_factory=list)
-    """With the text of the sidecar, where sidecars are to be overwritten."""
+    there: list[tuple[Place, Content]] = field(default_factory=list)
+    """With what the sidecar holds, where sidecars are to be overwritten or added to."""
     refused: list[tuple[Place, str, str]] = field(default_factory=list)
     kept: list[Place] = field(default_factory=list)
     """Of `there`: what is not captiv's to replace."""
@@ -130,7 +132,7 @@ class Intake:
         """Only write sidecars again that are gone: which images there are is settled."""
         if not self._restoring.needed:
             return
-        selection = self._run.spec.selection.model_copy(update={"overwrite": "no"})
+        selection = self._run.spec.selection.only_missing
         async for chunk in self._found(self._run.spec.model_copy(update={"selection": selection})):
             await self._restoring.restore(chunk.wanted)
         self._restoring.tell()
@@ -158,7 +160,7 @@ class Intake:
 
     async def _sort(self, chunk: Chunk) -> None:
         """Take out of the wanted what is kept, and what failed before and would again."""
-        chunk.kept = await self._kept(chunk)
+        chunk.kept = await self._store.aread(settle, chunk, self._run.spec)
         chunk.untried = await untried(self._store, self._run, chunk.wanted)
         places = {job.place for job in chunk.untried}
         chunk.wanted = [place for place in chunk.wanted if place not in places]
@@ -190,32 +192,51 @@ class Intake:
         for place, code, reason in chunk.refused:
             self._reporter.failed(place.image, code, reason)
 
-    async def _kept(self, chunk: Chunk) -> list[Place]:
-        """Return the images whose sidecar is not captiv's to replace; the others become wanted."""
-        if not chunk.there:
-            return []
-        known = await self._store.aread(captions.sources, [place for place, _ in chunk.there])
-        return settled(chunk, known, self._run.spec.selection.overwrite)
+
+def settle(conn: Connection, chunk: Chunk, spec: RunSpec) -> list[Place]:
+    """Sort the sidecars of a chunk that are there, by what the store knows of them.
+
+    Return the images whose sidecar is not captiv's to replace. Those to whose caption this one was
+    added before are skipped, and the others become wanted.
+    """
+    if not chunk.there:
+        return []
+    adds = spec.adds()
+    added = adding.already(conn, chunk.there, adds) if adds else set()
+    known = captions.sources(conn, [place for place, _ in chunk.there])
+    return settled(chunk, spec, known, added)
 
 
 def settled(
-    chunk: Chunk, known: Mapping[Place, Sequence[Known]], overwrite: Overwrite
+    chunk: Chunk,
+    spec: RunSpec,
+    known: Mapping[Place, Sequence[Known]],
+    added: Collection[Place] = (),
 ) -> list[Place]:
-    """Return the images whose sidecar is not captiv's to replace; the others become wanted.
+    """Sort the sidecars of a chunk that are there; return and count them as `settle`.
 
     Args:
-        chunk: what was found; its sidecars that are there are sorted.
+        chunk: what was found.
+        spec: what is asked for.
         known: the earlier captions of these places.
-        overwrite: what may be replaced.
+        added: those to whose caption this one was added before.
     """
-    kept: list[Place] = []
-    for place, text in chunk.there:
-        earlier = {k.hash: k.source for k in known.get(place, ())}
-        if keeping(content_hash(text), earlier, overwrite) is Keeping.KEEP:
-            kept.append(place)
-        else:
-            chunk.wanted.append(place)
+    kept = [] if spec.selection.add else _kept(chunk, known, spec.selection.overwrite)
+    chunk.skipped += [place for place, _ in chunk.there if place in added]
+    passed_over = {*added, *kept}
+    chunk.wanted += [place for place, _ in chunk.there if place not in passed_over]
     chunk.wanted.sort(key=chunk.order.__getitem__)
+    return kept
+
+
+def _kept(
+    chunk: Chunk, known: Mapping[Place, Sequence[Known]], overwrite: Overwrite
+) -> list[Place]:
+    kept: list[Place] = []
+    for place, held in chunk.there:
+        earlier = {k.hash: k.source for k in known.get(place, ())}
+        if keeping(content_hash(held.text), earlier, overwrite) is Keeping.KEEP:
+            kept.append(place)
     return kept
 
 
@@ -287,7 +308,7 @@ class _Sorting:
 
     def __init__(self, folder: Folder, spec: RunSpec) -> None:
         self._spec = spec
-        self._names = folder.names
+        self._names = sidecar_names(folder, spec.output)
         shared = collisions(folder.images, spec.output.sidecar_of, ignore_case=_IGNORE_CASE)
         self._shared = {image: images for images in shared.values() for image in images}
 
@@ -298,16 +319,19 @@ class _Sorting:
             chunk.wanted.append(place)
             return
         path = place.sidecar
-        there = self._lists(path) and sidecar.has_text(path)
-        overwrite = self._spec.selection.overwrite
-        if there and overwrite == "no":
+        listed = self._lists(path)
+        there = listed and sidecar.has_text(path)
+        selection = self._spec.selection
+        if there and selection.skips_captioned:
             chunk.skipped.append(place)
         elif image in self._shared:
             chunk.refused.append(
                 (place, SidecarShared.code, _shared(image, self._shared[image], path))
             )
-        elif there and overwrite == "yes" and (text := _text(path)) is not None:
-            chunk.there.append((place, text))
+        elif listed and selection.add is not None:
+            _put_addition(place, chunk)
+        elif there and selection.overwrite == "yes" and (held := _held(path)) is not None:
+            chunk.there.append((place, held))
         else:
             chunk.wanted.append(place)
 
@@ -322,9 +346,29 @@ def _shared(image: str, images: Sequence[str], path: str) -> str:
     return f"{os.path.basename(path)} would belong to {others} as well: use --sidecar-name full."
 
 
-def _text(path: str) -> str | None:
-    """Return the text of a sidecar; None if it cannot be read, which writing it will find out."""
+def _put_addition(place: Place, chunk: Chunk) -> None:
+    """Put an image where it belongs whose caption is to be added to the one that is there."""
     try:
-        return sidecar.read(path)
+        held = sidecar.look(place.sidecar)
+    except SidecarError as error:
+        chunk.refused.append((place, SidecarUnreadable.code, _sentence(error.message)))
+        return
+    if held is None:
+        chunk.wanted.append(place)
+    elif held.encoding is None:
+        why = f"cannot add to {place.sidecar}: {obstacle(held)}"
+        chunk.refused.append((place, SidecarUnreadable.code, _sentence(why)))
+    else:
+        chunk.there.append((place, held))
+
+
+def _held(path: str) -> Content | None:
+    """Return what a sidecar holds; None if it cannot be read, which writing it will find out."""
+    try:
+        return sidecar.look(path)
     except SidecarError:
         return None
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."

@@ -1,23 +1,22 @@
 """Puts received captions into their sidecars, on threads, and never over a person's own words."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-import anyio
-
+from captiv.core.adding import Where
 from captiv.core.jobs import JobId, RunId, Unwritten
 from captiv.core.keeping import Keeping, Source, author, keeping
-from captiv.core.spec import RunSpec
+from captiv.core.spec import Output, RunSpec
 from captiv.core.texts import Content, content_hash
+from captiv.dispatch.adding import Adding
+from captiv.dispatch.writing import Result, patiently
 from captiv.errors import SidecarError
 from captiv.offload import offload
 from captiv.output import sidecar
 from captiv.output.sidecar import Written
 from captiv.store import Connection, Store, captions, standings
 from captiv.store.commit import commit
-
-_TIMES = 4
-_PAUSE_S = 0.2
 
 
 class _Replaced(NamedTuple):
@@ -37,40 +36,54 @@ class Writer:
         self._store = store
         self._spec_of = spec_of
         self._now_ms = now_ms
+        self._adding = Adding(store, where_of=self._where_of, now_ms=now_ms)
 
-    async def put(self, items: Sequence[Unwritten]) -> list[Written | SidecarError]:
+    async def begin(self, items: Sequence[Unwritten]) -> list[Unwritten]:
+        """Return these with what their sidecars are to hold, where they are added to a text."""
+        added = [item for item in items if self._is_added(item)]
+        begun = {item.job_id: item for item in await self._adding.begin(added)} if added else {}
+        return [begun.get(item.job_id, item) for item in items]
+
+    async def put(self, items: Sequence[Unwritten]) -> list[Result]:
         """Write these texts and sync their folders: one result each.
 
         Texts of a run that saves nothing count as written.
         """
-        saving = [item for item in items if self._spec_of(item.run_id).output.save]
-        decided = await self._decide(saving)
+        by_job = await offload(_without_folder, self._with_output(items))
+        saving = [
+            item
+            for item in items
+            if self._spec_of(item.run_id).output.save and item.job_id not in by_job
+        ]
+        added = [item for item in saving if self._is_added(item)]
+        replacing = [item for item in saving if not self._is_added(item)]
+        for write, some in ((self._adding.write, added), (self._replace, replacing)):
+            results = await write(some) if some else ()
+            by_job |= {item.job_id: result for item, result in zip(some, results, strict=True)}
+        return [by_job.get(item.job_id, Written.WRITTEN) for item in items]
+
+    def _with_output(self, items: Sequence[Unwritten]) -> list[tuple[Unwritten, Output]]:
+        return [(item, self._spec_of(item.run_id).output) for item in items]
+
+    def _is_added(self, item: Unwritten) -> bool:
+        spec = self._spec_of(item.run_id)
+        return spec.output.save and spec.selection.add is not None
+
+    def _where_of(self, item: Unwritten) -> Where:
+        where = self._spec_of(item.run_id).selection.add
+        assert where is not None
+        return where
+
+    async def _replace(self, items: Sequence[Unwritten]) -> list[Result]:
+        """Write these texts, over others where these may be replaced."""
+        decided = await self._decide(items)
         writes = [
             sidecar.Sidecar(
                 item.sidecar, item.text, replace=decided[item.job_id] is not Keeping.KEEP
             )
-            for item in saving
+            for item in items
         ]
-        results = await self._written(writes)
-        by_job = {item.job_id: result for item, result in zip(saving, results, strict=True)}
-        return [by_job.get(item.job_id, Written.WRITTEN) for item in items]
-
-    async def _written(self, writes: Sequence[sidecar.Sidecar]) -> list[Written | SidecarError]:
-        """Write these; what this machine is short of something for is tried again a few times."""
-        results = await offload(sidecar.write_many, writes)
-        for times in range(_TIMES):
-            again = [
-                at
-                for at, result in enumerate(results)
-                if isinstance(result, SidecarError) and result.passing
-            ]
-            if not again:
-                break
-            await anyio.sleep(_PAUSE_S * 2**times)
-            once_more = await offload(sidecar.write_many, [writes[at] for at in again])
-            for at, result in zip(again, once_more, strict=True):
-                results[at] = result
-        return results
+        return await patiently(sidecar.write_many, writes)
 
     async def _decide(self, items: Sequence[Unwritten]) -> Mapping[JobId, Keeping]:
         """Look at the sidecars that are there; texts unknown to captiv are recorded first."""
@@ -93,6 +106,28 @@ class Writer:
         if record:
             await commit(self._store, _record, record, self._now_ms())
         return decided
+
+
+def _without_folder(items: Sequence[tuple[Unwritten, Output]]) -> dict[JobId, Result]:
+    """Make the folders of sidecars that mirror others; return why one could not be, by job."""
+    tried: dict[str, SidecarError | None] = {}
+    for item, output in items:
+        folder = os.path.dirname(item.sidecar)
+        if output.save and output.directory is not None and folder not in tried:
+            tried[folder] = _unmade(folder, output.directory)
+    return {
+        item.job_id: error
+        for item, _ in items
+        if (error := tried.get(os.path.dirname(item.sidecar))) is not None
+    }
+
+
+def _unmade(folder: str, directory: str) -> SidecarError | None:
+    try:
+        sidecar.make_folder(folder, within=directory)
+    except SidecarError as error:
+        return error
+    return None
 
 
 def _record(conn: Connection, texts: Sequence[_Replaced], now_ms: int) -> None:

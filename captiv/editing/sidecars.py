@@ -10,6 +10,7 @@ from captiv.core.spec import Output
 from captiv.core.texts import Content, content_hash, data_of, plain, text_of
 from captiv.errors import CaptionChanged, SidecarError
 from captiv.output import sidecar
+from captiv.output.mirror import mirroring
 from captiv.settings import Settings
 from captiv.store import Store, standings
 
@@ -19,26 +20,38 @@ T = TypeVar("T")
 class Sidecars:
     """Where captions are looked for: by the options, else by the settings."""
 
-    def __init__(self, settings: Settings, extension: str | None, naming: str | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        extension: str | None,
+        naming: str | None,
+        *,
+        mirror: tuple[str, str] | None = None,
+    ) -> None:
+        """Args: `mirror` is a folder with a tree of sidecars, and the folder that it mirrors."""
         self._asked = extension, naming
+        self._mirror = mirror
         self.follow(settings)
 
     def follow(self, settings: Settings) -> None:
         """Look where these settings say from now on; an option still goes before them."""
         extension, naming = self._asked
         output = settings.output
-        self._output = Output(
+        self.output = Output(
             extension=checked_extension(output.extension if extension is None else extension),
             naming=checked_naming(output.sidecar_name if naming is None else naming),
         )
+        if self._mirror is not None:
+            directory, folder = self._mirror
+            self.output = mirroring(self.output, directory, [folder])
 
     def of(self, image: str) -> str:
         """Return the path of this image's sidecar."""
-        return self._output.sidecar_of(image)
+        return self.output.sidecar_of(image)
 
     def place(self, image: str) -> Place:
         """Return this image and its sidecar."""
-        return self._output.place_of(image)
+        return self.output.place_of(image)
 
 
 def version(text: str | None) -> str:

@@ -81,6 +81,7 @@ from captiv.errors.image import (
     MachineShort,
     SidecarError,
     SidecarShared,
+    SidecarUnreadable,
 )
 from captiv.errors.provider import (
     AccessDenied,
@@ -163,6 +164,7 @@ __all__ = [
     "ProviderUnreachable",
     "SidecarError",
     "SidecarShared",
+    "SidecarUnreadable",
     "StoreBusy",
     "StoreDamaged",
     "StoreError",

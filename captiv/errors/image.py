@@ -47,6 +47,12 @@ class SidecarShared(ImageError):
     hint = "Use --sidecar-name full (a.jpg.txt), or rename one of the images."
 
 
+class SidecarUnreadable(ImageError):
+    """A caption is to be added to a sidecar that cannot be read."""
+
+    code = "sidecar_unreadable"
+
+
 class AnswerError(CaptivError):
     """The model answered, but not with a caption: empty, looping, refusing or cut off."""
 

@@ -81,7 +81,7 @@ def _told(plan: Plan) -> dict[str, Any]:
 def _to_do(plan: Plan) -> int:
     """Return how many images would be captioned, as far as the page knows them."""
     overwrite = plan.spec.selection.overwrite
-    if overwrite == "all":
+    if overwrite == "all" or plan.spec.selection.add is not None:
         return len(plan.extent.entries)
     kept = (e.by == "hand" if overwrite == "yes" else e.captioned for e in plan.extent.entries)
     return len(plan.extent.entries) - sum(kept)
@@ -109,6 +109,7 @@ def _chosen(room: Room) -> dict[str, Any]:
         "generation": settings.generation.model_dump(exclude_none=True),
         "dtype": settings.system.default_torch_dtype,
         "batch_size": settings.worker.batch_size,
+        "one_line": settings.output.one_line,
     }
 
 

@@ -171,6 +171,7 @@ class Progress:
             "save": spec.output.save,
             "overwrite": spec.selection.overwrite,
             "accept_truncated": spec.selection.accept_truncated,
+            "add": spec.selection.add,
             "where": spec.placement.provider or spec.placement.kind,
             "url": spec.placement.url,
             "max_cost": spec.placement.max_cost_usd,

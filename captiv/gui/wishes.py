@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 
 from captiv.catalog import ModelChoice
+from captiv.core.adding import Where
 from captiv.core.spec import MAX_RETRIES, Fallback, Overwrite, RunSpec
 from captiv.errors import UsageError
 from captiv.gui.bodies import body_of
@@ -30,7 +31,7 @@ _MOST = 20_000
 """Images that are named one by one: each is a path in the run's row. A folder has no limit."""
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=300)]
-Where = Literal["local", "runpod", "url"]
+Worker = Literal["local", "runpod", "url"]
 
 
 class Looked(BaseModel):
@@ -56,7 +57,9 @@ class Wish(BaseModel):
     """Only so many of them, spread evenly: the same ones for every model."""
     overwrite: Overwrite = "no"
     accept_truncated: bool = False
+    add: Where | None = None
     save: bool = True
+    one_line: bool | None = None
 
     model: Word | None = None
     variant: Word | None = None
@@ -70,7 +73,7 @@ class Wish(BaseModel):
     dtype: Word | None = None
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
 
-    where: Where = "local"
+    where: Worker = "local"
     gpu_type: Word | None = None
     pods: Annotated[int, Field(ge=1, le=100)] = 1
     max_cost: Word | None = None
@@ -148,7 +151,8 @@ def _is_folder(wish: Wish) -> bool:
     """Whether the wish is for a whole folder: new images in it, too, are meant then."""
     if wish.shown.text:
         return False
-    return wish.shown.show == "all" or (wish.shown.show == "without" and wish.overwrite == "no")
+    missing = wish.overwrite == "no" and wish.add is None
+    return wish.shown.show == "all" or (wish.shown.show == "without" and missing)
 
 
 def _named(room: Room, ids: list[str]) -> list[Entry]:
@@ -198,7 +202,9 @@ def _options(wish: Wish, extent: Extent, settings: Settings) -> Options:
         recursive=extent.recursive,
         overwrite=wish.overwrite,
         accept_truncated=wish.accept_truncated,
+        add=wish.add,
         save=wish.save,
+        one_line=wish.one_line,
         model=wish.model,
         variant=wish.variant,
         mode=wish.mode,

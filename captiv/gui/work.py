@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 
 from captiv.core.jobs import Run, RunId
 from captiv.core.phase import Phase
-from captiv.dispatch.events import Silence
+from captiv.dispatch.events import FIRST_LINE_ONLY, Silence
 from captiv.errors import CaptivError
 from captiv.gui.phases import worded
 from captiv.service import Outcome, Service
@@ -51,6 +51,8 @@ class Errand(Silence):
     error: CaptivError | None = None
     interrupted: bool = False
     over: bool = False
+    told_of_lines: bool = False
+    """Whether it has warned of captions with several lines."""
     settled: anyio.Event = field(default_factory=anyio.Event)
     """Set once its run is known, or it failed before."""
 
@@ -79,6 +81,13 @@ class Errand(Silence):
         """Something that a person should know now."""
         self.warnings.append(message)
         self.on_change()
+
+    def cut_short(self, path: str) -> None:
+        """A caption has several lines."""
+        if not self.told_of_lines:
+            self.told_of_lines = True
+            _log.warning("answers of several lines path=%s", path)
+            self.warned(FIRST_LINE_ONLY)
 
 
 class Errands:

@@ -106,6 +106,24 @@ def probe(folder: str) -> None:
         _unlink(temporary)
 
 
+def make_folder(folder: str) -> None:
+    """Make a folder and those above it that are missing, their names forced to the disk.
+
+    Raises: OSError.
+    """
+    if os.path.isdir(folder):  # noqa: PTH112
+        return
+    above = os.path.dirname(folder)
+    if above != folder:
+        make_folder(above)
+    try:
+        os.mkdir(folder)  # noqa: PTH102
+    except FileExistsError:
+        if not os.path.isdir(folder):  # noqa: PTH112
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder) from None
+    sync(above)
+
+
 def sync(folder: str) -> None:
     """Force the names in this folder to the disk, where the system knows how. Raises: OSError."""
     if sys.platform == "win32":

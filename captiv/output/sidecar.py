@@ -43,7 +43,7 @@ _REASONS: Final[dict[int, tuple[str, str]]] = {
     errno.EPERM: ("this user may not write there", "Allow this user to read and write there"),
     errno.ENAMETOOLONG: ("its name is too long", "Give the image a shorter name"),
     errno.ENOENT: ("its folder is gone", "Put the folder back"),
-    errno.ENOTDIR: ("its folder is gone", "Put the folder back"),
+    errno.ENOTDIR: ("there is a file where a folder should be", "Put the folder back"),
     errno.EISDIR: ("a folder has that name", "Move that folder away"),
     errno.EEXIST: ("something that is no file has that name", "Move it away"),
     errno.EIO: ("the disk failed", "Check the disk"),
@@ -246,6 +246,19 @@ def probe_folder(path: str | Path) -> None:
     """
     with _explained(os.fspath(path), "write in"):
         atomic.probe(os.fspath(path))
+
+
+def make_folder(path: str, *, within: str | None = None) -> None:
+    """Make a folder for sidecars and those above it, but none above `within`.
+
+    Where that is gone, its disk may be: nothing is made in its place.
+
+    Raises: SidecarError.
+    """
+    with _explained(path, "write in"):
+        if within is not None:
+            os.stat(within)
+        atomic.make_folder(path)
 
 
 def _tried(item: Sidecar) -> Written | SidecarError:

@@ -70,6 +70,14 @@ class SelectionOptions:
     paths: Sequence[Path] = ()
     recursive: Annotated[bool, Flag("Look into folders below, too.", ("--recursive", "-r"))] = False
     overwrite: Overwrite = "no"
+    add: Annotated[
+        str | None,
+        Flag(
+            "Add the new caption to one that is there, before or after it, once; images without "
+            "one get it alone.",
+            metavar="before|after",
+        ),
+    ] = None
     limit: Annotated[
         int | None,
         Flag("Make at most N captions; images that fail or are kept don't count.", min=1),
@@ -229,6 +237,14 @@ class OutputOptions:
 
     panel: ClassVar[str | None] = "Output"
 
+    output_dir: Annotated[
+        Path | None,
+        Flag(
+            "Write sidecars into this folder, in a tree that mirrors the images', for folders that "
+            "are read-only; captions that are there count, and not those beside the images.",
+            metavar="DIR",
+        ),
+    ] = None
     save: Annotated[
         bool, Flag("Write sidecars, or print the captions only.", ("--save/--no-save",))
     ] = True
@@ -239,6 +255,13 @@ class OutputOptions:
     ] = None
     prefix: Annotated[str | None, Flag("Text before each caption.")] = None
     suffix: Annotated[str | None, Flag("Text after each caption.")] = None
+    one_line: Annotated[
+        bool | None,
+        Flag(
+            "Make one line of an answer that has several: some trainers read only the first line.",
+            ("--one-line/--no-one-line",),
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from captiv.catalog import (
     idle_variables,
 )
 from captiv.catalog.model import QUANTISED
+from captiv.core.adding import Where
 from captiv.core.naming import checked_extension, checked_naming, is_image_name
 from captiv.core.spec import (
     Answers,
@@ -28,6 +29,7 @@ from captiv.core.spec import (
 )
 from captiv.core.unread import unread_kind
 from captiv.errors import UsageError
+from captiv.output.mirror import mirroring
 from captiv.request.loaded import is_left_open, loaded_by_all
 from captiv.request.options import Options
 from captiv.request.placement import place
@@ -61,17 +63,19 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
         require_weights(choice.variant.source)
     if any(site.protocol == "openai" for site in placement.sites):
         refuse_untold(captioning)
+    roots = _roots(options.paths)
     spec = RunSpec(
         selection=Selection(
-            roots=_roots(options.paths),
+            roots=roots,
             recursive=options.recursive,
             overwrite=options.overwrite,
+            add=_add(options),
             limit=options.limit,
             retry_failed=options.retry_failed,
             accept_truncated=options.accept_truncated,
         ),
         captioning=captioning,
-        output=_output(options, settings),
+        output=_output(options, settings, roots),
         placement=placement,
         answers=_answers(options, settings),
         image_quality=settings.images.quality,
@@ -177,6 +181,22 @@ def _checked(section: str, name: str, value: Any, *, flag: str) -> Any:
         raise UsageError(f"--{flag} {error}.") from error
 
 
+def _add(options: Options) -> Where | None:
+    """Return on which side of what is there the new caption is added; None if on neither."""
+    if options.add is None:
+        return None
+    if options.add not in ("before", "after"):
+        raise UsageError(f"--add is before or after, not {options.add!r}.")
+    if options.overwrite != "no":
+        raise UsageError(
+            "--add keeps the captions that are there, and --overwrite replaces them.",
+            hint="Give one of the two.",
+        )
+    if not options.save:
+        raise UsageError("--add writes sidecars, and --no-save writes none.")
+    return "before" if options.add == "before" else "after"
+
+
 def _roots(paths: Sequence[Path]) -> tuple[str, ...]:
     roots: list[str] = []
     for path in paths or (Path(),):
@@ -261,9 +281,9 @@ def _answers(options: Options, settings: Settings) -> Answers:
     return Answers(retries=retries, limited_by_user=any(limit is not None for limit in limits))
 
 
-def _output(options: Options, settings: Settings) -> Output:
+def _output(options: Options, settings: Settings, roots: Sequence[str]) -> Output:
     defaults = settings.output
-    return Output(
+    output = Output(
         save=options.save,
         extension=checked_extension(
             defaults.extension if options.extension is None else options.extension
@@ -271,4 +291,10 @@ def _output(options: Options, settings: Settings) -> Output:
         naming=checked_naming(options.sidecar_name or defaults.sidecar_name),
         prefix=defaults.prefix if options.prefix is None else options.prefix,
         suffix=defaults.suffix if options.suffix is None else options.suffix,
+        one_line=defaults.one_line if options.one_line is None else options.one_line,
     )
+    if options.output_dir is None:
+        return output
+    if not options.save:
+        raise UsageError("--output-dir says where sidecars go, and --no-save writes none.")
+    return mirroring(output, options.output_dir, roots)

@@ -225,6 +225,9 @@ class OutputSettings(Section):
     )
     prefix: str = Field(default="", description="Text before each caption.")
     suffix: str = Field(default="", description="Text after each caption.")
+    one_line: bool = Field(
+        default=False, description="Make one line of an answer that has several."
+    )
 
 
 class ImageSettings(Section):

@@ -10,6 +10,7 @@ __all__ = [
     "Connection",
     "Lease",
     "Store",
+    "adding",
     "captions",
     "edits",
     "holding",

@@ -14,7 +14,7 @@ from captiv.core.jobs import JobId, Received, RunId
 from captiv.core.keeping import Source
 from captiv.core.naming import Place
 from captiv.core.texts import content_hash
-from captiv.store.texts import decode_path, decode_place, encode_place, readable
+from captiv.store.texts import decode_path, decode_place, encode_path, encode_place, readable
 
 _COLUMNS = (
     "id, path, sidecar, text, hash, source, run_id, job_id, model, variant, prompt, settings, seed,"
@@ -87,8 +87,8 @@ def record_answer(conn: Connection, received: Received, now_ms: int) -> int:
     job, text = received.job, readable(received.text)
     cursor = conn.execute(
         "INSERT INTO captions (path, sidecar, text, hash, source, run_id, job_id, model, variant,"
-        " prompt, settings, seed, tokens, created_ms)"
-        " VALUES (?, ?, ?, ?, 'model', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " prompt, settings, seed, tokens, adds, created_ms)"
+        " VALUES (?, ?, ?, ?, 'model', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *encode_place(job.place),
             text,
@@ -101,7 +101,28 @@ def record_answer(conn: Connection, received: Received, now_ms: int) -> int:
             received.settings,
             received.seed,
             received.tokens,
+            received.adds,
             now_ms,
+        ),
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def record_added(conn: Connection, answer: int, text: str, *, by_hand: bool, now_ms: int) -> int:
+    """Append the text that an answer makes with the one that it is added to; return its id.
+
+    It is a person's, and no run's to replace, if that one was.
+    """
+    text = readable(text)
+    of_the_model = ("run_id", "job_id", "model", "variant", "prompt", "settings", "seed", "tokens")
+    copied = ", ".join(f"iif(?, NULL, {column})" for column in of_the_model)
+    cursor = conn.execute(
+        f"INSERT INTO captions (path, sidecar, {', '.join(of_the_model)}, text, hash, source, adds,"
+        f" created_ms) SELECT path, sidecar, {copied}, ?, ?, ?, adds, ? FROM captions WHERE id=?",
+        (
+            *([by_hand] * len(of_the_model)),
+            *(text, content_hash(text), "hand" if by_hand else "model", now_ms, answer),
         ),
     )
     assert cursor.lastrowid is not None
@@ -159,6 +180,17 @@ def latest(conn: Connection, place: Place) -> Caption | None:
         encode_place(place),
     ).fetchone()
     return None if row is None else _caption(row)
+
+
+def last_sidecar(conn: Connection, image: str, sidecars: Sequence[str]) -> str | None:
+    """Return the one of these sidecars that got a text of this image last, or None."""
+    encoded = [encode_place(Place(image, sidecar)) for sidecar in sidecars]
+    row = conn.execute(
+        "SELECT path, sidecar FROM captions WHERE path=?"
+        " AND sidecar IN (SELECT value FROM json_each(?)) ORDER BY id DESC LIMIT 1",
+        (encode_path(image), json.dumps([sidecar for _, sidecar in encoded])),
+    ).fetchone()
+    return None if row is None else decode_place(*row).sidecar
 
 
 def has_any(conn: Connection, place: Place) -> bool:

@@ -50,7 +50,8 @@ def _stood(conn: Connection, place: Place) -> str | None:
 
 def caption_again(conn: Connection, run_id: RunId, done: Sequence[DoneJob]) -> int:
     """Make done jobs of an unfinished run pending again; return how many."""
-    n = _moved(conn, run_id, done, "state='pending'", "finished_ms=NULL", "caption_id=NULL")
+    anew = ("state='pending'", "finished_ms=NULL", "caption_id=NULL", "found=NULL")
+    n = _moved(conn, run_id, done, *anew)
     counts.move(conn, run_id, n, JobState.DONE, JobState.PENDING)
     return n
 

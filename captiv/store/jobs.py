@@ -234,14 +234,15 @@ def note_unwritable(conn: Connection, refused: Iterable[tuple[JobId, int, str, s
 def unwritten(conn: Connection, run_id: RunId, after_id: JobId, limit: int) -> list[Unwritten]:
     """Return a page of the run's captioned jobs, by id."""
     rows = conn.execute(
-        "SELECT jobs.id, jobs.run_id, jobs.attempt, jobs.path, jobs.sidecar, captions.text"
+        "SELECT jobs.id, jobs.run_id, jobs.attempt, jobs.path, jobs.sidecar, captions.text,"
+        " jobs.found"
         " FROM jobs INDEXED BY jobs_captioned CROSS JOIN captions ON captions.id=jobs.caption_id"
         " WHERE jobs.run_id=? AND jobs.state='captioned' AND jobs.id>? ORDER BY jobs.id LIMIT ?",
         (run_id, after_id, limit),
     )
     return [
-        Unwritten(job_id, run, attempt, decode_path(path), decode_path(sidecar), text)
-        for job_id, run, attempt, path, sidecar, text in rows
+        Unwritten(job_id, run, attempt, decode_path(path), decode_path(sidecar), text, found)
+        for job_id, run, attempt, path, sidecar, text, found in rows
     ]
 
 

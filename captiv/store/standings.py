@@ -72,9 +72,20 @@ def below(found: list[Level], held: Content | None) -> int | None:
     )
 
 
-def settle(conn: Connection, place: Place, held: Content | None, now_ms: int) -> list[Level]:
-    """Make what the sidecar holds the newest row; return what stood, that level last."""
+def settle(
+    conn: Connection,
+    place: Place,
+    held: Content | None,
+    now_ms: int,
+    *,
+    never: int | None = None,
+) -> list[Level]:
+    """Make what the sidecar holds the newest row; return what stood, that level last.
+
+    `never` is a caption of the place that did not come to stand there.
+    """
     found, newest = _chain(conn, place)
+    found = [level for level in found if level.row is not None or level.caption != never]
     at = standing(found, held)
     if at is None:
         if held is None and not found:

@@ -148,6 +148,8 @@ class Caption(SQLModel, table=True):
     created_ms: int = Field(sa_column=_integer())
     before_id: int | None = Field(default=None, sa_column=Column(Integer))
     """The caption that took its place, of a text that captiv found only then."""
+    adds: str | None = Field(default=None, sa_column=Column(Text))
+    """`RunSpec.adds` of its run, of a caption that was added, or is to be, to what is there."""
 
 
 class Job(SQLModel, table=True):
@@ -244,6 +246,8 @@ class Job(SQLModel, table=True):
     asked: str | None = Field(default=None, sa_column=Column(Text))
     postponed: int = Field(sa_column=_integer(default=0))
     """How often it was given back after a failure, and so goes behind the others."""
+    found: str | None = Field(default=None, sa_column=Column(Text))
+    """Hash of the text that its caption was, or is to be, added to; see `captiv.core.adding`."""
 
 
 class Pod(SQLModel, table=True):

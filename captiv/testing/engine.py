@@ -111,6 +111,8 @@ class ScriptedEngine:
     """Share of answers that are no captions, by picture and seed: the same ask, the same answer."""
     glitches_greedy: bool = False
     """Every answer that is not sampled is no caption."""
+    several_lines: bool = False
+    """Every answer has two paragraphs."""
     broken: bool = False
     """Every batch after the warming fails with an exception."""
     die_on: Sequence[str] = ()
@@ -198,7 +200,8 @@ class ScriptedEngine:
             words = _DEGENERATE[self.degenerate].split()
             return " ".join(words[: generation.max_new_tokens])
         words = scripted_caption(image, prompt).split()
-        return " ".join(words[: generation.max_new_tokens])
+        text = " ".join(words[: generation.max_new_tokens])
+        return text.replace(", ", ",\n\n") if self.several_lines else text
 
     def _glitches(self, image: Image.Image, generation: Generation) -> bool:
         if self.glitches_greedy and not generation.temperature:

@@ -30,7 +30,7 @@ SPECS = st.builds(
         prompt=st.none() | TEXT,
         generation=st.builds(Generation, num_beams=st.none() | st.integers(1, 4)),
     ),
-    output=st.builds(Output, prefix=TEXT, save=st.booleans()),
+    output=st.builds(Output, prefix=TEXT, save=st.booleans(), one_line=st.booleans()),
 )
 
 
@@ -343,3 +343,34 @@ def test_an_editor_that_only_changes_newlines_has_not_edited(text: str) -> None:
     unified = text.replace("\r\n", "\n").replace("\r", "\n")
 
     assert content_hash(unified.replace("\n", "\r\n") + "\r\n") == content_hash(text)
+
+
+LINES = st.text(alphabet=" \t\n\r\x0b\x85\u2028ab.,", max_size=30)
+
+
+@given(LINES)
+def test_one_line_has_the_words_of_the_answer_and_no_other_white_space(answer: str) -> None:
+    text = Output(one_line=True).text(answer)
+
+    assert text.split(" ") == (answer.split() or [""])
+    assert len(text.splitlines()) <= 1
+
+
+@given(LINES)
+def test_what_a_person_puts_around_an_answer_stays_as_it_is(answer: str) -> None:
+    around = Output(one_line=True, prefix="ohwx,  ", suffix="\n")
+
+    assert around.text(answer) == f"ohwx,  {Output(one_line=True).text(answer)}\n"
+    assert around.answer_in(around.text(answer)) == Output(one_line=True).text(answer)
+
+
+@pytest.mark.parametrize("answer", ["one\ntwo", "one\n\ntwo", "one\r\ntwo", "one\u2029two"])
+def test_an_answer_of_several_lines_is_cut_short_by_who_reads_one(answer: str) -> None:
+    assert Output().cut_short(answer)
+    assert not Output(one_line=True).cut_short(answer)
+    assert not Output(save=False).cut_short(answer)
+
+
+@pytest.mark.parametrize("answer", ["", "one", "\none two\n\n"])
+def test_an_answer_of_one_line_is_not_cut_short(answer: str) -> None:
+    assert not Output().cut_short(answer)

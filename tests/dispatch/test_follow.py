@@ -2,6 +2,7 @@ from anyio import Path as Disk
 
 from captiv.clock import now_ms
 from captiv.core.jobs import Failure, Run
+from captiv.core.spec import Output
 from captiv.dispatch.follow import Follower
 from tests.dispatch.test_completer import answer, claimed, taking
 from tests.world import World
@@ -26,7 +27,7 @@ async def work_elsewhere(world: World, run: Run) -> list[str]:
 
 async def test_every_image_that_another_process_did_is_told(world: World) -> None:
     run = await world.enqueue(*await world.pictures(6))
-    follower = Follower(world.store, run.id, world.told, since_ms=now_ms())
+    follower = Follower(world.store, run, world.told, since_ms=now_ms())
 
     one, two, three, four = await work_elsewhere(world, run)
     await follower.tell(at_end=True)
@@ -41,10 +42,26 @@ async def test_every_image_that_another_process_did_is_told(world: World) -> Non
 async def test_captions_and_failures_from_before_are_no_news(world: World) -> None:
     run = await world.enqueue(*await world.pictures(6))
     _, _, three, _ = await work_elsewhere(world, run)
-    follower = Follower(world.store, run.id, world.told, since_ms=now_ms() + 1)
+    follower = Follower(world.store, run, world.told, since_ms=now_ms() + 1)
 
     await follower.tell(at_end=False)
 
     told = world.told
     assert (told.captions, told.unwritable) == ({}, {})
     assert (told.failures, told.kept_paths) == ({}, [three])
+
+
+async def test_captions_of_several_lines_that_another_process_wrote_are_told(world: World) -> None:
+    output = Output(suffix="\n.")
+    run = await world.enqueue(*await world.pictures(2), spec=world.spec(output=output))
+    follower = Follower(world.store, run, world.told, since_ms=now_ms())
+    work = await claimed(world, run, 2)
+    other = World(world.folder, world.store, world.session, specs=world.specs)
+    async with taking(other) as completer:
+        await completer.received(answer(work[0], output.text("a red square\n\nIt is red.")))
+        await completer.received(answer(work[1], output.text("a red square")))
+        await completer.settled()
+
+    await follower.tell(at_end=True)
+
+    assert world.told.cut_short_paths == [work[0].path]

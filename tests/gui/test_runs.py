@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from captiv.dispatch.events import FIRST_LINE_ONLY
 from tests.support import Home, finish, until
 
 from .pages import Page, Visitor
@@ -80,6 +81,38 @@ def test_a_selection_is_captioned_again_and_hand_edits_are_kept(
 
     assert (home.pictures / home.sidecar(first["name"])).read_text().startswith("picture ")
     assert (home.pictures / home.sidecar(second["name"])).read_text() == "by hand"
+
+
+def test_a_caption_is_added_to_one_that_is_there_and_undo_shows_the_earlier_text(
+    home: Home, launch: Callable[..., Page]
+) -> None:
+    home.scenes(2, nested=False)
+    home.scripted(several_lines=True)
+    tagged = sorted(home.pictures.glob("*.png"))[0]
+    tagged.with_suffix(".txt").write_text("1girl, solo")
+    visitor = launch().visitor()
+    plan = visitor.http.post("/api/plans", json={"model": "shapes", "add": "after"}).json()
+
+    run = ended(
+        visitor,
+        begin(visitor, add="after", images=[visitor.image(tagged.name)["id"]], one_line=True),
+    )
+
+    assert plan["to_do"] == 2
+    assert (run["add"], run["counts"]["done"], run["warnings"]) == ("after", 1, [])
+    text = tagged.with_suffix(".txt").read_text()
+    assert text.startswith("1girl, solo, picture ")
+    assert len(home.captions()) == 1
+    until(lambda: visitor.image(tagged.name)["caption"] == text, "the gallery shows it")
+    image = visitor.get(f"/api/images/{visitor.image(tagged.name)['id']}")
+    assert [entry["text"] for entry in image["history"]][-1] == "1girl, solo"
+    back = visitor.http.post(
+        f"/api/images/{image['id']}/undo", json={"version": image["version"]}
+    ).json()
+    assert back["caption"] == "1girl, solo"
+
+    several = ended(visitor, begin(visitor, overwrite="all"))
+    assert several["warnings"] == [FIRST_LINE_ONLY]
 
 
 def test_a_filter_is_captioned_and_nothing_beside_it(

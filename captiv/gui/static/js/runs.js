@@ -237,7 +237,7 @@ function facts(run) {
   const roots = run.more_roots ? [...run.roots, `and ${plural(run.more_roots, "other")}`] : run.roots;
   const rows = [
     ["Images", roots.join(", ")],
-    ["Captions there", overwrite[run.overwrite]],
+    ["Captions there", run.add ? `kept, and added to: ${run.add} each` : overwrite[run.overwrite]],
     ["Prompt", run.prompt ?? "none"],
     ["Decoding", [...generation, run.dtype].join(", ")],
   ];

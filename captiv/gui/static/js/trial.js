@@ -74,7 +74,7 @@ export class Trial extends EventTarget {
   async #begin() {
     const ticket = ++this.#ticket;
     const sample = Number(new FormData(this.#form).get("sample")) || 6;
-    const trial = { sample, save: false, overwrite: "all" };
+    const trial = { sample, save: false, overwrite: "all", add: null };
     this.#sides = { one: this.#asked, other: this.#other };
     this.#wrong("");
     byId("trial-status").textContent = "Beginning…";

@@ -14,7 +14,7 @@ const OTHER = "";
  *   generation: Record<string, number|null>, licence: string, note: string}} Family
  * @typedef {{models: Family[], dtypes: string[],
  *   chosen: {model: string, families: Record<string, {variant: string|null, mode: string|null, length: string|null}>,
- *     generation: Record<string, number>, dtype: string, batch_size: number|null},
+ *     generation: Record<string, number>, dtype: string, batch_size: number|null, one_line: boolean},
  *   where: {first: string, url: string|null, runpod: boolean, key: boolean, gpu_type: string, fallback: string}}} Catalog
  */
 
@@ -66,6 +66,7 @@ export class WishForm extends EventTarget {
     this.#model.value = known ? catalog.chosen.model : OTHER;
     if (!known) this.#field("other").value = catalog.chosen.model;
     choices(/** @type {HTMLSelectElement} */ (byId("wish-dtype")), catalog.dtypes.map((d) => [d, d]), catalog.chosen.dtype);
+    this.#field("one_line").checked = catalog.chosen.one_line;
     this.#ofModel();
   }
 
@@ -119,6 +120,8 @@ export class WishForm extends EventTarget {
     /** @param {string} name */
     const number = (name) => (text(name) === null ? null : Number(text(name)));
     const own = this.#shows("prompt") ? text("prompt") : null;
+    const there = text("overwrite") ?? "no";
+    const adds = there === "before" || there === "after";
     const wish = {
       model: this.#model.value || text("other"),
       variant: this.#shows("variant") ? this.#variant.value || null : null,
@@ -131,8 +134,10 @@ export class WishForm extends EventTarget {
       retries: number("retries"),
       dtype: text("dtype"),
       batch_size: number("batch_size"),
-      overwrite: text("overwrite"),
       accept_truncated: data.has("accept_truncated"),
+      overwrite: adds ? "no" : there,
+      add: adds ? there : null,
+      one_line: data.get("one_line") !== null,
       where: text("where"),
     };
     if (wish.where !== "runpod") return wish;
