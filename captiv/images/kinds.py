@@ -11,7 +11,6 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Final
 
-from pi_heif import HeifImageFile
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -24,6 +23,7 @@ from PIL import (
 )
 
 from captiv.images import jpeg, libtiff
+from captiv.images.heic import HeicImageFile
 
 
 class Kind(StrEnum):
@@ -50,7 +50,7 @@ DECODERS: Final[dict[Kind, type[ImageFile.ImageFile]]] = {
     Kind.DIB: BmpImagePlugin.DibImageFile,
     Kind.TIFF: TiffImagePlugin.TiffImageFile,
     Kind.AVIF: AvifImagePlugin.AvifImageFile,
-    Kind.HEIC: HeifImageFile,
+    Kind.HEIC: HeicImageFile,
 }
 
 with suppress(ImportError):  # the extra `jxl`

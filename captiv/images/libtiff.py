@@ -1,11 +1,13 @@
 """How Pillow's libtiff is used: for every TIFF, and without a word on standard error.
 
 libtiff tells each of its errors there, beside the one that Pillow raises, and has no other way to
-be quiet than a function of its own, which Pillow calls for warnings alone.
+be quiet than a function of its own, which Pillow calls for warnings alone. Pillow's own reader of
+TIFFs logs what it raises, and Python prints that where nothing listens.
 """
 
 import ctypes
 import ctypes.util
+import logging
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +19,7 @@ def set_up() -> None:
     """Have libtiff read every TIFF, and say nothing itself; once a process."""
     # Pillow's own reading of uncompressed TIFFs takes planes of 16 bits for planes of 8.
     TiffImagePlugin.READ_LIBTIFF = True
+    logging.getLogger(TiffImagePlugin.__name__).setLevel(logging.CRITICAL + 1)
     for library in _libraries():
         with suppress(OSError, AttributeError):
             set_handler = ctypes.CDLL(library).TIFFSetErrorHandler

@@ -357,6 +357,22 @@ def test_what_is_transparent_in_a_heic_is_white() -> None:
     assert apart((DATA / "plain.heic").read_bytes()) < 6
 
 
+def test_grey_of_twelve_bits_is_shown_as_grey_of_eight() -> None:
+    right = decode((DATA / "grey.heic").read_bytes())
+    assert apart((DATA / "grey_of_12_bits.heic").read_bytes(), right) < 1
+    assert right.getpixel((50, 40)) == (162, 162, 162)
+
+
+def test_a_heic_that_claims_more_bits_than_its_pixels_have_is_refused() -> None:
+    """pi-heif would write behind the pixels, and end the process."""
+    data = bytearray((DATA / "grey.heic").read_bytes())
+    depth = data.index(b"hvcC") + 4 + 17
+    assert data[depth] & 7 == 0, "eight bits"
+    data[depth] |= 4
+    with pytest.raises(ImageUnreadable, match="damaged HEIC picture"):
+        decode(bytes(data))
+
+
 def test_a_heic_that_ends_early_is_refused() -> None:
     data = (DATA / "plain.heic").read_bytes()
     with pytest.raises(ImageUnreadable, match=r"truncated|damaged"):
