@@ -13,16 +13,15 @@ from typing import Final
 
 from PIL import (
     AvifImagePlugin,
-    BmpImagePlugin,
     GifImagePlugin,
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
-    TiffImagePlugin,
     WebPImagePlugin,
 )
 
 from captiv.images import jpeg, libtiff
+from captiv.images.bmp import BmpImageFile, DibImageFile
 from captiv.images.heic import HeicImageFile
 
 
@@ -46,9 +45,9 @@ DECODERS: Final[dict[Kind, type[ImageFile.ImageFile]]] = {
     Kind.PNG: PngImagePlugin.PngImageFile,
     Kind.WEBP: WebPImagePlugin.WebPImageFile,
     Kind.GIF: GifImagePlugin.GifImageFile,
-    Kind.BMP: BmpImagePlugin.BmpImageFile,
-    Kind.DIB: BmpImagePlugin.DibImageFile,
-    Kind.TIFF: TiffImagePlugin.TiffImageFile,
+    Kind.BMP: BmpImageFile,
+    Kind.DIB: DibImageFile,
+    Kind.TIFF: libtiff.TiffImageFile,
     Kind.AVIF: AvifImagePlugin.AvifImageFile,
     Kind.HEIC: HeicImageFile,
 }
