@@ -3,9 +3,10 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -36,6 +37,8 @@ class Api:
     server: ThreadingHTTPServer
     status: int = 204
     """A redirect leads to `ELSEWHERE`, where the answer is 200."""
+    clock: Callable[[], float] = time.time
+    """The time that it tells."""
     accepts: str = ""
     """A body that holds these words is answered with 200, whatever `status` is."""
     calls: list[Call] = field(default_factory=list)
@@ -99,6 +102,14 @@ def api_held() -> Iterator[Api]:
             self.send_response(200 if taken else simulated.status)
             self.send_header("Location", ELSEWHERE)
             self.end_headers()
+
+        def do_HEAD(self) -> None:
+            """Answer who asks nothing but the time."""
+            self.send_response(404)
+            self.end_headers()
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return formatdate(simulated.clock() if timestamp is None else timestamp, usegmt=True)
 
         do_POST = do_DELETE = do_GET = do_PUT = _answer
 

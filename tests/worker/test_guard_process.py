@@ -266,11 +266,43 @@ def test_a_deadline_is_the_same_for_a_guard_that_was_started_again(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("ahead_s", [86_400, 120, -120, -86_400])
+def test_a_deadline_is_by_the_providers_time_whatever_the_pods_clock_says(
+    guarding: Guarding, api: Api, ahead_s: int
+) -> None:
+    api.up()
+    deadline = time.time() + 4
+
+    pod = guarding(deadline=deadline, CAPTIV_TEST_CLOCK_AHEAD_S=str(ahead_s)).lived()
+    until(lambda: bool(api.calls))
+
+    assert f"clock_wrong ahead_s={ahead_s}" in re.sub(
+        r"(?<=ahead_s=)-?\d+", lambda said: str(round(int(said[0]), -1)), pod.log.read_text()
+    )
+    assert "pod_due reason=deadline" in pod.log.read_text()
+    assert api.calls[0].at >= deadline - 1
+    assert pod.lives
+
+
+def test_a_deadline_is_by_the_pods_clock_where_the_provider_tells_no_time(
+    guarding: Guarding, api: Api
+) -> None:
+    deadline = time.time() + 1.5
+
+    pod = guarding(deadline=deadline)
+    until(lambda: "pod_due reason=deadline" in pod.log.read_text())
+
+    assert time.time() >= deadline
+    assert "time_unanswered" in pod.log.read_text()
+
+
+@pytest.mark.slow
 def test_a_deadline_is_a_time_of_the_calendar_however_fast_that_runs(
     guarding: Guarding, api: Api, tmp_path: Path
 ) -> None:
     api.up()
     clock = FastClock(tmp_path / "clock", rate=20_000)
+    api.clock = clock
     began, deadline = time.time(), clock() + 86_400
 
     pod = guarding(deadline=deadline, **clock.environment)

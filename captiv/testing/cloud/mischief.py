@@ -105,7 +105,7 @@ RECIPES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("created_then_timed_out", {"status": 503}),
     ("terminated_then_timed_out", {"status": 504}),
     ("terminate_fails", {"times": 2}),
-    ("paging", _FOREVER),
+    ("paging", {**_FOREVER, "size": 5}),
     ("vanished_from_list", {"times": 3}),
     ("late_in_list", {"seconds": 1.0}),
     ("running_with_null_runtime", {}),

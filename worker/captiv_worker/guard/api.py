@@ -1,4 +1,4 @@
-"""Makes the calls that end a pod. Which they are, the provider says (`ending`).
+"""Makes the calls that end a pod, and asks the provider's time. Which calls, it says (`ending`).
 
 Nothing that an answer or an error says is logged but its status or its kind: either may repeat a
 key.
@@ -10,10 +10,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit, urlunsplit
 
 from captiv import __version__
 from captiv_worker.guard.ending import Call
@@ -59,6 +61,26 @@ def end_pod(calls: Sequence[Call | None], *, again: bool = False) -> Outcome:
     return outcome
 
 
+def time_at(url: str) -> float | None:
+    """Return the time that whoever answers at `url` tells, in seconds since 1970; None if nobody.
+
+    It comes in whole seconds, from the head of the answer to a request that holds no key. Blocks
+    for 20 s, and raises nothing.
+    """
+    root = urlunsplit((*urlsplit(url)[:2], "/", "", ""))
+    try:
+        try:
+            with _opener().open(_request(Call("HEAD", root)), timeout=_TIMEOUT_S) as answer:
+                said = answer.headers.get("Date", "")
+        except urllib.error.HTTPError as error:
+            said = error.headers.get("Date", "")
+            error.close()
+        return parsedate_to_datetime(said).timestamp()
+    except Exception as error:
+        _log.warning("time_unanswered error=%s", type(error).__name__)
+        return None
+
+
 def judged(answers: Sequence[Answer]) -> Outcome:
     """Return what these answers mean together.
 
@@ -99,12 +121,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def _answer(call: Call) -> Answer:
     try:
-        opener = urllib.request.build_opener(
-            _NoRedirect,
-            urllib.request.ProxyHandler({}),
-            urllib.request.HTTPSHandler(context=_trusted()),
-        )
-        with opener.open(_request(call), timeout=_TIMEOUT_S) as answer:
+        with _opener().open(_request(call), timeout=_TIMEOUT_S) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()
@@ -113,6 +130,14 @@ def _answer(call: Call) -> Answer:
         reason = getattr(error, "reason", error)
         _log.warning("end_unanswered method=%s error=%s", call.method, type(reason).__name__)
         return Unanswered.FAILED
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(
+        _NoRedirect,
+        urllib.request.ProxyHandler({}),
+        urllib.request.HTTPSHandler(context=_trusted()),
+    )
 
 
 def _request(call: Call) -> urllib.request.Request:

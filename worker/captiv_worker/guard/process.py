@@ -13,8 +13,9 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from captiv.clock import monotonic_s, now_s
+from captiv.clock import monotonic_s
 from captiv_worker.guard.api import end_pod
+from captiv_worker.guard.calendar import Calendar
 from captiv_worker.guard.child import Child
 from captiv_worker.guard.folder import GuardFolder, Sign, prepare
 from captiv_worker.guard.rules import Do, Due, Now, Outcome, Rules
@@ -41,7 +42,11 @@ class Guard:
         secrets = settings.ending.secrets
         environ = {name: value for name, value in environ.items() if name not in secrets}
         self._child = Child((*arguments, *own, str(self._folder.path)), environ)
-        self._rules = Rules(settings.limits, _now(), retry_s=settings.retry_s, random=random.random)
+        calls = [call for call in settings.ending.calls if call is not None]
+        self._calendar = Calendar(calls[0].url if calls else None)
+        self._rules = Rules(
+            settings.limits, self._now(), retry_s=settings.retry_s, random=random.random
+        )
         self._answers: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._tried = False
         """Whether it has tried to end the pod: if it still runs, no call has helped."""
@@ -65,7 +70,7 @@ class Guard:
         """Take in what happened and do what is due; return how long to wait, None if it is over."""
         self._observe()
         while True:
-            now = _now()
+            now = self._now()
             self._tell(now)
             step = self._rules.decide(now)
             match step.do:
@@ -88,7 +93,7 @@ class Guard:
     def _observe(self) -> None:
         """Take in what happened, the signs of a worker before its death."""
         code = self._child.reap()
-        now = _now()
+        now = self._now()
         for sign in Sign:
             stamp = self._folder.stamp(sign)
             if stamp is not None and stamp != self._stamps[sign]:
@@ -142,15 +147,14 @@ class Guard:
         self._answers.put(end_pod(self._settings.ending.calls, again=self._tried))
         self._tried = True
 
+    def _now(self) -> Now:
+        return Now(monotonic_s(), self._calendar.epoch_s())
+
     def _wait(self, wait_s: float) -> None:
         came = signal.sigtimedwait(_WATCHED, wait_s)
         if came is not None and came.si_signo != signal.SIGCHLD:
             _log.info("signalled number=%d", came.si_signo)
-            self._rules.quit(_now())
-
-
-def _now() -> Now:
-    return Now(monotonic_s(), now_s())
+            self._rules.quit(self._now())
 
 
 def log_to_stderr() -> None:
