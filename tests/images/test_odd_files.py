@@ -437,6 +437,14 @@ def test_a_heic_that_claims_more_bits_than_its_pixels_have_is_refused() -> None:
         decode(bytes(data))
 
 
+def test_a_heic_with_an_item_of_a_type_that_is_no_text_is_refused() -> None:
+    """pi-heif would end the process."""
+    data = (DATA / "exif6.heic").read_bytes()
+    assert data.count(b"Exif\0\0\0") == 1
+    with pytest.raises(ImageUnreadable, match="damaged HEIC picture"):
+        decode(data.replace(b"Exif\0\0\0", b"Exi\x80\0\0\0"))
+
+
 def test_a_heic_that_ends_early_is_refused() -> None:
     data = (DATA / "plain.heic").read_bytes()
     with pytest.raises(ImageUnreadable, match=r"truncated|damaged"):
