@@ -10,6 +10,7 @@ Source: ITU-T T.81, annex B; JFIF 1.02; Adobe technical note 5116.
 
 import random
 import re
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +21,9 @@ _END_MARKER: Final = 0xD9
 _START_OF_SCAN: Final = 0xDA
 _COMMENT: Final = 0xFE
 _APPLICATIONS: Final = range(0xE0, 0xF0)
+_HUFFMAN_FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2})
+_FRAME: Final = struct.Struct(">HHBHHB")
+"""Marker, length, bits, height, width, colours; of each of these its name, factors and table."""
 _FURTHEST_FILL_BYTES: Final = 64
 
 _MARKER: Final = re.compile(rb"\xff([\x01-\xfe])", re.DOTALL)
@@ -81,8 +85,32 @@ def mended(data: bytes) -> bytes:
 
     `data` itself if nothing is odd, or if its segments can't be followed to the first scan. Whether
     every row came of one without an end marker, `continued` helps to tell.
+
+    Raises: EOFError if there are fewer bits in the file than blocks of pixels in the picture, of
+    which each takes one at least: a decoder would fill these up, of a kilobyte, for a minute.
     """
+    if 8 * len(data) < _blocks(data):
+        raise EOFError
     return _kept(data, lambda segment: segment.read, or_as_it_is=True)
+
+
+def _blocks(data: bytes) -> int:
+    """Return how many blocks of 8 x 8 samples there are, of all colours; 0 if that isn't told.
+
+    It isn't told of arithmetic coding, either, to which a block may be less than a bit.
+    """
+    at = len(_START)
+    while (found := _MARKER.search(data, at)) is not None and found[1][0] != _START_OF_SCAN:
+        start, marker = found.end() - 2, found[1][0]
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2])
+        if marker in _HUFFMAN_FRAMES and start + _FRAME.size <= at <= len(data):
+            _, _, _, height, width, colours = _FRAME.unpack_from(data, start)
+            factors = data[start + _FRAME.size + 1 : at : 3][:colours]
+            across, down = [each >> 4 for each in factors], [each & 15 for each in factors]
+            samples = sum(a * d for a, d in zip(across, down, strict=True))
+            whole = max(across, default=0) * max(down, default=0)
+            return width * height * samples // (64 * whole) if whole else 0
+    return 0
 
 
 def bare(data: bytes) -> bytes:

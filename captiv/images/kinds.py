@@ -11,19 +11,18 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Final
 
-from pi_heif import HeifImageFile
 from PIL import (
     AvifImagePlugin,
-    BmpImagePlugin,
     GifImagePlugin,
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
-    TiffImagePlugin,
     WebPImagePlugin,
 )
 
 from captiv.images import jpeg, libtiff
+from captiv.images.bmp import BmpImageFile, DibImageFile
+from captiv.images.heic import HeicImageFile
 
 
 class Kind(StrEnum):
@@ -46,11 +45,11 @@ DECODERS: Final[dict[Kind, type[ImageFile.ImageFile]]] = {
     Kind.PNG: PngImagePlugin.PngImageFile,
     Kind.WEBP: WebPImagePlugin.WebPImageFile,
     Kind.GIF: GifImagePlugin.GifImageFile,
-    Kind.BMP: BmpImagePlugin.BmpImageFile,
-    Kind.DIB: BmpImagePlugin.DibImageFile,
-    Kind.TIFF: TiffImagePlugin.TiffImageFile,
+    Kind.BMP: BmpImageFile,
+    Kind.DIB: DibImageFile,
+    Kind.TIFF: libtiff.TiffImageFile,
     Kind.AVIF: AvifImagePlugin.AvifImageFile,
-    Kind.HEIC: HeifImageFile,
+    Kind.HEIC: HeicImageFile,
 }
 
 with suppress(ImportError):  # the extra `jxl`

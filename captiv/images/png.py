@@ -23,6 +23,7 @@ _MAX_PROFILE_BYTES: Final = 1024 * 1024
 """Pillow refuses a picture whose profile unpacks to more."""
 _HEAD: Final = struct.Struct(">I4s")
 _CHECKSUM_BYTES: Final = 4
+_END: Final = b"\0\0\0\0IEND\xaeB`\x82"
 
 
 class WrongChecksum(ValueError):
@@ -33,23 +34,23 @@ def mended(data: bytes) -> bytes:
     """Return the PNG with the chunks alone that decide how it is shown.
 
     Of the ancillary ones those that are damaged or very long go, too. `data` itself if all stay. A
-    last chunk that is cut off is left to the decoder.
+    last chunk that is cut off is left to the decoder, but for the end of the file.
 
     Raises: WrongChecksum.
     """
     kept: list[memoryview] = []
     for name, chunk in _chunks(data):
+        if name == b"IEND":  # nothing of the picture is in it, however it is damaged or cut off
+            kept.append(memoryview(_END))
+            break
         if not name[:1].islower():
             if not _is_whole(chunk):
                 raise WrongChecksum("a checksum of its header or its pixels is wrong")
         elif not _is_usable(name, chunk):
             continue
         kept.append(chunk)
-        if name == b"IEND":
-            break
-    if sum(map(len, kept)) + len(SIGNATURE) == len(data):
-        return data
-    return b"".join((SIGNATURE, *kept))
+    whole = b"".join((SIGNATURE, *kept))
+    return data if whole == data else whole
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:

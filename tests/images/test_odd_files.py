@@ -84,6 +84,15 @@ def test_a_png_that_ends_early_is_truncated_and_not_damaged() -> None:
         decode(encoded(PICTURE, "PNG")[:-400])
 
 
+@pytest.mark.parametrize("missing", range(1, 12))
+def test_a_png_whose_end_is_cut_off_is_shown(missing: int) -> None:
+    assert apart(encoded(PICTURE, "PNG")[:-missing]) == 0
+
+
+def test_a_wrong_checksum_of_the_end_is_none_of_the_picture() -> None:
+    assert apart(encoded(PICTURE, "PNG")[:-1] + b"\0") == 0
+
+
 def gamma(value: float) -> bytes:
     return chunk(b"gAMA", struct.pack(">I", round(value * 100_000)))
 
@@ -180,6 +189,18 @@ def test_a_jpeg_of_which_a_row_is_missing_is_truncated(seed: int) -> None:
     for missing in (20, 60, 200):
         with pytest.raises(ImageUnreadable, match="truncated"):
             decode(whole[: -2 - missing])
+
+
+def test_a_jpeg_with_fewer_bits_than_blocks_of_pixels_is_not_filled_up() -> None:
+    whole = bytearray(jpeg_of())
+    frame = whole.index(b"\xff\xc0")
+    whole[frame + 5 : frame + 9] = struct.pack(">HH", 1_400, 1_400)
+    before = bytes(whole) + bytes(3 * 1_400 * 1_400 // 64 // 8)
+    with pytest.raises(EOFError):
+        jpeg.mended(bytes(whole))
+    assert jpeg.mended(before)
+    with pytest.raises(ImageUnreadable, match="truncated"):
+        decode(bytes(whole))
 
 
 def test_a_jpeg_that_is_cut_between_its_scans_is_truncated() -> None:
@@ -336,6 +357,49 @@ def test_a_kind_of_tiff_that_is_not_read_is_not_called_damaged() -> None:
         decode(data)
 
 
+def test_a_tiff_packed_in_a_way_that_is_not_read_is_not_called_damaged() -> None:
+    tags = {258: (3, [8, 8, 8]), 259: (3, [50001]), 262: (3, [2]), 277: (3, [3])}
+    data = tiff_of(4, 4, tags, encoded(PICTURE, "WEBP"))
+    with pytest.raises(ImageUnreadable, match="a kind of TIFF that captiv does not read"):
+        decode(data)
+
+
+# -- BMP -------------------------------------------------------------------------------------------
+
+
+def bmp_of(width: int, height: int, bits: int, runs: bytes) -> bytes:
+    """Return a BMP of packed runs; the palette's colours are red, green, blue and 13 whites."""
+    palette = b"\0\0\xff\0" + b"\0\xff\0\0" + b"\xff\0\0\0" + b"\xff\xff\xff\0" * 13
+    packing = {8: 1, 4: 2}[bits]
+    sizes = (40, width, height, 1, bits, packing, len(runs), 0, 0, len(palette) // 4, 0)
+    head = struct.pack("<IiiHHIIiiII", *sizes)
+    at = 14 + len(head) + len(palette)
+    return b"BM" + struct.pack("<IHHI", at + len(runs), 0, 0, at) + head + palette + runs
+
+
+@pytest.mark.parametrize(
+    ("bits", "runs", "rows"),
+    [
+        (8, b"\4\1\0\0\4\2\0\1", "bbbb gggg"),
+        (8, b"\4\1\4\1\0\0\4\2", "bbbb gggg"),
+        (8, b"\2\1\0\0\0\3\1\2\3\0\0\1", "gbwr ggrr"),
+        (8, b"\0\0\4\1\0\1", "gggg rrrr"),
+        (8, b"\0\2\1\1\2\2\0\1", "rbbr rrrr"),
+        (4, b"\4\x12\0\0\0\3\x21\x10\0\1", "bggr gbgb"),
+    ],
+)
+def test_runs_of_a_bitmap_are_unpacked(bits: int, runs: bytes, rows: str) -> None:
+    shown = decode(bmp_of(4, 2, bits, runs)).tobytes()
+    names = {b"\xff\0\0": "r", b"\0\xff\0": "g", b"\0\0\xff": "b", b"\xff\xff\xff": "w"}
+    assert "".join(names[shown[at : at + 3]] for at in range(0, 24, 3)) == rows.replace(" ", "")
+
+
+@pytest.mark.parametrize("runs", [b"", b"\4", b"\4\1", b"\4\1\0\0\0\4\1", b"\0\2\1"])
+def test_a_bitmap_whose_runs_end_early_is_truncated(runs: bytes) -> None:
+    with pytest.raises(ImageUnreadable, match="truncated"):
+        decode(bmp_of(4, 2, 8, runs))
+
+
 # -- HEIC and AVIF ---------------------------------------------------------------------------------
 
 
@@ -355,6 +419,30 @@ def test_what_is_transparent_in_a_heic_is_white() -> None:
     shown = decode((DATA / "transparent.heic").read_bytes())
     assert min(shown.getpixel((90, 30))) >= 250  # type: ignore[arg-type]
     assert apart((DATA / "plain.heic").read_bytes()) < 6
+
+
+def test_grey_of_twelve_bits_is_shown_as_grey_of_eight() -> None:
+    right = decode((DATA / "grey.heic").read_bytes())
+    assert apart((DATA / "grey_of_12_bits.heic").read_bytes(), right) < 1
+    assert right.getpixel((50, 40)) == (162, 162, 162)
+
+
+def test_a_heic_that_claims_more_bits_than_its_pixels_have_is_refused() -> None:
+    """pi-heif would write behind the pixels, and end the process."""
+    data = bytearray((DATA / "grey.heic").read_bytes())
+    depth = data.index(b"hvcC") + 4 + 17
+    assert data[depth] & 7 == 0, "eight bits"
+    data[depth] |= 4
+    with pytest.raises(ImageUnreadable, match="damaged HEIC picture"):
+        decode(bytes(data))
+
+
+def test_a_heic_with_an_item_of_a_type_that_is_no_text_is_refused() -> None:
+    """pi-heif would end the process."""
+    data = (DATA / "exif6.heic").read_bytes()
+    assert data.count(b"Exif\0\0\0") == 1
+    with pytest.raises(ImageUnreadable, match="damaged HEIC picture"):
+        decode(data.replace(b"Exif\0\0\0", b"Exi\x80\0\0\0"))
 
 
 def test_a_heic_that_ends_early_is_refused() -> None:
