@@ -32,6 +32,7 @@ from captiv.dispatch.scan import Intake
 from captiv.dispatch.strangers import Strangers
 from captiv.errors import CaptivError, Interrupted, StoreError, leading
 from captiv.exits import ExitCode, with_pods
+from captiv.images.budget import allow
 from captiv.offload import offload
 from captiv.output.sidecar import make_folder
 from captiv.rental.unended import Unended
@@ -115,6 +116,7 @@ class Service:
         self._scope = anyio.CancelScope()
         self._paths = paths
         self._settings = settings
+        allow(settings.images.memory_mb)
         self._reporter = reporter or Silence()
         self._specs: dict[RunId, RunSpec] = {}
         self._sources = Sources(paths, settings, self._reporter, specs=self._specs, now_ms=now_ms)

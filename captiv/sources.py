@@ -296,6 +296,7 @@ class Sources:
             device=placement.device,
             dtype=captioning.dtype,
             batch_size=placement.batch_size,
+            image_memory_mb=self._settings.images.memory_mb,
             shares=max(1, on_cpu) if placement.device == "cpu" else 1,
             engine=os.environ.get(ENGINE_VARIABLE),
             engine_options=os.environ.get(ENGINE_OPTIONS_VARIABLE),

@@ -29,6 +29,7 @@ from captiv.gui.thumbnails import Thumbnails
 from captiv.gui.underway import UnderWay
 from captiv.gui.watch import Watch, progress
 from captiv.gui.work import Errands
+from captiv.images.budget import allow
 from captiv.settings import Loaded, Paths, Settings, installation_secret, page_key, read
 from captiv.store import Store
 
@@ -74,6 +75,7 @@ class Room:
     def open(cls, root: Path, paths: Paths, settings: Settings, store: Store) -> "Room":
         """Put the parts together; nothing is read yet."""
         folder = str(root)
+        allow(settings.images.memory_mb)
         album = Album(folder)
         sidecars = Sidecars(settings, None, None)
         live = Live(lambda ids: _cards(album, ids), lambda: _hello(room))

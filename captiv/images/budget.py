@@ -13,6 +13,7 @@ from typing import Final
 
 from captiv.errors import ImageTooLarge
 
+_MB: Final = 1024 * 1024
 DEFAULT_MB: Final = 1024
 
 
@@ -34,8 +35,8 @@ class Budget:
         if wanted_bytes > self.limit_bytes:
             raise ImageTooLarge(
                 f"the picture has {size[0]:,} x {size[1]:,} pixels, which take"
-                f" {wanted_bytes / 1024**2:,.0f} MB to decode; captiv takes up to"
-                f" {self.limit_bytes / 1024**2:,.0f} MB (images.memory_mb)"
+                f" {wanted_bytes / _MB:,.0f} MB to decode; captiv takes up to"
+                f" {self.limit_bytes / _MB:,.0f} MB (images.memory_mb)"
             )
         ticket = object()
         with self._changed:
@@ -57,5 +58,10 @@ class Budget:
         return self._waiting[0] is ticket and self._used + wanted_bytes <= self.limit_bytes
 
 
-DECODED: Final = Budget(DEFAULT_MB * 1024 * 1024)
-"""Of this process. Whoever starts it sets the limit."""
+DECODED: Final = Budget(DEFAULT_MB * _MB)
+"""Of this process."""
+
+
+def allow(limit_mb: int) -> None:
+    """Set how many MB of decoded pictures this process may hold; for whoever starts it."""
+    DECODED.limit_bytes = limit_mb * _MB

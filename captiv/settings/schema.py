@@ -238,6 +238,11 @@ class ImageSettings(Section):
         description="low: a third fewer bytes, for a slow line; high: twice as many. A run keeps "
         "the one that it began with.",
     )
+    memory_mb: Annotated[int, Field(ge=64, le=1024 * 1024)] = Field(
+        default=1024,
+        description="MB that decoded pictures may take at once, in captiv, in its page and "
+        "in a worker on this machine, each.",
+    )
 
 
 class WorkerSettings(Section):

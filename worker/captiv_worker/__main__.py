@@ -19,6 +19,7 @@ from typing import NoReturn
 
 import uvicorn
 
+from captiv.images.budget import allow
 from captiv.shortage import raise_file_limit
 from captiv_worker.app import create_app
 from captiv_worker.settings import Settings, environment, parse
@@ -58,6 +59,7 @@ class Server(uvicorn.Server):
 def main() -> NoReturn:
     """Run a worker; ends the process."""
     settings = parse(sys.argv[1:], environment())
+    allow(settings.image_memory_mb)
     _log_to_stderr(settings.log_level)
     raise_file_limit()
     try:

@@ -12,6 +12,7 @@ from typing import Any
 
 from captiv import __version__
 from captiv.catalog.model import DEVICE, DEVICES, QUANTISED
+from captiv.images.budget import DEFAULT_MB
 
 TOKEN = "CAPTIV_WORKER_TOKEN"
 TOKEN_SHA256 = "CAPTIV_WORKER_TOKEN_SHA256"
@@ -43,6 +44,8 @@ class Settings:
     batch_file: Path | None = None
     shares: int = 1
     """How many workers share the cores of this machine."""
+    image_memory_mb: int = DEFAULT_MB
+    """What decoded pictures may take at the same time."""
     log_level: str = "info"
     stdin_token: bool = False
     guard_folder: Path | None = None
@@ -114,6 +117,13 @@ def _parser() -> argparse.ArgumentParser:
         help="so many workers share this machine's CPU",
     )
     server.add_argument(
+        "--image-memory-mb",
+        type=_megabytes,
+        default=DEFAULT_MB,
+        metavar="N",
+        help=f"what decoded pictures may take at the same time ({DEFAULT_MB})",
+    )
+    server.add_argument(
         "--log-level", choices=("debug", "info", "warning", "error"), default="info"
     )
     guard = parser.add_argument_group("set by the guard (python -m captiv_worker.guard)")
@@ -139,6 +149,12 @@ def _count(text: str) -> int | None:
         return None
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError("a number from 1, or auto")
+    return int(text)
+
+
+def _megabytes(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("a number of MB from 1")
     return int(text)
 
 
