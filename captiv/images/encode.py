@@ -55,7 +55,7 @@ def encoded(
 ) -> Encoded:
     """Return the picture encoded, in no more than `at_most` bytes if any way leads there.
 
-    A file that has lost pixels already, and is smaller than `SMALL_BYTES`, may grow to that.
+    What is no larger than `SMALL_BYTES` may be larger than its file.
 
     Args:
         picture: mode RGB.
@@ -66,7 +66,7 @@ def encoded(
     """
     best: Encoded | None = None
     for way in _ways(picture, policy, quality, lossless=lossless):
-        if at_most is None or len(way[0]) <= max(at_most, 0 if lossless else SMALL_BYTES):
+        if at_most is None or len(way[0]) <= max(at_most, SMALL_BYTES):
             return way
         if best is None or len(way[0]) < len(best[0]):
             best = way

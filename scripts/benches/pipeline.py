@@ -7,23 +7,30 @@ Both caption the same pictures in the same run, by turns, so that a busy machine
   has it; the start of the processes and the loading of the model are left out.
 
 With `--device-s` the engine is the torch-free one, which takes so many seconds a batch and no CPU:
-what a GPU would see.
+what a GPU would see. Then the processor's time is told by stage, a thousand images: captiv's event
+loop (its main thread), its other threads (preparing, sidecars, commits), and the worker.
+
+With `--photographs` the pictures are no drawn scenes but made-up photographs: noise of every
+frequency, 512 to 2048 px wide, some 350 KB a JPEG.
 """
 
 import argparse
 import os
+import random
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import captiv_worker
 from captiv_worker.engines import EngineItem, EngineSpec, build_engine
 from captiv_worker.loader import spec_of
+from PIL import Image
 
 from captiv.catalog import ImagePolicy, choose
 from captiv.images.prepare import decode, prepare
@@ -38,15 +45,19 @@ def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="captiv-bench-") as name:
         folder = Path(name)
-        write_scenes(folder / "pictures", 3, options.images, formats=(options.format,))
+        if options.photographs:
+            _write_photographs(folder / "pictures", options.images)
+        else:
+            write_scenes(folder / "pictures", 3, options.images, formats=(options.format,))
         shares = []
         for turn in range(options.turns):
             bare = _bare(folder / "pictures", options)
-            whole = _captiv(folder, options)
+            whole, cpu_s = _captiv(folder, options)
             shares.append(whole / bare)
             print(
                 f"turn {turn + 1}: bare engine {bare:.1f} images/s, captiv {whole:.1f} images/s, "
-                f"share {whole / bare:.2f}"
+                f"share {whole / bare:.2f}; CPU seconds a thousand: "
+                + ", ".join(f"{name} {1000 * s / options.images:.1f}" for name, s in cpu_s.items())
             )
     print(
         f"{options.images} pictures, batches of {options.batch}: median share "
@@ -75,8 +86,8 @@ def _bare(pictures: Path, options: argparse.Namespace) -> float:
     return len(items) / (time.perf_counter() - began)
 
 
-def _captiv(folder: Path, options: argparse.Namespace) -> float:
-    """Return images/s of the whole way."""
+def _captiv(folder: Path, options: argparse.Namespace) -> tuple[float, dict[str, float]]:
+    """Return images/s of the whole way, and CPU seconds by stage."""
     home = folder / "home"
     shutil.rmtree(home, ignore_errors=True)
     for sidecar in (folder / "pictures").glob("*.txt"):
@@ -89,10 +100,57 @@ def _captiv(folder: Path, options: argparse.Namespace) -> float:
         }
     command = [sys.executable, "-m", "captiv", "caption", "generate", "--model", "shapes"]
     command += ["--quiet", "--batch-size", str(options.batch), str(folder / "pictures")]
-    subprocess.run(command, env=env, check=True)
+    cpu_s = _cpu_of(command, env)
     with Store.open(home / "data" / "captiv.db", read_only=True) as store:
         first_ms, last_ms, count = store.read(_span)
-    return 1000 * count / (last_ms - first_ms)
+    return 1000 * count / (last_ms - first_ms), cpu_s
+
+
+def _cpu_of(command: list[str], env: dict[str, str]) -> dict[str, float]:
+    """Run the command; return the CPU seconds of its stages, as last seen before each ended."""
+    seen: dict[tuple[int, int], float] = {}
+    process = subprocess.Popen(command, env=env)
+    while process.poll() is None:
+        for pid in (process.pid, *_children(process.pid)):
+            for task in Path(f"/proc/{pid}/task").glob("*"):
+                with suppress(OSError, ValueError, IndexError):  # it ends meanwhile
+                    fields = (task / "stat").read_text().rpartition(")")[2].split()
+                    ticks = int(fields[11]) + int(fields[12])
+                    seen[pid, int(task.name)] = ticks / os.sysconf("SC_CLK_TCK")
+        time.sleep(0.1)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    stages = dict.fromkeys(("event loop", "threads", "worker"), 0.0)
+    for (pid, tid), cpu_s in seen.items():
+        here = "event loop" if tid == process.pid else "threads"
+        stages[here if pid == process.pid else "worker"] += cpu_s
+    return {"all": sum(stages.values()), **stages}
+
+
+def _children(pid: int) -> list[int]:
+    with suppress(OSError):
+        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def _write_photographs(folder: Path, count: int) -> None:
+    """Write pictures with detail of every size: each octave of noise weighs half of the last."""
+    folder.mkdir()
+    chance = random.Random(3)
+    grounds = [_noise(edge) for edge in (4, 16, 64, 256, 1024)]
+    for number in range(count):
+        width = chance.choice((512, 768, 1024, 1536, 2048))
+        size = (width, chance.choice((width, width * 3 // 4, width * 9 // 16)))
+        picture = Image.new("RGB", size, "grey")
+        for weight, ground in enumerate(chance.sample(grounds, len(grounds)), 2):
+            turned = ground.rotate(chance.choice((0, 90, 180, 270)))
+            picture = Image.blend(picture, turned.resize(size), 1 / weight)
+        picture.save(folder / f"{number:06}.jpg", quality=90)
+
+
+def _noise(edge: int) -> Image.Image:
+    bands = [Image.effect_noise((edge, edge), 90) for _ in range(3)]
+    return Image.merge("RGB", bands)
 
 
 def _span(conn: Connection) -> tuple[int, int, int]:
@@ -109,6 +167,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--format", choices=("jpg", "png", "webp"), default="jpg")
+    parser.add_argument("--photographs", action="store_true", help="instead of drawn scenes")
     parser.add_argument("--device-s", type=float, help="seconds a batch takes on a made-up device")
     return parser.parse_args()
 

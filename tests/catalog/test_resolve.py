@@ -9,6 +9,7 @@ from captiv.catalog import (
     describe,
     family_named,
 )
+from captiv.catalog.model import ImagePolicy
 from captiv.errors import UsageError
 from captiv.wire import ModelInfo
 
@@ -69,6 +70,13 @@ def test_a_variant_may_have_modes_pictures_and_settings_of_its_own() -> None:
     assert kosmos is not None
     assert kosmos.image_of("kosmos-2") == two.family.image
     assert kosmos.image_of("/some/directory") == document.family.image
+
+
+def test_a_checkpoint_of_ones_own_may_crop_where_the_familys_squash() -> None:
+    joycaption = family_named("joycaption")
+    assert joycaption is not None
+    assert joycaption.image_of("joycaption-beta-one") == ImagePolicy(384, "square")
+    assert joycaption.image_of("/some/directory") == ImagePolicy(384, "short")
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)

@@ -224,6 +224,20 @@ def test_a_run_of_0_2_0_on_runpod_is_read_as_rented_there() -> None:
     )
 
 
+def test_a_run_goes_on_in_the_quality_that_it_began_with() -> None:
+    asked = {
+        "selection": Selection(roots=("/a",)),
+        "captioning": Captioning(model="blip", variant="blip-base", source="here/blip"),
+    }
+    low, high = (RunSpec.model_validate({**asked, "image_quality": q}) for q in ("low", "high"))
+    row = RunSpec.model_validate(asked).model_dump(mode="json")
+    del row["image_quality"]
+
+    assert RunSpec.model_validate(row).image_quality == "high"
+    assert RunSpec.model_validate(low.model_dump(mode="json")).image_quality == "low"
+    assert low.fingerprint() == high.fingerprint()
+
+
 def test_a_run_of_an_earlier_version_has_the_one_worker_that_it_names() -> None:
     url = Placement.model_validate_json('{"kind":"url","url":"https://box","protocol":"openai"}')
     here = Placement.model_validate_json('{"kind":"local","url":null,"device":"cuda:1"}')
