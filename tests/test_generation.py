@@ -74,6 +74,7 @@ def page(nine: Home) -> Iterator[Page]:
         page.end()
 
 
+@pytest.mark.slow
 def test_the_command_line_offers_and_checks_it(nine: Home) -> None:
     told = nine.run("caption", "generate", "--help")
     wrong = nine.run("caption", "generate", FLAG, "21")

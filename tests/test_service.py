@@ -229,6 +229,7 @@ def test_unfinished_runs_over_the_same_folder_are_named_on_one_line(home: Home) 
     assert "Runs 1 (2 open), 2 (2 open) over the same folder" in named[0]
 
 
+@pytest.mark.slow
 @pytest.mark.allow_blocking  # the lease, once: one call on a local file
 def test_a_service_that_others_run_leaves_signals_alone_and_ends_when_told(
     home: Home, monkeypatch: pytest.MonkeyPatch

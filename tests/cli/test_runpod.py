@@ -193,6 +193,7 @@ def test_a_pod_that_is_only_looked_at_is_idle(
     until(gone, "the guard's end of the pod")
 
 
+@pytest.mark.slow
 def test_a_pod_that_does_not_come_up_is_ended_and_says_why(
     cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -219,10 +219,11 @@ def test_a_run_shows_colours_unless_told_otherwise(
 
 LONG = {
     "captiv": 34,
-    "captiv caption generate": 150,
-    "captiv caption replace": 40,
+    "captiv caption generate": 170,
+    "captiv caption replace": 41,
+    "captiv caption clear": 25,
     "captiv caption history": 25,
-    "captiv caption undo": 25,
+    "captiv caption undo": 26,
     "captiv gui launch": 46,
     "captiv runpod create": 32,
     "captiv runpod logs": 25,

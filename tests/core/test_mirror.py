@@ -26,6 +26,7 @@ def test_the_outermost_folders_hold_all_and_none_holds_another(folders: list[str
     assert not any(inside(a, b) or inside(b, a) for a, b in combinations(found, 2))
 
 
+@pytest.mark.slow
 @given(
     st.lists(FOLDER, min_size=1, max_size=4),
     st.lists(st.tuples(st.integers(0, 3), st.lists(NAME, min_size=1, max_size=3)), max_size=8),

@@ -50,6 +50,7 @@ async def serve(
             await dispatcher.serve(own.id)
 
 
+@pytest.mark.slow
 async def test_two_local_models_never_share_the_device(world: World) -> None:
     first = await world.enqueue(
         *await world.pictures(8), spec=world.spec(placement=Placement(batch_size=2))

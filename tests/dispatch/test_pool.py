@@ -139,6 +139,7 @@ async def serve(world: World, pods: Pods, run: Run) -> None:
             await dispatcher.serve(run.id)
 
 
+@pytest.mark.slow
 async def test_two_workers_share_a_queue_each_at_its_own_speed(world: World) -> None:
     run = await enqueue(world, 60)
     begun, held = world.folder / "begun", await world.held()
@@ -258,6 +259,7 @@ async def test_what_a_lost_worker_had_goes_to_the_others_while_it_is_replaced(
     assert pods.made[1].starts == 2, "it was being replaced"
 
 
+@pytest.mark.slow
 async def test_a_lost_lane_that_is_not_replaced_takes_nothing_from_the_others(
     world: World,
 ) -> None:
@@ -396,6 +398,7 @@ async def test_a_worker_that_cannot_be_had_is_named_and_the_others_go_on(world: 
     assert warning == "cpu 2: It has no memory. 2 other workers go on."
 
 
+@pytest.mark.slow
 async def test_workers_of_all_kinds_are_fed_from_one_queue(world: World) -> None:
     run = await placed(
         world, 40, rented(2).model_copy(update={"beside": (HERE, ANYWHERE), "device": "cpu"})

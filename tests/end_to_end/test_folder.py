@@ -36,6 +36,7 @@ def test_every_picture_gets_its_own_caption(home: Home, count: int) -> None:
     assert exact(home, truth) >= 0.95
 
 
+@pytest.mark.slow
 def test_what_is_passed_over_is_said_by_kind(home: Home) -> None:
     home.scripted().scenes(3, nested=False)
     for name in ("a.CR2", "b.cr3", "clip.MOV", "drawing.svg"):
@@ -56,6 +57,7 @@ def test_what_is_passed_over_is_said_by_kind(home: Home) -> None:
     assert len(home.captions()) == 3
 
 
+@pytest.mark.slow
 def test_a_folder_without_anything_that_is_read_says_what_is_there(home: Home) -> None:
     home.scripted()
     home.pictures.mkdir(exist_ok=True)

@@ -14,6 +14,7 @@ from tests.support import Ended, Home, until
 pytestmark = pytest.mark.timeout(300)
 
 
+@pytest.mark.slow
 def test_answers_of_several_lines_are_warned_of_once_and_counted(home: Home) -> None:
     home.scripted(several_lines=True).scenes(3, nested=False)
 
@@ -29,6 +30,7 @@ def test_answers_of_several_lines_are_warned_of_once_and_counted(home: Home) -> 
     assert all(len(text.splitlines()) == 3 for text in home.captions().values())
 
 
+@pytest.mark.slow
 def test_one_line_makes_a_line_of_each_and_is_a_setting_too(home: Home) -> None:
     home.scripted(several_lines=True).scenes(2, nested=False)
 
@@ -94,6 +96,7 @@ def pictured(home: Home, tags: str | None = "1girl, solo\n") -> Path:
     return sidecar
 
 
+@pytest.mark.slow
 def test_captions_are_added_to_those_that_are_there_and_only_once(home: Home) -> None:
     home.scripted().scenes(3, nested=False)
     tagged, other, bare = sorted(home.pictures.glob("*.png"))
@@ -126,6 +129,7 @@ def test_captions_are_added_to_those_that_are_there_and_only_once(home: Home) ->
     assert tagged.with_suffix(".txt").read_text() == "1girl, solo\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("tags", ["1girl, solo\n", None], ids=["tags", "nothing"])
@@ -148,6 +152,7 @@ def test_a_kill_at_the_write_adds_nothing_twice(home: Home, when: str, tags: str
     assert len(home.worker_keys()) == 1, "the caption was kept before the kill"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_what_a_person_wrote_after_the_kill_stays(home: Home, when: str) -> None:
@@ -163,6 +168,7 @@ def test_what_a_person_wrote_after_the_kill_stays(home: Home, when: str) -> None
     assert ended.lines[-1]["kept"] == 1
 
 
+@pytest.mark.slow
 def test_what_cannot_be_added_is_refused_and_says_why(home: Home) -> None:
     sidecar = pictured(home.scripted())
 
@@ -189,6 +195,7 @@ def text_files(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.txt")}
 
 
+@pytest.mark.slow
 def test_sidecars_of_another_folder_mirror_the_tree_and_are_the_ones_that_count(
     home: Home,
 ) -> None:
@@ -212,6 +219,7 @@ def test_sidecars_of_another_folder_mirror_the_tree_and_are_the_ones_that_count(
     assert len(home.worker_keys()) == 4
 
 
+@pytest.mark.slow
 def test_edits_history_and_undo_find_a_sidecar_elsewhere(home: Home) -> None:
     home.scripted().scenes(4)
     out = home.folder / "out"
@@ -241,6 +249,7 @@ def test_edits_history_and_undo_find_a_sidecar_elsewhere(home: Home) -> None:
     assert text_files(home.pictures) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_a_killed_run_goes_on_into_its_own_folder(home: Home) -> None:
     sidecar = pictured(home.scripted(), None)
@@ -255,6 +264,7 @@ def test_a_killed_run_goes_on_into_its_own_folder(home: Home) -> None:
     assert len(home.worker_keys()) == 1
 
 
+@pytest.mark.slow
 def test_several_folders_have_their_names_there_and_two_of_one_name_are_refused(
     home: Home,
 ) -> None:
@@ -278,6 +288,7 @@ def test_several_folders_have_their_names_there_and_two_of_one_name_are_refused(
     assert f"of {folders[0]} and {folders[2]} would both go into {place}" in refused.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["", "captions"], ids=["the folder itself", "below it"])
 def test_a_directory_in_the_folder_that_it_mirrors_works(home: Home, where: str) -> None:
     home.scripted().scenes(2, nested=False)
@@ -291,6 +302,7 @@ def test_a_directory_in_the_folder_that_it_mirrors_works(home: Home, where: str)
     assert "2 skipped" in again.err
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_told_before_anything_is_enqueued(home: Home) -> None:
     """A disk that refuses files, for whoever runs the tests: `/proc` does."""
     home.scripted().scenes(1, nested=False)
@@ -306,6 +318,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_enqueued(hom
     assert home.worker_keys() == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     sys.platform == "win32", reason="folders there are written by whoever owns them"
 )

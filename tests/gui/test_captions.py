@@ -130,6 +130,7 @@ def test_a_sidecar_that_leads_out_of_the_folder_is_neither_shown_nor_written(
     assert outside.read_text() == "a secret"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [b" \n", b"\xef\xbb\xbf", b"\0" * 64])
 def test_a_blank_sidecar_is_no_caption(
     pictures: Path, visitor: Visitor, name: str, data: bytes

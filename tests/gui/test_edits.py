@@ -33,6 +33,7 @@ def texts(pictures: Path) -> list[str]:
     return [path.read_text() for path in sorted(pictures.glob("*.txt"))]
 
 
+@pytest.mark.slow
 def test_every_change_is_shown_before_any_is_made(visitor: Visitor, pictures: Path) -> None:
     preview = look(visitor, find="dog", **{"with": "wolf"}).json()
 
@@ -44,6 +45,7 @@ def test_every_change_is_shown_before_any_is_made(visitor: Visitor, pictures: Pa
     assert texts(pictures) == ["a red dog\n", "two dogs", "a cat"]
 
 
+@pytest.mark.slow
 def test_an_edit_is_made_as_it_was_shown_and_undone_as_a_whole(
     visitor: Visitor, pictures: Path
 ) -> None:

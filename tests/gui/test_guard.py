@@ -59,6 +59,7 @@ ROUTES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_no_route_answers_without_a_session(page: Page, method: str, path: str) -> None:
     with page.stranger() as http:

@@ -69,6 +69,7 @@ def test_ids_of_a_part_of_a_listing(visitor: Visitor) -> None:
     assert part["ids"] == [image["id"] for image in listing["images"][2:5]]
 
 
+@pytest.mark.slow
 def test_all_words_are_looked_for_in_captions_and_names(
     shared_home: Home, visitor: Visitor
 ) -> None:

@@ -109,6 +109,7 @@ def test_it_is_served_over_tls(home: Home, launch: Callable[..., Page], tmp_path
         assert http.post(page.address + "/api/links", headers=plain).status_code == 403
 
 
+@pytest.mark.slow
 def test_files_that_are_no_certificate_are_an_error(home: Home) -> None:
     junk = home.folder / "junk.pem"
     junk.write_text("no key")

@@ -25,6 +25,7 @@ def findings(draw: Draw, folder: Path) -> list[str]:
     return [f"{kept(trial, draw, folder)}: {trial.ending}: {trial.words}" for trial in bad]
 
 
+@pytest.mark.slow
 def test_a_sample_of_damaged_images(tmp_path: Path) -> None:
     assert findings(Draw("sample", 600, processes=1), tmp_path) == []
 

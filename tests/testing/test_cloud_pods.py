@@ -354,6 +354,7 @@ def stand_in(folder: Path) -> Path:
     return wheel
 
 
+@pytest.mark.slow
 def test_pip_in_a_pod_installs_into_the_pod(account: Account, tmp_path: Path) -> None:
     wheel = stand_in(tmp_path)
     script = (

@@ -39,6 +39,7 @@ def test_without_the_token_nothing_but_health_is_told(
     assert answer.headers["captiv-worker"] == served.worker.boot_id
 
 
+@pytest.mark.slow
 def test_without_the_token_a_body_is_not_read(serve: Serve) -> None:
     served = serve()
 
@@ -135,6 +136,7 @@ def test_a_worker_and_the_command_line_tell_the_same_of_every_family(
         assert shown == told
 
 
+@pytest.mark.slow
 def test_a_variant_has_modes_of_its_own(serve: Serve) -> None:
     reply = serve().client.get("/api/modes/kosmos-2.5").json()
 
@@ -149,6 +151,7 @@ def test_modes_tell_the_prompts_of_a_family(serve: Serve) -> None:
     assert {mode.name for mode in reply.modes} >= {"default", "photo"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [

@@ -196,6 +196,7 @@ def test_a_prompt_that_holds_the_images_token_is_refused_in_words(checkpoint_pat
     assert (outcome.code, "<image>" in outcome.message) == ("invalid_request", True)
 
 
+@pytest.mark.slow
 def test_a_shape_that_the_model_cannot_read_fails_alone(checkpoint_path: PathOf) -> None:
     engine = loaded(checkpoint_path(named("qwen3-vl-2b")))
     items = [EngineItem(grey(size), "What?", GREEDY) for size in ((64, 48), (2020, 10), (64, 48))]

@@ -203,6 +203,7 @@ def test_the_calls_of_another_cloud_are_made_in_order_with_a_key_that_the_worker
     assert ANOTHERS_KEY not in pod.log.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", ["", "{", '[{"url": "Bearer ${RUNPOD_API_KEY}"}]'])
 def test_a_guard_without_calls_unloads_when_the_pod_is_due_and_says_so(
     guarding: Guarding, api: Api, said: str
@@ -248,6 +249,7 @@ def test_only_requests_with_the_token_keep_a_pod_alive(
     until(lambda: due(2))
 
 
+@pytest.mark.slow
 def test_a_deadline_is_the_same_for_a_guard_that_was_started_again(
     guarding: Guarding, api: Api
 ) -> None:

@@ -132,6 +132,7 @@ def fetched(env: dict[str, str]) -> tuple[Path, list[list[object]]]:
     return Path(path), reports
 
 
+@pytest.mark.slow
 def test_a_model_is_fetched_once_and_then_needs_no_network(hub: type[Hub], tmp_path: Path) -> None:
     path, reports = fetched(environ(hub, tmp_path / "hf"))
     asked = len(hub.served)
@@ -145,6 +146,7 @@ def test_a_model_is_fetched_once_and_then_needs_no_network(hub: type[Hub], tmp_p
     assert len(hub.served) == asked
 
 
+@pytest.mark.slow
 def test_an_interrupted_download_is_not_taken_for_a_model(hub: type[Hub], tmp_path: Path) -> None:
     path, _ = fetched(environ(hub, tmp_path / "hf"))
     (path / "model.safetensors").unlink()
@@ -154,6 +156,7 @@ def test_an_interrupted_download_is_not_taken_for_a_model(hub: type[Hub], tmp_pa
     assert (path / "model.safetensors").read_bytes() == FILES["model.safetensors"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "more", "says"),
     [

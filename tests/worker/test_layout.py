@@ -41,6 +41,7 @@ def test_it_loads_and_says_the_same(
     assert answers(loaded(copy), items) == answers(loaded(path), items)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "checkpoint", [named("vit-gpt2"), named("blip-large")], ids=lambda c: c.variant
 )

@@ -136,6 +136,7 @@ def test_a_local_directory_is_served_under_its_own_name(tiny_blip: Path, serve: 
     assert (health["device"], health["dtype"], health["max_batch"]) == ("cpu", "float32", 16)
 
 
+@pytest.mark.slow
 def test_the_built_in_model_tells_what_is_drawn(serve: Serve) -> None:
     served = serve(engine=None, model="shapes")
     drawn = list(scenes(seed=5, count=3))

@@ -201,6 +201,7 @@ def test_it_does_not_start_with_wrong_arguments_or_without_a_token(
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_said(spawn: Spawn) -> None:
     taken = spawn().listening["url"].rpartition(":")[2]
 

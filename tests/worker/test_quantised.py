@@ -44,6 +44,7 @@ def loaded(path: Path, dtype: str, **architecture: Any) -> TransformerEngine:
     return engine
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", QUANTISED)
 def test_of_joycaption_the_language_model_is_quantised_and_nothing_else(
     checkpoint_path: PathOf, dtype: str

@@ -20,6 +20,7 @@ def active(tab: Tab) -> int:
     return int(id.removeprefix("image-"))
 
 
+@pytest.mark.slow
 def test_the_link_opens_the_gallery_and_its_token_is_gone(page: Page, enter: Enter) -> None:
     tab = enter(page)
 
@@ -97,6 +98,7 @@ def test_a_filter_stays_in_the_address(page: Page, visitor: Visitor, enter: Ente
     expect(tab.locator("#summary")).to_have_text(f"{without} of 43 images")
 
 
+@pytest.mark.slow
 def test_folders_are_chosen_with_the_keyboard(page: Page, enter: Enter) -> None:
     tab = enter(page)
     tree = tab.get_by_role("tree")
@@ -258,6 +260,7 @@ def test_the_first_listing_is_waited_for_even_when_another_overtakes_it(
     assert active(tab) == 0
 
 
+@pytest.mark.slow
 def test_opening_the_page_asks_for_one_listing(page: Page, enter: Enter) -> None:
     tab = enter(page)
     tab.wait_for_load_state("networkidle")

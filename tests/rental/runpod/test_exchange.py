@@ -227,6 +227,7 @@ async def test_a_create_that_found_no_connection_made_no_pod(connect: Connect) -
     assert not caught.value.sent
 
 
+@pytest.mark.slow
 @threads
 @pytest.mark.parametrize("hold", [True, False])
 async def test_a_get_without_an_answer_is_tried_so_often_and_no_longer(
