@@ -25,6 +25,9 @@ BUILTIN = "builtin:"
 """Prefix of a source whose weights are shipped inside the worker package."""
 
 
+IMAGE_MEMORY_MB = 900
+"""What decoded pictures may take in a process: with all else it needs, less than a gigabyte."""
+
 ImageQuality = Literal["low", "standard", "high"]
 """How near a picture that is sent is to what was decoded (captiv.images.encode)."""
 

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from threading import Condition
 from typing import Final
 
+from captiv.catalog.model import IMAGE_MEMORY_MB
 from captiv.errors import ImageTooLarge
 
 _MB: Final = 1024 * 1024
-DEFAULT_MB: Final = 1024
 
 
 class Budget:
@@ -58,7 +58,7 @@ class Budget:
         return self._waiting[0] is ticket and self._used + wanted_bytes <= self.limit_bytes
 
 
-DECODED: Final = Budget(DEFAULT_MB * _MB)
+DECODED: Final = Budget(IMAGE_MEMORY_MB * _MB)
 """Of this process."""
 
 

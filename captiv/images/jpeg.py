@@ -31,6 +31,9 @@ _BEHIND_CODE: Final = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])", re.DOTALL)
 """Coded pixels hold 0xFF only before 0x00, before the numbers of restart markers, and as fill bytes
 before a marker. An expression that begins with one byte is searched for ten times as fast."""
 
+_WITH_LENGTH: Final = frozenset({*range(0xC0, 0xFF)}) - {*range(0xD0, 0xDA)}
+"""Markers that a length follows."""
+
 _READ: Final[tuple[tuple[int, bytes, int], ...]] = (
     (0xE0, b"JFIF\0", 14),
     (0xE1, b"Exif\0", 6),
@@ -91,7 +94,30 @@ def mended(data: bytes) -> bytes:
     """
     if 8 * len(data) < _blocks(data):
         raise EOFError
+    if _is_plain(data):
+        return data
     return _kept(data, lambda segment: segment.read, or_as_it_is=True)
+
+
+def _is_plain(data: bytes) -> bool:
+    """Whether nothing is odd before the first scan, and the file ends with the end marker.
+
+    That is most files, and takes no look at the coded pixels.
+    """
+    if not data.endswith(_END):
+        return False
+    at = len(_START)
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
+        if marker == _START_OF_SCAN:
+            return True
+        if marker not in _WITH_LENGTH or end < at + 4:
+            return False
+        if not _Segment(marker, data[at:end]).read:
+            return False
+        at = end
+    return False
 
 
 def _blocks(data: bytes) -> int:

@@ -45,11 +45,13 @@ _NOT_READ: Final = re.compile(
 """What decoders say of a file that is whole, and that they do not read."""
 
 _COEFFICIENT_BYTES: Final = 2
+_COPY_BYTES: Final = 4
+_COPYING: Final = frozenset({Kind.WEBP, Kind.AVIF, Kind.HEIC, Kind.JXL})
 _SPARE: Final = 1.5
 """So many times the target are left for the fine filter (measured in docs/benchmarks.md)."""
 
 _THRIFTY_BYTES: Final = 0.4
-"""A JPEG of no more than these, and so many bytes a pixel, is not encoded anew to be smaller."""
+"""A JPEG with no more bytes a pixel, and `SMALL_BYTES` beside, is not encoded anew."""
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -283,7 +285,7 @@ def _shown(
     target = fitted(full, policy) if policy else full
     drafted = _reduce(image, target)
     planned = plan(image.mode, image.size, target)
-    with budget.taken(full, planned.peak_bytes + _coefficients_bytes(image, full)):
+    with budget.taken(full, planned.peak_bytes + _held_bytes(image, kind, full)):
         load(image)
         return _brought(image, kind, data, full, target, planned, drafted)
 
@@ -320,11 +322,15 @@ def _reduce(image: ImageFile.ImageFile, target: tuple[int, int]) -> Box | None:
     return drafted[1] if drafted else None
 
 
-def _coefficients_bytes(image: ImageFile.ImageFile, full: tuple[int, int]) -> int:
-    """Return what a JPEG of several scans takes: its decoder keeps all until it has the last."""
-    if not isinstance(image, JpegImagePlugin.JpegImageFile) or not _has_scans(image):
-        return 0
-    return full[0] * full[1] * image.layers * _COEFFICIENT_BYTES
+def _held_bytes(image: ImageFile.ImageFile, kind: Kind, full: tuple[int, int]) -> int:
+    """Return what a decoder holds beside the picture that it gives.
+
+    That of a JPEG in several scans keeps every coefficient until it has read the last; others give
+    a copy of what they hold.
+    """
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        return full[0] * full[1] * image.layers * _COEFFICIENT_BYTES * _has_scans(image)
+    return full[0] * full[1] * _COPY_BYTES * (kind in _COPYING)
 
 
 def _has_scans(image: JpegImagePlugin.JpegImageFile) -> bool:

@@ -19,7 +19,12 @@ from pydantic import (
 )
 
 from captiv.catalog.families import FAMILIES
-from captiv.catalog.model import DEVICE_LIST, DEVICE_LISTS, ImageQuality
+from captiv.catalog.model import (
+    DEVICE_LIST,
+    DEVICE_LISTS,
+    IMAGE_MEMORY_MB,
+    ImageQuality,
+)
 from captiv.core.naming import checked_extension
 from captiv.core.spec import MAX_RETRIES, RETRIES
 from captiv.errors import UsageError
@@ -239,7 +244,7 @@ class ImageSettings(Section):
         "the one that it began with.",
     )
     memory_mb: Annotated[int, Field(ge=64, le=1024 * 1024)] = Field(
-        default=1024,
+        default=IMAGE_MEMORY_MB,
         description="MB that decoded pictures may take at once, in captiv, in its page and "
         "in a worker on this machine, each.",
     )

@@ -22,6 +22,7 @@ import anyio
 from anyio.abc import Process
 
 from captiv.catalog import family_named
+from captiv.catalog.model import IMAGE_MEMORY_MB
 from captiv.core import quiet
 from captiv.core.findings import Finding
 from captiv.core.machine import NO_TORCH, Machine, incapable, no_device
@@ -29,7 +30,6 @@ from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.quiet import Patience
 from captiv.core.retry import Death
 from captiv.errors import ModelError, NoWorker
-from captiv.images.budget import DEFAULT_MB
 from captiv.offload import offload
 from captiv.shortage import shortage
 from captiv.wire import ModelChange
@@ -61,7 +61,7 @@ class LocalSettings:
     dtype: str = "auto"
     batch_size: int | None = None
     shares: int = 1
-    image_memory_mb: int = DEFAULT_MB
+    image_memory_mb: int = IMAGE_MEMORY_MB
     """How many workers share the cores of this machine, this one among them."""
     engine: str | None = None
     """`module:attribute` of an engine of one's own; None takes the family's, which needs torch."""
@@ -242,7 +242,7 @@ class LocalWorker:
             host="127.0.0.1", port=0, name="local", model=model, device=s.device
         )
         command += ["--batch-file", str(self._batch_file)]
-        if s.image_memory_mb != DEFAULT_MB:
+        if s.image_memory_mb != IMAGE_MEMORY_MB:
             command += ["--image-memory-mb", str(s.image_memory_mb)]
         if s.shares > 1:
             command += ["--shares", str(s.shares)]

@@ -4,6 +4,7 @@ import random
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageChops, ImageStat
@@ -459,3 +460,31 @@ XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/">
 
 def test_an_avif_is_not_turned_by_its_xmp() -> None:
     assert decode(encoded(PICTURE, "AVIF", xmp=XMP)).size == PICTURE.size
+
+
+@pytest.mark.parametrize("how", [{}, {"progressive": True}, {"optimize": True, "quality": 30}])
+def test_a_jpeg_in_which_nothing_is_odd_is_left_as_it_is_without_a_look_at_its_pixels(
+    how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = encoded(scene(200, 150), "JPEG", **how)
+    odd = {
+        "fill bytes": plain[:2] + b"\xff\xff" + plain[2:],
+        "a short segment": plain[:2] + b"\xff\xe1\0\x04ab" + plain[2:],
+        "no end": plain[:-2],
+        "more behind": plain + b"\0",
+        "a comment": plain[:2] + b"\xff\xfe\0\x04ab" + plain[2:],
+    }
+    looked: list[bytes] = []
+    parsed = jpeg._parsed
+
+    def watched(data: bytes) -> Any:
+        looked.append(data)
+        return parsed(data)
+
+    monkeypatch.setattr(jpeg, "_parsed", watched)
+
+    assert jpeg.mended(plain) is plain
+    assert looked == []
+    for name, data in odd.items():
+        assert decode(data).tobytes() == decode(plain).tobytes(), name
+        assert data in looked, name

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from captiv import __version__
-from captiv.catalog.model import DEVICE, DEVICES, QUANTISED
-from captiv.images.budget import DEFAULT_MB
+from captiv.catalog.model import DEVICE, DEVICES, IMAGE_MEMORY_MB, QUANTISED
 
 TOKEN = "CAPTIV_WORKER_TOKEN"
 TOKEN_SHA256 = "CAPTIV_WORKER_TOKEN_SHA256"
@@ -44,7 +43,7 @@ class Settings:
     batch_file: Path | None = None
     shares: int = 1
     """How many workers share the cores of this machine."""
-    image_memory_mb: int = DEFAULT_MB
+    image_memory_mb: int = IMAGE_MEMORY_MB
     """What decoded pictures may take at the same time."""
     log_level: str = "info"
     stdin_token: bool = False
@@ -119,9 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     server.add_argument(
         "--image-memory-mb",
         type=_megabytes,
-        default=DEFAULT_MB,
+        default=IMAGE_MEMORY_MB,
         metavar="N",
-        help=f"what decoded pictures may take at the same time ({DEFAULT_MB})",
+        help=f"what decoded pictures may take at the same time ({IMAGE_MEMORY_MB})",
     )
     server.add_argument(
         "--log-level", choices=("debug", "info", "warning", "error"), default="info"
