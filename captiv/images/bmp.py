@@ -10,13 +10,13 @@ from typing import Final
 
 from PIL import BmpImagePlugin, Image, ImageFile
 
-_RUNS: Final = "captiv_bmp_runs"
+RUNS: Final = "captiv_bmp_runs"
 _END_OF_ROW, _END, _MOVE = range(3)
 
 
 def _own(tiles: list[ImageFile._Tile]) -> list[ImageFile._Tile]:
     return [
-        tile._replace(codec_name=_RUNS) if tile.codec_name == "bmp_rle" else tile for tile in tiles
+        tile._replace(codec_name=RUNS) if tile.codec_name == "bmp_rle" else tile for tile in tiles
     ]
 
 
@@ -46,7 +46,7 @@ class _Runs(ImageFile.PyDecoder):
         return -1, 0
 
 
-Image.register_decoder(_RUNS, _Runs)
+Image.register_decoder(RUNS, _Runs)
 
 
 def _unpacked(coded: bytes, width: int, height: int, *, four: bool) -> bytes:

@@ -24,7 +24,7 @@ from PIL import ExifTags, Image, ImageFile, JpegImagePlugin
 
 from captiv.catalog.model import ImagePolicy, ImageQuality
 from captiv.errors import ImageError, ImageMissing, ImageTooLarge, ImageUnreadable
-from captiv.images import cutoff, jpeg, png
+from captiv.images import bmp, cutoff, jpeg, png
 from captiv.images.budget import DECODED, Budget
 from captiv.images.colour import conversion, to_srgb
 from captiv.images.encode import SMALL_BYTES, encoded
@@ -211,12 +211,7 @@ def _picture(
     if kind is None:
         raise ImageUnreadable(f"the file {unknown_kind(data)}")
     try:
-        mended = _mended(data, kind)
-        with DECODERS[kind](BytesIO(mended)) as image:
-            picture = _shown(image, kind, mended, policy, budget)
-        if kind is Kind.JPEG and mended is not data and not jpeg.has_end(data):
-            _refuse_missing_rows(picture, data, policy, budget)
-        return picture
+        return _whole(data, kind, policy, budget)
     except ImageError:
         raise
     except png.WrongChecksum as error:
@@ -232,6 +227,15 @@ def _picture(
             f"the file is truncated: it ends before the {kind} picture does{hint}"
         )
     return part
+
+
+def _whole(data: bytes, kind: Kind, policy: ImagePolicy | None, budget: Budget) -> "_Picture":
+    mended = _mended(data, kind)
+    with DECODERS[kind](BytesIO(mended)) as image:
+        picture = _shown(image, kind, mended, policy, budget)
+    if kind is Kind.JPEG and mended is not data and not jpeg.has_end(data):
+        _refuse_missing_rows(picture, data, policy, budget)
+    return picture
 
 
 def _part(data: bytes, kind: Kind, policy: ImagePolicy | None, budget: Budget) -> "_Picture | None":
@@ -330,7 +334,8 @@ def _held_bytes(image: ImageFile.ImageFile, kind: Kind, full: tuple[int, int]) -
     """
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         return full[0] * full[1] * image.layers * _COEFFICIENT_BYTES * _has_scans(image)
-    return full[0] * full[1] * _COPY_BYTES * (kind in _COPYING)
+    copying = kind in _COPYING or any(tile.codec_name == bmp.RUNS for tile in image.tile)
+    return full[0] * full[1] * _COPY_BYTES * copying
 
 
 def _has_scans(image: JpegImagePlugin.JpegImageFile) -> bool:

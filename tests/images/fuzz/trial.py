@@ -124,8 +124,9 @@ def _look(data: bytes, policy: ImagePolicy) -> None:
     try:
         prepared = prepare(data, policy)
         with Image.open(BytesIO(prepared.data)) as shown:
+            mode = shown.convert("RGB").mode if shown.mode == "P" else shown.mode
             shown.load()
-            about = shown.size, shown.mode, f"image/{(shown.format or '').lower()}"
+            about = shown.size, mode, f"image/{(shown.format or '').lower()}"
         if about != ((prepared.width_px, prepared.height_px), "RGB", prepared.media_type):
             raise _NotWhole(f"prepared as {about}")
     except ImageError as error:
