@@ -24,7 +24,12 @@ GREY: Final = 128
 _OTHER: Final = 255
 _NO_LEVELS: Final = frozenset({"1", "P", "PA", "F", "I"})
 """Modes in which a level is no grey: an index, or a number in a range that isn't known yet."""
-_BAND_PIXELS: Final = 1_000_000
+_FIRST_ROWS: Final = 64
+"""What came first is at the top or, in a BMP, at the bottom."""
+_SOME_ROWS: Final = 1024
+_LEAST_SHARE: Final = 1000
+"""If less than one in so many pixels came of a picture that is not packed, nothing did: of a
+kilobyte that claims a gigabyte nobody looks for rows."""
 _ISO_KINDS: Final = frozenset({Kind.AVIF, Kind.HEIC})
 _OFFSETS: Final = ((273, 279), (324, 325))
 """Tags of a TIFF that say where its strips or tiles are, and how long."""
@@ -96,6 +101,10 @@ def _colour(image: Image.Image, level: int) -> int | tuple[int, ...]:
 
 def _has_part(kind: Kind, data: bytes) -> bool:
     """Whether a row comes out the same whatever is there before it is loaded."""
+    with DECODERS[kind](BytesIO(data)) as image:
+        raw = all(tile.codec_name == "raw" for tile in image.tile)
+        if raw and image.width * image.height > _LEAST_SHARE * 8 * len(data):
+            return False
     rows: list[list[int]] = []
     for level in (GREY, _OTHER):
         with DECODERS[kind](BytesIO(data)) as image:
@@ -111,20 +120,20 @@ def _has_row(kind: Kind, continued: Iterable[bytes]) -> bool:
         with DECODERS[kind](BytesIO(data)) as image:
             image.draft(None, (1, 1))  # the first row of blocks, one pixel high, is enough
             image.load()
-            first.add(_rows(image)[0])
+            first.add(_row(image, 0))
     return len(first) == 1
 
 
 def _rows(image: Image.Image) -> list[int]:
-    """Return a hash of each row."""
-    hashes: list[int] = []
-    step = max(1, _BAND_PIXELS // image.width)
-    for top in range(0, image.height, step):
-        height = min(step, image.height - top)
-        band = image.crop((0, top, image.width, top + height)).tobytes()
-        length = len(band) // height
-        hashes += (hash(band[at : at + length]) for at in range(0, len(band), length))
-    return hashes
+    """Return a hash of each row where one comes first, and of some of all others."""
+    height = image.height
+    first, last = range(min(_FIRST_ROWS, height)), range(max(0, height - _FIRST_ROWS), height)
+    some = range(0, height, max(1, height // _SOME_ROWS))
+    return [_row(image, y) for y in sorted({*first, *last, *some})]
+
+
+def _row(image: Image.Image, y: int) -> int:
+    return hash(image.crop((0, y, image.width, y + 1)).tobytes())
 
 
 def _tiff_ends_early(data: bytes) -> bool:

@@ -12,7 +12,7 @@ from .test_rented import generate, paid, rented
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.allow_blocking]
 
-PICTURES = 16
+PICTURES = 40
 SLOW = {"batch_s": 0.2}
 SAID = "The RunPod account has too little credit"
 WHERE = "Add credit in RunPod's console, under Billing."
@@ -44,7 +44,7 @@ def test_a_run_without_credit_ends_and_the_images_stay(
     home.scripted().scenes(PICTURES)
     options = () if fallback == "auto" else ("--fallback", fallback)
     with rented(home, engine=SLOW, without_credit=without) as cloud:
-        cloud.mischief.arm("credit_gone", after=3)
+        cloud.mischief.arm("credit_gone", after=9)  # more than are asked for at once
         ended = generate(home, "--batch-size", "2", *options)
 
         once(ended)

@@ -91,6 +91,7 @@ def test_an_abandoned_pod_ends_itself_with_its_own_key() -> None:
 
         until(lambda: cloud.pods_alive() == [])
         call = next(call for call in cloud.history if call.caller == pod)
+        until(lambda: call.status is not None)
 
         assert (call.operation, call.status) == ("terminate_pod", 204)
         until(lambda: cloud.processes() == [])
