@@ -305,12 +305,12 @@ def _brought(
 ) -> _Picture:
     """Return a loaded picture upright, in sRGB, and of its target's size."""
     turn = _turn(image, kind)
-    shown, box = averaged(image, planned.factors)
+    shown, box = averaged(image, planned.factors, drafted)
     profile = image.info.get("icc_profile")
     as_is = (kind, image.mode, turn, target) == (Kind.JPEG, "RGB", None, full)
     as_is = as_is and conversion(profile, "RGB") is None
     if target != full:
-        shown = shown.resize(target, Image.Resampling.LANCZOS, drafted or box, reducing_gap=3.0)
+        shown = shown.resize(target, Image.Resampling.LANCZOS, box, reducing_gap=3.0)
     shown = to_srgb(shown, profile)
     if turn is not None:
         shown = shown.transpose(turn)

@@ -48,22 +48,33 @@ def plan(mode: str, size: tuple[int, int], target: tuple[int, int]) -> Plan:
     return Plan((across, down), decoded + _STAGES * _WORD * (left + rows * size[0]))
 
 
-def averaged(image: Image.Image, factors: tuple[int, int]) -> tuple[Image.Image, Box]:
-    """Return a loaded picture flattened and averaged, and where in it the picture lies."""
-    if factors == (1, 1):
-        return flattened(image), (0, 0, *image.size)
-    mend(image)
+def averaged(
+    image: Image.Image, factors: tuple[int, int], drafted: Box | None = None
+) -> tuple[Image.Image, Box]:
+    """Return a loaded picture flattened and averaged, and where in it the picture lies.
+
+    Args:
+        image: it.
+        factors: by how much, across and down.
+        drafted: where it lay before, if its decoder halved it.
+    """
+    left, top, right, bottom = drafted or (0, 0, *image.size)
     across, down = factors
+    box = left / across, top / down, right / across, bottom / down
+    if factors == (1, 1):
+        return flattened(image), box
+    mend(image)
     width, height = image.size
     rows = _rows(width, down)
     whole: Image.Image | None = None
-    for top in range(0, height, rows):
-        band = flattened(image.crop((0, top, width, min(height, top + rows)))).reduce(factors)
+    for first in range(0, height, rows):
+        last = min(height, first + rows)
+        band = flattened(image.crop((0, first, width, last))).reduce(factors)
         if whole is None:
             whole = Image.new(band.mode, (band.width, math.ceil(height / down)))
-        whole.paste(band, (0, top // down))
+        whole.paste(band, (0, first // down))
     assert whole is not None
-    return whole, (0, 0, width / across, height / down)
+    return whole, box
 
 
 def _rows(width: int, down: int) -> int:

@@ -103,6 +103,22 @@ def test_a_large_picture_averaged_by_bands_is_the_same_picture(
     assert max(ImageStat.Stat(ImageChops.difference(small, right)).mean) < 2.5
 
 
+def test_a_strip_whose_decoder_does_not_halve_it_is_averaged_along_its_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("captiv.images.reduce._LARGE_BYTES", 0)
+    strip = drawing("RGB", (6000, 90))
+    out = BytesIO()
+    strip.save(out, "JPEG", quality=95, subsampling=0)
+    policy = ImagePolicy(60, "square")
+
+    shown = decode(out.getvalue(), policy=policy)
+
+    assert plan("RGB", (6000, 90), (60, 60)).factors == (50, 1)
+    right = strip.resize((60, 60), Image.Resampling.LANCZOS)
+    assert max(ImageStat.Stat(ImageChops.difference(shown, right)).mean) < 4
+
+
 @pytest.mark.parametrize("mode", ["I", "F", "I;16", "LAB"])
 def test_a_picture_whose_range_decides_is_brought_to_8_bits_whole(mode: str) -> None:
     assert plan(mode, (20_000, 20_000), (100, 100)).factors == (1, 1)

@@ -10,25 +10,34 @@ import threading
 import time
 from collections.abc import Callable
 
-from captiv.clock import now_s, steady_s
+from captiv.clock import monotonic_s, now_s, steady_s
 from captiv_worker.guard.api import time_at
 
 _log = logging.getLogger(__name__)
 
 _SAME_CLOCK_S = 15.0
 _AGAIN_S = 60.0
+_PATIENCE_S = 60.0
+"""So long at most a deadline waits for the provider's answer: a call may hang beyond its limits."""
 
 
 class Calendar:
     """The time by which the deadline is reckoned; asks for it on a thread of its own."""
 
-    def __init__(self, url: str | None, *, ask: Callable[[str], float | None] = time_at) -> None:
+    def __init__(
+        self,
+        url: str | None,
+        *,
+        ask: Callable[[str], float | None] = time_at,
+        patience_s: float = _PATIENCE_S,
+    ) -> None:
         """Args: `url` is of the provider; without one, this host's clock has to do."""
         self._url = url
         self._ask = ask
         self._offset_s: float | None = None
         """What is added to the steady clock, once the provider was asked."""
         self._asked = url is None
+        self._until_s = monotonic_s() + patience_s
         threading.Thread(target=self._look, name="calendar", daemon=True).start()
 
     def epoch_s(self) -> float:
@@ -38,7 +47,7 @@ class Calendar:
         """
         if self._offset_s is not None:
             return steady_s() + self._offset_s
-        return now_s() if self._asked else -math.inf
+        return now_s() if self._asked or monotonic_s() > self._until_s else -math.inf
 
     def _look(self) -> None:
         while self._url is not None:
