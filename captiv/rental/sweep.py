@@ -9,8 +9,8 @@ Three kinds of rows come out of it right:
 - a pod that no living run needs is `ended`, here and, as far as the provider does it, there;
 - an intent whose answer never came is ended once it is too old to be under way; its pod, if there
   is one, too;
-- a pod that its provider does not know any more is `ended`. The list may miss one, so it is asked
-  for.
+- a pod that its provider does not know any more is `ended`. The list may miss one, or show one
+  that is gone, so each is asked for.
 """
 
 import logging
@@ -111,6 +111,8 @@ async def sweep(
     async with anyio.create_task_group() as tg:
 
         async def terminate(orphan: Orphan) -> None:
+            if await _unknown(provider, orphan.pod_id):
+                return  # the list is behind: it bills no more, and its row has its end
             gone = await end(provider, orphan.pod_id, within_s=confirm_s)
             if gone and orphan.row_id is not None:
                 await commit(ledger, pods.gone, orphan.row_id, now_ms())
@@ -125,6 +127,13 @@ async def sweep(
     for one in swept:
         _log.info("pod swept pod=%s outcome=%s reason=%s", one.pod_id, one.outcome, one.reason)
     return swept
+
+
+async def _unknown(provider: Provider, pod_id: str) -> bool:
+    """Whether the provider says that there is no such pod; silence says nothing."""
+    with suppress(ProviderError):
+        return await provider.get(pod_id) is None
+    return False
 
 
 async def end(provider: Provider, pod_id: str, *, within_s: float = CONFIRM_S) -> bool:

@@ -175,7 +175,7 @@ class Rental:
 
     def off_the_bill(self) -> Decimal:
         """Return by how much the ledger differs from the bill, in dollars."""
-        return abs(total(self._read(_shares)) - self.cloud.bill())
+        return round(abs(total(self._read(_shares)) - self.cloud.bill()), 9)
 
     def over_its_cap(self) -> bool:
         """Whether all pods together were billed more than the run was to cost at most."""
@@ -190,10 +190,8 @@ class Rental:
         """Return what all pods together cost in so many seconds each, on a machine that is free."""
         seconds = blind_s + math.ceil(self.stalled_s)
         rows = {row.pod_id: price_of(row.price_micro) for row in self._read(_rows)}
-        return sum(
-            (rows[pod.id] * seconds / 3600 for pod in self.cloud.pods() if pod.id in rows),
-            Decimal(0),
-        )
+        paid = (rows[pod.id] * seconds / 3600 for pod in self.cloud.pods() if pod.id in rows)
+        return round(sum(paid, Decimal(0)), 9)
 
     def _read(self, question: Callable[[Connection], Any]) -> Any:
         with Store.open(self.home.data / "data" / "captiv.db", read_only=True) as store:

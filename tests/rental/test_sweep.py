@@ -1,5 +1,6 @@
 """The sweep ends what nobody needs, leaves what somebody does, and never guesses."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +16,12 @@ from captiv.rental.reconcile import GONE
 from captiv.rental.runpod.api import RunpodApi
 from captiv.rental.runpod.values import CreatePod, GpuRequest
 from captiv.rental.sweep import NEVER_ANSWERED, SETTLED_MS, Swept, sweep
+from captiv.settings import Paths
 from captiv.store import Lease, lease, pods, runs
-from captiv.testing.cloud import Cloud
+from captiv.testing.cloud import Cloud, running
 from tests.world import World
 
-from .accounts import HERE
+from .accounts import HERE, account_of
 
 A5000 = "NVIDIA RTX A5000"
 DEAD = RunId(77)
@@ -218,6 +220,29 @@ async def test_a_pod_that_cannot_be_ended_is_found_by_the_next_sweep(
 
     assert (swept.pod_id, swept.outcome) == (pod, "terminated")
     assert "and is still there" in swept.reason
+
+
+@pytest.fixture
+def behind() -> Iterator[Cloud]:
+    """A cloud whose list still shows a pod that is gone for whoever asks for it."""
+    conditions = {"provisioning_s": 0, "pulling_s": 0, "ended_listed_s": 60}
+    with running(entrypoint=("sleep", "1000"), **conditions) as opened:
+        yield opened
+
+
+async def test_a_list_that_is_behind_makes_nobody_pay_for_a_pod_that_is_gone(
+    behind: Cloud, paths: Paths, world: World
+) -> None:
+    async with RunpodApi(behind.account_key, url=behind.api_url) as api:
+        fleet = Fleet(api, account_of(behind, api, paths), world)
+        pod = await fleet.rent()
+        assert [s.outcome for s in await fleet.sweep()] == ["terminated"]
+        ended_ms = (await fleet.row(pod)).ended_ms
+        listed = {pod.id for pod in await api.pods()}
+
+        assert listed == {pod}
+        assert await fleet.sweep(later_ms=20_000) == []
+        assert (await fleet.row(pod)).ended_ms == ended_ms
 
 
 async def test_an_end_whose_answer_never_comes_is_known_by_asking(

@@ -5,7 +5,7 @@ import time
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from captiv.testing.cloud.history import CONTROL
-from captiv.testing.cloud.mischief import Mischief
+from captiv.testing.cloud.mischief import Armed, Mischief
 
 
 class Blackout:
@@ -17,17 +17,22 @@ class Blackout:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or cut it off in the middle."""
-        if not (self._dark and _from_user(scope)):
+        armed = self._armed
+        if armed is None or not _from_user(scope):
             await self._app(scope, receive, send)
             return
+        armed.used += 1
         head = {"type": "http.response.start", "status": 200}
         await send({**head, "headers": [(b"content-length", b"1000")]})
         await send({"type": "http.response.body", "body": b"{", "more_body": True})
 
     @property
-    def _dark(self) -> bool:
-        armed = [one.until for one in self._mischief.armed() if one.name == "blackout"]
-        return any(until is not None and time.monotonic() < until for until in armed)
+    def _armed(self) -> Armed | None:
+        """The blackout that lasts now, if one does."""
+        for one in self._mischief.armed():
+            if one.name == "blackout" and one.until is not None and time.monotonic() < one.until:
+                return one
+        return None
 
 
 def _from_user(scope: Scope) -> bool:

@@ -105,7 +105,7 @@ RECIPES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("created_then_timed_out", {"status": 503}),
     ("terminated_then_timed_out", {"status": 504}),
     ("terminate_fails", {"times": 2}),
-    ("paging", {**_FOREVER, "size": 5}),
+    ("paging", {**_FOREVER, "size": 10}),
     ("vanished_from_list", {"times": 3}),
     ("late_in_list", {"seconds": 1.0}),
     ("running_with_null_runtime", {}),
@@ -129,7 +129,7 @@ RECIPES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("proxy_down", {"times": 6}),
     ("proxy_down", {"times": 3, "status": 0}),
     ("proxy_slow", {"times": 10, "delay_s": 0.3}),
-    ("blackout", {"for_s": 25.0}),
+    ("blackout", {**_FOREVER, "for_s": 25.0}),
 )
 """What a storm draws from, all that is known: the same command, given again, survives it."""
 
