@@ -166,7 +166,7 @@ def candidates(offers: Iterable[Offer], demand: Demand, wish: Wish) -> Ranking |
     fitting = [offer for offer in allowed if _fits(offer, demand.gb)]
     payable = [offer for offer in fitting if _payable(offer, wish)]
     if not payable:
-        return _no_offer(allowed, fitting, demand, wish)
+        return _no_offer(listed, allowed, fitting, demand, wish)
     payable.sort(
         key=lambda offer: (offer.gpu_id not in wished, offer.stock == "none", _dear(offer))
     )
@@ -268,11 +268,16 @@ def _unknown(wish: Wish, ids: Collection[str]) -> NoOffer:
 
 
 def _no_offer(
-    allowed: Sequence[Offer], fitting: Sequence[Offer], demand: Demand, wish: Wish
+    listed: Sequence[Offer],
+    allowed: Sequence[Offer],
+    fitting: Sequence[Offer],
+    demand: Demand,
+    wish: Wish,
 ) -> NoOffer:
     where = "" if wish.cloud == "any" else f" in the {wish.cloud} cloud"
     if not allowed:
-        return NoOffer("offers", f"No GPU that a pod's image can run on is on offer{where}.")
+        able = " that a pod's image runs on" if any(offer.unfit for offer in listed) else ""
+        return NoOffer("offers", f"No GPU{able} is on offer{where}.")
     advice = _advice([offer for offer in allowed if _payable(offer, wish)], demand)
     ending = f"; {advice}." if advice else "."
     if not fitting:

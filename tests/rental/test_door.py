@@ -179,7 +179,7 @@ def test_it_takes_the_code_installs_what_that_needs_and_becomes_the_guard(wait: 
     secrets = base64.b64encode(json.dumps({"HF_TOKEN": HF_TOKEN, "PATH": "/evil"}).encode())
     status, _ = pod.carry(Captiv_Secrets=secrets.decode())
     until(lambda: (pod.folder / "pip.json").exists(), "pip")
-    until(lambda: (pod.health().loading or before.loading).done_bytes == 30)
+    until(lambda: {"done_bytes": 30}.items() <= (pod.ask("GET", "/health")[1]["loading"]).items())
     meanwhile = pod.health()
     again, _ = pod.carry()
     (pod.folder / "go").touch()
