@@ -12,6 +12,9 @@
 - ``PUT /api/model``: a `ModelChange`; 202 with the `Health` that says `loading`, 200 if that model
   is loaded already, 409 `worker_busy` while captions are in flight.
 - ``PUT /api/guard``: `GuardLimits` for the guard of the pod; 404 where there is none.
+- ``PUT /carry/{sha256}``, of a pod that waits for captiv's code only: that code, at most
+  `MAX_CARGO_BYTES`, and what the provider must not show (`SECRETS_HEADER`). 201, or 200 if it has
+  it; 409 if it waits for other code.
 - Errors: ``application/problem+json`` (RFC 9457), a `Problem` with one of captiv's error codes.
 """
 
@@ -34,6 +37,12 @@ MAX_WAIT_S = 60.0
 
 MAX_IMAGE_BYTES = 32 * 1024 * 1024
 """Largest body a worker reads; captiv sends some 40 KB, curl may send an original."""
+
+SECRETS_HEADER = "Captiv-Secrets"
+"""Variables for a pod's worker, as JSON in base64."""
+
+MAX_CARGO_BYTES = 4 * 1024 * 1024
+"""Most that a pod takes as captiv's code."""
 
 MAX_VALUE_BYTES = 64 * 1024
 """Largest JSON body: what is not an image."""
@@ -245,6 +254,8 @@ class Health(_Reply):
     """Why it `failed`, in a sentence that says what to do."""
     restarts: int = 0
     """How often the guard had to start the worker again since it last captioned an image."""
+    carry: str | None = None
+    """The SHA-256 of the code that a pod waits for; None once it has it, or needs none."""
 
 
 class ModeInfo(_Reply):

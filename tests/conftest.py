@@ -10,7 +10,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 from tests.support import Home
-from tests.wheels import wheel_in
+from tests.wheels import wheel_in, worker_wheels_in
 from tests.worker.checkpoints import Checkpoint, PathOf
 
 # Under nohup the commands that the tests start would rightly ignore a hang-up; started in the
@@ -65,6 +65,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """Build the wheel of this tree, once for all processes of the tests."""
     base = tmp_path_factory.getbasetemp()
     return wheel_in((base if worker_id == "master" else base.parent) / "wheel")
+
+
+@pytest.fixture(scope="session")
+def worker_wheels(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Fetch what a pod installs beside the worker's code, once for all processes of the tests."""
+    base = tmp_path_factory.getbasetemp()
+    return worker_wheels_in((base if worker_id == "master" else base.parent) / "worker-wheels")
 
 
 @pytest.fixture

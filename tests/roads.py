@@ -1,4 +1,4 @@
-"""How captiv comes into a pod of the simulated cloud: with its image, or by pip at its start."""
+"""How captiv comes into a pod of the simulated cloud: it is carried, in the image, or by pip."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +15,20 @@ class Road:
     """The variables that let captiv take it."""
     env: Mapping[str, str] = field(default_factory=dict)
     """What the images of the cloud set (`Conditions.env`)."""
+    layers: str = ""
+    """Where the layers of images lie (`Conditions.layers`)."""
+
+
+def carried(wheels: Path, shared: Path | None = None) -> Road:
+    """Return the road on which captiv brings its worker; what that needs is in a folder.
+
+    `shared` is where all pods have their environments and images, so that one is made for all.
+    """
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
+    if shared is None:
+        return Road(settings={}, env=offline)
+    folder = {"CAPTIV_CARRY_FOLDER": str(shared / "pods")}
+    return Road(settings={}, env=offline | folder, layers=str(shared / "layers"))
 
 
 IN_THE_IMAGE = Road({"CAPTIV_RUNPOD_IMAGE": "captiv/worker:test"})

@@ -1,4 +1,4 @@
-"""The wheel of this tree, as a release would have it."""
+"""The wheel of this tree, as a release would have it, and those that a pod's worker needs."""
 
 import os
 import subprocess
@@ -35,3 +35,16 @@ def wheel_in(folder: Path) -> Path:
             built = list(folder.glob("*.whl"))
     (wheel,) = built
     return wheel
+
+
+def worker_wheels_in(folder: Path) -> Path:
+    """Return this folder, with the wheels of the lock; whichever process comes first fetches."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "fetching.lock"):
+        if not list(folder.glob("*.whl")):
+            locks = REPOSITORY / "captiv" / "rental" / "locks"
+            lock = locks / "local-{}.{}.txt".format(*sys.version_info)
+            pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
+            wanted = ["--quiet", "--no-deps", "--require-hashes", "-r", str(lock)]
+            checked([*pip, *wanted, "-d", str(folder)], folder, clean_environment(folder))
+    return folder

@@ -67,6 +67,8 @@ class Offer:
     maker: str = ""
     most: int = 1
     """How many of this GPU one pod can have."""
+    unfit: str = ""
+    """Why what a pod is to run cannot run on this GPU; empty if it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +162,11 @@ def candidates(offers: Iterable[Offer], demand: Demand, wish: Wish) -> Ranking |
     wished = _wished(listed, wish.gpu_type)
     if wish.named and wish.gpu_type is not None and listed and not wished:
         return _unknown(wish, {offer.gpu_id for offer in listed})
-    allowed = [offer for offer in listed if wish.cloud in ("any", offer.cloud)]
+    allowed = [o for o in listed if wish.cloud in ("any", o.cloud) and not o.unfit]
     fitting = [offer for offer in allowed if _fits(offer, demand.gb)]
     payable = [offer for offer in fitting if _payable(offer, wish)]
     if not payable:
-        return _no_offer(allowed, fitting, demand, wish)
+        return _no_offer(listed, allowed, fitting, demand, wish)
     payable.sort(
         key=lambda offer: (offer.gpu_id not in wished, offer.stock == "none", _dear(offer))
     )
@@ -227,6 +229,8 @@ def _unmet(wished: Sequence[Offer], first: Offer, demand: Demand, wish: Wish) ->
     fitting = [offer for offer in allowed if _fits(offer, demand.gb)]
     if not wished:
         return f"There is no GPU type {wish.gpu_type!r} on offer: {taking}."
+    if wished[0].unfit:
+        return f"{wished[0].gpu_id} is not rented, for {wished[0].unfit}: {taking}."
     if not allowed:
         return f"{wished[0].gpu_id} is not on offer in the {wish.cloud} cloud: {taking}."
     if fitting:
@@ -264,11 +268,16 @@ def _unknown(wish: Wish, ids: Collection[str]) -> NoOffer:
 
 
 def _no_offer(
-    allowed: Sequence[Offer], fitting: Sequence[Offer], demand: Demand, wish: Wish
+    listed: Sequence[Offer],
+    allowed: Sequence[Offer],
+    fitting: Sequence[Offer],
+    demand: Demand,
+    wish: Wish,
 ) -> NoOffer:
     where = "" if wish.cloud == "any" else f" in the {wish.cloud} cloud"
     if not allowed:
-        return NoOffer("offers", f"No GPU is on offer{where}.")
+        able = " that a pod's image runs on" if any(offer.unfit for offer in listed) else ""
+        return NoOffer("offers", f"No GPU{able} is on offer{where}.")
     advice = _advice([offer for offer in allowed if _payable(offer, wish)], demand)
     ending = f"; {advice}." if advice else "."
     if not fitting:

@@ -34,6 +34,7 @@ class Step(StrEnum):
 
 
 _WORKER_WORDS = {
+    "waiting": Step.INSTALLING,
     "installing": Step.INSTALLING,
     "resolving": Step.RESOLVING,
     "downloading": Step.DOWNLOADING,

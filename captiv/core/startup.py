@@ -30,7 +30,8 @@ architecture is not among it: another host has another one."""
 _PULL_ELSE: Final = "Name an image that pods can pull."
 _NOT_INSTALLED: Final = re.compile(r"^captiv cannot be installed in it: (?P<why>.+)")
 _NOT_INSTALLABLE: Final = re.compile(
-    r"\bthe image has Python\b|\brequires? a different python\b|\bNo module named pip\b"
+    r"\bthe image has (?:no )?Python\b|\brequires? a different python\b"
+    r"|\bNo module named (?:pip|venv)\b"
     r"|\(from versions: (?!none\))|\bNo space left on device\b",
     re.IGNORECASE,
 )
@@ -191,6 +192,8 @@ def _broken(seen: Seen) -> GivenUp | None:
     health = seen.health
     if health is not None and health.status == "failed":
         reason = health.reason or "its worker failed without a reason"
+        if _NOT_INSTALLED.match(reason):
+            return _troubled(reason)
         return GivenUp(reason, alike=_alike(health.code), code=health.code)
     if seen.trouble is not None:
         return _troubled(seen.trouble)

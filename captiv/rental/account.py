@@ -7,6 +7,7 @@ from typing import Self
 
 from captiv.core.pods import Owner
 from captiv.offload import offload
+from captiv.rental.carry import supplied
 from captiv.rental.provider import Policy, Provider, ProviderType
 from captiv.settings import Paths, Secret, Settings, installation_secret, worker_token
 from captiv.workers import Address, WorkerClient
@@ -43,7 +44,7 @@ class Account:
 
     def address(self, pod_id: str, name: str) -> Address:
         """Return where the worker in a pod is, and its token."""
-        return Address(self.provider.url(pod_id), self.token_of(name))
+        return Address(self.provider.url(pod_id), self.token_of(name), supplies=supplied)
 
     @asynccontextmanager
     async def worker(
@@ -51,7 +52,9 @@ class Account:
     ) -> AsyncIterator[WorkerClient]:
         """Have a client of the worker in a pod of this installation."""
         address = self.address(pod_id, name)
-        client = WorkerClient(address.url, address.token, connections=connections)
+        client = WorkerClient(
+            address.url, address.token, connections=connections, supplies=address.supplies
+        )
         try:
             yield client
         finally:

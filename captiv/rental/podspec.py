@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from pathlib import Path
+from typing import Final
 
 from captiv import __version__
 from captiv.catalog import Variant, family_named
@@ -13,6 +13,7 @@ from captiv.core.jobs import Run, RunId
 from captiv.core.pods import Guarded, Owner
 from captiv.core.spec import Captioning, Placement
 from captiv.rental import bootstrap
+from captiv.rental.carry import Cargo, cargo_for
 from captiv.rental.provider import EndingCall, PodSpec, Policy, ending_as_json
 from captiv.wire import ModelChange
 from captiv.workers.arguments import worker_arguments
@@ -32,8 +33,6 @@ class Terms:
     policy: Policy
     model: ModelChange
     """What the pod is to load."""
-    version: str = __version__
-    """Of the worker in the pod."""
     max_cost: Decimal | None = None
     lingers: bool = False
     """Whether the pod is left to its guard when the run ends."""
@@ -42,6 +41,18 @@ class Terms:
     image: str | None = None
     disk_gb: int | None = None
     """Asked for with a pod that is made by hand; they go before all settings."""
+
+    @property
+    def cargo(self) -> Cargo | None:
+        """What captiv brings into the pod; None where its image has captiv, or installs it."""
+        carries = self.policy.carries and self.image is None
+        return cargo_for(self.model) if carries else None
+
+    @property
+    def version(self) -> str:
+        """Of the worker in the pod, as the ledger has it."""
+        cargo = self.cargo
+        return __version__ if cargo is None else cargo.version
 
     @property
     def extras(self) -> tuple[str, ...]:
@@ -113,12 +124,14 @@ def pod_spec(
     token_sha256: str,
     deadline_s: int | None,
     ending: tuple[EndingCall, ...],
+    now_s: float,
 ) -> PodSpec:
     """Return the pod that is asked for; it learns only the hash of its token.
 
-    Without a deadline its guard ends it only when it is idle.
+    Without a deadline its guard ends it only when it is idle. `deadline_s` and `now_s` are seconds
+    since 1970 by the provider's clock.
     """
-    guard = terms.policy.guarded
+    guard, cargo = terms.policy.guarded, terms.cargo
     env = {
         "CAPTIV_WORKER_TOKEN_SHA256": token_sha256,
         "CAPTIV_GUARD_IDLE_S": f"{guard.idle_s:g}",
@@ -127,6 +140,10 @@ def pod_spec(
     }
     if deadline_s is not None:
         env["CAPTIV_GUARD_DEADLINE"] = str(deadline_s)
+    if cargo is not None:
+        env["CAPTIV_CARRY_SHA256"] = cargo.sha256
+        env["CAPTIV_CARRY_EXTRAS"] = ",".join(terms.extras)
+        env["CAPTIV_CARRY_BORN"] = f"{now_s:.0f}"
     arguments = worker_arguments(host="0.0.0.0", port=PORT, name=name, model=terms.model)
     return PodSpec(
         name=name,
@@ -154,9 +171,21 @@ def requirement_of(package: str | None, extras: tuple[str, ...]) -> str:
     return f"{package}[{wanted}]" if path else package
 
 
-def installing(
-    requirement: str, arguments: tuple[str, ...]
+_WITH_PYTHON: Final = (
+    'python=$(command -v python3 || command -v python) && exec "$python" -I -c "$@"; '
+    'echo "bootstrap install_failed the image has no Python"; sleep 60'
+)
+"""vLLM's image has no `python`, others no `python3`."""
+
+
+def starting(
+    arguments: tuple[str, ...], requirement: str | None = None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return entrypoint and command of a container that installs captiv and becomes the guard."""
-    text = Path(bootstrap.__file__).read_text(encoding="utf-8")
-    return ("python", "-I", "-c", text), (requirement, *arguments)
+    """Return entrypoint and command of a container that gets captiv and becomes the guard.
+
+    Args:
+        arguments: the worker's.
+        requirement: what pip is asked for; None where captiv brings its worker.
+    """
+    first = () if requirement is None else (requirement,)
+    return ("sh", "-c", _WITH_PYTHON, "captiv", bootstrap.text()), (*first, *arguments)

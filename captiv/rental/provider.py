@@ -168,6 +168,8 @@ class Policy:
     """Whether a pod may be rented where none can be used again."""
     lingers: bool = False
     """Whether a run's pod is left to its guard when the run ends."""
+    carries: bool = False
+    """Whether captiv brings its worker into pods whose image nobody names."""
 
 
 class Provider(Protocol):

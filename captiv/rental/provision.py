@@ -381,9 +381,10 @@ class Provisioning:
         sha256 = hashlib.sha256(self._context.account.token_of(name).encode()).hexdigest()
         ahead_ms = self._provider.clock_ahead_ms
         deadline_s = None if deadline_ms is None else (deadline_ms + ahead_ms) // 1000
+        now_s = (self._context.now_ms() + ahead_ms) / 1000
         ending = tuple(self._provider.ending())
         return await self._provider.create(
-            pod_spec(self._terms, offer, name, sha256, deadline_s, ending)
+            pod_spec(self._terms, offer, name, sha256, deadline_s, ending, now_s)
         )
 
     async def _looked_for(

@@ -8,7 +8,7 @@ it all means, `core.startup` and `core.startlog` decide.
 
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 import anyio
 
@@ -23,6 +23,7 @@ from captiv.errors import (
     ModelError,
     NoWorker,
     ProviderError,
+    WorkerMismatch,
     WorkerUnreachable,
     error_class,
     leading,
@@ -103,6 +104,7 @@ class _Starting:
         self._said = StartLog()
         self._state: PodState | None = None
         self._running = False
+        self._mismatch: str | None = None
         self._started = anyio.Event()
 
     async def look(self, waiting: Waiting, on_phase: OnPhase, every_s: float) -> Waiting:
@@ -160,8 +162,12 @@ class _Starting:
 
     async def _seen(self) -> Seen:
         health: Health | None = None
-        with suppress(WorkerUnreachable):
+        try:
             health = await self._client.health()
+        except WorkerUnreachable:
+            pass
+        except WorkerMismatch as error:
+            self._mismatch = error.message
         said = self._said
         return Seen(
             state=self._state,
@@ -171,6 +177,6 @@ class _Starting:
             pulled=said.pulled if said.pulling else None,
             progress_s=said.advanced_s,
             restarts=max(said.restarts, health.restarts if health else 0),
-            trouble=said.trouble,
+            trouble=self._mismatch or said.trouble,
             last_words=said.last_words,
         )

@@ -357,9 +357,11 @@ class RunpodSettings(Section):
     image: Text | None = Field(
         default=None, description="Worker image; docs/worker-image.md makes one."
     )
-    bootstrap: Literal["image", "pip"] = Field(
-        default="image",
-        description="image: captiv is in the image; pip: the pod installs it at its start.",
+    bootstrap: Literal["carry", "image", "pip"] = Field(
+        default="carry",
+        description="carry: captiv brings its worker into a public image, or into runpod.image if "
+        "this is set; image: captiv is in the image, as where this is not set and runpod.image or "
+        "runpod.template_id is; pip: the pod installs captiv at its start.",
     )
     package: Package | None = Field(
         default=None,

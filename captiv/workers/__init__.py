@@ -1,7 +1,7 @@
 """Where captions come from: a worker is a URL and a token, wherever it runs."""
 
 from captiv.workers.checking import findings
-from captiv.workers.client import WorkerClient
+from captiv.workers.client import Supply, WorkerClient
 from captiv.workers.contact import FIRST_CONTACT_S
 from captiv.workers.local import LocalWorker
 from captiv.workers.machine import machine
@@ -17,6 +17,7 @@ __all__ = [
     "Client",
     "Ended",
     "LocalWorker",
+    "Supply",
     "Traits",
     "UrlWorker",
     "WorkerClient",

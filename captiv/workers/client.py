@@ -6,10 +6,12 @@ an image has to repeat its key, and the boot id of a body has to be that of its 
 keeps answers, or gives them to the wrong caller, is not believed.
 """
 
+import base64
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -33,11 +35,13 @@ from captiv.errors import (
     WorkerUnreachable,
     error_class,
 )
+from captiv.offload import offload
 from captiv.wire import (
     KEY_HEADER,
     MAX_REQUEST_HEADER_BYTES,
     PROTOCOL,
     REQUEST_HEADER,
+    SECRETS_HEADER,
     WORKER_HEADER,
     Accepted,
     CaptionReply,
@@ -65,19 +69,51 @@ _CONNECT_S = 10.0
 _ANSWER_S = 15.0
 """How long past the asked-for wait an answer may take: the network and a busy machine."""
 
+_CARRY_S = 120.0
+"""So long at most captiv's code is under way to a pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """What a pod waits for."""
+
+    content: bytes = field(repr=False)
+    """The worker's code, as an archive."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Variables for the worker that the pod's provider must not show."""
+
+
+Supplies = Callable[[str], Supply | None]
+"""Tells, by the SHA-256 of an archive, what is to be brought; None where it is not this captiv's.
+Blocks."""
+
 _Answer = TypeVar("_Answer", Health, ModelsReply, CaptionReply, Accepted, Problem)
 
 
 class WorkerClient:
     """One worker, spoken to with its token."""
 
-    def __init__(self, url: str, token: str | None, *, connections: int = _CONNECTIONS) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        *,
+        connections: int = _CONNECTIONS,
+        supplies: Supplies | None = None,
+    ) -> None:
         """Connect at the first call. Without a token only its health can be asked for.
+
+        Args:
+            url: where it is.
+            token: what it lets in.
+            connections: how many at once, at most.
+            supplies: of a pod that waits for its code; it gets it as soon as it says so.
 
         Raises:
             ConfigurationError: no header can carry the token.
         """
         self.url = url.rstrip("/")
+        self._supplies = supplies
         self._boot_id: str | None = None
         """Of the worker that last told how it is."""
         self.heard_s = monotonic_s()
@@ -103,13 +139,16 @@ class WorkerClient:
         await self._http.aclose()
 
     async def health(self) -> Health:
-        """Return what the worker says of itself, whatever its status.
+        """Return what the worker says of itself, whatever its status; bring what it waits for.
 
         Raises:
-            WorkerUnreachable: no answer of a captiv worker.
-            WorkerMismatch: it speaks another protocol.
+            WorkerUnreachable: no answer of a captiv worker, or what it waits for did not arrive.
+            WorkerMismatch: it speaks another protocol, or waits for the code of another captiv.
         """
-        return await self._said(self._http.build_request("GET", "/health"))
+        health = await self._said(self._http.build_request("GET", "/health"))
+        if health.carry is not None and self._supplies is not None:
+            await self._carry(health.carry)
+        return health
 
     async def look(self) -> Health:
         """Return the same without the token: to a pod's guard, who only looks is no life.
@@ -135,6 +174,30 @@ class WorkerClient:
                 hint="Install the same version of captiv on both sides.",
             )
         return health
+
+    async def _carry(self, sha256: str) -> None:
+        assert self._supplies is not None
+        supply = await offload(self._supplies, sha256)
+        if supply is None:
+            raise WorkerMismatch("The pod waits for the code of another captiv.")
+        headers = {"Content-Type": "application/zip"}
+        if supply.secrets:
+            secrets = json.dumps(dict(supply.secrets)).encode()
+            headers[SECRETS_HEADER] = base64.b64encode(secrets).decode()
+        async with _seam(self.url):
+            response = await self._http.put(
+                f"/carry/{sha256}",
+                content=supply.content,
+                headers=headers,
+                timeout=httpx2.Timeout(_CARRY_S, connect=_CONNECT_S, pool=None),
+            )
+        _require_worker(response, self.url)
+        if response.status_code == 409:
+            raise WorkerMismatch(_parse(Problem, response).detail)
+        if response.status_code >= 300:
+            detail = _parse(Problem, response).detail
+            raise WorkerUnreachable(f"The pod did not take captiv's code: {detail}")
+        _log.info("carried sha256=%s bytes=%d", sha256, len(supply.content))
 
     async def models(self) -> ModelsReply:
         """Return the worker's catalog: the first call that proves the token.

@@ -1,7 +1,7 @@
 """The seam between the dispatcher and whatever provides a worker."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from captiv.core import quiet
@@ -10,7 +10,7 @@ from captiv.core.phase import OnPhase
 from captiv.core.quiet import Patience
 from captiv.core.retry import Death
 from captiv.wire import CaptionReply, CaptionRequest, Health, ModelsReply
-from captiv.workers.client import WorkerClient
+from captiv.workers.client import Supplies, WorkerClient
 
 
 class Client(Protocol):
@@ -50,10 +50,12 @@ class Address:
 
     url: str
     token: str
+    supplies: Supplies | None = field(default=None, kw_only=True)
+    """Of a pod that may have to be brought its code."""
 
     def connect(self) -> Client:
         """Return a connection in captiv's own protocol."""
-        return WorkerClient(self.url, self.token)
+        return WorkerClient(self.url, self.token, supplies=self.supplies)
 
 
 @dataclass(frozen=True, slots=True)

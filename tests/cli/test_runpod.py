@@ -245,6 +245,7 @@ def test_without_anything_to_run_nothing_is_rented(
     cli: Cli, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CAPTIV_RUNPOD_IMAGE")
+    monkeypatch.setenv("CAPTIV_RUNPOD_BOOTSTRAP", "image")
 
     ended = cli("runpod", "create", "--model", "shapes")
 

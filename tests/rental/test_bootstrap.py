@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from captiv.rental import bootstrap
+from captiv.rental.bootstrap import text
+from captiv.rental.bootstrap.installer import PAUSE_S
 from captiv.testing.cloud.bare import SPOILED, Layers
 from tests.endings import ANOTHERS_KEY, ELSEWHERE, KEY, POD, Api, api_held
 
 pytestmark = pytest.mark.allow_blocking
 
-TEXT = Path(bootstrap.__file__).read_text(encoding="utf-8")
+TEXT = text()
 PIP = """\
 import json, os, pathlib, sys
 home = pathlib.Path(__file__).parent
@@ -70,7 +71,7 @@ def starting(image: Image) -> Iterator[Starting]:
 
         def start(**env: str) -> "subprocess.Popen[str]":
             process = subprocess.Popen(
-                [str(image.python), "-I", "-c", TEXT, "./none.whl", "--port", "8000"],
+                [str(image.python), "-I", "-c", TEXT, "./none.whl", "--port", "0"],
                 env={"PATH": os.defpath} | env,
                 cwd=image.folder,
                 stdout=subprocess.PIPE,
@@ -102,7 +103,7 @@ def test_pip_sees_no_key_and_the_guard_that_it_installs_does(
 
     arguments, _, guards = json.loads(out.splitlines()[-1])
     _, pips = json.loads((image.folder / "pip.json").read_text())
-    assert arguments == ["--port", "8000"]
+    assert arguments == ["--port", "0"]
     assert (guards["KEY"], guards["CAPTIV_GUARD_ENDING"]) == (KEY, named)
     assert KEY not in pips.values()
     assert "CAPTIV_GUARD_ENDING" not in pips
@@ -158,7 +159,7 @@ def test_the_reason_is_said_and_the_log_can_be_read_before_the_pod_is_ended(
     passed_s = time.monotonic() - said_s
     rest += said(process, 1)
 
-    assert passed_s > bootstrap.PAUSE_S / 2
+    assert passed_s > PAUSE_S / 2
     assert log.count("bootstrap installing") == tries
     assert log.splitlines()[-1].endswith(words)
     assert rest.count("end_tried") == 2

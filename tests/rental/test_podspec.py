@@ -11,6 +11,7 @@ from captiv.core.fleet import Offer
 from captiv.core.jobs import Counts, Run, RunId, RunState
 from captiv.core.pods import Owner
 from captiv.core.spec import Captioning, Placement, RunSpec, Selection
+from captiv.rental.carry import cargo
 from captiv.rental.podspec import Terms, pod_spec, requirement_of, terms_of
 from captiv.rental.provider import EndingCall, PodSpec
 from captiv.rental.runpod import RUNPOD
@@ -21,6 +22,9 @@ ENDING = (
     EndingCall("PUT", "https://cloud.example/${BOX}/end", {"X-Key": "${KEY}"}, "now"),
     EndingCall("DELETE", "https://cloud.example/${BOX}", {"X-Key": "${KEY}"}),
 )
+
+
+NOW_S = 1_790_000_000.4
 
 
 def terms(dtype: str = "auto", placement: Placement | None = None, **runpod: Any) -> Terms:
@@ -36,7 +40,9 @@ def terms(dtype: str = "auto", placement: Placement | None = None, **runpod: Any
 
 
 def asked(of: Terms, deadline_s: int | None = 1_800_000_000) -> PodSpec:
-    return pod_spec(of, OFFER, "captiv-runpod-0123456789ab-r1-t", "5" * 64, deadline_s, ENDING)
+    return pod_spec(
+        of, OFFER, "captiv-runpod-0123456789ab-r1-t", "5" * 64, deadline_s, ENDING, NOW_S
+    )
 
 
 def test_the_worker_is_told_where_to_listen_and_what_to_load() -> None:
@@ -46,6 +52,29 @@ def test_the_worker_is_told_where_to_listen_and_what_to_load() -> None:
     assert said.startswith("--host 0.0.0.0 --port 8000 --name captiv-runpod-0123456789ab-r1-t")
     assert "--model shapes --variant shapes --source builtin --dtype auto" in said
     assert spec.port == 8000
+
+
+def test_a_pod_without_captiv_knows_what_it_waits_for_and_since_when() -> None:
+    env = asked(terms("8bit")).env
+
+    assert env["CAPTIV_CARRY_SHA256"] == cargo().sha256
+    assert env["CAPTIV_CARRY_EXTRAS"] == "local,quant"
+    assert env["CAPTIV_CARRY_BORN"] == "1790000000"
+    assert terms().version == f"{__version__}+{cargo().sha256[:12]}"
+
+
+@pytest.mark.parametrize(
+    "settings", [{"image": "captiv/worker:1"}, {"template_id": "t"}, {"bootstrap": "pip"}]
+)
+def test_a_pod_that_has_or_installs_captiv_waits_for_nothing(settings: dict[str, Any]) -> None:
+    assert not [name for name in asked(terms(**settings)).env if name.startswith("CAPTIV_CARRY")]
+    assert terms(**settings).version == __version__
+
+
+def test_an_image_of_ones_own_may_be_brought_the_worker() -> None:
+    env = asked(terms(image="mine/torch:1", bootstrap="carry")).env
+
+    assert "CAPTIV_CARRY_SHA256" in env
 
 
 def test_the_guard_is_told_its_limits_and_how_to_end_the_pod() -> None:

@@ -77,7 +77,6 @@ def _terms(run: Run, account: Account) -> Terms:
         demand=Demand("shapes", "float32", 0.1),
         policy=account.policy,
         model=ModelChange(model="shapes"),
-        version="1",
         disk_gb=20,
     )
 

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import httpx2
 import pytest
 from PIL import Image
 
-from captiv.rental.podspec import installing
+from captiv.rental.podspec import starting
 from captiv.rental.provider import ending_as_json
 from captiv.rental.runpod.ending import ending
 from captiv.testing.cloud import Cloud, Conditions, running
@@ -300,7 +301,7 @@ def test_a_start_command_is_put_together_as_docker_does() -> None:
 
 def test_more_arguments_follow_a_start_command_that_installs_captiv() -> None:
     conditions = Conditions(entrypoint=("guard",), worker_args=("--engine", "e"))
-    entrypoint, cmd = installing("captiv", ("--model", "m"))
+    entrypoint, cmd = starting(("--model", "m"), "captiv")
     recipe = Recipe("runpod/pytorch:2", entrypoint=entrypoint, cmd=cmd)
 
     assert command(recipe, conditions) == (*entrypoint, "captiv", "--model", "m", "--engine", "e")
@@ -309,14 +310,14 @@ def test_more_arguments_follow_a_start_command_that_installs_captiv() -> None:
 @pytest.mark.slow
 def test_the_layers_of_images_are_made_once_and_no_pod_changes_them(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    make_disk(first, Recipe("runpod/pytorch:2"))
+    make_disk(first, Recipe("runpod/pytorch:2"), Conditions())
     layers = tmp_path / "layers"
     made = sorted((path, path.lstat().st_mtime_ns) for path in layers.rglob("*"))
     pip = [str(first / "python" / "bin" / "pip"), "install", "-q", "--no-index"]
     subprocess.run(
         [*pip, "--ignore-installed", str(stand_in(tmp_path))], check=True, env={"PATH": os.defpath}
     )
-    make_disk(second, Recipe("runpod/pytorch:2"))
+    make_disk(second, Recipe("runpod/pytorch:2"), Conditions())
 
     assert made == sorted((path, path.lstat().st_mtime_ns) for path in layers.rglob("*"))
     assert list(first.rglob("captiv_stand_in.py"))
@@ -325,8 +326,9 @@ def test_the_layers_of_images_are_made_once_and_no_pod_changes_them(tmp_path: Pa
 
 def test_pods_that_start_at_once_share_whole_layers(tmp_path: Path) -> None:
     disks = [tmp_path / str(number) for number in range(16)]
+    make = partial(make_disk, recipe=Recipe("runpod/pytorch:2"), conditions=Conditions())
     with ThreadPoolExecutor(16) as threads:
-        list(threads.map(lambda disk: make_disk(disk, Recipe("runpod/pytorch:2")), disks))
+        list(threads.map(make, disks))
 
     assert {path.name for path in tmp_path.iterdir()} == {"layers", *(disk.name for disk in disks)}
     assert all((disk / "python" / "bin" / "python").exists() for disk in disks)

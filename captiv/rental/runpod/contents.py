@@ -1,25 +1,26 @@
 """What a pod at RunPod runs: known to be there before anything is rented, and how it is asked for.
 
-The image is captiv's worker image, whose entrypoint is the guard; or any image with Python and pip,
-for `runpod.bootstrap = pip`, in which the start command installs captiv first (`rental.bootstrap`).
-A template of the account gives image, environment, disk and ports; what captiv sets wins over its
+There are three roads: captiv brings its worker into a public image (`carry`); the image is captiv's
+worker image, whose entrypoint is the guard (`image`); or the image has Python, torch and pip, and
+its start command installs captiv (`pip`). What carry and pip start with is `rental.bootstrap`. A
+template of the account gives image, environment, disk and ports; what captiv sets wins over its
 environment, key by key, and its own port is added to the template's.
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 from captiv.errors import AccessDenied, ConfigurationError
-from captiv.rental.podspec import installing, requirement_of
+from captiv.rental.podspec import requirement_of, starting
 from captiv.rental.provider import PodSpec
 from captiv.rental.runpod.api import RunpodApi
 from captiv.rental.runpod.cuda import cuda_of
+from captiv.rental.runpod.images import PYTORCH
 from captiv.rental.runpod.values import Cloud, CreatePod, GpuRequest, Template
 from captiv.settings.schema import RunpodSettings
 from captiv.workers.package import missing
 
-BOOTSTRAP_IMAGE = "runpod/pytorch:2.8.0-py3.11-cuda12.8.1-cudnn-devel-ubuntu22.04"
-"""RunPod's own image with torch, for `runpod.bootstrap = pip`."""
+Road = Literal["carry", "image", "pip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,38 +29,55 @@ class Contents:
 
     image: str | None
     template_id: str | None
-    installs: bool
-    """Whether the pod installs captiv at its start."""
+    road: Road
+    """How captiv comes into the pod."""
     package: str | None
-    """What it installs; None for this version of captiv."""
+    """What pip installs; None for this version of captiv."""
     disk_gb: int
 
     @classmethod
     def of(cls, settings: RunpodSettings) -> Self:
-        """Return what these settings say."""
+        """Return what these settings say.
+
+        An image or a template that somebody named has captiv in it, unless that somebody says how
+        it gets there.
+        """
+        named = settings.image is not None or settings.template_id is not None
+        said = "bootstrap" in settings.model_fields_set
         return cls(
             image=settings.image,
             template_id=settings.template_id,
-            installs=settings.bootstrap == "pip",
+            road="image" if named and not said else settings.bootstrap,
             package=settings.package,
             disk_gb=settings.container_disk_size,
         )
 
-    def requirement(self, extras: tuple[str, ...], image: str | None) -> str | None:
-        """Return what a pod installs at its start; None where captiv is in its image.
+    def against(self, gpu_id: str) -> str:
+        """Return why the image that captiv chose cannot run on this GPU; empty if it can."""
+        ours = self.road != "image" and self.image is None and self.template_id is None
+        return PYTORCH.against(gpu_id) if ours else ""
+
+    def _road(self, image: str | None) -> Road:
+        """Return the road of a pod; `image` was asked for with it, and has captiv in it."""
+        return "image" if image is not None and self.road == "carry" else self.road
+
+    def _requirement(self, extras: tuple[str, ...], image: str | None) -> str | None:
+        """Return what pip installs at a pod's start; None where pip installs nothing.
 
         Raises:
             ConfigurationError: there is nothing that a pod could run.
         """
-        if self.installs:
+        road = self._road(image)
+        if road == "pip":
             return requirement_of(self.package, extras)
-        if image is not None or self.image is not None or self.template_id is not None:
-            return None
-        raise ConfigurationError(
-            "There is nothing that a pod could run.",
-            hint="Set runpod.image to a worker image, or runpod.bootstrap to pip: then "
-            "RunPod's own PyTorch image installs captiv when it starts.",
-        )
+        nothing = image is None and self.image is None and self.template_id is None
+        if road == "image" and nothing:
+            raise ConfigurationError(
+                "There is nothing that a pod could run.",
+                hint="Set runpod.image to a worker image, or unset runpod.bootstrap: then captiv "
+                "brings its worker into RunPod's own PyTorch image.",
+            )
+        return None
 
     async def found(
         self, api: RunpodApi, extras: tuple[str, ...], image: str | None
@@ -71,7 +89,7 @@ class Contents:
                 the template is not one for pods.
             ProviderError: RunPod cannot be asked, or knows no such template.
         """
-        package = self.requirement(extras, image)
+        package = self._requirement(extras, image)
         if package is not None and (reason := await missing(package)):
             raise ConfigurationError(
                 f"A pod could not install captiv: {reason}",
@@ -96,13 +114,13 @@ class Contents:
         """Return what RunPod is asked for to make this pod."""
         templated = self.template_id is not None
         image = spec.image or (None if templated else self.image)
-        requirement = self.requirement(spec.extras, spec.image)
+        requirement = self._requirement(spec.extras, spec.image)
         if image is None and not templated:
-            image = BOOTSTRAP_IMAGE
+            image = PYTORCH.name
         entrypoint: tuple[str, ...] = ()
         command = spec.arguments
-        if requirement is not None:
-            entrypoint, command = installing(requirement, spec.arguments)
+        if self._road(spec.image) != "image":
+            entrypoint, command = starting(spec.arguments, requirement)
         request = CreatePod(
             name=spec.name,
             gpu=GpuRequest(

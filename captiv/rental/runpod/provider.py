@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -90,7 +91,12 @@ class RunpodProvider:
 
     async def offers(self) -> list[Offer]:
         """Return each GPU type in each cloud that offers it."""
-        return [offer_of(gpu, offer) for gpu in await self._gpus() for offer in gpu.offers]
+        against = self._contents.against
+        return [
+            replace(offer_of(gpu, offer), unfit=against(gpu.id))
+            for gpu in await self._gpus()
+            for offer in gpu.offers
+        ]
 
     async def _gpus(self) -> list[values.GpuType]:
         """Return the catalog as it was a moment ago: it is many calls, and they are counted."""
@@ -235,6 +241,7 @@ def _policy(settings: Settings) -> Policy:
         request_timeout_s=runpod.request_timeout,
         create=runpod.auto_create,
         lingers=not runpod.auto_terminate,
+        carries=Contents.of(runpod).road == "carry",
     )
 
 

@@ -1,22 +1,30 @@
-"""The Python of an image that has no captiv: an environment of its own, made anew for every pod.
+"""The Python of an image that has no captiv: an environment in which nothing of it is found.
 
-What is the same for all pods is made once a cloud, as the layers of the image: links to the
-packages of the running environment, except captiv, and an empty environment to copy. In a pod the
-layers come behind its own `site-packages`. So pip installs into the pod, finds what the layers
-hold, and changes nothing in them.
+What is the same for all pods is made once a cloud, or once for several clouds, as the layers of
+images: links to the packages of the running environment, except captiv, and an empty environment.
+Where a pod installs into its image's environment, it has a copy of that, with the layers behind its
+own `site-packages`: pip installs into the pod, finds what the layers hold, and changes nothing in
+them. Where captiv brings its worker, the image has torch and what torch needs, at the same path in
+every pod; in `ENGINE` it has the torch-free engine, which captiv does not bring.
 
 An image whose tag is one of `SPOILED` is one in which captiv cannot be installed.
 """
 
+import re
 import shutil
 import sysconfig
 import venv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from tempfile import mkdtemp
 from types import SimpleNamespace
 from typing import Final
 
+from captiv.testing import engine
+
+_SCRIPTED: Final = Path(engine.__file__)
 PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
 """The rest of its PATH. No folder in which this machine's Pythons put commands is on it."""
 
@@ -33,6 +41,9 @@ sys.addaudithook(full)
 SPOILED: Final[Mapping[str, str]] = {"no-pip": "", "too-old": _TOO_OLD, "no-space": _NO_SPACE}
 """By its tag, what every Python of such an image does at its start."""
 
+ENGINE: Final = "scripted_engine:ScriptedEngine"
+"""`captiv.testing.engine:ScriptedEngine`, as such an image has it."""
+
 _PIP: Final = '#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n'
 _INSTALLERS: Final = ("pip", "setuptools")
 _ELSEWHERE: Final = (".pth", ".egg-link")
@@ -42,6 +53,8 @@ class Layers:
     """What the images of one cloud share; a folder."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._torch = folder / "torch"
         self._packages = folder / "packages"
         self._installers = folder / "installers"
         self._empty = folder / "python"
@@ -59,12 +72,25 @@ class Layers:
         return cls(folder)
 
     def give_python(self, folder: Path, image: str) -> None:
-        """Make the environment of one pod."""
+        """Make the environment of one pod, with every package but captiv in its image."""
+        self._give(folder, image, [self._torch, self._packages])
+
+    def python_of(self, image: str) -> Path:
+        """Return the environment that an image has, with torch, and that no pod changes."""
+        folder = self._folder / f"image-{image.rpartition(':')[2]}"
+        if not folder.exists():
+            making = Path(mkdtemp(prefix="image-", dir=self._folder)) / "python"
+            self._give(making, image, [self._torch])
+            with suppress(OSError):  # another thread was faster
+                making.rename(folder)
+        return folder
+
+    def _give(self, folder: Path, image: str, layers: Sequence[Path]) -> None:
         shutil.copytree(self._empty, folder, symlinks=True)
         packages = _site_packages(folder)
         tag = image.rpartition(":")[2]
-        layers = [self._packages] if tag == "no-pip" else [self._packages, self._installers]
-        (packages / "layers.pth").write_text("".join(f"{layer}\n" for layer in layers))
+        found = layers if tag == "no-pip" else [*layers, self._installers]
+        (packages / "layers.pth").write_text("".join(f"{layer}\n" for layer in found))
         if tag in SPOILED:
             (packages / "sitecustomize.py").write_text(SPOILED[tag])
 
@@ -73,11 +99,14 @@ class Layers:
         pip = self._empty / "bin" / "pip"
         pip.write_text(_PIP)
         pip.chmod(0o755)
-        for folder in (self._packages, self._installers):
+        for folder in (self._torch, self._packages, self._installers):
             folder.mkdir()
+        (self._torch / f"{ENGINE.partition(':')[0]}.py").write_text(_SCRIPTED.read_text())
+        of_torch = _of_torch()
         for package in sorted({*_installed("purelib"), *_installed("platlib")}):
-            installer = package.name.startswith(_INSTALLERS)
-            into = self._installers if installer else self._packages
+            into = self._torch if package.name in of_torch else self._packages
+            if package.name.startswith(_INSTALLERS):
+                into = self._installers
             (into / package.name).symlink_to(package)
 
 
@@ -86,6 +115,27 @@ class _Empty(venv.EnvBuilder):
 
     def setup_scripts(self, context: SimpleNamespace) -> None:
         """Leave out what activates it."""
+
+
+def _of_torch() -> set[str]:
+    """Return what `site-packages` holds of torch and of all that it needs."""
+    waiting, known, found = ["torch"], set[str](), set[str]()
+    while waiting:
+        name = waiting.pop().lower()
+        if name in known:
+            continue
+        known.add(name)
+        try:
+            distribution = metadata.distribution(name)
+        except metadata.PackageNotFoundError:  # it is for another system
+            continue
+        found |= {file.parts[0] for file in distribution.files or ()}
+        waiting += [
+            re.split(r"[^\w.-]", required)[0]
+            for required in distribution.requires or ()
+            if "extra ==" not in required
+        ]
+    return found - {"..", "__pycache__"}
 
 
 def _installed(kind: str) -> list[Path]:

@@ -77,6 +77,8 @@ class Conditions:
     """Its folder comes first on a pod's PATH."""
     env: Mapping[str, str] = field(default_factory=dict)
     """What every image sets."""
+    layers: str = ""
+    """A folder of images' layers, which several clouds may share; empty for one of its own."""
     templates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings of create by template id; `serverless` makes one that is not for pods."""
     seed: int = 0

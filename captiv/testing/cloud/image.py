@@ -5,8 +5,8 @@ start command; any other is captiv's worker image. A start command is executed a
 change, since pods share this machine's ports: `--port N` of a port that the pod has becomes the
 free port that stands for it, and `--host 0.0.0.0` becomes 127.0.0.1.
 
-The disk is a folder: home, temporary folder, and for `runpod/` images a Python environment of its
-own (`cloud.bare`), in which nothing of captiv is found until the pod installs it.
+The disk is a folder: home, temporary folder, and where a pod installs captiv into its image a
+Python environment of its own (`cloud.bare`), in which nothing of captiv is found before that.
 """
 
 import json
@@ -18,14 +18,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from captiv.rental.podspec import installing
+from captiv.rental.podspec import starting
 from captiv.testing.cloud import bare
 from captiv.testing.cloud.conditions import Conditions
 from captiv.testing.engine import WEIGHTS
 
 _PORT = re.compile(r"(--port[ =])(\d+)\b")
 _HOST = re.compile(r"(--host[ =])0\.0\.0\.0\b")
-_INSTALLING, _ = installing("", ())
+_STARTING, _ = starting(())
 _PASSED_ON = ("PIP_", "SSL_CERT_", "REQUESTS_CA_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 """A pod has a network; on this machine these say how it is reached."""
 
@@ -45,6 +45,11 @@ class Recipe:
         """Whether the image holds no captiv."""
         return self.image.startswith("runpod/")
 
+    @property
+    def carried(self) -> bool:
+        """Whether captiv brings its worker, and nothing is put into the image's environment."""
+        return self.bare and "CAPTIV_CARRY_SHA256" in self.env
+
 
 def command(recipe: Recipe, conditions: Conditions) -> tuple[str, ...]:
     """Return the argv of process 1, as Docker puts it together from image and create body.
@@ -60,7 +65,7 @@ def command(recipe: Recipe, conditions: Conditions) -> tuple[str, ...]:
         entrypoint, cmd = own_entrypoint, ()
     if own_cmd:
         cmd = own_cmd
-    if tuple(entrypoint) == _INSTALLING:
+    if tuple(entrypoint) == _STARTING:
         cmd = (*cmd, *conditions.worker_args)
     return (*entrypoint, *cmd)
 
@@ -82,7 +87,10 @@ def on_this_machine(argv: Sequence[str], port_for: Callable[[int], int]) -> list
 
 def environment(disk: Path, recipe: Recipe, conditions: Conditions) -> dict[str, str]:
     """Return what the container sees before RunPod's own variables: nothing of this process's."""
-    if recipe.bare:
+    if recipe.carried:
+        python = _layers(disk, conditions).python_of(recipe.image)
+        path = f"{python / 'bin'}{os.pathsep}{bare.PATH}"
+    elif recipe.bare:
         path = f"{disk / 'python' / 'bin'}{os.pathsep}{bare.PATH}"
     else:
         path = f"{Path(conditions.python).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
@@ -103,7 +111,7 @@ def environment(disk: Path, recipe: Recipe, conditions: Conditions) -> dict[str,
     )
 
 
-def make_disk(disk: Path, recipe: Recipe, *, full: bool = False) -> None:
+def make_disk(disk: Path, recipe: Recipe, conditions: Conditions, *, full: bool = False) -> None:
     """Make the container's disk, wiping an earlier one; the layers of images lie beside it.
 
     On a `full` one no model has room.
@@ -114,7 +122,14 @@ def make_disk(disk: Path, recipe: Recipe, *, full: bool = False) -> None:
     if full:
         (disk / "root" / WEIGHTS).symlink_to("/dev/full")
     if recipe.bare:
-        bare.Layers.made(disk.parent / "layers").give_python(disk / "python", recipe.image)
+        layers = _layers(disk, conditions)
+        if not recipe.carried:
+            layers.give_python(disk / "python", recipe.image)
+
+
+def _layers(disk: Path, conditions: Conditions) -> bare.Layers:
+    shared = conditions.layers
+    return bare.Layers.made(Path(shared) if shared else disk.parent / "layers")
 
 
 def _own(recipe: Recipe) -> tuple[tuple[str, ...], tuple[str, ...]]:

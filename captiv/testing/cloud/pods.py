@@ -371,7 +371,7 @@ class Pods:
 
     async def _make_disk(self, pod: Pod) -> None:
         full = "disk_full" in pod.traits
-        make = partial(make_disk, pod.disk, pod.recipe(), full=full)
+        make = partial(make_disk, pod.disk, pod.recipe(), self._conditions, full=full)
         await anyio.to_thread.run_sync(make)
         await anyio.lowlevel.checkpoint()  # the thread was not interrupted; the pod may be
 

@@ -10,7 +10,8 @@ from captiv import __version__
 from captiv.core.fleet import Offer
 from captiv.errors import ConfigurationError
 from captiv.rental.provider import PodSpec
-from captiv.rental.runpod.contents import BOOTSTRAP_IMAGE, Contents
+from captiv.rental.runpod.contents import Contents
+from captiv.rental.runpod.images import PYTORCH
 from captiv.rental.runpod.values import Template
 from captiv.settings.schema import RunpodSettings
 
@@ -59,18 +60,58 @@ def test_an_image_that_names_its_cuda_gets_a_host_that_has_it() -> None:
 
 def test_with_nothing_to_run_it_is_said_what_to_set() -> None:
     with pytest.raises(ConfigurationError, match="nothing that a pod could run"):
-        contents().requirement(("local",), None)
+        contents(bootstrap="image").asked_for(spec(), None)
+
+
+def test_with_nothing_but_a_key_captiv_brings_its_worker_into_a_public_image() -> None:
+    request = contents().asked_for(spec(), None)
+
+    assert request.image == PYTORCH.name
+    assert request.gpu.min_cuda_version == "12.8"
+    assert request.entrypoint[:2] == ("sh", "-c")
+    assert request.cmd == ARGUMENTS
+    assert len(json.dumps(request.body())) < 40_000, "RunPod takes 102,400 bytes at most"
+
+
+def test_an_image_that_is_named_wins_unless_it_is_said_that_captiv_brings_its_worker() -> None:
+    named = contents(image="mine/torch:1").asked_for(spec(), None)
+    brought = contents(image="mine/torch:1", bootstrap="carry").asked_for(spec(), None)
+    asked_for = contents().asked_for(spec(image="mine/worker:2"), None)
+
+    assert (named.image, named.entrypoint) == ("mine/torch:1", ())
+    assert (brought.image, brought.entrypoint[:2]) == ("mine/torch:1", ("sh", "-c"))
+    assert (asked_for.image, asked_for.entrypoint) == ("mine/worker:2", ())
+
+
+@pytest.mark.parametrize(
+    ("gpu", "runs"),
+    [
+        ("NVIDIA RTX A4000", True),
+        ("NVIDIA GeForce RTX 5090", True),
+        ("NVIDIA H100 80GB HBM3", True),
+        ("NVIDIA B200", True),
+        ("NVIDIA L40S", True),
+        ("NVIDIA A40", True),
+        ("Tesla T4", True),
+        ("Tesla V100-SXM2-16GB", False),
+        ("Tesla V100-FHHL-16GB", False),
+        ("AMD Instinct MI300X OAM", False),
+    ],
+)
+def test_a_gpu_that_the_public_image_cannot_run_on_is_told(gpu: str, runs: bool) -> None:
+    assert (contents().against(gpu) == "") is runs
+    assert contents(image="mine:1").against(gpu) == "", "nobody knows what an image of ones own has"
 
 
 def test_runpods_image_installs_this_version_and_needs_a_driver_that_is_new_enough() -> None:
     request = contents(bootstrap="pip").asked_for(spec(), None)
 
-    assert request.image == BOOTSTRAP_IMAGE
+    assert request.image == PYTORCH.name
     assert request.gpu.min_cuda_version == "12.8"
-    assert request.entrypoint[:3] == ("python", "-I", "-c")
-    compile(request.entrypoint[2], "bootstrap", "exec")
+    assert request.entrypoint[:2] == ("sh", "-c")
+    compile(request.entrypoint[-1], "bootstrap", "exec")
     assert request.cmd == (f"captiv[local]=={__version__}", *ARGUMENTS)
-    assert len(json.dumps(request.body())) < 20_000, "RunPod takes 102,400 bytes at most"
+    assert len(json.dumps(request.body())) < 40_000, "RunPod takes 102,400 bytes at most"
 
 
 def test_a_package_is_installed_into_an_image_of_ones_own() -> None:

@@ -1,0 +1,32 @@
+"""Until when there has to be a guard.
+
+The start-up limit counts from the pod's creation, by the provider's clock. A container that is
+started again after it, in the midst of a run, waits no longer than a guard whom nobody speaks to.
+"""
+
+from __future__ import annotations
+
+import time
+
+from .ending import providers_time
+from .pod import seconds
+
+SAME_CLOCK_S = 15.0
+
+
+def until_s() -> float:
+    """Return that, in monotonic seconds."""
+    startup_s = seconds("CAPTIV_GUARD_STARTUP_S", 900.0)
+    now_s, left_s = _now_s(), startup_s
+    born_s = seconds("CAPTIV_CARRY_BORN", 0.0)
+    if born_s:
+        left_s = min(startup_s, born_s + startup_s - now_s)
+    if left_s <= 0:
+        left_s = seconds("CAPTIV_GUARD_IDLE_S", 900.0)
+    return time.monotonic() + min(left_s, seconds("CAPTIV_GUARD_DEADLINE", float("inf")) - now_s)
+
+
+def _now_s() -> float:
+    """Return what time it is for the provider; this host's clock may be wrong."""
+    told_s, here_s = providers_time(), time.time()
+    return here_s if told_s is None or abs(told_s - here_s) <= SAME_CLOCK_S else told_s

@@ -1,0 +1,34 @@
+"""The public images that pods start from when captiv brings its worker, and what runs them not.
+
+An image's torch is built for some architectures of GPUs. On another one it finds a GPU, loads the
+model, and fails at the first caption; the catalog does not tell the architecture.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class PublicImage:
+    """An image that somebody else keeps."""
+
+    name: str
+    what: str
+    """For a person."""
+    unfit: re.Pattern[str]
+    """The ids of GPUs that its torch is not built for."""
+
+    def against(self, gpu_id: str) -> str:
+        """Return why this GPU cannot run it; empty if it can."""
+        return f"{self.what} does not run on it" if self.unfit.search(gpu_id) else ""
+
+
+PYTORCH: Final = PublicImage(
+    name="runpod/pytorch:1.0.2-cu1281-torch280-ubuntu2404",
+    what="torch 2.8 for CUDA 12.8",
+    # CUDA 12.8's builds begin at compute capability 7.5 (Turing) and are NVIDIA's only:
+    # https://github.com/pytorch/pytorch/issues/145570
+    unfit=re.compile(r"\b(?:V100|P100|P40|P4|GTX|TITAN V|AMD|MI\d{3}X?)\b", re.IGNORECASE),
+)
+"""RunPod's own release image with torch, which its API's own example names: hosts have it near."""
