@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from captiv_worker.engines import (
     Answer,
+    ContinuousEngine,
     Engine,
     EngineItem,
     EngineSpec,
@@ -40,6 +41,7 @@ def spec(path: Path) -> EngineSpec:
 
 def loaded(path: Path) -> Engine:
     engine = build_engine(spec(path))
+    assert not isinstance(engine, ContinuousEngine)
     engine.load(lambda _phase: None)
     return engine
 

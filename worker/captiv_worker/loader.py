@@ -5,6 +5,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import anyio.from_thread
 from PIL import Image
 
 from captiv.catalog import Family, ModelChoice, Variant, build_prompt, default_family
@@ -12,12 +13,14 @@ from captiv.clock import monotonic_s
 from captiv.errors import CaptivError, DiskFull, HostUnfit, ModelError
 from captiv.wire import ModelChange
 from captiv_worker.engines import (
+    AnyEngine,
+    ContinuousEngine,
     DeviceLost,
-    Engine,
     EngineItem,
     EngineSpec,
     Failure,
     Loaded,
+    Outcome,
     OutOfMemory,
     build_engine,
 )
@@ -80,14 +83,12 @@ class Loader:
             return (self.family.name, self.source) == (choice.family.name, source)
         return (*names, self.source) == (choice.family.name, choice.variant.name, source)
 
-    def load(self) -> tuple[Engine, Loaded] | None:
+    def load(self) -> tuple[AnyEngine, Loaded] | None:
         """Return the warm engine, or None if it failed: the status says why."""
         start_s = monotonic_s()
         try:
             engine = build_engine(self._spec())
-            loaded = engine.load(self._status.phase)
-            self._status.phase("warming")
-            self._warm(engine)
+            loaded = self._loaded(engine)
         except CaptivError as error:
             _log.error("load_failed code=%s reason=%r", error.code, error.message)
             self._status.fail(error)
@@ -106,6 +107,17 @@ class Loader:
             return None
         _log.info("loaded source=%s load_s=%.1f", self.source, monotonic_s() - start_s)
         return engine, loaded
+
+    def _loaded(self, engine: AnyEngine) -> Loaded:
+        try:
+            loaded = engine.load(self._status.phase)
+            self._status.phase("warming")
+            self._warm(engine)
+        except BaseException:
+            if isinstance(engine, ContinuousEngine):
+                engine.close()
+            raise
+        return loaded
 
     def _spec(self) -> EngineSpec:
         settings, wanted = self._settings, self.wanted
@@ -132,16 +144,23 @@ class Loader:
         self.family, self.variant, self.source = family, variant, source
         self._status.serves(family.name, variant.name)
 
-    def _warm(self, engine: Engine) -> None:
+    def _warm(self, engine: AnyEngine) -> None:
         """Caption one grey image, so that the first real one is quick and a broken engine shows."""
         assert self.family is not None, "the family is known before its engine"
         size = (self.family.image.size_px,) * 2
         generation = self.family.generation.model_copy(update={"max_new_tokens": 4})
         prompt = build_prompt(self.family)
         item = EngineItem(Image.new("RGB", size, (128, 128, 128)), prompt, generation)
-        outcome = engine.caption([item])[0]
+        outcome = _caption(engine, item)
         if isinstance(outcome, Failure):
             raise ModelError(f"The engine failed on a plain grey image: {outcome.message}")
+
+
+def _caption(engine: AnyEngine, item: EngineItem) -> Outcome:
+    """Caption one image from the device's thread, whichever form the engine has."""
+    if isinstance(engine, ContinuousEngine):
+        return anyio.from_thread.run(engine.caption, item)
+    return engine.caption([item])[0]
 
 
 def _failed(error: Exception) -> ModelError:

@@ -12,8 +12,8 @@ from captiv.clock import monotonic_s
 from captiv.errors import EngineFailed, UsageError, WorkerMismatch, WorkerNotReady
 from captiv.wire import CaptionRequest, GuardLimits, ModelChange
 from captiv_worker.batch_file import BatchFile
-from captiv_worker.batcher import Permits, default_permits
-from captiv_worker.engines import Engine, Loaded
+from captiv_worker.batcher import Permits, default_permits, stream_permits
+from captiv_worker.engines import AnyEngine, ContinuousEngine, Loaded
 from captiv_worker.guard.folder import GuardFolder, Sign
 from captiv_worker.loader import Loader
 from captiv_worker.pipeline import Ask, Pipeline
@@ -149,7 +149,7 @@ class Worker:
                 hint="Load that model (PUT /api/model), or leave model and variant out.",
             )
 
-    def _load(self) -> tuple[Engine, Sizes] | None:
+    def _load(self) -> tuple[AnyEngine, Sizes] | None:
         """Load the model that is wanted, and let captions be asked for; on the device's thread."""
         self._keep()
         found = self._loader.load()
@@ -157,7 +157,8 @@ class Worker:
             return None
         engine, loaded = found
         sizes = self._sizes_of(loaded)
-        permits = self.permits.total = self._permits(sizes.now)
+        continuous = isinstance(engine, ContinuousEngine)
+        permits = self.permits.total = self._permits(sizes.now, continuous=continuous)
         self.status.ready(loaded, sizes.now, permits)
         if self._folder is not None:
             self._folder.give(Sign.READY)
@@ -178,8 +179,9 @@ class Worker:
         key = (health.model, health.variant, self.source, loaded)
         return self._sizes.setdefault(key, Sizes(loaded.max_batch, loaded.largest_batch))
 
-    def _permits(self, max_batch: int) -> int:
-        return self.settings.permits or default_permits(max_batch)
+    def _permits(self, max_batch: int, *, continuous: bool = False) -> int:
+        default = stream_permits if continuous else default_permits
+        return self.settings.permits or default(max_batch)
 
     def _resized(self, max_batch: int) -> None:
         """Hold as many images as batches of this size need."""

@@ -7,6 +7,8 @@ from captiv_worker.engines.custom import CustomEngine
 from captiv_worker.engines.memory import release_memory
 from captiv_worker.engines.spec import (
     Answer,
+    AnyEngine,
+    ContinuousEngine,
     DeviceLost,
     Engine,
     EngineItem,
@@ -20,6 +22,8 @@ from captiv_worker.engines.spec import (
 
 __all__ = [
     "Answer",
+    "AnyEngine",
+    "ContinuousEngine",
     "DeviceLost",
     "Engine",
     "EngineItem",
@@ -47,12 +51,12 @@ _ENGINES = {
 """What an architecture of the catalog names as its engine, and the class that is meant."""
 
 
-def build_engine(spec: EngineSpec) -> Engine:
+def build_engine(spec: EngineSpec) -> AnyEngine:
     """Return the engine for this spec, without I/O."""
     if ":" in spec.kind:
         return CustomEngine(spec)
     if spec.kind not in _ENGINES:
         raise ModelError(f"This worker has no engine {spec.kind!r}.", hint="Upgrade captiv.")
     module, _, name = _ENGINES[spec.kind].partition(":")
-    engine: Engine = getattr(import_module(f"{__name__}.{module}"), name)(spec)
+    engine: AnyEngine = getattr(import_module(f"{__name__}.{module}"), name)(spec)
     return engine
