@@ -245,6 +245,12 @@ class Health(_Reply):
     """Why it `failed`, in a sentence that says what to do."""
     restarts: int = 0
     """How often the guard had to start the worker again since it last captioned an image."""
+    engine: str | None = None
+    """What drives the model: `transformers`, `vllm`, or `module:attribute` of one of one's own."""
+    engine_version: str | None = None
+    """Of an engine that is a program of its own, such as vLLM."""
+    engines: list[str] = Field(default_factory=list)
+    """The engines that this worker can load."""
 
 
 class ModeInfo(_Reply):

@@ -24,6 +24,7 @@ from captiv_worker.engines import (
     OutOfMemory,
     build_engine,
 )
+from captiv_worker.engines.choice import TRANSFORMERS, VLLM, choose_engine
 from captiv_worker.models import custom, named, resolve
 from captiv_worker.settings import DTYPES, Settings, Wrong
 from captiv_worker.status import Status
@@ -42,18 +43,23 @@ class Loader:
         self.family: Family | None = None
         self.variant: Variant | None = None
         self.source: str | None = None
+        self.engine = TRANSFORMERS
+        """What drives the model that is loaded, or being loaded."""
 
     def check(self, change: ModelChange) -> None:
         """Refuse what can be known to be wrong before the model that is loaded is dropped.
 
         Raises:
             CaptivError: the catalog has no such variant, or the names contradict each other.
+            ModelError: the engine that this worker was told to take cannot drive it.
             Wrong: there is no such dtype.
         """
         if change.dtype not in (None, *DTYPES):
             raise Wrong(f"dtype is one of {', '.join(DTYPES)}, not {change.dtype!r}.")
-        if self._settings.engine is None:
-            named(change.model, change.variant, change.source)
+        if self._settings.own_engine is None:
+            choice = named(change.model, change.variant, change.source)
+            if choice is not None:
+                self._choose(choice.family, change.dtype or "auto")
 
     def want(self, change: ModelChange) -> None:
         """Load this one from now on."""
@@ -72,7 +78,7 @@ class Loader:
         if self.family is None or self.variant is None:
             return False
         names = (self.family.name, self.variant.name)
-        if self._settings.engine is not None:
+        if self._settings.own_engine is not None:
             family, variant = custom(change.model, change.variant)
             return names == (family.name, variant.name)
         choice = named(change.model, change.variant, change.source)
@@ -122,16 +128,19 @@ class Loader:
     def _spec(self) -> EngineSpec:
         settings, wanted = self._settings, self.wanted
         dtype = wanted.dtype or "auto"
-        if settings.engine is None:
+        if settings.own_engine is None:
             self._status.phase("resolving")
             resolved = resolve(wanted.model, wanted.variant, wanted.source, self._status.phase)
             self._serves(resolved.choice.family, resolved.choice.variant, resolved.source)
+            self.engine = self._choose(resolved.choice.family, dtype)
             spec = spec_of(resolved.choice, resolved.path)
+            spec = replace(spec, kind=VLLM) if self.engine == VLLM else spec
         else:
             family, variant = custom(wanted.model, wanted.variant)
-            self._serves(family, variant, settings.engine)
+            self._serves(family, variant, settings.own_engine)
+            self.engine = settings.own_engine
             options = settings.engine_options
-            spec = EngineSpec(settings.engine, family.name, variant.name, options=options)
+            spec = EngineSpec(settings.own_engine, family.name, variant.name, options=options)
         return replace(
             spec,
             device=settings.device,
@@ -139,6 +148,10 @@ class Loader:
             max_batch=wanted.max_batch,
             shares=settings.shares,
         )
+
+    def _choose(self, family: Family, dtype: str) -> str:
+        settings = self._settings
+        return choose_engine(settings.engine, family, dtype=dtype, device=settings.device)
 
     def _serves(self, family: Family, variant: Variant, source: str) -> None:
         self.family, self.variant, self.source = family, variant, source
@@ -189,6 +202,7 @@ def spec_of(choice: ModelChoice, path: Path) -> EngineSpec:
         architecture=architecture,
         prompts=_probes(choice.family),
         system=choice.family.system,
+        new_tokens=choice.family.generation.max_new_tokens or 512,
     )
 
 

@@ -14,6 +14,7 @@ from captiv.wire import CaptionRequest, GuardLimits, ModelChange
 from captiv_worker.batch_file import BatchFile
 from captiv_worker.batcher import Permits, default_permits, stream_permits
 from captiv_worker.engines import AnyEngine, ContinuousEngine, Loaded
+from captiv_worker.engines.choice import available, check_generation
 from captiv_worker.guard.folder import GuardFolder, Sign
 from captiv_worker.loader import Loader
 from captiv_worker.pipeline import Ask, Pipeline
@@ -38,7 +39,12 @@ class Worker:
     ) -> None:
         self.settings = settings
         self.boot_id = secrets.token_hex(8)
-        self.status = Status(worker=settings.name, boot_id=self.boot_id, restarts=settings.restarts)
+        self.status = Status(
+            worker=settings.name,
+            boot_id=self.boot_id,
+            restarts=settings.restarts,
+            engines=[settings.own_engine] if settings.own_engine else available(),
+        )
         self.store = WorkStore(clock)
         self.batch_file = BatchFile(settings.batch_file)
         self.suspects = self.batch_file.take_suspects()
@@ -126,15 +132,18 @@ class Worker:
 
         Raises:
             WorkerMismatch: it names another model or variant.
-            UsageError: the family has no such mode or option, or takes no prompt.
+            UsageError: the family has no such mode or option, or takes no prompt; or the engine
+                cannot honour a setting.
         """
         family, variant = self._loader.family, self._loader.variant
         assert family is not None, "the worker is not ready"
         assert variant is not None, "the worker is not ready"
         self._check_model(request, family, variant)
+        generation = request.generation.over(family.generation)
+        check_generation(self._loader.engine, generation)
         return Ask(
             prompt=_prompt(family, request),
-            generation=request.generation.over(family.generation),
+            generation=generation,
             image=family.image,
             model=family.name,
             variant=variant.name,
@@ -159,11 +168,12 @@ class Worker:
         sizes = self._sizes_of(loaded)
         continuous = isinstance(engine, ContinuousEngine)
         permits = self.permits.total = self._permits(sizes.now, continuous=continuous)
-        self.status.ready(loaded, sizes.now, permits)
+        self.status.ready(loaded, sizes.now, permits, engine=self._loader.engine)
         if self._folder is not None:
             self._folder.give(Sign.READY)
         _log.info(
-            "ready model=%s variant=%s device=%s dtype=%s max_batch=%d permits=%d",
+            "ready engine=%s model=%s variant=%s device=%s dtype=%s max_batch=%d permits=%d",
+            self._loader.engine,
             self.status.health.model,
             self.status.health.variant,
             loaded.device,

@@ -44,11 +44,12 @@ _ENGINES = {
     "blip2": "prefix:Blip2Engine",
     "florence2": "task:Florence2Engine",
     "git": "prefix:GitEngine",
+    "vllm": "vllm:VllmEngine",
     "kosmos2": "kosmos:Kosmos2Engine",
     "kosmos25": "kosmos:Kosmos25Engine",
     "vit-gpt2": "prefix:VitGpt2Engine",
 }
-"""What an architecture of the catalog names as its engine, and the class that is meant."""
+"""What an architecture of the catalog names as its engine, and vLLM; the class that is meant."""
 
 
 def build_engine(spec: EngineSpec) -> AnyEngine:

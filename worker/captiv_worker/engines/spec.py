@@ -4,9 +4,9 @@ It has one of two forms. A static `Engine` captions one batch at a time, on one 
 `ContinuousEngine` batches by itself, behind a server of its own: each image is given to it as soon
 as one of its places is free, and answered by itself.
 
-A static engine's batch shares one set of generation settings and what `kin` says: its prompt text where the family
-cannot mix them, the number of image tokens where that differs. So the caption of an image does not
-depend on its neighbours.
+A static engine's batch shares one set of generation settings and what `kin` says: its prompt text
+where the family cannot mix them, the number of image tokens where that differs. So the caption of
+an image does not depend on its neighbours.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -52,6 +52,8 @@ class EngineSpec:
     """Prompts of the family's modes, with which the engine checks itself when it loads."""
     system: str = ""
     """What a chat model is told before each prompt; empty for nothing."""
+    new_tokens: int = 512
+    """How many tokens an answer has at most where nobody says otherwise."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Arguments for an engine of one's own."""
 
@@ -105,6 +107,8 @@ class Loaded:
     """How many images a batch has at first; of a continuous engine, how many places it has."""
     largest_batch: int | None = None
     """What batches may grow to while they go well; None if they stay as they are."""
+    version: str | None = None
+    """Of the engine, if it has one that is not captiv's."""
 
 
 class Engine(Protocol):
