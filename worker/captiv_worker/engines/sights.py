@@ -82,7 +82,10 @@ class Packed:
 
     def fitted(self, image: Image.Image) -> Image.Image:
         """Return the picture in whole patches."""
-        return image.resize(self.size(image.size), self.resample)
+        size = self.size(image.size)
+        if self.size(size) != size:  # a strip, to a model that sees fewer tokens than any known
+            raise Unfit(f"The model reads no image of {image.width}x{image.height} pixels.")
+        return image.resize(size, self.resample)
 
     def tokens(self, fitted: Size) -> int:
         """Return one token for each square of patches that are merged."""
