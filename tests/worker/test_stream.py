@@ -1,4 +1,4 @@
-"""The stream into a continuous engine: places are filled at once, and each image stands alone."""
+"""The stream into a continuous engine: room is filled at once, and each image stands alone."""
 
 import json
 from collections.abc import AsyncIterator
@@ -88,7 +88,7 @@ class Streamed:
             await anyio.sleep(0.005)
 
 
-def streamed(file: Path, places: int) -> Streamed:
+def streamed(file: Path, capacity: int) -> Streamed:
     engine = Held()
     made: Streamed
 
@@ -96,13 +96,13 @@ def streamed(file: Path, places: int) -> Streamed:
         made.told.update({work.key: ran for work, ran in results})  # type: ignore[attr-defined]
 
     inside = Inside(BatchFile(file), lambda: made.captioned.append(None))
-    made = Streamed(engine, Stream(engine, places, inside, tell), file)
+    made = Streamed(engine, Stream(engine, capacity, inside, tell), file)
     return made
 
 
 @asynccontextmanager
-async def serving(file: Path, places: int) -> AsyncIterator[Streamed]:
-    made = streamed(file, places)
+async def serving(file: Path, capacity: int) -> AsyncIterator[Streamed]:
+    made = streamed(file, capacity)
     with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(made.stream.serve)
@@ -111,7 +111,7 @@ async def serving(file: Path, places: int) -> AsyncIterator[Streamed]:
 
 
 @pytest.mark.anyio
-async def test_a_place_that_becomes_free_is_filled_by_whoever_waits_longest(tmp_path: Path) -> None:
+async def test_room_is_filled_at_once_by_whoever_waits_longest(tmp_path: Path) -> None:
     async with serving(tmp_path / "batch", 2) as made:
         made.offer("a", "b", "c", "d")
         await made.until_inside("a", "b")

@@ -1,4 +1,4 @@
-"""The vLLM engine over a server that stands for vLLM: prompts, places, failures, and its end."""
+"""The vLLM engine over a server that stands for vLLM: prompts, room, failures, and its end."""
 
 import io
 import json
@@ -46,9 +46,9 @@ Started = Callable[..., Served]
 def started(serve: Serve, standin: Standin, joycaption: Path) -> Iterator[Started]:
     """Serve a tiny JoyCaption by the stand-in, which behaves as the keywords say."""
 
-    def start(*, places: int = 4, model: Path = joycaption, **script: Any) -> Served:
+    def start(*, capacity: int = 4, model: Path = joycaption, **script: Any) -> Served:
         standin(**script)
-        return serve(engine="vllm", model=str(model), max_batch=places)
+        return serve(engine="vllm", model=str(model), max_batch=capacity)
 
     yield start
 
@@ -269,32 +269,32 @@ def test_the_servers_key_is_in_no_log_and_no_argument(
 
 
 @pytest.mark.slow
-def test_places_are_kept_full(started: Started, tmp_path: Path) -> None:
-    """From the first answer to the last but as many as there are places; one in 50 runs long."""
-    places, images = 8, 72
+def test_the_server_is_kept_full(started: Started, tmp_path: Path) -> None:
+    """From the first answer to the last but as many as it takes at once; one in 50 runs long."""
+    capacity, images = 8, 72
     trace = tmp_path / "trace"
-    served = started(places=places, steps=60, step_s=0.02, trace=str(trace))
+    served = started(capacity=capacity, steps=60, step_s=0.02, trace=str(trace))
     sent = [picture((n, 3 * n % 256, 255 - n), (64, 48)) for n in range(images)]
 
     with ThreadPoolExecutor(served.worker.permits.total) as pool:
         answers = list(pool.map(served.caption, sent))
 
     assert {a.status_code for a in answers} == {200}
-    assert occupancy(trace, places) >= 0.95
-    assert max(a.json()["batch"] for a in answers) == places
+    assert occupancy(trace, capacity) >= 0.95
+    assert max(a.json()["batch"] for a in answers) == capacity
 
 
-def occupancy(trace: Path, places: int) -> float:
-    """Return the mean of what is in flight over the places, after the warming's two lines."""
+def occupancy(trace: Path, capacity: int) -> float:
+    """Return the mean of what is in flight over the capacity, after the warming's two lines."""
     lines = [line.split() for line in trace.read_text().splitlines()[2:]]
     events = [(float(time_s), 1 if sign == "+" else -1) for sign, time_s in lines]
     answered = [time_s for time_s, change in events if change < 0]
-    first_s, last_s = answered[0], answered[-places]
+    first_s, last_s = answered[0], answered[-capacity]
     inside, area = 0, 0.0
     for (time_s, change), (next_s, _) in pairwise(events):
         inside += change
         area += inside * max(0.0, min(next_s, last_s) - max(time_s, first_s))
-    return area / (last_s - first_s) / places
+    return area / (last_s - first_s) / capacity
 
 
 def under(key: str) -> dict[str, str]:

@@ -101,11 +101,11 @@ def default_permits(max_batch: int) -> int:
     return max(4, 3 * max_batch)
 
 
-def stream_permits(places: int) -> int:
-    """Return the permits for an engine with so many places: all of them taken, half as many ahead.
+def stream_permits(capacity: int) -> int:
+    """Return the permits for an engine that takes so many images at once, and half as many ahead.
 
-    A place is filled at once only from images that are decoded. While an answer travels to captiv
-    and the next image back, which takes a second to a far pod, an engine answers a sixth of its
-    places (128 in 6 s on an A100, by arithmetic).
+    Room is filled at once only with images that are decoded. While an answer travels to captiv and
+    the next image back, which takes a second to a far pod, an engine answers a sixth of what is
+    inside (128 in 6 s on an H100, by arithmetic).
     """
-    return places + max(4, places // 2)
+    return capacity + max(4, capacity // 2)

@@ -105,7 +105,7 @@ class Pipeline:
                 tasks.cancel_scope.cancel()
 
     def waiting(self) -> int:
-        """Return how many decoded images wait for a batch, or a place."""
+        """Return how many decoded images wait for a batch, or for room."""
         return self._device.waiting() + (self._stream.waiting() if self._stream else 0)
 
     def want_load(self) -> None:
@@ -170,11 +170,11 @@ class Pipeline:
         finally:
             engine.close()
 
-    async def _stream_into(self, engine: ContinuousEngine, places: int) -> None:
+    async def _stream_into(self, engine: ContinuousEngine, capacity: int) -> None:
         if self._device.interrupted:  # before any image came
             return
         inside = Inside(self._batch_file, self._captioned)
-        self._stream = Stream(engine, places, inside, self._answer)
+        self._stream = Stream(engine, capacity, inside, self._answer)
         try:
             for ready in self._device.take_all():  # came while it was unknown which form is loaded
                 self._stream.offer(ready)

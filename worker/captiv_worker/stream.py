@@ -1,9 +1,10 @@
-"""Feeds a continuous engine: an image enters as soon as one of its places is free.
+"""Feeds a continuous engine: an image enters as soon as there is room.
 
-There is one task a place. It takes the image that has waited longest, has it named in the batch
-file, gives it to the engine and hands on what came of it. An image over which the engine raises
-fails alone. When the engine is lost, `serve` ends, and the batch file goes on naming all that was
-inside: the process ends, and its next life calls them suspect together.
+There is one feeder for each image that the engine takes at once. It takes the image that has waited
+longest, has it named in the batch file, gives it to the engine and hands on what came of it. An
+image over which the engine raises fails alone. When the engine is lost, `serve` ends, and the batch
+file goes on naming all that was inside: the process ends, and its next life calls them suspect
+together.
 """
 
 import logging
@@ -36,9 +37,9 @@ Tell = Callable[[Sequence[tuple[Work, Ran]]], None]
 class Stream:
     """One loaded engine at work; lives on the event loop."""
 
-    def __init__(self, engine: ContinuousEngine, places: int, inside: Inside, tell: Tell) -> None:
+    def __init__(self, engine: ContinuousEngine, capacity: int, inside: Inside, tell: Tell) -> None:
         self._engine = engine
-        self._places = places
+        self._capacity = capacity
         self._inside = inside
         self._tell = tell
         self._answered = 0
@@ -49,7 +50,7 @@ class Stream:
         self._arriving.send_nowait(ready)
 
     def waiting(self) -> int:
-        """Return how many decoded images wait for a place."""
+        """Return how many decoded images wait for room."""
         return self._waiting.statistics().current_buffer_used
 
     def stop(self) -> None:
@@ -74,11 +75,11 @@ class Stream:
         await self._inside.save()
 
     async def _fill(self) -> None:
-        async with anyio.create_task_group() as places:
-            for _ in range(self._places):
-                places.start_soon(self._place)
+        async with anyio.create_task_group() as feeders:
+            for _ in range(self._capacity):
+                feeders.start_soon(self._feed)
 
-    async def _place(self) -> None:
+    async def _feed(self) -> None:
         async for ready in self._waiting:
             await self._caption(ready)
 

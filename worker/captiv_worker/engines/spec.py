@@ -2,7 +2,7 @@
 
 It has one of two forms. A static `Engine` captions one batch at a time, on one thread. A
 `ContinuousEngine` batches by itself, behind a server of its own: each image is given to it as soon
-as one of its places is free, and answered by itself.
+as there is room, and answered by itself.
 
 A static engine's batch shares one set of generation settings and what `kin` says: its prompt text
 where the family cannot mix them, the number of image tokens where that differs. So the caption of
@@ -104,7 +104,7 @@ class Loaded:
     device: str
     dtype: str
     max_batch: int
-    """How many images a batch has at first; of a continuous engine, how many places it has."""
+    """How many images a batch has at first; of a continuous engine, how many it takes at once."""
     largest_batch: int | None = None
     """What batches may grow to while they go well; None if they stay as they are."""
     version: str | None = None

@@ -42,9 +42,9 @@ from captiv_worker.engines.spec import (
 )
 from captiv_worker.models import read_config
 
-PLACES = 128
+CAPACITY = 128
 """As its author's own pods have it; vLLM lets wait what its memory does not hold."""
-_CPU_PLACES = 8
+_CPU_CAPACITY = 8
 
 _START_S = 3600.0
 _ANSWER_S = 1800.0
@@ -116,7 +116,7 @@ class VllmEngine:
         return Loaded(
             device=self._startup.device or self._spec.device,
             dtype=self._startup.dtype or self._spec.dtype,
-            max_batch=self._places,
+            max_batch=self._capacity,
             version=self._version(),
         )
 
@@ -127,8 +127,8 @@ class VllmEngine:
             self._folder.cleanup()
 
     @property
-    def _places(self) -> int:
-        default = _CPU_PLACES if self._spec.device == "cpu" else PLACES
+    def _capacity(self) -> int:
+        default = _CPU_CAPACITY if self._spec.device == "cpu" else CAPACITY
         return self._spec.max_batch or default
 
     def _arguments(self, template: Path) -> list[str]:
@@ -139,7 +139,7 @@ class VllmEngine:
             *("--served-model-name", self._model),
             *("--dtype", self._spec.dtype),
             *("--max-model-len", str(self._limit)),
-            *("--max-num-seqs", str(self._places)),
+            *("--max-num-seqs", str(self._capacity)),
             *("--gpu-memory-utilization", "0.9"),
             *("--limit-mm-per-prompt", '{"image": 1}'),
             "--enable-prefix-caching",
