@@ -136,9 +136,9 @@ class _Checkpoint:
 
     def _image_tokens(self, width: int, height: int) -> int:
         vision = self._config["vision_config"]
-        patch = vision["patch_size"]
+        patch: int = vision["patch_size"]
         if "spatial_merge_size" in vision:
-            side = patch * vision["spatial_merge_size"]
+            side: int = patch * vision["spatial_merge_size"]
             return max(1, round(width / side)) * max(1, round(height / side))
         strategy = self._config.get("vision_feature_select_strategy", "default")
         leading = _LEADING.get(vision["model_type"], 0)

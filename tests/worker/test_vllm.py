@@ -146,6 +146,18 @@ def test_an_image_that_the_server_fails_on_fails_alone(started: Started) -> None
     until(lambda: served.worker.permits.taken == 0)
 
 
+def test_a_storm_of_good_and_bad_requests_leaves_every_permit_free(started: Started) -> None:
+    served = started(capacity=16, fail_on=["blue"])
+    bodies = [picture("red"), picture("blue"), picture("white"), b"no image", picture("black")]
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(served.caption, bodies * 12))
+
+    assert [a.status_code for a in answers] == [200, 500, 200, 422, 200] * 12
+    until(lambda: served.worker.permits.taken == 0)
+    assert served.caption(picture("red")).status_code == 200
+
+
 def test_a_prompt_that_holds_the_images_token_is_refused(
     started: Started, checkpoint_path: PathOf
 ) -> None:
