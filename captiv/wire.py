@@ -256,6 +256,12 @@ class Health(_Reply):
     """How often the guard had to start the worker again since it last captioned an image."""
     carry: str | None = None
     """The SHA-256 of the code that a pod waits for; None once it has it, or needs none."""
+    engine: str | None = None
+    """What drives the model: `transformers`, `vllm`, or `module:attribute` of one of one's own."""
+    engine_version: str | None = None
+    """Of an engine that is a program of its own, such as vLLM."""
+    engines: list[str] = Field(default_factory=list)
+    """The engines that this worker can load."""
 
 
 class ModeInfo(_Reply):

@@ -65,6 +65,8 @@ class Architecture:
     """Whether a batch may hold prompts of different length; else it shares one text."""
     text_types: tuple[str, ...] = ()
     """`model_type`s of the text_config that it is meant for; empty for any."""
+    vllm: bool = False
+    """Whether the worker can drive it by vLLM, too."""
     left_alone: tuple[str, ...] = ()
     """Modules that 8 and 4 bit leave as they are: patterns from the start of a full name. Empty
     where it is not quantised."""

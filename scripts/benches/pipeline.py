@@ -28,7 +28,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import captiv_worker
-from captiv_worker.engines import EngineItem, EngineSpec, build_engine
+from captiv_worker.engines import ContinuousEngine, EngineItem, EngineSpec, build_engine
 from captiv_worker.loader import spec_of
 from PIL import Image
 
@@ -77,6 +77,7 @@ def _bare(pictures: Path, options: argparse.Namespace) -> float:
     else:
         spec = EngineSpec(SCRIPTED, "shapes", "shapes", options={"batch_s": options.device_s})
     engine = build_engine(spec)
+    assert not isinstance(engine, ContinuousEngine)
     engine.load(lambda phase: None)
     items = [EngineItem(image, None, choice.family.generation) for image in images]
     engine.caption(items[: options.batch])

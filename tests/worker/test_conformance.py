@@ -229,7 +229,7 @@ def test_mixed_prompts_in_one_queue_stay_right(
     family = choice_of(engine.path).family
     ways = [{"mode": name} for name in modes_of(family)]
     ways += [{"prompt": prompt} for prompt in checkpoint.prompts if family.takes_prompt]
-    served = serve(engine=None, model=str(engine.path), permits=100, device="cpu")
+    served = serve(engine="auto", model=str(engine.path), permits=100, device="cpu")
     generation = GREEDY.model_dump(exclude_none=True)
 
     keys = {}

@@ -138,7 +138,7 @@ def test_a_wrong_change_changes_nothing(serve: Serve, body: bytes, status: int, 
 def test_names_that_contradict_each_other_are_refused_before_anything_is_dropped(
     serve: Serve,
 ) -> None:
-    served = serve(engine=None, engine_options={}, model="shapes")
+    served = serve(engine="auto", engine_options={}, model="shapes")
 
     answer = load(served, "blip", variant="shapes")
 
@@ -228,7 +228,7 @@ def test_real_weights_are_replaced_and_a_failed_load_can_be_mended(
 ) -> None:
     truth = write_scenes(tmp_path / "scenes", 7, 4)
     images = {name: (tmp_path / "scenes" / name).read_bytes() for name in truth}
-    served = serve(engine=None, engine_options={}, model="shapes")
+    served = serve(engine="auto", engine_options={}, model="shapes")
     before = {name: served.caption(image).json()["caption"] for name, image in images.items()}
     until(lambda: served.worker.permits.taken == 0)
 

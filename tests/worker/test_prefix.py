@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from captiv_worker.engines import (
     Answer,
+    ContinuousEngine,
     Engine,
     EngineItem,
     EngineSpec,
@@ -40,6 +41,7 @@ def spec(path: Path) -> EngineSpec:
 
 def loaded(path: Path) -> Engine:
     engine = build_engine(spec(path))
+    assert not isinstance(engine, ContinuousEngine)
     engine.load(lambda _phase: None)
     return engine
 
@@ -122,7 +124,7 @@ def test_a_long_prompt_takes_nothing_from_its_neighbours(checkpoint_path: PathOf
 
 
 def test_a_local_directory_is_served_under_its_own_name(tiny_blip: Path, serve: Serve) -> None:
-    served = serve(engine=None, model=str(tiny_blip))
+    served = serve(engine="auto", model=str(tiny_blip))
     out = io.BytesIO()
     Image.new("RGB", (50, 40), "red").save(out, "PNG")
 
@@ -138,7 +140,7 @@ def test_a_local_directory_is_served_under_its_own_name(tiny_blip: Path, serve: 
 
 @pytest.mark.slow
 def test_the_built_in_model_tells_what_is_drawn(serve: Serve) -> None:
-    served = serve(engine=None, model="shapes")
+    served = serve(engine="auto", model="shapes")
     drawn = list(scenes(seed=5, count=3))
 
     told = []

@@ -142,7 +142,7 @@ def test_a_family_that_nobody_has_tried_is_refused_in_words(checkpoint_path: Pat
 
 def test_through_the_workers_own_door(checkpoint_path: PathOf, serve: Serve) -> None:
     path = checkpoint_path(named("joycaption-beta-one"))
-    served = serve(engine=None, model=str(path), device="cpu", dtype="4bit")
+    served = serve(engine="auto", model=str(path), device="cpu", dtype="4bit")
 
     generation = GREEDY.model_dump(exclude_none=True)
     answer = served.caption(picture("red"), generation=generation)

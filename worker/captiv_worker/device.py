@@ -71,6 +71,19 @@ class Device:
         with self._changed:
             return len(self._batcher) + len(self._arrived)
 
+    def take_all(self) -> list[Ready]:
+        """Take what arrived and no batch has."""
+        with self._changed:
+            arrived = list(self._arrived)
+            self._arrived.clear()
+            return arrived
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether whatever serves now has to return."""
+        with self._changed:
+            return self._stopping or self._load_wanted
+
     def want_load(self) -> None:
         """Let `serve` return, and `await_load` go on. Only while no image is queued."""
         with self._changed:

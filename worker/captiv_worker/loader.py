@@ -5,6 +5,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import anyio.from_thread
 from PIL import Image
 
 from captiv.catalog import Family, ModelChoice, Variant, build_prompt, default_family
@@ -12,15 +13,18 @@ from captiv.clock import monotonic_s
 from captiv.errors import CaptivError, DiskFull, HostUnfit, ModelError
 from captiv.wire import ModelChange
 from captiv_worker.engines import (
+    AnyEngine,
+    ContinuousEngine,
     DeviceLost,
-    Engine,
     EngineItem,
     EngineSpec,
     Failure,
     Loaded,
+    Outcome,
     OutOfMemory,
     build_engine,
 )
+from captiv_worker.engines.choice import TRANSFORMERS, VLLM, choose_engine
 from captiv_worker.models import custom, named, resolve
 from captiv_worker.settings import DTYPES, Settings, Wrong
 from captiv_worker.status import Status
@@ -39,18 +43,23 @@ class Loader:
         self.family: Family | None = None
         self.variant: Variant | None = None
         self.source: str | None = None
+        self.engine = TRANSFORMERS
+        """What drives the model that is loaded, or being loaded."""
 
     def check(self, change: ModelChange) -> None:
         """Refuse what can be known to be wrong before the model that is loaded is dropped.
 
         Raises:
             CaptivError: the catalog has no such variant, or the names contradict each other.
+            ModelError: the engine that this worker was told to take cannot drive it.
             Wrong: there is no such dtype.
         """
         if change.dtype not in (None, *DTYPES):
             raise Wrong(f"dtype is one of {', '.join(DTYPES)}, not {change.dtype!r}.")
-        if self._settings.engine is None:
-            named(change.model, change.variant, change.source)
+        if self._settings.own_engine is None:
+            choice = named(change.model, change.variant, change.source)
+            if choice is not None:
+                self._choose(choice.family, change.dtype or "auto")
 
     def want(self, change: ModelChange) -> None:
         """Load this one from now on."""
@@ -69,7 +78,7 @@ class Loader:
         if self.family is None or self.variant is None:
             return False
         names = (self.family.name, self.variant.name)
-        if self._settings.engine is not None:
+        if self._settings.own_engine is not None:
             family, variant = custom(change.model, change.variant)
             return names == (family.name, variant.name)
         choice = named(change.model, change.variant, change.source)
@@ -80,14 +89,12 @@ class Loader:
             return (self.family.name, self.source) == (choice.family.name, source)
         return (*names, self.source) == (choice.family.name, choice.variant.name, source)
 
-    def load(self) -> tuple[Engine, Loaded] | None:
+    def load(self) -> tuple[AnyEngine, Loaded] | None:
         """Return the warm engine, or None if it failed: the status says why."""
         start_s = monotonic_s()
         try:
             engine = build_engine(self._spec())
-            loaded = engine.load(self._status.phase)
-            self._status.phase("warming")
-            self._warm(engine)
+            loaded = self._loaded(engine)
         except CaptivError as error:
             _log.error("load_failed code=%s reason=%r", error.code, error.message)
             self._status.fail(error)
@@ -107,19 +114,33 @@ class Loader:
         _log.info("loaded source=%s load_s=%.1f", self.source, monotonic_s() - start_s)
         return engine, loaded
 
+    def _loaded(self, engine: AnyEngine) -> Loaded:
+        try:
+            loaded = engine.load(self._status.phase)
+            self._status.phase("warming")
+            self._warm(engine)
+        except BaseException:
+            if isinstance(engine, ContinuousEngine):
+                engine.close()
+            raise
+        return loaded
+
     def _spec(self) -> EngineSpec:
         settings, wanted = self._settings, self.wanted
         dtype = wanted.dtype or "auto"
-        if settings.engine is None:
+        if settings.own_engine is None:
             self._status.phase("resolving")
             resolved = resolve(wanted.model, wanted.variant, wanted.source, self._status.phase)
             self._serves(resolved.choice.family, resolved.choice.variant, resolved.source)
+            self.engine = self._choose(resolved.choice.family, dtype)
             spec = spec_of(resolved.choice, resolved.path)
+            spec = replace(spec, kind=VLLM) if self.engine == VLLM else spec
         else:
             family, variant = custom(wanted.model, wanted.variant)
-            self._serves(family, variant, settings.engine)
+            self._serves(family, variant, settings.own_engine)
+            self.engine = settings.own_engine
             options = settings.engine_options
-            spec = EngineSpec(settings.engine, family.name, variant.name, options=options)
+            spec = EngineSpec(settings.own_engine, family.name, variant.name, options=options)
         return replace(
             spec,
             device=settings.device,
@@ -128,20 +149,31 @@ class Loader:
             shares=settings.shares,
         )
 
+    def _choose(self, family: Family, dtype: str) -> str:
+        settings = self._settings
+        return choose_engine(settings.engine, family, dtype=dtype, device=settings.device)
+
     def _serves(self, family: Family, variant: Variant, source: str) -> None:
         self.family, self.variant, self.source = family, variant, source
         self._status.serves(family.name, variant.name)
 
-    def _warm(self, engine: Engine) -> None:
+    def _warm(self, engine: AnyEngine) -> None:
         """Caption one grey image, so that the first real one is quick and a broken engine shows."""
         assert self.family is not None, "the family is known before its engine"
         size = (self.family.image.size_px,) * 2
         generation = self.family.generation.model_copy(update={"max_new_tokens": 4})
         prompt = build_prompt(self.family)
         item = EngineItem(Image.new("RGB", size, (128, 128, 128)), prompt, generation)
-        outcome = engine.caption([item])[0]
+        outcome = _caption(engine, item)
         if isinstance(outcome, Failure):
             raise ModelError(f"The engine failed on a plain grey image: {outcome.message}")
+
+
+def _caption(engine: AnyEngine, item: EngineItem) -> Outcome:
+    """Caption one image from the device's thread, whichever form the engine has."""
+    if isinstance(engine, ContinuousEngine):
+        return anyio.from_thread.run(engine.caption, item)
+    return engine.caption([item])[0]
 
 
 def _failed(error: Exception) -> ModelError:
@@ -170,6 +202,7 @@ def spec_of(choice: ModelChoice, path: Path) -> EngineSpec:
         architecture=architecture,
         prompts=_probes(choice.family),
         system=choice.family.system,
+        new_tokens=choice.family.generation.max_new_tokens or 512,
     )
 
 

@@ -3,8 +3,11 @@
 Work that is accepted belongs to the pipeline, not to the connection that brought it: a client that
 leaves loses nothing. Its permit is given back when it ends, whichever way. If the device's thread
 dies, all that waits is failed at once, and `died` is called: the process has to end. `captioned` is
-called, on the device's thread, after every batch that gave a caption, `resized` when batches become
-larger or smaller.
+called, on a thread, after every batch that gave a caption, `resized` when batches become larger or
+smaller.
+
+A static engine is served by the device's thread (`device`), a continuous one by tasks of the event
+loop (`stream`) while that thread waits for their end.
 """
 
 import asyncio
@@ -16,6 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import anyio
+import anyio.from_thread
 from anyio.abc import TaskGroup
 
 from captiv.catalog import ImagePolicy
@@ -27,15 +31,24 @@ from captiv_worker.batch_file import BatchFile
 from captiv_worker.batcher import Permits
 from captiv_worker.device import Device, Ready
 from captiv_worker.engines import release_memory
-from captiv_worker.engines.spec import Answer, DeviceLost, Engine, EngineItem, Failure
+from captiv_worker.engines.spec import (
+    Answer,
+    AnyEngine,
+    ContinuousEngine,
+    DeviceLost,
+    EngineItem,
+    Failure,
+)
+from captiv_worker.inside import Inside
 from captiv_worker.isolation import Ran
 from captiv_worker.problems import problem, problem_of
 from captiv_worker.sizes import Sizes
+from captiv_worker.stream import Stream
 from captiv_worker.work import Ending, Work, WorkStore
 
 _log = logging.getLogger(__name__)
 
-Load = Callable[[], tuple[Engine, Sizes] | None]
+Load = Callable[[], tuple[AnyEngine, Sizes] | None]
 """Returns the warm engine and how large its batches are; None if it failed and has said so."""
 
 
@@ -65,11 +78,13 @@ class Pipeline:
     ) -> None:
         self.permits = Permits(0)
         self._store = store
+        self._batch_file = batch_file
         self._boot_id = boot_id
         self._captioned = captioned
         self._died = died
         self._asks: dict[str, Ask] = {}
         self._device = Device(batch_file, self._deliver, resized)
+        self._stream: Stream | None = None
         self._decoders = anyio.CapacityLimiter(os.cpu_count() or 1)
         self._tasks: TaskGroup | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -90,12 +105,14 @@ class Pipeline:
                 tasks.cancel_scope.cancel()
 
     def waiting(self) -> int:
-        """Return how many decoded images wait for a batch."""
-        return self._device.waiting()
+        """Return how many decoded images wait for a batch, or for room."""
+        return self._device.waiting() + (self._stream.waiting() if self._stream else 0)
 
     def want_load(self) -> None:
         """Have the engine that is loaded dropped, and another loaded. Only while no work runs."""
         self._device.want_load()
+        if self._stream is not None:
+            self._stream.stop()
 
     def start(self, work: Work, image: bytes, ask: Ask) -> None:
         """Take over this work, and the permit that was taken for it."""
@@ -117,7 +134,8 @@ class Pipeline:
         else:
             if self._lost:
                 return  # failed with all the rest
-            self._device.offer(Ready(work, EngineItem(picture, ask.prompt, ask.generation)))
+            queue = self._stream or self._device
+            queue.offer(Ready(work, EngineItem(picture, ask.prompt, ask.generation)))
 
     async def _drive(self, load: Load) -> None:
         """Give the device its thread, and see to it that its death is nobody's endless wait."""
@@ -136,11 +154,33 @@ class Pipeline:
             while self._device.await_load():
                 loaded = load()
                 if loaded is not None:
-                    self._device.serve(*loaded)
+                    self._run(*loaded)
                 del loaded  # its memory is wanted for the next one
                 release_memory()
         except SystemExit as error:  # would end the event loop, past every cleanup
             raise DeviceLost("the engine left the thread") from error
+
+    def _run(self, engine: AnyEngine, sizes: Sizes) -> None:
+        if not isinstance(engine, ContinuousEngine):
+            self._device.serve(engine, sizes)
+            return
+        self._device.max_batch = sizes.now
+        try:
+            anyio.from_thread.run(self._stream_into, engine, sizes.now)
+        finally:
+            engine.close()
+
+    async def _stream_into(self, engine: ContinuousEngine, capacity: int) -> None:
+        if self._device.interrupted:  # before any image came
+            return
+        inside = Inside(self._batch_file, self._captioned)
+        self._stream = Stream(engine, capacity, inside, self._answer)
+        try:
+            for ready in self._device.take_all():  # came while it was unknown which form is loaded
+                self._stream.offer(ready)
+            await self._stream.serve()
+        finally:
+            self._stream = None
 
     def _deliver(self, results: Sequence[tuple[Work, Ran]]) -> None:
         """Take results from the device's thread to the loop without making the device wait."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from captiv import __version__
 from captiv.catalog.model import DEVICE, DEVICES, IMAGE_MEMORY_MB, QUANTISED
+from captiv_worker.engines.choice import AUTO, ENGINES
 
 TOKEN = "CAPTIV_WORKER_TOKEN"
 TOKEN_SHA256 = "CAPTIV_WORKER_TOKEN_SHA256"
@@ -35,7 +36,8 @@ class Settings:
     dtype: str = "auto"
     max_batch: int | None = None
     permits: int | None = None
-    engine: str | None = None
+    engine: str = AUTO
+    """One of ENGINES, or `module:attribute` of one of one's own."""
     engine_options: dict[str, Any] = field(default_factory=dict)
     host: str = "127.0.0.1"
     port: int = 0
@@ -52,6 +54,11 @@ class Settings:
     restarts: int = 0
     killed: bool = False
     unloaded: bool = False
+
+    @property
+    def own_engine(self) -> str | None:
+        """The engine of one's own, if one is named."""
+        return self.engine if ":" in self.engine else None
 
 
 class Wrong(Exception):
@@ -95,7 +102,14 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument("--dtype", choices=DTYPES, default="auto")
     model.add_argument("--max-batch", type=_count, default=None, metavar="N|auto")
     model.add_argument("--permits", type=_count, default=None, metavar="N|auto")
-    model.add_argument("--engine", metavar="MODULE:ATTRIBUTE", help="an engine of your own")
+    model.add_argument(
+        "--engine",
+        type=_engine,
+        default=AUTO,
+        metavar="NAME",
+        help="auto, transformers or vllm, or MODULE:ATTRIBUTE of an engine of your own; auto takes "
+        "vllm where it is installed and can do what is asked",
+    )
     model.add_argument("--engine-options", type=_options, default={}, metavar="JSON")
     server = parser.add_argument_group("where and how")
     server.add_argument("--host", default="127.0.0.1")
@@ -135,6 +149,12 @@ def _parser() -> argparse.ArgumentParser:
     guard.add_argument("--killed", action="store_true", help="the last life ended by SIGKILL")
     guard.add_argument("--unloaded", action="store_true", help="load no model: the pod has to end")
     return parser
+
+
+def _engine(text: str) -> str:
+    if text not in ENGINES and ":" not in text:
+        raise argparse.ArgumentTypeError(f"{', '.join(ENGINES)} or MODULE:ATTRIBUTE")
+    return text
 
 
 def _device(text: str) -> str:

@@ -5,6 +5,8 @@ for. The event loop writes while no image is in the worker and none is loading, 
 otherwise; anybody reads: each write replaces one immutable value.
 """
 
+from collections.abc import Sequence
+
 from captiv import __version__
 from captiv.errors import CaptivError, ModelError, WorkerNotReady
 from captiv.wire import GUARD_REFUSED, Health, Loading
@@ -19,7 +21,10 @@ _REFUSED = (
 class Status:
     """The worker's health, as `GET /health` tells it."""
 
-    def __init__(self, *, worker: str, boot_id: str, restarts: int = 0) -> None:
+    def __init__(
+        self, *, worker: str, boot_id: str, restarts: int = 0, engines: Sequence[str] = ()
+    ) -> None:
+        """Args: `engines` are those that this worker can load."""
         self.health = Health(
             status="loading",
             worker=worker,
@@ -27,6 +32,7 @@ class Status:
             version=__version__,
             loading=Loading(phase="starting"),
             restarts=restarts,
+            engines=list(engines),
         )
 
     def loading(self) -> None:
@@ -38,6 +44,8 @@ class Status:
             variant=None,
             device=None,
             dtype=None,
+            engine=None,
+            engine_version=None,
             code=None,
             reason=None,
         )
@@ -53,13 +61,15 @@ class Status:
         """Say what is being loaded."""
         self._update(model=model, variant=variant)
 
-    def ready(self, loaded: Loaded, max_batch: int, permits: int) -> None:
+    def ready(self, loaded: Loaded, max_batch: int, permits: int, *, engine: str) -> None:
         """Say that captions can be had, and how many at once."""
         self._update(
             status="ready",
             loading=None,
             device=loaded.device,
             dtype=loaded.dtype,
+            engine=engine,
+            engine_version=loaded.version,
             max_batch=max_batch,
             permits=permits,
         )

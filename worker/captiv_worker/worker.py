@@ -12,8 +12,9 @@ from captiv.clock import monotonic_s
 from captiv.errors import EngineFailed, UsageError, WorkerMismatch, WorkerNotReady
 from captiv.wire import CaptionRequest, GuardLimits, ModelChange
 from captiv_worker.batch_file import BatchFile
-from captiv_worker.batcher import Permits, default_permits
-from captiv_worker.engines import Engine, Loaded
+from captiv_worker.batcher import Permits, default_permits, stream_permits
+from captiv_worker.engines import AnyEngine, ContinuousEngine, Loaded
+from captiv_worker.engines.choice import available, check_generation
 from captiv_worker.guard.folder import GuardFolder, Sign
 from captiv_worker.loader import Loader
 from captiv_worker.pipeline import Ask, Pipeline
@@ -38,7 +39,12 @@ class Worker:
     ) -> None:
         self.settings = settings
         self.boot_id = secrets.token_hex(8)
-        self.status = Status(worker=settings.name, boot_id=self.boot_id, restarts=settings.restarts)
+        self.status = Status(
+            worker=settings.name,
+            boot_id=self.boot_id,
+            restarts=settings.restarts,
+            engines=[settings.own_engine] if settings.own_engine else available(),
+        )
         self.store = WorkStore(clock)
         self.batch_file = BatchFile(settings.batch_file)
         self.suspects = self.batch_file.take_suspects()
@@ -126,15 +132,18 @@ class Worker:
 
         Raises:
             WorkerMismatch: it names another model or variant.
-            UsageError: the family has no such mode or option, or takes no prompt.
+            UsageError: the family has no such mode or option, or takes no prompt; or the engine
+                cannot honour a setting.
         """
         family, variant = self._loader.family, self._loader.variant
         assert family is not None, "the worker is not ready"
         assert variant is not None, "the worker is not ready"
         self._check_model(request, family, variant)
+        generation = request.generation.over(family.generation)
+        check_generation(self._loader.engine, generation)
         return Ask(
             prompt=_prompt(family, request),
-            generation=request.generation.over(family.generation),
+            generation=generation,
             image=family.image,
             model=family.name,
             variant=variant.name,
@@ -149,7 +158,7 @@ class Worker:
                 hint="Load that model (PUT /api/model), or leave model and variant out.",
             )
 
-    def _load(self) -> tuple[Engine, Sizes] | None:
+    def _load(self) -> tuple[AnyEngine, Sizes] | None:
         """Load the model that is wanted, and let captions be asked for; on the device's thread."""
         self._keep()
         found = self._loader.load()
@@ -157,12 +166,14 @@ class Worker:
             return None
         engine, loaded = found
         sizes = self._sizes_of(loaded)
-        permits = self.permits.total = self._permits(sizes.now)
-        self.status.ready(loaded, sizes.now, permits)
+        continuous = isinstance(engine, ContinuousEngine)
+        permits = self.permits.total = self._permits(sizes.now, continuous=continuous)
+        self.status.ready(loaded, sizes.now, permits, engine=self._loader.engine)
         if self._folder is not None:
             self._folder.give(Sign.READY)
         _log.info(
-            "ready model=%s variant=%s device=%s dtype=%s max_batch=%d permits=%d",
+            "ready engine=%s model=%s variant=%s device=%s dtype=%s max_batch=%d permits=%d",
+            self._loader.engine,
             self.status.health.model,
             self.status.health.variant,
             loaded.device,
@@ -178,8 +189,9 @@ class Worker:
         key = (health.model, health.variant, self.source, loaded)
         return self._sizes.setdefault(key, Sizes(loaded.max_batch, loaded.largest_batch))
 
-    def _permits(self, max_batch: int) -> int:
-        return self.settings.permits or default_permits(max_batch)
+    def _permits(self, max_batch: int, *, continuous: bool = False) -> int:
+        default = stream_permits if continuous else default_permits
+        return self.settings.permits or default(max_batch)
 
     def _resized(self, max_batch: int) -> None:
         """Hold as many images as batches of this size need."""

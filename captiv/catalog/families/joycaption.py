@@ -21,6 +21,7 @@ JOYCAPTION = Family(
     architecture=Architecture(
         "llava",
         "chat",
+        vllm=True,
         left_alone=("model.vision_tower", "model.multi_modal_projector", "lm_head"),
     ),
     variants=(

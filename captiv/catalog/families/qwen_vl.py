@@ -4,8 +4,8 @@ from captiv.catalog.model import Architecture, Family, ImagePolicy, Mode, Varian
 from captiv.wire import Generation
 
 _LEFT_ALONE = ("model.visual", "lm_head")
-_QWEN3 = Architecture("qwen3_vl", "chat", left_alone=_LEFT_ALONE)
-_QWEN25 = Architecture("qwen2_5_vl", "chat", left_alone=_LEFT_ALONE)
+_QWEN3 = Architecture("qwen3_vl", "chat", vllm=True, left_alone=_LEFT_ALONE)
+_QWEN25 = Architecture("qwen2_5_vl", "chat", vllm=True, left_alone=_LEFT_ALONE)
 
 _QWEN3_DECODING = Generation(
     max_new_tokens=512,

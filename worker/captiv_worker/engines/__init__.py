@@ -7,6 +7,8 @@ from captiv_worker.engines.custom import CustomEngine
 from captiv_worker.engines.memory import release_memory
 from captiv_worker.engines.spec import (
     Answer,
+    AnyEngine,
+    ContinuousEngine,
     DeviceLost,
     Engine,
     EngineItem,
@@ -20,6 +22,8 @@ from captiv_worker.engines.spec import (
 
 __all__ = [
     "Answer",
+    "AnyEngine",
+    "ContinuousEngine",
     "DeviceLost",
     "Engine",
     "EngineItem",
@@ -40,19 +44,20 @@ _ENGINES = {
     "blip2": "prefix:Blip2Engine",
     "florence2": "task:Florence2Engine",
     "git": "prefix:GitEngine",
+    "vllm": "vllm:VllmEngine",
     "kosmos2": "kosmos:Kosmos2Engine",
     "kosmos25": "kosmos:Kosmos25Engine",
     "vit-gpt2": "prefix:VitGpt2Engine",
 }
-"""What an architecture of the catalog names as its engine, and the class that is meant."""
+"""What an architecture of the catalog names as its engine, and vLLM; the class that is meant."""
 
 
-def build_engine(spec: EngineSpec) -> Engine:
+def build_engine(spec: EngineSpec) -> AnyEngine:
     """Return the engine for this spec, without I/O."""
     if ":" in spec.kind:
         return CustomEngine(spec)
     if spec.kind not in _ENGINES:
         raise ModelError(f"This worker has no engine {spec.kind!r}.", hint="Upgrade captiv.")
     module, _, name = _ENGINES[spec.kind].partition(":")
-    engine: Engine = getattr(import_module(f"{__name__}.{module}"), name)(spec)
+    engine: AnyEngine = getattr(import_module(f"{__name__}.{module}"), name)(spec)
     return engine

@@ -59,20 +59,20 @@ class Llava:
         Old files lack these, and a processor without them counts the image's tokens wrong.
         """
         vision = config.vision_config
-        if vision.model_type not in _LEADING_TOKENS:
+        if vision.model_type not in LEADING_TOKENS:
             raise ModelError(f"captiv knows no LLaVA with the vision tower {vision.model_type!r}.")
         if processor.patch_size is None:
             processor.patch_size = vision.patch_size
         if processor.vision_feature_select_strategy is None:
             processor.vision_feature_select_strategy = config.vision_feature_select_strategy
-        processor.num_additional_image_tokens = _LEADING_TOKENS[vision.model_type]
+        processor.num_additional_image_tokens = LEADING_TOKENS[vision.model_type]
         strategy = processor.vision_feature_select_strategy
         same("patch_size", processor.patch_size, vision.patch_size, path)
         same(
             "vision_feature_select_strategy", strategy, config.vision_feature_select_strategy, path
         )
         same("image size", _square(processor.image_processor), vision.image_size, path)
-        if strategy == "full" and not _LEADING_TOKENS[vision.model_type]:
+        if strategy == "full" and not LEADING_TOKENS[vision.model_type]:
             # The author's own scripts shrink with Lanczos: "higher quality results" than the
             # processor's bicubic.
             processor.image_processor.resample = Image.Resampling.LANCZOS
@@ -92,11 +92,11 @@ class Llava:
     def _patches(self, config: Any) -> int:
         vision = config.vision_config
         patches = (vision.image_size // vision.patch_size) ** 2
-        leading = _LEADING_TOKENS[vision.model_type]
+        leading = LEADING_TOKENS[vision.model_type]
         return int(patches + leading - (config.vision_feature_select_strategy == "default"))
 
 
-_LEADING_TOKENS = {"siglip_vision_model": 0, "siglip2_vision_model": 0, "clip_vision_model": 1}
+LEADING_TOKENS = {"siglip_vision_model": 0, "siglip2_vision_model": 0, "clip_vision_model": 1}
 """What a vision tower puts before the patches: CLIP its class token."""
 
 
@@ -133,7 +133,7 @@ class QwenVl:
         same("patch_size", pixels.patch_size, vision.patch_size, path)
         same("merge_size", pixels.merge_size, vision.spatial_merge_size, path)
         same("temporal_patch_size", pixels.temporal_patch_size, vision.temporal_patch_size, path)
-        most = _QWEN_MOST_TOKENS * self._factor(config) ** 2
+        most = QWEN_MOST_TOKENS * self._factor(config) ** 2
         least = pixels.size["shortest_edge"]
         pixels.size = {
             "shortest_edge": min(least, most),
@@ -172,7 +172,7 @@ class QwenVl:
         return int(vision.patch_size * vision.spatial_merge_size)
 
 
-_QWEN_MOST_TOKENS = 1280
+QWEN_MOST_TOKENS = 1280
 """The authors' advice for a balance of detail and cost; their files allow 16,384 an image."""
 
 

@@ -1,13 +1,17 @@
-"""What an engine is: values in, values out; it knows no queue, file or event loop.
+"""What an engine is: values in, values out; it knows no queue and no file.
 
-A batch shares one set of generation settings and what `kin` says: its prompt text where the family
-cannot mix them, the number of image tokens where that differs. So the caption of an image does not
-depend on its neighbours.
+It has one of two forms. A static `Engine` captions one batch at a time, on one thread. A
+`ContinuousEngine` batches by itself, behind a server of its own: each image is given to it as soon
+as there is room, and answered by itself.
+
+A static engine's batch shares one set of generation settings and what `kin` says: its prompt text
+where the family cannot mix them, the number of image tokens where that differs. So the caption of
+an image does not depend on its neighbours.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -48,6 +52,8 @@ class EngineSpec:
     """Prompts of the family's modes, with which the engine checks itself when it loads."""
     system: str = ""
     """What a chat model is told before each prompt; empty for nothing."""
+    new_tokens: int = 512
+    """How many tokens an answer has at most where nobody says otherwise."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Arguments for an engine of one's own."""
 
@@ -98,9 +104,11 @@ class Loaded:
     device: str
     dtype: str
     max_batch: int
-    """How many images a batch has at first."""
+    """How many images a batch has at first; of a continuous engine, how many it takes at once."""
     largest_batch: int | None = None
     """What batches may grow to while they go well; None if they stay as they are."""
+    version: str | None = None
+    """Of the engine, if it has one that is not captiv's."""
 
 
 class Engine(Protocol):
@@ -120,3 +128,40 @@ class Engine(Protocol):
             DeviceLost: no further batch can run in this process.
             Exception: the batch broke; the caller looks for the culprit.
         """
+
+
+@runtime_checkable
+class ContinuousEngine(Protocol):
+    """Drives one model that batches by itself. Built without I/O.
+
+    `load` and `close` block, and are called on the device's thread; the rest runs on the event
+    loop.
+    """
+
+    def load(self, progress: Progress) -> Loaded:
+        """Have the model ready; `max_batch` is how many images may be inside at once.
+
+        Raises:
+            ModelError: that cannot be.
+        """
+
+    async def caption(self, item: EngineItem) -> Outcome:
+        """Return the outcome of one image.
+
+        Raises:
+            DeviceLost: nothing more can be captioned in this process.
+            Exception: this image alone failed.
+        """
+
+    async def watch(self) -> None:
+        """Never return, and end with the engine.
+
+        Raises:
+            DeviceLost: nothing more can be captioned in this process.
+        """
+
+    def close(self) -> None:
+        """Give back whatever the engine holds; nothing of it is left."""
+
+
+AnyEngine = Engine | ContinuousEngine
