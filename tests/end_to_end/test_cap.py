@@ -71,10 +71,11 @@ def test_who_said_enough_is_not_asked(home: Home, arguments: tuple[str, ...]) ->
 
 @pytest.mark.parametrize("end", ["stdin", "stdout", "stderr"])
 def test_without_a_terminal_on_both_ends_nobody_is_asked(home: Home, end: str) -> None:
+    elsewhere: dict[str, Any] = {end: subprocess.DEVNULL}
     home.scenes(3)
     with (
         rented(home),
-        terminal(home, generating(home, "--runpod"), **{end: subprocess.DEVNULL}) as opened,
+        terminal(home, generating(home, "--runpod"), **elsewhere) as opened,
     ):
         assert opened.ended() == 0, opened.said
 
