@@ -46,8 +46,8 @@ def quote(
 ) -> None:
     """Price every way to caption a folder: this machine, GPUs on offer, your worker, a chat API.
 
-    Only images without a caption count. A model that is on this machine is tried on a few of
-    them; nothing is written, rented or downloaded.
+    Only images without a caption count. A model that is here already is tried on
+    a few of them. Nothing is written, rented or downloaded.
     """
     import anyio
 
