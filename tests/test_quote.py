@@ -127,7 +127,7 @@ async def test_this_machine_is_tried_only_where_the_model_is_here(
     (away,) = of(await priced(cloud, asked(600)), "local")
     (cannot,) = of(await roads(asked(600, "shapes"), configured(None), None, not_here), "local")
 
-    assert (here.seconds, here.dollars, here.told) == (300, 0, "measured now")
+    assert (here.seconds, here.dollars, here.told) == (300.0, Decimal(0), "measured now")
     assert (away.images_per_s, away.dollars) == (None, None)
     assert away.problem is not None
     assert away.problem.startswith("not known: the model is not here (17.")
