@@ -54,6 +54,12 @@ def a_log_ends_with_its_test() -> Iterator[None]:
         handler.close()
 
 
+@pytest.hookimpl(trylast=True)  # after the order was drawn
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what takes long first, so that no process waits for another's long test at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """Build the wheel of this tree, once for all processes of the tests."""

@@ -4,14 +4,17 @@ import ctypes
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +93,7 @@ def guarding(api: Api, tmp_path: Path) -> Iterator[Guarding]:
             script: dict[str, Any] | None = None,
             engine: str = SCRIPTED,
             subreaper: bool = False,
+            largest_file: int | None = None,
             **env: str,
         ) -> Pod:
             log = tmp_path / f"log-{time.monotonic_ns()}"
@@ -112,7 +116,7 @@ def guarding(api: Api, tmp_path: Path) -> Iterator[Guarding]:
                     stderr=errors,
                     env=environment(**(given | env)),
                     text=True,
-                    preexec_fn=_adopt_orphans if subreaper else None,
+                    preexec_fn=partial(_prepare, subreaper, largest_file),
                     start_new_session=True,
                 )
             pod = Pod(process, log)
@@ -133,10 +137,13 @@ def _end(process: subprocess.Popen[str], listener: threading.Thread) -> None:
         process.stdout.close()
 
 
-def _adopt_orphans() -> None:
-    """Give this process the orphans below it, as process 1 of a container has them."""
+def _prepare(subreaper: bool, largest_file: int | None) -> None:
+    """Give this process the orphans below it, as process 1 of a container has them; limit it."""
     set_child_subreaper = 36
-    ctypes.CDLL(None).prctl(set_child_subreaper, 1)
+    if subreaper:
+        ctypes.CDLL(None).prctl(set_child_subreaper, 1)
+    if largest_file is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
 
 
 def exists(pid: int) -> bool:
@@ -421,3 +428,144 @@ def test_orphans_are_buried(guarding: Guarding, tmp_path: Path) -> None:
     orphan = int(note.read_text())
     until(lambda: not exists(orphan))
     assert pod.process.poll() is None
+
+
+SPY = '''
+import json, os
+from pathlib import Path
+
+class Engine:
+    """Looks for a key wherever a worker can, and writes down what it saw."""
+
+    def __init__(self, note, backwards):
+        self.note, self.key = Path(note), backwards[::-1].encode()
+
+    def load(self):
+        found, refused = [], []
+        for process in Path("/proc").glob("[0-9]*"):
+            places = [process / "environ", process / "cmdline", *self.opened(process)]
+            for place in places:
+                try:
+                    if self.key in place.read_bytes():
+                        found.append(str(place))
+                except OSError:
+                    refused.append(str(place))
+        guard = Path("/proc") / str(os.getppid())
+        try:
+            found += [str(guard / "mem")] if self.key in self.memory(guard) else []
+        except OSError:
+            refused.append(str(guard / "mem"))
+        part = self.note.with_suffix(".part")
+        part.write_text(json.dumps({"found": found, "refused": refused}))
+        part.rename(self.note)
+
+    def opened(self, process):
+        try:
+            return [at for at in (process / "fd").iterdir() if "memfd" in os.readlink(at)]
+        except OSError:
+            return []
+
+    def memory(self, process):
+        whole = b""
+        ranges = (process / "maps").read_text().splitlines()
+        with open(process / "mem", "rb", buffering=0) as memory:
+            for line in ranges:
+                start, end = (int(at, 16) for at in line.split()[0].split("-"))
+                if "rw" in line:
+                    memory.seek(start)
+                    whole += memory.read(end - start)
+        return whole
+
+    def caption(self, images, prompt, generation):
+        return ["a caption"] * len(images)
+'''
+
+
+@dataclass
+class Seen:
+    """What a worker found that looked for the key, and what it was refused."""
+
+    pod: Pod
+    found: list[str]
+    refused: list[str]
+
+
+def seen_by_a_worker(guarding: Guarding, folder: Path, key: str, **given: Any) -> Seen:
+    """Start a pod with this key, whose worker looks for it."""
+    (folder / "spying.py").write_text(SPY)
+    note = folder / "seen.json"
+    roots = os.pathsep.join((str(folder), environment()["PYTHONPATH"]))
+    script = {"note": str(note), "backwards": key[::-1]}
+    pod = guarding(
+        engine="spying:Engine", script=script, PYTHONPATH=roots, RUNPOD_API_KEY=key, **given
+    )
+    until(note.exists)
+    told = json.loads(note.read_text())
+    return Seen(pod, told["found"], told["refused"])
+
+
+@pytest.fixture
+def key() -> str:
+    """Return a key that no other test's processes have."""
+    return f"rpa_{uuid.uuid4().hex}"
+
+
+def test_a_worker_finds_the_key_nowhere_and_the_pod_is_ended_with_it(
+    guarding: Guarding, api: Api, tmp_path: Path, key: str
+) -> None:
+    api.up()
+
+    seen = seen_by_a_worker(guarding, tmp_path, key, idle_s=0.5)
+
+    guard = f"/proc/{seen.pod.process.pid}"
+    assert seen.found == []
+    assert {f"{guard}/environ", f"{guard}/mem"} <= set(seen.refused)
+    until(lambda: api.count("POST") >= 1 and api.count("DELETE") >= 1)
+    assert {call.headers["authorization"] for call in api.calls} == {f"Bearer {key}"}
+    assert {call.path.split("/")[3] for call in api.calls} == {POD}
+    assert "_left_" not in seen.pod.log.read_text()
+    assert key not in seen.pod.log.read_text()
+
+
+def test_a_worker_has_no_capability_that_opens_its_guards_memory(guarding: Guarding) -> None:
+    prying = sum(1 << number for number in (16, 17, 19, 21, 38, 39))
+    pod = guarding().lived()
+
+    if os.geteuid() == 0:
+        before = capabilities(os.getpid())["CapBnd"]
+        assert capabilities(pod.worker)["CapBnd"] == before & ~prying
+    assert not capabilities(pod.worker)["CapPrm"] & prying
+
+
+def capabilities(pid: int) -> dict[str, int]:
+    """Return the sets of capabilities of a process, by the names that /proc has for them."""
+    lines = proc(pid, "status").splitlines()
+    return {line[:6]: int(line[7:], 16) for line in lines if line.startswith("Cap")}
+
+
+def test_a_guard_that_cannot_put_its_keys_away_guards_all_the_same(
+    guarding: Guarding, api: Api, tmp_path: Path
+) -> None:
+    """Its memory for the keys is as full as a disk."""
+    api.up()
+    calls = api.runpods()["CAPTIV_GUARD_ENDING"] + " " * 100_000
+    pod = guarding(idle_s=0.5, largest_file=65_536, CAPTIV_GUARD_ENDING=calls).lived()
+
+    assert "keys_left_in_environment error=OSError" in pod.log.read_text()
+    assert KEY not in proc(pod.worker, "environ") + pod.log.read_text()
+    until(lambda: api.count("POST") >= 1)
+    assert api.calls[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("number", ["", "x", "-1", "987"])
+def test_a_descriptor_that_holds_no_keys_hides_and_loses_none(
+    guarding: Guarding, api: Api, tmp_path: Path, key: str, number: str
+) -> None:
+    api.up()
+
+    seen = seen_by_a_worker(guarding, tmp_path, key, idle_s=0.5, CAPTIV_GUARD_KEYS=number)
+
+    assert "keys_not_received" in seen.pod.log.read_text()
+    assert seen.found == []
+    until(lambda: api.count("POST") >= 1)
+    assert api.calls[0].headers["authorization"] == f"Bearer {key}"

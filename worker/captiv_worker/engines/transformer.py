@@ -5,12 +5,14 @@ the answer. Loading, precision, checking, generating and trimming are here, once
 
 Invariance: a batch shares its settings and, where the architecture does not mix prompts, its prompt
 text. Then each image gets in a batch what it gets alone, in float32
-(tests/worker/test_conformance.py holds it for every family).
+(tests/worker/test_conformance.py holds it for every family). A row that loops is ended early, which
+changes no other row.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +24,7 @@ from captiv.wire import Generation
 from captiv_worker.engines import checks, quantised
 from captiv_worker.engines.checkpoint import read_model, read_processor, together
 from captiv_worker.engines.decoding import drawing_from, is_seeded, settings, until_end
+from captiv_worker.engines.looping import LoopEnd
 from captiv_worker.engines.runtime import Runtime, open_runtime
 from captiv_worker.engines.sampling import drawing, row_keys
 from captiv_worker.engines.spec import (
@@ -51,6 +54,8 @@ class Asked:
     """How many new tokens the model has positions for; None where there is no such limit."""
     keys: tuple[int, ...] = ()
     """What each row draws from, where the settings have a seed; see `sampling`."""
+    prompts: tuple[str | None, ...] = ()
+    """What each row answers. Without them no row is ended for looping; see `looping`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,13 +204,20 @@ class TransformerEngine(ABC):
         return inputs.to(self.model.device, self.runtime.torch_dtype)
 
     def generate(self, asked: Asked, generation: Generation, count: int) -> list[list[int]]:
-        """Return one row of token ids a picture, the echoed ones in front."""
+        """Return one row of token ids a picture, the echoed ones in front.
+
+        A row that was ended for looping is as long as it was then. Beam search runs without that:
+        its rows are beams, which change places.
+        """
         inputs = self.moved(asked.inputs)
         chosen = settings(generation, count)
         if asked.keys:
             chosen |= drawing(self.runtime.transformers, generation, asked.keys)
+        loops = LoopEnd(partial(self._written, asked), self.ends, asked.echoed)
+        if asked.prompts and chosen["num_beams"] == 1:
+            chosen["stopping_criteria"] = self.runtime.transformers.StoppingCriteriaList([loops])
         rows: list[list[int]] = self.model.generate(**inputs, **chosen).tolist()
-        return rows
+        return loops.trimmed(rows)
 
     def _place(self) -> None:
         """Put the model onto its device; quantised, it was read there and cannot be moved."""
@@ -273,6 +285,7 @@ class TransformerEngine(ABC):
             )
             return [Failure(WorkerRejected.code, message)] * len(items)
         count = wanted if asked.room is None else min(wanted, asked.room)
+        asked = replace(asked, prompts=tuple(item.prompt for item in items))
         if is_seeded(generation) and (generation.num_beams or 1) == 1:
             asked = replace(asked, keys=row_keys(items, generation.seed or 0))
         rows = self.generate(asked, generation, count)
@@ -286,3 +299,7 @@ class TransformerEngine(ABC):
         new, finish = until_end(row[echoed:], self.ends)
         kept = row[:echoed] if self.keeps_prompt else []
         return Answer(self.text(kept + new, prompt), tokens=len(new), finish=finish)
+
+    def _written(self, asked: Asked, number: int, row: list[int]) -> str:
+        """Return what the answer of this row would be if it ended now."""
+        return self._answer(row, asked.echoed, asked.prompts[number]).text

@@ -12,7 +12,7 @@ It makes all of these calls, in order, and again every minute or so for as long 
 and the guard lives, whatever was answered. If all of them are refused (401, 403), or there are
 none, the worker is started again without a model and says so in ``/health``: somebody else has to
 end this pod. ``PUT /api/model`` brings it back to work. The worker never sees a variable that a
-header of these calls names: that is a key.
+header of these calls names: that is a key, and `keys` puts it out of the worker's reach.
 
 The worker is started again whenever it ends, after 1, 2, 4 … 30 s, counted from its last caption.
 A folder that both share (`folder.GuardFolder`) carries its signs of life, and over its death the

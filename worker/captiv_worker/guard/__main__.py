@@ -3,6 +3,7 @@
 import os
 import sys
 
+from captiv_worker.guard.keys import taken
 from captiv_worker.guard.process import Guard, log_to_stderr
 from captiv_worker.guard.settings import read
 
@@ -10,7 +11,8 @@ from captiv_worker.guard.settings import read
 def main() -> None:
     """Guard the pod until a signal ends it."""
     log_to_stderr()
-    Guard(read(os.environ), sys.argv[1:], dict(os.environ)).run()
+    environ = taken(os.environ)
+    Guard(read(environ), sys.argv[1:], environ).run()
 
 
 if __name__ == "__main__":

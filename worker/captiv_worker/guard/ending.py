@@ -50,11 +50,24 @@ def read(environ: Mapping[str, str]) -> Ending:
     calls = _calls(text)
     if calls is None:
         _log.error("setting_refused name=%s reason=no_list_of_calls", ENDING)
-        # Which of the variables it names are secrets can't be told any more.
-        return Ending(secrets=frozenset({ENDING, *_names(text)}))
+        return Ending(secrets=secrets(environ))
+    return Ending(tuple(_filled(call, environ) for call in calls), secrets(environ))
+
+
+def secrets(environ: Mapping[str, str]) -> frozenset[str]:
+    """Return the variables that nobody but the guard may see: what headers name, and `ENDING`.
+
+    A key may have been written into `ENDING` itself. Where that cannot be understood, which of the
+    variables it names are secrets cannot be told: then all are.
+    """
+    text = environ.get(ENDING, "").strip()
+    if not text:
+        return frozenset()
+    calls = _calls(text)
+    if calls is None:
+        return frozenset({ENDING, *_names(text)})
     named = (name for call in calls for value in call.headers.values() for name in _names(value))
-    # A key may have been written into the variable itself.
-    return Ending(tuple(_filled(call, environ) for call in calls), frozenset({ENDING, *named}))
+    return frozenset({ENDING, *named})
 
 
 def _calls(text: str) -> list[Call] | None:
