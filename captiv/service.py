@@ -47,6 +47,8 @@ _log = logging.getLogger(__name__)
 
 _BEAT_S = 2.0
 _FOLLOW_S = 0.5
+_BILL_S = 5.0
+"""How often it is told what the run's pods have cost so far."""
 _LAST_SWEEP_S = 20.0
 _SILENT_S = 1.0
 """How long is looked whether a run can begin before that is said."""
@@ -235,6 +237,8 @@ class Service:
             async with anyio.create_task_group() as tg:
                 self._scope = tg.cancel_scope
                 tg.start_soon(self._beat, store, session, run.id)
+                if any(site.kind == "rented" for site in run.spec.placement.sites):
+                    tg.start_soon(self._tell_cost, store, run.id)
                 await self._work(store, session, run, follower)
                 tg.cancel_scope.cancel()
         except ExceptionGroup as group:
@@ -356,6 +360,13 @@ class Service:
         while True:
             await commit(store, _still_there, run_id, session, now_ms())
             await anyio.sleep(_BEAT_S)
+
+    async def _tell_cost(self, store: Store, run_id: RunId) -> None:
+        """Tell what the run's pods have cost so far, by the ledger. Runs until cancelled."""
+        while True:
+            budget = await store.aread(pods.budget, run_id, None)
+            self._reporter.paid(budget.spent(now_ms()))
+            await anyio.sleep(_BILL_S)
 
     def interrupt(self) -> None:
         """Finish what is at the worker and end; the second time, end at once."""

@@ -364,7 +364,12 @@ class Sources:
             self._fleets[run.id] = fleet
         return RentedWorker(
             RentalContext(
-                account, store, self._now_ms, self._reporter.warned, unended=self.unended
+                account,
+                store,
+                self._now_ms,
+                self._reporter.warned,
+                unended=self.unended,
+                on_price=self._reporter.priced,
             ),
             terms,
             fleet,

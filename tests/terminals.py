@@ -6,6 +6,7 @@ import pty
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +54,14 @@ class Terminal:
     def type(self, text: str) -> None:
         """Type something."""
         os.write(self._master, text.encode())
+
+    def wait_for(self, words: bytes, times: int = 1, timeout_s: float = 60) -> None:
+        """Return once it says these words for so many times."""
+        until_s = time.monotonic() + timeout_s
+        while self.said.count(words) < times:
+            assert time.monotonic() < until_s, self.said
+            assert self.process.poll() is None, self.said
+            time.sleep(0.02)
 
     def stop(self) -> None:
         """Press Ctrl-S: writes to it wait from now on."""

@@ -106,6 +106,7 @@ def command() -> Any:
             "gui": Lazy("captiv.cli.gui:app", "The page: pictures and captions in the browser."),
             "model": Lazy("captiv.cli.model:app", "Models that can caption."),
             "queue": Lazy("captiv.cli.queue:app", "Runs and their images."),
+            "quote": Lazy("captiv.cli.quote:quote", "What captions would cost, by every road."),
             "runpod": Lazy("captiv.cli.runpod:app", "GPUs rented from RunPod."),
             "doctor": Lazy("captiv.cli.doctor:doctor", "Check this installation."),
         }

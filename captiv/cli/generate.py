@@ -44,6 +44,9 @@ def generate(
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line on standard output.")
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask for a cap on what pods may cost.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="A line for each image.")] = False,
     config_file: Annotated[
@@ -58,19 +61,24 @@ def generate(
     replaced: Overwrite = "all" if overwrite_all else "yes" if overwrite else "no"
     options = replace(options, paths=tuple(paths or ()), overwrite=replaced)
     verbosity: Verbosity = "quiet" if quiet else "verbose" if verbose else "normal"
-    _caption(options, dry_run=dry_run, as_json=as_json, verbosity=verbosity)
+    asks = not (dry_run or as_json or yes or quiet)
+    _caption(options, dry_run=dry_run, as_json=as_json, verbosity=verbosity, asks=asks)
 
 
-def _caption(options: Options, *, dry_run: bool, as_json: bool, verbosity: "Verbosity") -> None:
+def _caption(
+    options: Options, *, dry_run: bool, as_json: bool, verbosity: "Verbosity", asks: bool
+) -> None:
     """Say what is contradictory in what is asked for, then preview it or do it."""
+    from captiv.cli.capping import with_cap
     from captiv.cli.outlet import unhindered
     from captiv.cli.show import note
     from captiv.request.run import contradicted, request
 
+    settings = current().settings()
+    options = with_cap(options, settings, current().paths().config_file, ask=asks)
     if not dry_run:
         unhindered()
 
-    settings = current().settings()
     spec, choice = request(options, settings)
     for sentence in contradicted(options, spec, choice):
         note(sentence)

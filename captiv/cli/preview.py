@@ -37,7 +37,7 @@ _RARE = ("unread", "kept", "not_tried")
 
 
 @dataclass(slots=True)
-class _Found:
+class Found:
     """What the scan of a run would find."""
 
     wanted: int = 0
@@ -64,7 +64,7 @@ def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: 
     in the way; of a run on rented pods, too, what would be rented. Nothing is done.
     """
     with current().queue() as store:
-        found = _found(spec, store)
+        found = scanned(spec, store)
         sources = Sources(current().paths(), settings, Silence(), specs={}, now_ms=now_ms)
         obstacle = anyio.run(sources.obstacle, spec, store)
         if found.nothing:
@@ -91,8 +91,9 @@ def preview(spec: RunSpec, choice: ModelChoice, settings: Settings, *, as_json: 
     return ExitCode.LACKING if lacking else ExitCode.DONE
 
 
-def _found(spec: RunSpec, store: "Store | None") -> _Found:
-    found, limit = _Found(), spec.selection.limit
+def scanned(spec: RunSpec, store: "Store | None") -> Found:
+    """Return what the scan of a run would find."""
+    found, limit = Found(), spec.selection.limit
     for chunk in chunks(spec):
         chunk.kept = kept_of(chunk, spec, store)
         found.skipped += len(chunk.skipped)
@@ -116,7 +117,7 @@ def _found(spec: RunSpec, store: "Store | None") -> _Found:
     return found
 
 
-def _facts(spec: RunSpec, choice: ModelChoice, found: _Found) -> dict[str, object]:
+def _facts(spec: RunSpec, choice: ModelChoice, found: Found) -> dict[str, object]:
     return {
         "images": found.wanted,
         "skipped": found.skipped,

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Literal, TextIO
 
 from rich.console import Console
@@ -92,6 +93,8 @@ class Display:
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._phase = ""
+        self._cost = ""
+        """What the run's pods have cost so far, in words; empty without any."""
         self._where: Kind | None = "local"
         """On what kind of worker the run is now: it may fall back to this machine."""
         self._told: set[Kind | None] = set()
@@ -108,7 +111,9 @@ class Display:
         if self._err.is_terminal and self._verbosity != "quiet" and not self._json:
             self._bar = _bar(self._err)
             self._bar.start()
-            self._task = self._bar.add_task("looking for images", total=None, rate="", failed="")
+            self._task = self._bar.add_task(
+                "looking for images", total=None, rate="", cost="", failed=""
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -158,6 +163,17 @@ class Display:
         """Something that a person should know now."""
         self._err.print(Text(message, style="yellow"))
 
+    def priced(self, message: str) -> None:
+        """What is about to be rented, for how long and for how much money."""
+        if self._verbosity != "quiet":
+            self._say(message)
+
+    def paid(self, dollars: Decimal) -> None:
+        """What the run's pods have cost so far, in dollars."""
+        self._cost = _so_far(dollars)
+        if self._bar is not None:
+            self._bar.update(self._task, cost=self._cost)
+
     def counted(self, run: Run) -> None:
         """The run's counters moved."""
         if self._abandoned():
@@ -186,7 +202,8 @@ class Display:
             what = self._each or self._phase
             waiting = f" ({what})" if what else ""
             rate = self._rate(now, ended)
-            self._say(f"{ended}{of} images{failed}{rate and f', {rate}'}{waiting}")
+            cost = self._cost and f", {self._cost}"
+            self._say(f"{ended}{of} images{failed}{rate and f', {rate}'}{cost}{waiting}")
 
     def captioned(self, path: str, text: str) -> None:
         """A caption is where it was asked to be."""
@@ -402,6 +419,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def _so_far(amount: Decimal) -> str:
+    """Return what was paid, for a person; nothing while nothing was."""
+    return dollars(amount) if amount else ""
+
+
 def _bar(console: Console) -> Progress:
     return Progress(
         SpinnerColumn(),
@@ -409,6 +431,7 @@ def _bar(console: Console) -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[cost]}"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),

@@ -161,6 +161,8 @@ class Placement(Site):
     """The type of GPU that is tried first."""
     max_cost_usd: str | None = None
     """What the run may cost, as a decimal; None without a cap."""
+    max_cost_said: bool = False
+    """Whether that was said with the command: else a run that goes on keeps the cap it has."""
     pods: int = 1
     """How many pods are fed at the same time."""
     terminate: bool = False
@@ -193,6 +195,12 @@ class Placement(Site):
     def workers(self) -> int:
         """How many workers serve the run at the same time."""
         return len(self.sites)
+
+    def going_on(self, before: "Placement") -> "Placement":
+        """Return this for a run that was placed so before: its cap stays unless another is said."""
+        if self.max_cost_said or self.kind != "rented" or before.max_cost_usd is None:
+            return self
+        return self.model_copy(update={"max_cost_usd": before.max_cost_usd})
 
     def at(self, site: Site) -> "Placement":
         """Return the same terms with a worker at that site alone."""

@@ -1,6 +1,7 @@
 """What a run tells whoever watches it. Called on the event loop; must return at once."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from captiv.core.jobs import Counts, Run
@@ -33,6 +34,12 @@ class Reporter(Protocol):
     def warned(self, message: str) -> None:
         """Something that a person should know now."""
 
+    def priced(self, message: str) -> None:
+        """What is about to be rented, for how long and for how much money."""
+
+    def paid(self, dollars: Decimal) -> None:
+        """What the run's pods have cost so far, in dollars."""
+
     def counted(self, run: Run) -> None:
         """The run's counters moved."""
 
@@ -59,6 +66,8 @@ class Silence:
     def phase(self, phase: Phase | None, *, worker: str | None = None) -> None: ...  # noqa: D102
     def lanes(self, views: Sequence[LaneView]) -> None: ...  # noqa: D102
     def warned(self, message: str) -> None: ...  # noqa: D102
+    def priced(self, message: str) -> None: ...  # noqa: D102
+    def paid(self, dollars: Decimal) -> None: ...  # noqa: D102
     def counted(self, run: Run) -> None: ...  # noqa: D102
     def captioned(self, path: str, text: str) -> None: ...  # noqa: D102
     def failed(self, path: str, code: str, reason: str) -> None: ...  # noqa: D102

@@ -121,5 +121,6 @@ def _places(room: Room) -> dict[str, Any]:
         "runpod": room.runpod or settings.runpod.api_key is not None,
         "key": settings.runpod.api_key is not None,
         "gpu_type": settings.runpod.default_gpu_type,
+        "max_cost": settings.runpod.max_cost,
         "fallback": settings.runpod.fallback,
     }

@@ -1,24 +1,46 @@
-"""What a dry run says of the pod that would be rented: which GPU, for how long and how much.
+"""What is expected of the pod that would be rented: which GPU, for how long and how much.
 
-The provider's offers are asked for and nothing else; what stands in the way of renting is said, not
+The same is said before a run rents, by a dry run and by `captiv quote`. For a dry run the
+provider's offers are asked for and nothing else; what stands in the way of renting is said, not
 raised.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Final
 
 from captiv.catalog import Variant
-from captiv.core.cost import Estimate, cost, deadline_ms, dollars, estimate, rate
-from captiv.core.fleet import NoOffer, Offer, candidates
+from captiv.core import hardware
+from captiv.core.cost import DEADLINE_CAP_S, Estimate, cost, deadline_ms, dollars, estimate, rate
+from captiv.core.estimate import FACTS, Facts, Startup, startup
+from captiv.core.fleet import NoOffer, Offer, candidates, needed_gb
 from captiv.core.jobs import RunId
-from captiv.core.spec import RunSpec
+from captiv.core.spec import Captioning, RunSpec
 from captiv.errors import CaptivError
-from captiv.rental.measured import measured
+from captiv.rental.measured import Past, past
 from captiv.rental.podspec import demand_of, extras_of, model_of, wish_of
 from captiv.rental.provider import ProviderType
 from captiv.rental.views import duration, pool
 from captiv.settings import Settings
 from captiv.store import Store
+
+_TOKENS: Final = 200
+"""How long a caption is taken to be, unless the run allows fewer: JoyCaption's mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many images one pod captions in a second, and who says so."""
+
+    images_per_s: float
+    as_run: RunId | None = None
+    """The run of this installation that told it; None where it is calculated."""
+
+    def __str__(self) -> str:
+        """Return it as it follows a time."""
+        told = "estimated" if self.as_run is None else f"as in run {self.as_run}"
+        return f"{self.images_per_s:.2g} images/s a pod, {told}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +50,27 @@ class Quote:
     offer: Offer | None
     """None if nothing would be rented; `problem` says why."""
     problem: str | None = None
+    images: int = 0
     pods: int = 1
     """How many of it would be rented."""
     notes: tuple[str, ...] = ()
-    images_per_s: float | None = None
-    """Of one pod, by a run of this installation, else by the catalog; None where neither tells."""
-    as_run: RunId | None = None
-    """The run that told it."""
+    startup: Startup | None = None
+    """How long one pod takes to start."""
+    image_bytes: int = 0
+    """What a pod's container image takes to fetch, as is assumed."""
+    download_bytes: int | None = None
+    """What the model's weights take to fetch; None where that is not known."""
+    pace: Pace | None = None
+    """None where neither a run of this installation nor the GPU's data sheet tells."""
     expected: Estimate | None = None
-    """How long all of it takes, and what the pods cost together; None where `images_per_s` is."""
+    """How long all of it takes, and what the pods cost together; None where `pace` is."""
     longest: Estimate | None = None
     """How long pods live at most, by the run's cap or their guards, and what all cost by then."""
     max_cost: Decimal | None = None
 
     def facts(self) -> dict[str, object]:
         """Return it for JSON; money in dollars, as text where it is a sum."""
-        offer = self.offer
+        offer, pace = self.offer, self.pace
         return {
             "gpu": offer and offer.gpu_id,
             "pods": 0 if offer is None else self.pods,
@@ -51,8 +78,10 @@ class Quote:
             "vram_gb": offer and offer.vram_gb,
             "stock": offer and offer.stock,
             "price_usd_h": None if offer is None else float(offer.price_usd_h),
-            "images_per_s": self.images_per_s,
-            "as_run": self.as_run,
+            "fetched_bytes": self.fetched_bytes,
+            "startup": _parts(self.startup),
+            "images_per_s": pace and pace.images_per_s,
+            "as_run": pace and pace.as_run,
             "expected": _amount(self.expected),
             "at_most": _amount(self.longest),
             "max_cost_usd": None if self.max_cost is None else str(self.max_cost),
@@ -60,20 +89,21 @@ class Quote:
             "problem": self.problem,
         }
 
+    @property
+    def fetched_bytes(self) -> int | None:
+        """What each pod fetches before it captions; None where nothing would be rented."""
+        return None if self.offer is None else self.image_bytes + (self.download_bytes or 0)
+
     def lines(self, cap: str = "--max-cost") -> list[str]:
         """Return it for a person, to whom the cap on the cost is known by that name."""
         if self.offer is None:
             return [f"nothing would be rented: {self.problem}"]
-        offer = self.offer
-        what = f"{offer.gpu_id} ({offer.vram_gb:g} GB){pool(offer.cloud)}"
-        several = "" if self.pods == 1 else f"{self.pods} pods, each "
-        each = "" if self.pods == 1 else f" (together {rate(offer.price_usd_h * self.pods)})"
-        price = f"{rate(offer.price_usd_h)}{each}"
-        said = [f"{several}{what}, {price}, stock {offer.stock}", *self.notes]
-        if self.expected is not None:
-            said.append(f"about {_told(self.expected)}, its start included{self._pace()}")
+        said = [f"{self._what(self.offer)}, stock {self.offer.stock}", *self.notes, self._fetched()]
+        if self.expected is not None and self.startup is not None:
+            start = f"{duration(self.startup.total_s)} for its start"
+            said.append(f"about {_told(self.expected)}: {start}, then {self.pace}")
         else:
-            said.append("how long it takes is not known: this model's rate is not measured yet")
+            said.append("how long it takes is not known: nothing tells how fast this GPU is")
         if self.longest is not None:
             pods = "a pod" if self.pods == 1 else f"for {self.pods} pods"
             why = f"{pods}, for want of {cap}" if self.max_cost is None else f"by {cap}"
@@ -82,10 +112,123 @@ class Quote:
             said.append(f"what {cap} does not pay for stays pending")
         return said
 
-    def _pace(self) -> str:
-        if self.as_run is None or self.images_per_s is None:
-            return ""
-        return f", at {self.images_per_s:.2g} images/s a pod as in run {self.as_run}"
+    def sentence(self, *, so_far: bool = False) -> str:
+        """Return it on one line, for a person whose run is about to rent.
+
+        `so_far`: more images may be found yet.
+        """
+        if self.offer is None:
+            return f"Nothing can be rented: {self.problem}"
+        parts = [f"{self._what(self.offer)}", self._fetched()]
+        images = f"{self.images:,} image{'' if self.images == 1 else 's'}"
+        images += " found so far" if so_far else ""
+        if self.expected is None:
+            parts.append(f"how long {images} take is not known")
+        else:
+            parts.append(f"about {_told(self.expected)} for {images}")
+        if self.longest is not None:
+            most = f"at most {dollars(self.longest.dollars)}"
+            until = f" in {duration(self.longest.seconds)}"
+            capped = self.max_cost is not None
+            parts.append(f"{most} (--max-cost)" if capped else f"{most}{until}, for want of a cap")
+        return f"Renting {'; '.join(parts)}."
+
+    def _what(self, offer: Offer) -> str:
+        what = f"{offer.gpu_id} ({offer.vram_gb:g} GB){pool(offer.cloud)}"
+        if self.pods == 1:
+            return f"{what}, {rate(offer.price_usd_h)}"
+        together = f" (together {rate(offer.price_usd_h * self.pods)})"
+        return f"{self.pods} pods, each {what}, {rate(offer.price_usd_h)}{together}"
+
+    def _fetched(self) -> str:
+        each = "fetches" if self.pods == 1 else "each fetches"
+        image = f"an image of some {self.image_bytes / 1e9:.0f} GB"
+        if self.download_bytes is None:
+            return f"{each} {image} and the model"
+        if not self.download_bytes:
+            return f"{each} {image}"
+        return f"{each} {image} and {_gigabytes(self.download_bytes)} of weights"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimator:
+    """Prices offers for one run."""
+
+    spec: RunSpec
+    variant: Variant
+    past: Past = field(default_factory=lambda: Past((), {}))
+    """What this installation has measured."""
+    facts: Facts = FACTS
+
+    def quote(
+        self, offer: Offer, images: int, pods: int | None = None, notes: Sequence[str] = ()
+    ) -> Quote:
+        """Return what so many images take on an offer; without `pods`, on as many as are asked."""
+        placement = self.spec.placement
+        cap = None if placement.max_cost_usd is None else Decimal(placement.max_cost_usd)
+        several = max(1, min(placement.pods if pods is None else pods, images))
+        start = self.startup(offer)
+        pace = self.pace(offer)
+        expected = None
+        if pace is not None:
+            one = estimate(
+                -(-images // several), pace.images_per_s, offer.price_usd_h, start.total_s
+            )
+            expected = one._replace(dollars=one.dollars * several)
+        return Quote(
+            offer,
+            images=images,
+            pods=several,
+            notes=tuple(notes),
+            startup=start,
+            image_bytes=self.facts.image_bytes,
+            download_bytes=self.variant.download_bytes,
+            pace=pace,
+            expected=expected,
+            longest=_longest(offer.price_usd_h, several, cap),
+            max_cost=cap,
+        )
+
+    def startup(self, offer: Offer) -> Startup:
+        """Return how long a pod of this offer takes to start."""
+        return startup(
+            self.variant.download_bytes,
+            self.past.starts,
+            gpu=offer.gpu_id,
+            cloud=offer.cloud,
+            model=self.variant.name,
+            dtype=self.spec.captioning.dtype,
+            facts=self.facts,
+        )
+
+    def pace(self, offer: Offer) -> Pace | None:
+        """Return how fast a pod of this offer captions, as far as anything tells."""
+        before = self.past.paces.get(offer.gpu_id)
+        if before is not None:
+            return Pace(before.images_per_s, before.run)
+        if self.variant.images_per_s is not None:
+            return Pace(self.variant.images_per_s)
+        per_s = calculated(offer, self.variant, self.spec.captioning, self.batch)
+        return None if per_s is None else Pace(per_s)
+
+    @property
+    def batch(self) -> int | None:
+        """How many images are captioned together, where somebody says so."""
+        return self.spec.placement.batch_size
+
+
+def calculated(
+    offer: Offer, variant: Variant, captioning: Captioning, batch: int | None = None
+) -> float | None:
+    """Return how many images such a GPU captions in a second by its data sheet; None if unknown."""
+    gpu = hardware.gpu_of(offer.gpu_id)
+    gb = needed_gb(variant, captioning.dtype, None)
+    if gpu is None or gb is None:
+        return None
+    float32 = needed_gb(variant, "float32", None)
+    halves = needed_gb(variant, "bfloat16", None) or (float32 and float32 / 2) or gb
+    tokens = min(captioning.generation.max_new_tokens or _TOKENS, _TOKENS)
+    return hardware.images_per_s(gpu, offer.vram_gb, hardware.Load(gb, halves, tokens, batch))
 
 
 async def quoted(
@@ -95,15 +238,17 @@ async def quoted(
     settings: Settings,
     images: int,
     store: Store | None = None,
+    *,
+    facts: Facts = FACTS,
 ) -> Quote:
-    """Ask what so many images would be captioned on; the store tells how fast it went before."""
+    """Ask what so many images would be captioned on; the store tells how it went before."""
     if not images:
         return Quote(None, "there is no image to caption.")
     try:
         policy = kind.policy(settings)
         captioning, placement = spec.captioning, spec.placement
         model = model_of(captioning, placement.batch_size)
-        offers = await _offers(kind, settings, extras_of(model))
+        offers = await offered(kind, settings, extras_of(model))
     except CaptivError as error:
         return Quote(None, " ".join(filter(None, (error.message, error.hint))))
     if not policy.create:
@@ -112,26 +257,17 @@ async def quoted(
     if isinstance(ranking, NoOffer):
         listing = f"captiv {kind.name} gpus lists them." if ranking.missing == "type" else None
         return Quote(None, " ".join(filter(None, (ranking.reason, ranking.hint, listing))))
-    cap = None if placement.max_cost_usd is None else Decimal(placement.max_cost_usd)
-    offer = ranking.offers[0]
-    before = await store.aread(measured, captioning, offer.gpu_id) if store else None
-    per_s = before.images_per_s if before else variant.images_per_s
-    # The whole time allowed for starting: nobody knows how far the image is from that host.
-    startup_s = policy.startup_timeout_s
-    pods = min(placement.pods, images)
-    return Quote(
-        offer,
-        pods=pods,
-        notes=ranking.notes,
-        images_per_s=per_s,
-        as_run=None if before is None else before.run,
-        expected=_expected(images, pods, per_s, offer.price_usd_h, startup_s) if per_s else None,
-        longest=_longest(offer.price_usd_h, pods, cap),
-        max_cost=cap,
-    )
+    before = await store.aread(past, kind.name, captioning) if store else Past((), {})
+    estimator = Estimator(spec, variant, before, facts)
+    return estimator.quote(ranking.offers[0], images, notes=ranking.notes)
 
 
-async def _offers(kind: ProviderType, settings: Settings, extras: tuple[str, ...]) -> list[Offer]:
+async def offered(kind: ProviderType, settings: Settings, extras: tuple[str, ...]) -> list[Offer]:
+    """Return what is on offer, once it is sure that a pod would have something to run.
+
+    Raises:
+        CaptivError: there is no key, or it is refused; nothing could be run; no answer.
+    """
     provider = kind.open(settings)
     try:
         offers = await provider.offers()
@@ -141,17 +277,20 @@ async def _offers(kind: ProviderType, settings: Settings, extras: tuple[str, ...
         await provider.aclose()
 
 
-def _expected(
-    images: int, pods: int, per_s: float, price_usd_h: Decimal, startup_s: float
-) -> Estimate:
-    """Return how long pods of one speed take together, and what they cost."""
-    one = estimate(-(-images // pods), per_s, price_usd_h, startup_s)
-    return one._replace(dollars=one.dollars * pods)
-
-
 def _longest(price_usd_h: Decimal, pods: int, cap: Decimal | None) -> Estimate:
-    ends_ms = deadline_ms(0, price_usd_h, None if cap is None else cap / pods)
+    ends_ms = deadline_ms(0, price_usd_h, None if cap is None else cap / pods, DEADLINE_CAP_S)
     return Estimate(ends_ms / 1000, pods * cost(price_usd_h, 0, ends_ms))
+
+
+def _parts(start: Startup | None) -> dict[str, object] | None:
+    if start is None:
+        return None
+    return {
+        "host_s": round(start.host_s, 1),
+        "download_s": round(start.download_s, 1),
+        "load_s": round(start.load_s, 1),
+        "measured": start.measured,
+    }
 
 
 def _amount(amount: Estimate | None) -> dict[str, object] | None:
@@ -162,3 +301,7 @@ def _amount(amount: Estimate | None) -> dict[str, object] | None:
 
 def _told(amount: Estimate) -> str:
     return f"{duration(amount.seconds)} and {dollars(amount.dollars)}"
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.0f} GB" if size >= 10e9 else f"{size / 1e9:.1f} GB"

@@ -60,6 +60,7 @@ class Fleet:
         self._members: list[Member] = []
         self._losses = Losses()
         self._inherited: deque[PodRow] | None = None
+        self._announced = False
         self._looking = anyio.Lock()
         self._sharing = anyio.Lock()
         self._reserved: dict[Member, Decimal] = {}
@@ -69,6 +70,11 @@ class Fleet:
     def abandoned(self) -> bool:
         """Whether no lane is left in it."""
         return not self._members
+
+    def announces(self) -> bool:
+        """Whether nobody has said yet what the run's pods are expected to cost; True once."""
+        first, self._announced = not self._announced, True
+        return first
 
     def join(self, member: Member) -> None:
         """A lane opens."""

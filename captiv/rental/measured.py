@@ -1,18 +1,20 @@
-"""How fast this installation's own runs went on a GPU: what the next one will take.
+"""How this installation's own runs went: how long pods took to start, and how fast they captioned.
 
 Nobody's measurement holds for another host, network and prompt; one's own of yesterday comes close.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from captiv.core.jobs import RunId
-from captiv.core.spec import Captioning
-from captiv.store import Connection, captions, pods, runs
+from captiv.core.estimate import Started
+from captiv.core.jobs import Run, RunId
+from captiv.core.spec import Captioning, Site
+from captiv.store import Connection, captions, pods, runs, starts
 
 _RUNS: Final = 60
+_STARTS: Final = 200
 _LEAST_IMAGES: Final = 20
 _LAST_IMAGES: Final = 5_000
 """Of so many at the end of a run the rate is taken: it is asked for at each change of a wish."""
@@ -22,26 +24,54 @@ _PAUSE_S: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A run of the same model on the same GPU."""
+    """A run of the same model on the same GPU, or at the same worker."""
 
     run: RunId
     images_per_s: float
-    """Of one pod."""
+    """Of one pod or worker."""
 
 
-def measured(conn: Connection, captioning: Captioning, gpu: str) -> Measured | None:
-    """Return the last run that tells how fast a GPU captions so; None if there is none."""
-    for run in runs.page(conn, None, _RUNS):
-        by_pods = all(site.kind == "rented" for site in run.spec.placement.sites)
-        if not by_pods or not _alike(run.spec.captioning, captioning):
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What earlier runs tell of the next one at a provider."""
+
+    starts: Sequence[Started]
+    """How long pods took to start, the newest first."""
+    paces: Mapping[str, Measured]
+    """How fast each GPU captioned so, by its type."""
+
+
+def past(conn: Connection, provider: str, captioning: Captioning) -> Past:
+    """Return what this installation knows of captioning so on pods of this provider."""
+    found: dict[str, Measured] = {}
+    for run in _alike_runs(conn, captioning):
+        if any(site.kind != "rented" for site in run.spec.placement.sites):
             continue
         rented = [pod for pod in pods.of_run(conn, run.id) if pod.pod_id is not None]
-        if not rented or any(pod.gpu != gpu for pod in rented):
+        gpus = {pod.gpu for pod in rented if pod.provider == provider}
+        if len(gpus) != 1 or gpus <= found.keys():
             continue
         per_s = images_per_s(captions.per_second(conn, run.id, _LAST_IMAGES))
         if per_s is not None:
-            return Measured(run.id, per_s / len(rented))
+            found[gpus.pop()] = Measured(run.id, per_s / len(rented))
+    return Past(starts.latest(conn, provider, _STARTS), found)
+
+
+def elsewhere(
+    conn: Connection, captioning: Captioning, site: Callable[[Site], bool]
+) -> Measured | None:
+    """Return the last run that one worker did at such a site alone; None if there is none."""
+    for run in _alike_runs(conn, captioning):
+        sites = run.spec.placement.sites
+        if len(sites) == 1 and site(sites[0]):
+            per_s = images_per_s(captions.per_second(conn, run.id, _LAST_IMAGES))
+            if per_s is not None:
+                return Measured(run.id, per_s)
     return None
+
+
+def _alike_runs(conn: Connection, captioning: Captioning) -> list[Run]:
+    return [run for run in runs.page(conn, None, _RUNS) if _alike(run.spec.captioning, captioning)]
 
 
 def images_per_s(seconds: Sequence[tuple[int, int]]) -> float | None:

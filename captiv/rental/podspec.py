@@ -55,6 +55,11 @@ class Terms:
         return __version__ if cargo is None else cargo.version
 
     @property
+    def variant(self) -> Variant:
+        """The checkpoint that the pod loads, as the catalog has it."""
+        return variant_of(self.model)
+
+    @property
     def extras(self) -> tuple[str, ...]:
         """The extras of captiv that the model needs."""
         return extras_of(self.model)
@@ -99,14 +104,15 @@ def extras_of(model: ModelChange) -> tuple[str, ...]:
 
 def demand_of(model: ModelChange) -> Demand:
     """Return what this model demands of a GPU."""
+    variant = variant_of(model)
+    return demand(f"{model.model} {variant.name}", variant, model.dtype or "auto", model.max_batch)
+
+
+def variant_of(model: ModelChange) -> Variant:
+    """Return the checkpoint as the catalog has it; of one that is not in it, nothing more."""
     family, name = family_named(model.model), model.variant or model.model
     variant = family.variant(name) if family is not None else None
-    return demand(
-        f"{model.model} {name}",
-        variant or Variant(name, model.source or name),
-        model.dtype or "auto",
-        model.max_batch,
-    )
+    return variant or Variant(name, model.source or name)
 
 
 def wish_of(placement: Placement, policy: Policy) -> Wish:

@@ -86,6 +86,8 @@ class RentalContext:
     """How often the provider is asked about one pod, at most."""
     unended: UnendedPods = field(default_factory=UnendedPods)
     """Told of pods that were to end and were not seen to."""
+    on_price: Callable[[str], None] = lambda _said: None
+    """Tells a person what is expected of the pods, before the first is asked for."""
 
     def not_gone(self, pod_id: str) -> Unended:
         """Remember, and return, a pod that was to end and was not seen to."""
@@ -127,12 +129,17 @@ class Provisioning:
         self._doubtful: set[str] = set()
         """Names of pods that the provider seems not to have made; their intents are open."""
 
-    async def rent(self, deadline_of: Callable[[Offer], Awaitable[int | None]]) -> Rented:
+    async def rent(
+        self,
+        deadline_of: Callable[[Offer], Awaitable[int | None]],
+        announce: Callable[[fleet.Ranking], Awaitable[None]] | None = None,
+    ) -> Rented:
         """Make a pod from the first offer that can be had.
 
         Args:
             deadline_of: when the guard of a pod from this offer ends it in any case, in ms; it
                 raises what speaks against renting it at all.
+            announce: is told the offers before the first of them is asked for.
 
         Raises:
             ConfigurationError: what the pod is to run cannot be had.
@@ -142,6 +149,8 @@ class Provisioning:
         """
         await self._provider.verify(self._terms.extras, self._terms.image)
         ranking = await self._ranked()
+        if announce is not None:
+            await announce(ranking)
         refused: list[ProviderError] = []
         for tried, offer in enumerate(ranking.offers[: fleet.MAX_TRIES], start=1):
             had = await self._patiently(offer, tried, deadline_of)

@@ -5,6 +5,7 @@ the pod ends it when this machine is not there to do so. Pods that somebody else
 back, unless the run was asked to terminate them.
 """
 
+import logging
 import math
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,24 +18,29 @@ from captiv.clock import monotonic_s, steady_s, waiting_s
 from captiv.core import quiet
 from captiv.core.budget import is_planned, outlives
 from captiv.core.cost import DEADLINE_CAP_S, micro, price_of, rate, redated_ms
-from captiv.core.fleet import Offer
+from captiv.core.fleet import Offer, Ranking
 from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.pods import PodRow, PodState, pod_name, unseen_end_ms
 from captiv.core.quiet import Patience
 from captiv.core.retry import Death
 from captiv.core.startup import GivenUp
+from captiv.core.timing import Timing
 from captiv.errors import NoWorker, ProviderError, ProviderUnreachable, WorkerError
 from captiv.rental.adopt import Adoption
+from captiv.rental.estimate import Estimator
 from captiv.rental.fleet import Fleet
+from captiv.rental.measured import past
 from captiv.rental.podspec import Terms
 from captiv.rental.provider import Pod
 from captiv.rental.provision import Provisioning, RentalContext, TooDear
 from captiv.rental.startup import LOOK_S, come_up, lasting_error
 from captiv.rental.suspend import SleepWatch
-from captiv.store import pods
+from captiv.store import pods, runs, starts
 from captiv.store.commit import commit
 from captiv.wire import GuardLimits
 from captiv.workers import Address, Ended, Traits
+
+_log = logging.getLogger(__name__)
 
 _MAX_DEAR = 2
 """Pods that may turn out dearer than they were offered, and than is allowed."""
@@ -382,7 +388,7 @@ class RentedWorker:
             on_phase(Phase(Step.RENTING))
             row = await self._made()
             try:
-                before, failed = failed, await self._came_up(row, on_phase)
+                before, failed = failed, await self._timed(row, on_phase)
             except TooDear as error:
                 dear += 1
                 await self._end(f"it costs more than {self._terms.policy.wish.price_setting}")
@@ -406,11 +412,48 @@ class RentedWorker:
             return await self._fleet.deadline_ms(self, offer)
 
         try:
-            self._row = (await self._provisioning.rent(deadline_of)).row
+            self._row = (await self._provisioning.rent(deadline_of, self._announce)).row
         finally:
             with anyio.CancelScope(shield=True):
                 await self._fleet.made(self)
         return self._row
+
+    async def _announce(self, ranking: Ranking) -> None:
+        """Say once in a run, before its first pod is asked for, what is expected of it."""
+        if not self._fleet.announces():
+            return
+        run = await self._ledger.aread(runs.get, self._terms.run_id)
+        before = await self._ledger.aread(past, self._provider.name, run.spec.captioning)
+        images = run.counts.pending + run.counts.running
+        estimator = Estimator(run.spec, self._terms.variant, before)
+        said = estimator.quote(ranking.offers[0], images).sentence(so_far=not run.enqueued)
+        _log.info("rental priced run=%s %s", run.id, said)
+        self._context.on_price(said)
+
+    async def _timed(self, row: PodRow, on_phase: OnPhase) -> GivenUp | None:
+        """Wait as `_came_up` for a pod that was just made, and keep how long its start took."""
+        age_s = (self._context.now_ms() - (row.created_ms or row.intended_ms)) / 1000
+        timing = Timing(monotonic_s() - max(0.0, age_s))
+
+        def told(phase: Phase | None) -> None:
+            nonlocal timing
+            if phase is not None:
+                timing = timing.enter(phase.name, monotonic_s())
+            on_phase(phase)
+
+        failed = await self._came_up(row, told)
+        if failed is None:
+            model, variant = self._terms.model, self._terms.variant
+            await commit(
+                self._ledger,
+                starts.keep,
+                row.id,
+                timing.enter(Step.READY, monotonic_s()).startup,
+                model=variant.name,
+                dtype=model.dtype or "auto",
+                download_bytes=variant.download_bytes,
+            )
+        return failed
 
     async def _came_up(self, row: PodRow, on_phase: OnPhase) -> GivenUp | None:
         """Wait until the worker is ready; return why it is given up, or None.

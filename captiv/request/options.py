@@ -216,7 +216,11 @@ class PlacementOptions:
     ] = 1
     max_cost: Annotated[
         str | None,
-        Flag("Claim no more in time to stay below; the rest stays pending.", metavar="DOLLARS"),
+        Flag(
+            "Claim no more in time to stay below; the rest stays pending. Without it, "
+            "runpod.max_cost; none: no cap.",
+            metavar="DOLLARS|none",
+        ),
     ] = None
     fallback: Annotated[
         str | None,

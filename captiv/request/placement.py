@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
 from captiv.catalog.model import DEVICE_LIST, DEVICE_LISTS
+from captiv.core.cost import money
 from captiv.core.spec import Fallback, Placement, Protocol, Site
 from captiv.errors import ConfigurationError, UsageError
 from captiv.request.options import Options
 from captiv.settings import MAX_BATCH, Settings
 
 _ALL = "all"
+NO_CAP = "none"
+"""Instead of an amount: the run has no cap, whatever the settings say."""
 
 
 def place(options: Options, settings: Settings) -> Placement:
@@ -44,7 +47,8 @@ def place(options: Options, settings: Settings) -> Placement:
         insecure=insecure,
         batch_size=_batch_size(options.batch_size, settings),
         gpu_type=options.gpu_type,
-        max_cost_usd=_dollars(options.max_cost),
+        max_cost_usd=_cap(options, settings),
+        max_cost_said=options.max_cost is not None,
         pods=options.pods,
         terminate=options.terminate,
         fallback=_fallback(options.fallback or settings.runpod.fallback),
@@ -165,16 +169,32 @@ def _batch_size(text: str | None, settings: Settings) -> int | None:
     return int(text)
 
 
-def _dollars(text: str | None) -> str | None:
-    """Return what a run may cost, as a decimal."""
-    if text is None:
+def _cap(options: Options, settings: Settings) -> str | None:
+    """Return what the run may cost, as a decimal: by the command, else by the settings."""
+    if options.max_cost is not None:
+        return _dollars(options.max_cost)
+    configured = settings.runpod.max_cost
+    if configured is None or configured == NO_CAP or not options.runpod:
+        return None
+    return f"{money(configured):f}"
+
+
+def _dollars(text: str) -> str | None:
+    """Return an amount as a decimal; None of a cap that there is to be none of.
+
+    Raises:
+        UsageError: it is no amount.
+    """
+    if text == NO_CAP:
         return None
     try:
         amount = Decimal(text.lstrip("$"))
     except InvalidOperation:
         amount = Decimal(0)
     if not amount.is_finite() or amount <= 0:
-        raise UsageError(f"--max-cost is an amount in dollars, more than 0, not {text!r}.")
+        raise UsageError(
+            f"--max-cost is an amount in dollars, more than 0, or {NO_CAP}, not {text!r}."
+        )
     return str(amount)
 
 

@@ -129,8 +129,10 @@ def _keys_of(section: str, model: type[Section]) -> list[Key]:
 
 
 def _without_null(shape: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a value; a word that it may be instead is `or` in it."""
     kinds = [kind for kind in shape.get("anyOf", [shape]) if kind.get("type") != "null"]
-    return dict(kinds[0])
+    words = [kind["const"] for kind in kinds[1:] if "const" in kind]
+    return {**kinds[0], **({"or": words[0]} if words else {})}
 
 
 def takes(shape: dict[str, Any], description: str = "") -> str:
@@ -141,7 +143,8 @@ def takes(shape: dict[str, Any], description: str = "") -> str:
     if kind == "boolean":
         return "true or false"
     if kind in ("integer", "number"):
-        return ("a whole number" if kind == "integer" else "a number") + _bounds(shape)
+        word = f", or {shape['or']}" if "or" in shape else ""
+        return ("a whole number" if kind == "integer" else "a number") + _bounds(shape) + word
     if "pattern" in shape:
         return description.rstrip(".")
     return "text that is not empty" if shape.get("minLength") else "text"

@@ -123,6 +123,8 @@ Extension = Annotated[str, AfterValidator(_extension)]
 Devices = Annotated[str, Field(pattern=DEVICE_LIST)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 Gigabytes = Annotated[int, Field(ge=1, le=10_000)]
+Cap = Annotated[float, Field(gt=0, le=100_000)] | Literal["none"]
+"""Dollars, or that there is no cap."""
 MAX_BATCH = 1024
 """The most images that may be asked to be captioned together."""
 
@@ -373,6 +375,11 @@ class RunpodSettings(Section):
     max_price: Annotated[float, Field(gt=0, le=1000)] = Field(
         default=1.5, description="Most that a pod may cost, in dollars an hour."
     )
+    max_cost: Cap | None = Field(
+        default=None,
+        description="Most that a run may cost, in dollars, where the command has no --max-cost; "
+        "none: no cap, and captiv does not ask for one.",
+    )
     guard_idle: Seconds = Field(
         default=900,
         description="Seconds without a request that brings a pod's token, as captiv's do, until "
@@ -383,6 +390,14 @@ class RunpodSettings(Section):
     )
     fallback: Literal["local", "wait", "fail"] = Field(
         default="local", description="What a run does when RunPod fails or has no GPU."
+    )
+
+
+class ApiSettings(Section):
+    """A vendor's chat API, for `captiv quote` to compare with."""
+
+    price: Annotated[float, Field(gt=0, le=100_000)] | None = Field(
+        default=None, description="What it costs you to caption 1,000 images, in dollars."
     )
 
 
@@ -397,6 +412,7 @@ class Settings(Section):
     worker: WorkerSettings = WorkerSettings()
     gui: GuiSettings = GuiSettings()
     runpod: RunpodSettings = RunpodSettings()
+    api: ApiSettings = ApiSettings()
 
     def value(self, section: str, key: str) -> Any:
         """Return the value under a name that the schema knows."""

@@ -2,7 +2,18 @@
 
 from sqlite3 import Connection
 
-from captiv.store import captions, edits, holding, ingest, jobs, lease, pods, runs, standings
+from captiv.store import (
+    captions,
+    edits,
+    holding,
+    ingest,
+    jobs,
+    lease,
+    pods,
+    runs,
+    standings,
+    starts,
+)
 from captiv.store.connection import Store
 from captiv.store.lease import Lease
 
@@ -20,4 +31,5 @@ __all__ = [
     "pods",
     "runs",
     "standings",
+    "starts",
 ]

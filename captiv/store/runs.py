@@ -29,7 +29,8 @@ _COLUMNS = "id, state, spec, fingerprint, scanned, created_ms, finished_ms, unre
 def open_run(conn: Connection, spec: RunSpec, now_ms: int) -> tuple[Run, bool]:
     """Return the run for this request, and whether it is an unfinished one that goes on.
 
-    One that goes on takes the new placement and limit; unless its set of images is fixed, and no
+    One that goes on takes the new placement and limit, and keeps its cap unless another was said;
+    unless its set of images is fixed, and no
     higher limit makes it larger, it is not scanned until it has been scanned again.
 
     Raises:
@@ -39,19 +40,20 @@ def open_run(conn: Connection, spec: RunSpec, now_ms: int) -> tuple[Run, bool]:
     row = conn.execute(
         "SELECT id FROM runs WHERE fingerprint=? AND state='active'", (fingerprint,)
     ).fetchone()
-    text = json.dumps(spec.model_dump(mode="json"))
     if row is None:
         cursor = conn.execute(
             "INSERT INTO runs (fingerprint, spec, created_ms) VALUES (?, ?, ?)",
-            (fingerprint, text, now_ms),
+            (fingerprint, _text(spec), now_ms),
         )
         assert cursor.lastrowid is not None
         return get(conn, RunId(cursor.lastrowid)), False
     before = get(conn, RunId(row[0]))
     _refuse_more_than(spec.selection.limit, before)
     same_set = spec.selection.fixed and not spec.selection.wider_than(before.spec.selection)
+    placement = spec.placement.going_on(before.spec.placement)
     conn.execute(
-        "UPDATE runs SET spec=?, scanned=min(scanned, ?) WHERE id=?", (text, same_set, before.id)
+        "UPDATE runs SET spec=?, scanned=min(scanned, ?) WHERE id=?",
+        (_text(spec.model_copy(update={"placement": placement})), same_set, before.id),
     )
     return get(conn, before.id), True
 
@@ -59,8 +61,11 @@ def open_run(conn: Connection, spec: RunSpec, now_ms: int) -> tuple[Run, bool]:
 def place(conn: Connection, run_id: RunId, placement: Placement) -> None:
     """Have the run served by another kind of worker from now on."""
     spec = get(conn, run_id).spec.model_copy(update={"placement": placement})
-    text = json.dumps(spec.model_dump(mode="json"))
-    conn.execute("UPDATE runs SET spec=? WHERE id=?", (text, run_id))
+    conn.execute("UPDATE runs SET spec=? WHERE id=?", (_text(spec), run_id))
+
+
+def _text(spec: RunSpec) -> str:
+    return json.dumps(spec.model_dump(mode="json"))
 
 
 def find(conn: Connection, run_id: RunId) -> Run | None:

@@ -338,6 +338,29 @@ class PodUse(SQLModel, table=True):
     to_ms: int | None = Field(default=None, sa_column=Column(Integer))
 
 
+class Start(SQLModel, table=True):
+    """How long a pod that a run rented took until its worker was ready, by what took it."""
+
+    __tablename__ = "starts"
+    __table_args__ = (
+        CheckConstraint(
+            "host_ms >= 0 AND download_ms >= 0 AND load_ms >= 0", name="times_are_times"
+        ),
+        {"sqlite_strict": True},
+    )
+
+    pod_row: int = Field(sa_column=Column(Integer, ForeignKey("pods.id"), primary_key=True))
+    model: str = Field(sa_column=_text())
+    """The variant that it loaded."""
+    dtype: str = Field(sa_column=_text())
+    download_bytes: int | None = Field(default=None, sa_column=Column(Integer))
+    """Of the weights, as the catalog has it."""
+    host_ms: int = Field(sa_column=_integer())
+    """A host was found, the image fetched, the container started, and the worker installed."""
+    download_ms: int = Field(sa_column=_integer())
+    load_ms: int = Field(sa_column=_integer())
+
+
 class Edit(SQLModel, table=True):
     """One change that a person made to many captions."""
 

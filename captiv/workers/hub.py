@@ -83,7 +83,7 @@ def held_bytes(source: str) -> int:
 
 async def unavailable(source: str) -> ModelError | None:
     """Return why the hub cannot give out a model that is not here; None if it may."""
-    if await offload(_is_here, source):
+    if await offload(is_here, source):
         return None
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return ModelError(
@@ -102,7 +102,8 @@ async def unavailable(source: str) -> ModelError | None:
     return None if response.status_code >= 500 else _withheld(source, response.status_code)
 
 
-def _is_here(source: str) -> bool:
+def is_here(source: str) -> bool:
+    """Whether a worker on this machine needs no download for this model, as far as can be seen."""
     folder = Path(source).expanduser()
     return source.startswith(BUILTIN) or folder.is_dir() or has_weights(source)
 

@@ -3,6 +3,7 @@
 import io
 import json
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from rich.console import Console
@@ -85,6 +86,45 @@ def test_long_lists_are_cut_and_say_where_the_rest_is() -> None:
 
     assert said.count("It is empty.") == 20
     assert "and 5 more: captiv queue list" in said
+
+
+def test_the_price_is_said_before_anything_is_rented_unless_quiet() -> None:
+    screen, quiet, as_json = Screen(), Screen("quiet"), Screen(as_json=True)
+    for each in (screen, quiet, as_json):
+        each.display.priced("Renting a GPU, $0.16/h.")
+
+    assert screen.err.getvalue() == as_json.err.getvalue() == "Renting a GPU, $0.16/h.\n"
+    assert quiet.err.getvalue() == as_json.out.getvalue() == ""
+
+
+def test_a_bar_shows_what_the_pods_have_cost_so_far() -> None:
+    screen, console = io.StringIO(), Console(file=io.StringIO(), force_terminal=True, width=200)
+    with Display(err=console, out=screen) as display:
+        display.counted(replace(RUN, counts=Counts(done=1, pending=1)))
+        display.paid(Decimal(0))
+        assert "$" not in shown(display)
+        display.paid(Decimal("0.0123"))
+        assert "$0.0123" in shown(display)
+
+
+def shown(display: Display) -> str:
+    """Return the bar as it is drawn now."""
+    assert display._bar is not None
+    console = Console(file=io.StringIO(), width=200)
+    with console.capture() as capture:
+        console.print(display._bar.get_renderable())
+    return capture.get()
+
+
+def test_plain_lines_tell_the_cost_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress, "monotonic_s", lambda: now[0])
+    screen = Screen()
+    screen.display.paid(Decimal("1.5"))
+    now[0] = 60
+    screen.display.counted(replace(RUN, counts=Counts(done=1, pending=1)))
+
+    assert "1 of 2 images, $1.50" in screen.err.getvalue()
 
 
 def test_quiet_says_only_what_went_wrong() -> None:

@@ -20,7 +20,7 @@ GENERATE = ("caption", "generate")
         (("runpod", "create", "--cloud", "x"), "--cloud: 'x' is not one of 'any', 'secure'"),
         (("gui", "launch", "--share-hours", "999"), "must be a number from 0.01 to 168"),
         (("queue", "list", "x"), "[RUN] must be a whole number, not 'x'."),
-        ((*GENERATE, "--runpod", "--max-cost", "0"), "in dollars, more than 0, not '0'."),
+        ((*GENERATE, "--runpod", "--max-cost", "0"), "in dollars, more than 0, or none, not '0'."),
     ],
 )
 def test_a_wrong_value_is_answered_with_what_would_do(

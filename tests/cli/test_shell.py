@@ -152,7 +152,7 @@ def test_what_the_tab_key_is_told_are_all_commands(tmp_path: Path) -> None:
     """The words that bash is given, as its completion gets them."""
     env = environment(tmp_path) | {"_CAPTIV_COMPLETE": "complete_bash"}
     for words, expected in (
-        ("captiv ", "caption config doctor gui model queue runpod"),
+        ("captiv ", "caption config doctor gui model queue quote runpod"),
         ("captiv queue ", "cancel clear list retry status watch"),
         ("captiv runpod s", "start status stop sweep"),
     ):
@@ -218,13 +218,14 @@ def test_a_run_shows_colours_unless_told_otherwise(
 
 
 LONG = {
-    "captiv": 34,
-    "captiv caption generate": 170,
+    "captiv": 35,
+    "captiv caption generate": 175,
     "captiv caption replace": 41,
     "captiv caption clear": 25,
     "captiv caption history": 25,
     "captiv caption undo": 26,
     "captiv gui launch": 46,
+    "captiv quote": 60,
     "captiv runpod create": 32,
     "captiv runpod logs": 25,
 }

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from captiv.catalog import Variant
+from captiv.core.estimate import FACTS
 from captiv.core.spec import Captioning, Placement, RunSpec, Selection
 from captiv.rental.estimate import Quote, quoted
 from captiv.rental.provider import ProviderType
@@ -15,6 +16,8 @@ from captiv.testing.boxes import box_type, serving
 pytestmark = pytest.mark.allow_blocking
 
 VARIANT = Variant("shapes", "builtin:shapes", images_per_s=10)
+START_S = FACTS.boot_s + FACTS.image_bytes / FACTS.pull_bytes_s
+"""Of a pod that loads nothing from the hub."""
 
 
 def spec(**placement: object) -> RunSpec:
@@ -37,7 +40,7 @@ async def test_the_cheapest_offer_is_named_with_its_time_and_price() -> None:
     assert quote.offer is not None
     assert (quote.offer.gpu_id, quote.offer.price_usd_h) == ("small", Decimal("0.12"))
     assert quote.expected is not None
-    assert quote.expected.seconds == 60 + 60, "the whole time allowed for the start, and a minute"
+    assert quote.expected.seconds == START_S + 60, "the start as it is assumed, and a minute"
     assert quote.lines()[0] == "small (8 GB), $0.12/h, stock high"
 
 
@@ -47,7 +50,7 @@ async def test_several_pods_share_the_images() -> None:
 
     assert quote.pods == 2
     assert quote.expected is not None
-    assert quote.expected.seconds == 60 + 30
+    assert quote.expected.seconds == START_S + 30
 
 
 async def test_a_gpu_that_nobody_offers_names_the_command_that_lists_them() -> None:

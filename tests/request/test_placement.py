@@ -55,6 +55,19 @@ def test_the_device_for_a_fallback_is_kept(tmp_path: Path) -> None:
     assert placed({"system": {"device": "cuda:0,cuda:1"}}, runpod=True).device == "auto"
 
 
+CAPPED = {"runpod": {"max_cost": 2.5}}
+
+
+def test_the_cap_of_the_settings_is_the_runs_where_the_command_names_none() -> None:
+    assert placed(CAPPED, runpod=True).max_cost_usd == "2.5"
+    assert placed(CAPPED, runpod=True, max_cost="7").max_cost_usd == "7"
+    assert placed(CAPPED, runpod=True, max_cost="none").max_cost_usd is None
+    assert placed({"runpod": {"max_cost": "none"}}, runpod=True).max_cost_usd is None
+    assert placed(CAPPED).max_cost_usd is None, "nothing is rented"
+    said = [placed(CAPPED, runpod=True, max_cost=cap).max_cost_said for cap in (None, "7", "none")]
+    assert said == [False, True, True]
+
+
 @pytest.fixture
 def torch_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Put a torch in the place of the real one, for child processes."""

@@ -101,6 +101,8 @@ def test_a_bad_secret_is_refused_without_showing_it() -> None:
             "http://localhost:9/{pod}/{port}",
         ),
         ("system", "device", "cuda:1", "cuda:1"),
+        ("runpod", "max_cost", "2.5", 2.5),
+        ("runpod", "max_cost", "none", "none"),
     ],
 )
 def test_text_is_read_as_the_type_of_the_setting(
@@ -128,6 +130,8 @@ def test_text_is_read_as_the_type_of_the_setting(
         ("worker", "insecure", "perhaps", "true or false"),
         ("system", "device", "gpu", "cuda:N"),
         ("runpod", "startup_timeout", "inf", "a number above 0"),
+        ("runpod", "max_cost", "0", "a number above 0 to 100000, or none, not '0'"),
+        ("runpod", "max_cost", "much", "a number above 0 to 100000, or none, not 'much'"),
     ],
 )
 def test_a_bad_value_is_refused_with_what_would_do(

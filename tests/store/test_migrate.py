@@ -103,6 +103,7 @@ _MODELS = (
     tables.Job,
     tables.Pod,
     tables.PodUse,
+    tables.Start,
     tables.Edit,
     tables.Standing,
 )

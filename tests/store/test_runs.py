@@ -41,6 +41,30 @@ def test_a_run_that_goes_on_takes_the_new_placement(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "now", "said", "cap"),
+    [
+        ("2", None, False, "2"),
+        ("2", "5", False, "2"),
+        ("2", "5", True, "5"),
+        ("2", None, True, None),
+        (None, "5", False, "5"),
+    ],
+)
+def test_a_run_that_goes_on_keeps_its_cap_unless_another_is_said(
+    store: Store, before: str | None, now: str | None, said: bool, cap: str | None
+) -> None:
+    rented = Placement(kind="rented", provider="runpod")
+    first = rented.model_copy(update={"max_cost_usd": before})
+    then = rented.model_copy(update={"max_cost_usd": now, "max_cost_said": said})
+    store.write(runs.open_run, scene.request(placement=first), 1)
+
+    run, resumed = store.write(runs.open_run, scene.request(placement=then), 2)
+
+    assert resumed
+    assert run.spec.placement.max_cost_usd == cap
+
+
+@pytest.mark.parametrize(
     ("selection", "scanned"), [({}, False), ({"overwrite": "yes"}, True), ({"limit": 9}, True)]
 )
 def test_only_a_fixed_set_of_images_is_not_scanned_again(

@@ -15,7 +15,7 @@ const OTHER = "";
  * @typedef {{models: Family[], dtypes: string[],
  *   chosen: {model: string, families: Record<string, {variant: string|null, mode: string|null, length: string|null}>,
  *     generation: Record<string, number>, dtype: string, batch_size: number|null, one_line: boolean},
- *   where: {first: string, url: string|null, runpod: boolean, key: boolean, gpu_type: string, fallback: string}}} Catalog
+ *   where: {first: string, url: string|null, runpod: boolean, key: boolean, gpu_type: string, max_cost: number|string|null, fallback: string}}} Catalog
  */
 
 /** The modes of a variant. @param {Family} family @param {string} variant */
@@ -80,6 +80,7 @@ export class WishForm extends EventTarget {
     const now = new FormData(this.form).get("where");
     if (first || (now === "runpod" && !where.runpod) || (now === "url" && !where.url)) this.#set("where", where.first);
     this.#field("gpu_type").placeholder = where.gpu_type;
+    this.#field("max_cost").placeholder = typeof where.max_cost === "number" ? String(where.max_cost) : "no limit but the guard's";
     if (first) this.#set("fallback", where.fallback);
     if (chosen.batch_size) this.#field("batch_size").placeholder = String(chosen.batch_size);
   }
