@@ -106,6 +106,7 @@ def test_with_nothing_that_a_pod_could_run_it_says_so_and_rents_nothing(home: Ho
     home.scenes(2)
     with rented(home) as cloud:
         del home.env["CAPTIV_RUNPOD_IMAGE"]
+        home.env["CAPTIV_RUNPOD_BOOTSTRAP"] = "image"
         ended = generate(home, "--fallback", "fail")
         home.env |= {
             "CAPTIV_RUNPOD_BOOTSTRAP": "pip",
@@ -115,7 +116,7 @@ def test_with_nothing_that_a_pod_could_run_it_says_so_and_rents_nothing(home: Ho
 
     assert ended.code != 0
     assert "There is nothing that a pod could run" in ended.err
-    assert "runpod.bootstrap to pip" in ended.err
+    assert "unset runpod.bootstrap" in ended.err
     assert missing.code != 0
     assert "captiv-9-py3-none-any.whl is not there" in missing.err
     assert calls(cloud, "POST") == 0
