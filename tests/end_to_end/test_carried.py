@@ -15,6 +15,7 @@ from captiv.testing.cloud.container import descendants
 from tests.roads import Road, carried
 from tests.support import Home, finish, until
 from tests.testing.conftest import Account
+from tests.worker.checkpoints import PathOf, named
 
 from .test_rented import calls, cost_is_the_bill
 
@@ -124,6 +125,24 @@ def test_a_pod_that_waits_for_another_captiv_is_ended_and_another_is_rented(
     assert "bootstrap carried" not in log_of(first)
     assert "bootstrap carried" in log_of(second)
     assert f"Pod {first.id} is ended: it is another captiv's (0.2.0+0123456789ab" in ended.err
+
+
+def test_a_chat_model_is_driven_by_vllm_in_vllms_own_image(
+    home: Home, carried_road: Road, checkpoint_path: PathOf
+) -> None:
+    truth = home.scenes(24)
+    joycaption = str(checkpoint_path(named("joycaption-beta-one")))
+    asked = ("caption", "generate", "-r", str(home.pictures), "--model", joycaption)
+    with clouded(home, carried_road, real=True) as cloud:
+        ended = home.run(*asked, "--runpod", "--fallback", "fail", timeout=300)
+        (pod,) = cloud.pods()
+        alive = cloud.pods_alive()
+
+    assert ended.code == 0, (ended, log_of(pod))
+    assert len(home.captions()) == len(truth)
+    assert pod.asked.image == "vllm/vllm-openai:v0.33.0"
+    assert "server_started name=vllm" in log_of(pod)
+    assert alive == []
 
 
 def test_the_token_of_the_hub_reaches_the_worker_and_not_the_pods_settings(
