@@ -253,6 +253,7 @@ def test_without_anything_to_run_it_says_so(
     cloud: Cloud, dry: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CAPTIV_RUNPOD_IMAGE")
+    monkeypatch.setenv("CAPTIV_RUNPOD_BOOTSTRAP", "image")
 
     assert "Set runpod.image" in rental(dry("--json", code=3))["problem"]
 

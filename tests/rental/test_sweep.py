@@ -225,8 +225,8 @@ async def test_a_pod_that_cannot_be_ended_is_found_by_the_next_sweep(
 @pytest.fixture
 def behind() -> Iterator[Cloud]:
     """A cloud whose list still shows a pod that is gone for whoever asks for it."""
-    conditions = {"provisioning_s": 0, "pulling_s": 0, "ended_listed_s": 60}
-    with running(entrypoint=("sleep", "1000"), **conditions) as opened:
+    sleeping = ("sleep", "1000")
+    with running(entrypoint=sleeping, provisioning_s=0, pulling_s=0, ended_listed_s=60) as opened:
         yield opened
 
 
