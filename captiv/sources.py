@@ -114,7 +114,12 @@ class Sources:
         asked = spec.captioning
         here = await offload(machine, asked.source)
         return reason_against(
-            here, asked.model, asked.variant, dtype=asked.dtype, device=spec.placement.device
+            here,
+            asked.model,
+            asked.variant,
+            dtype=asked.dtype,
+            device=spec.placement.device,
+            engine=spec.placement.engine,
         )
 
     def checks(
@@ -298,7 +303,7 @@ class Sources:
             batch_size=placement.batch_size,
             image_memory_mb=self._settings.images.memory_mb,
             shares=max(1, on_cpu) if placement.device == "cpu" else 1,
-            engine=os.environ.get(ENGINE_VARIABLE),
+            engine=os.environ.get(ENGINE_VARIABLE) or placement.engine,
             engine_options=os.environ.get(ENGINE_OPTIONS_VARIABLE),
         )
         log = self._paths.log_file.with_name("worker.log")

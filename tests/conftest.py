@@ -8,7 +8,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 from blockbuster import blockbuster_ctx
+from filelock import FileLock
 
+from tests.roads import Road, carried, made_once
 from tests.support import Home
 from tests.wheels import wheel_in, worker_wheels_in
 from tests.worker.checkpoints import Checkpoint, PathOf
@@ -72,6 +74,18 @@ def worker_wheels(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> P
     """Fetch what a pod installs beside the worker's code, once for all processes of the tests."""
     base = tmp_path_factory.getbasetemp()
     return worker_wheels_in((base if worker_id == "master" else base.parent) / "worker-wheels")
+
+
+@pytest.fixture(scope="session")
+def carried_road(worker_wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Road:
+    """Return the road on which captiv brings its worker, with what its pods share made before."""
+    shared = worker_wheels.with_name("carried")
+    shared.mkdir(exist_ok=True)
+    road = carried(worker_wheels, shared)
+    with FileLock(shared / "making.lock"):
+        if not (shared / "pods").exists():
+            made_once(road, Home(tmp_path_factory.mktemp("carried")))
+    return road
 
 
 @pytest.fixture

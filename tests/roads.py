@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from captiv.testing.cloud import running
+from captiv.testing.cloud.bare import ENGINE
+from tests.support import SCRIPTED, Home
+
 BARE_IMAGE = "runpod/pytorch:1.0.2-cu1281"
 
 
@@ -17,6 +21,8 @@ class Road:
     """What the images of the cloud set (`Conditions.env`)."""
     layers: str = ""
     """Where the layers of images lie (`Conditions.layers`)."""
+    engine: str = SCRIPTED
+    """The torch-free engine, as a worker on this road finds it."""
 
 
 def carried(wheels: Path, shared: Path | None = None) -> Road:
@@ -26,9 +32,17 @@ def carried(wheels: Path, shared: Path | None = None) -> Road:
     """
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
     if shared is None:
-        return Road(settings={}, env=offline)
+        return Road(settings={}, env=offline, engine=ENGINE)
     folder = {"CAPTIV_CARRY_FOLDER": str(shared / "pods")}
-    return Road(settings={}, env=offline | folder, layers=str(shared / "layers"))
+    return Road({}, offline | folder, str(shared / "layers"), ENGINE)
+
+
+def made_once(road: Road, home: Home) -> None:
+    """Have a pod make what all pods of this road share."""
+    with running(worker_args=("--engine", road.engine), env=road.env, layers=road.layers) as cloud:
+        home.env |= {**cloud.environment, "CAPTIV_RUNPOD_STARTUP_TIMEOUT": "400"}
+        made = home.run("runpod", "create", "--model", "shapes", timeout=500)
+        assert made.code == 0, made
 
 
 IN_THE_IMAGE = Road({"CAPTIV_RUNPOD_IMAGE": "captiv/worker:test"})

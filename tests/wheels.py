@@ -43,8 +43,10 @@ def worker_wheels_in(folder: Path) -> Path:
     with FileLock(folder / "fetching.lock"):
         if not list(folder.glob("*.whl")):
             locks = REPOSITORY / "captiv" / "rental" / "locks"
-            lock = locks / "local-{}.{}.txt".format(*sys.version_info)
             pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
-            wanted = ["--quiet", "--no-deps", "--require-hashes", "-r", str(lock)]
-            checked([*pip, *wanted, "-d", str(folder)], folder, clean_environment(folder))
+            wanted = ["--quiet", "--no-deps", "--require-hashes", "-d", str(folder)]
+            env = clean_environment(folder)
+            for extra in ("local", "vllm"):
+                lock = locks / f"{extra}-{sys.version_info.major}.{sys.version_info.minor}.txt"
+                checked([*pip, *wanted, "-r", str(lock)], folder, env)
     return folder

@@ -7,6 +7,7 @@ from captiv.catalog.model import BUILTIN, Variant
 from captiv.core.fleet import needed_gb
 
 NO_TORCH: Final = "torch is not installed here: pip install 'captiv[local]'."
+NO_VLLM: Final = "vLLM is not installed here; docs/models.md has its environment."
 
 _HALF: Final = ("bfloat16", "float16")
 
@@ -17,6 +18,8 @@ class Machine:
 
     torch: bool
     """Whether torch and transformers are installed."""
+    vllm: bool = False
+    """Whether there is a vLLM."""
     ram_gb: float | None = None
     vram_gb: float | None = None
     """Of its largest GPU; None where none is known."""
@@ -33,12 +36,19 @@ class Machine:
 
 
 def incapable(
-    machine: Machine, variant: Variant | None, *, model: str, dtype: str, device: str
+    machine: Machine,
+    variant: Variant | None,
+    *,
+    model: str,
+    dtype: str,
+    device: str,
+    engine: str = "auto",
+    by_vllm: bool = False,
 ) -> str | None:
     """Return why this machine cannot run the model, in a sentence with what to do; None if it may.
 
     Only what is plain counts: all memory there is, not what is free now, which others may give
-    back. Of a model that the catalog does not know, only torch and the device are asked for.
+    back. Of a model that the catalog does not know, only engine and device are asked for.
 
     Args:
         machine: this machine.
@@ -46,13 +56,20 @@ def incapable(
         model: what a person calls it.
         dtype: as asked for; `auto` is half precision on a GPU and float32 elsewhere.
         device: as asked for.
+        engine: as asked for.
+        by_vllm: whether vLLM drives the model's family.
     """
-    if not machine.torch:
-        return NO_TORCH
-    missing = no_device(machine, device)
+    missing = no_engine(machine, engine, by_vllm=by_vllm) or no_device(machine, device)
     if missing is not None or variant is None:
         return missing
     return _too_large(machine, variant, model, dtype, device) or _no_room(machine, variant, model)
+
+
+def no_engine(machine: Machine, engine: str, *, by_vllm: bool) -> str | None:
+    """Return why nothing is here that could drive the model; None if something is."""
+    if engine == "vllm":
+        return None if machine.vllm else NO_VLLM
+    return None if machine.torch or (engine == "auto" and machine.vllm and by_vllm) else NO_TORCH
 
 
 def no_device(machine: Machine, device: str) -> str | None:

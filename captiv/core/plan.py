@@ -19,6 +19,7 @@ class Need:
     source: str
     dtype: str
     batch_size: int | None
+    engine: str
     insecure: bool
 
     def on(self, kind: str) -> bool:
@@ -41,6 +42,7 @@ def need_of_spec(spec: RunSpec) -> Need:
         source=captioning.source,
         dtype=captioning.dtype,
         batch_size=placement.batch_size,
+        engine=placement.engine,
         insecure=placement.insecure,
     )
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from captiv.catalog.engines import EngineWish
 from captiv.catalog.model import ImageQuality
 from captiv.core.adding import Where
 from captiv.core.mirror import mirrored_path
@@ -155,6 +156,8 @@ class Placement(Site):
     beside: tuple[Site, ...] = ()
     """Where further workers are; the same device may be there more than once."""
     insecure: bool = False
+    engine: EngineWish = "auto"
+    """What drives the model in workers that captiv starts."""
     batch_size: int | None = None
     """None lets the worker choose."""
     gpu_type: str | None = None

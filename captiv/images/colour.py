@@ -19,6 +19,8 @@ _BITS_PER_SAMPLE: Final = 258
 """The TIFF tag that tells a 12-bit scan, which is stored in 16 bits, from one of 16."""
 
 _COLOR_MAP: Final = 320
+_ENTRIES: Final = 256
+"""The most that a palette has."""
 _NO_DATA: Final = 42113
 """GDAL's tag for the value that stands for no data."""
 
@@ -51,9 +53,7 @@ def flattened(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         return _from_floats(image)
     mend(image)
-    shown = _with_gamma(image)
-    if shown.has_transparency_data:
-        return _on_white(shown)
+    shown = _blended(image)
     if shown.mode == "LAB":
         return _from_lab(shown)
     if shown.mode == "1":
@@ -65,6 +65,7 @@ def mend(image: Image.Image) -> None:
     """Put right, in place, what the whole file says of its colours, and a part of it would not."""
     _mend_palette(image)
     _mend_transparency(image)
+    _blend_palette(image)
 
 
 def to_srgb(image: Image.Image, profile: object) -> Image.Image:
@@ -121,6 +122,25 @@ def _mend_transparency(image: Image.Image) -> None:
     colour = image.info.get("transparency")
     if image.mode == "RGB" and isinstance(colour, tuple) and max(colour) > 255:
         image.info["transparency"] = tuple(level >> 8 for level in colour)
+
+
+def _blend_palette(image: Image.Image) -> None:
+    """Make each entry of a palette what it is shown as, so that a pixel need only be looked up."""
+    if image.mode != "P":
+        return
+    entries = image.crop((0, 0, _ENTRIES, 1))
+    entries.frombytes(bytes(range(_ENTRIES)))
+    shown = _blended(entries)
+    if shown is not entries:
+        image.putpalette(shown.tobytes())
+        for done in ("transparency", "gamma"):
+            image.info.pop(done, None)
+
+
+def _blended(image: Image.Image) -> Image.Image:
+    """Return an image's colours as its gamma has them, on white where it is transparent."""
+    shown = _with_gamma(image)
+    return _on_white(shown) if shown.has_transparency_data else shown
 
 
 def _with_gamma(image: Image.Image) -> Image.Image:

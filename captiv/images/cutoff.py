@@ -16,7 +16,9 @@ from typing import Final
 from PIL import GifImagePlugin, Image, ImageFile, TiffImagePlugin
 
 from captiv.images import jpeg, png
+from captiv.images.budget import Budget
 from captiv.images.kinds import DECODERS, Kind
+from captiv.images.memory import held_bytes, stored_bytes
 
 GREY: Final = 128
 """What stands where no row came, where the decoder does not say better."""
@@ -60,22 +62,24 @@ def ends_early(kind: Kind, data: bytes) -> bool:
             return False
 
 
-def completed(kind: Kind, data: bytes) -> tuple[bytes, Load] | None:
+def completed(kind: Kind, data: bytes, budget: Budget) -> tuple[bytes, Load] | None:
     """Return a file that decodes to what came of this one, and how to load it; None if no row did.
 
     Not for kinds whose decoder gives nothing of a file that is cut off: AVIF, HEIC, JPEG XL, WebP
-    with several pictures.
+    with several pictures. What is decoded on the way counts in the budget.
+
+    Raises: ImageTooLarge.
     """
     match kind:
         case Kind.JPEG:
             whole = jpeg.completed(data)
-            came = jpeg.scans(data) > 1 or _has_row(kind, jpeg.continued(data))
+            came = jpeg.scans(data) > 1 or _has_row(kind, jpeg.continued(data), budget)
             return (whole, load_whole) if whole is not None and came else None
         case Kind.PNG:
             chunks = png.mended(data)
-            return (chunks, _load_part) if _has_part(kind, chunks) else None
+            return (chunks, _load_part) if _has_part(kind, chunks, budget) else None
         case Kind.GIF | Kind.BMP | Kind.DIB | Kind.TIFF:
-            return (data, _load_part) if _has_part(kind, data) else None
+            return (data, _load_part) if _has_part(kind, data, budget) else None
         case _:
             return None
 
@@ -99,29 +103,41 @@ def _colour(image: Image.Image, level: int) -> int | tuple[int, ...]:
     return (*(level for _ in bands[1:]), 255 if bands[-1] in "Aa" else level)
 
 
-def _has_part(kind: Kind, data: bytes) -> bool:
+def _has_part(kind: Kind, data: bytes, budget: Budget) -> bool:
     """Whether a row comes out the same whatever is there before it is loaded."""
     with DECODERS[kind](BytesIO(data)) as image:
         raw = all(tile.codec_name == "raw" for tile in image.tile)
         if raw and image.width * image.height > _LEAST_SHARE * 8 * len(data):
             return False
-    rows: list[list[int]] = []
-    for level in (GREY, _OTHER):
-        with DECODERS[kind](BytesIO(data)) as image:
-            _load_part(image, level)
-            rows.append(_rows(image))
-    return any(one == other for one, other in zip(*rows, strict=True))
+    one, other = (_rows_on(kind, data, level, budget) for level in (GREY, _OTHER))
+    return any(a == b for a, b in zip(one, other, strict=True))
 
 
-def _has_row(kind: Kind, continued: Iterable[bytes]) -> bool:
+def _rows_on(kind: Kind, data: bytes, level: int, budget: Budget) -> list[int]:
+    """Return the rows (`_rows`) that come out where this level was before."""
+    with (
+        DECODERS[kind](BytesIO(data)) as image,
+        budget.taken(image.size, _loaded_bytes(image, kind, image.size)),
+    ):
+        _load_part(image, level)
+        return _rows(image)
+
+
+def _has_row(kind: Kind, continued: Iterable[bytes], budget: Budget) -> bool:
     """Whether the first row comes out the same however the file goes on."""
     first: set[int] = set()
     for data in continued:
         with DECODERS[kind](BytesIO(data)) as image:
+            full = image.size
             image.draft(None, (1, 1))  # the first row of blocks, one pixel high, is enough
-            image.load()
-            first.add(_row(image, 0))
+            with budget.taken(full, _loaded_bytes(image, kind, full)):
+                image.load()
+                first.add(_row(image, 0))
     return len(first) == 1
+
+
+def _loaded_bytes(image: ImageFile.ImageFile, kind: Kind, full: tuple[int, int]) -> int:
+    return stored_bytes(image.mode, image.size) + held_bytes(image, kind, full)
 
 
 def _rows(image: Image.Image) -> list[int]:

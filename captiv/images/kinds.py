@@ -13,7 +13,6 @@ from typing import Final
 
 from PIL import (
     AvifImagePlugin,
-    GifImagePlugin,
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
@@ -22,6 +21,7 @@ from PIL import (
 
 from captiv.images import jpeg, libtiff
 from captiv.images.bmp import BmpImageFile, DibImageFile
+from captiv.images.gif import GifImageFile
 from captiv.images.heic import HeicImageFile
 
 
@@ -44,7 +44,7 @@ DECODERS: Final[dict[Kind, type[ImageFile.ImageFile]]] = {
     Kind.JPEG: JpegImagePlugin.JpegImageFile,
     Kind.PNG: PngImagePlugin.PngImageFile,
     Kind.WEBP: WebPImagePlugin.WebPImageFile,
-    Kind.GIF: GifImagePlugin.GifImageFile,
+    Kind.GIF: GifImageFile,
     Kind.BMP: BmpImageFile,
     Kind.DIB: DibImageFile,
     Kind.TIFF: libtiff.TiffImageFile,

@@ -15,20 +15,24 @@ import os
 import re
 import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
+from traceback import clear_frames
 from typing import Final, Literal
 
-from PIL import ExifTags, Image, ImageFile, JpegImagePlugin
+from PIL import ExifTags, Image, ImageFile
 
 from captiv.catalog.model import ImagePolicy, ImageQuality
 from captiv.errors import ImageError, ImageMissing, ImageTooLarge, ImageUnreadable
-from captiv.images import bmp, cutoff, jpeg, png
+from captiv.images import cutoff, jpeg, png
 from captiv.images.budget import DECODED, Budget
 from captiv.images.colour import conversion, to_srgb
 from captiv.images.encode import SMALL_BYTES, encoded
 from captiv.images.kinds import DECODERS, Kind, is_lossless, kind_of, unknown_kind
+from captiv.images.memory import held_bytes
 from captiv.images.reduce import Box, Plan, averaged, plan
 from captiv.shortage import shortage
 
@@ -36,6 +40,8 @@ MAX_FILE_BYTES: Final = 512 * 1024 * 1024
 LONGEST_EDGES: Final = 16
 """The long edge is squashed to this many times `size_px` where the picture is longer still: a strip
 of 20,000 x 10 keeps its 10, but a model that makes it square would not see more of its 20,000."""
+_LONGEST_PX: Final = 16_383
+"""An edge is never longer: a WebP holds no more, which small bodies may need (`encoded`)."""
 
 _TRUNCATED: Final = re.compile(r"truncated|end of file|unexpected end", re.IGNORECASE)
 _NOT_READ: Final = re.compile(
@@ -44,9 +50,6 @@ _NOT_READ: Final = re.compile(
 )
 """What decoders say of a file that is whole, and that they do not read."""
 
-_COEFFICIENT_BYTES: Final = 2
-_COPY_BYTES: Final = 4
-_COPYING: Final = frozenset({Kind.WEBP, Kind.AVIF, Kind.HEIC, Kind.JXL})
 _SPARE: Final = 1.5
 """So many times the target are left for the fine filter (measured in docs/benchmarks.md)."""
 
@@ -91,6 +94,24 @@ class _Picture:
     lossless: bool
 
 
+@contextmanager
+def _errors_keep_no_picture() -> Iterator[None]:
+    """Empty the frames that an error has left.
+
+    It keeps them, and with them pictures whose memory the budget has back. A future keeps it, in a
+    ring with the frame that awaits it, until Python looks for rings.
+    """
+    try:
+        yield
+    except Exception as error:
+        raised: BaseException | None = error
+        while raised is not None:
+            clear_frames(raised.__traceback__)
+            raised = raised.__context__
+        raise
+
+
+@_errors_keep_no_picture()
 def prepare(
     source: Path | str | bytes,
     policy: ImagePolicy,
@@ -142,6 +163,7 @@ def _prepared(
     return Prepared(sent, media_type, width, height)
 
 
+@_errors_keep_no_picture()
 def decode(
     data: bytes, *, policy: ImagePolicy | None = None, budget: Budget = DECODED
 ) -> Image.Image:
@@ -187,7 +209,7 @@ def fitted(size: tuple[int, int], policy: ImagePolicy) -> tuple[int, int]:
     if policy.rule == "square":
         return min(size[0], policy.size_px), min(size[1], policy.size_px)
     edge = _measure(size, policy.rule)
-    longest = LONGEST_EDGES * policy.size_px
+    longest = min(LONGEST_EDGES * policy.size_px, _LONGEST_PX)
     scale = min(1.0, policy.size_px / edge)
     width, height = (min(max(1, round(length * scale)), longest) for length in size)
     return width, height
@@ -241,7 +263,7 @@ def _whole(data: bytes, kind: Kind, policy: ImagePolicy | None, budget: Budget) 
 def _part(data: bytes, kind: Kind, policy: ImagePolicy | None, budget: Budget) -> "_Picture | None":
     """Return what came of a picture whose file is cut off; None if that is not a single row."""
     try:
-        found = cutoff.completed(kind, data)
+        found = cutoff.completed(kind, data, budget)
         if found is None:
             return None
         whole, load = found
@@ -289,7 +311,7 @@ def _shown(
     target = fitted(full, policy) if policy else full
     drafted = _reduce(image, target)
     planned = plan(image.mode, image.size, target)
-    with budget.taken(full, planned.peak_bytes + _held_bytes(image, kind, full)):
+    with budget.taken(full, planned.peak_bytes + held_bytes(image, kind, full)):
         load(image)
         return _brought(image, kind, data, full, target, planned, drafted)
 
@@ -324,27 +346,6 @@ def _reduce(image: ImageFile.ImageFile, target: tuple[int, int]) -> Box | None:
     """Let a JPEG's decoder halve, to no less than `_SPARE` of `target`; return where it lies."""
     drafted = image.draft(None, (math.ceil(_SPARE * target[0]), math.ceil(_SPARE * target[1])))
     return drafted[1] if drafted else None
-
-
-def _held_bytes(image: ImageFile.ImageFile, kind: Kind, full: tuple[int, int]) -> int:
-    """Return what a decoder holds beside the picture that it gives.
-
-    That of a JPEG in several scans keeps every coefficient until it has read the last; others give
-    a copy of what they hold.
-    """
-    if isinstance(image, JpegImagePlugin.JpegImageFile):
-        return full[0] * full[1] * image.layers * _COEFFICIENT_BYTES * _has_scans(image)
-    copying = kind in _COPYING or any(tile.codec_name == bmp.RUNS for tile in image.tile)
-    return full[0] * full[1] * _COPY_BYTES * copying
-
-
-def _has_scans(image: JpegImagePlugin.JpegImageFile) -> bool:
-    """Tell if a JPEG, just opened (Pillow stops behind the header of the first scan), has more."""
-    assert image.fp is not None
-    whole = 6 + 2 * image.layers  # length of the header of a scan that holds every component
-    image.fp.seek(max(0, image.fp.tell() - whole))
-    header = image.fp.read(3)
-    return bool(image.info.get("progressive")) or header != bytes((0, whole, image.layers))
 
 
 def _turn(image: Image.Image, kind: Kind) -> Image.Transpose | None:

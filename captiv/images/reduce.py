@@ -12,18 +12,19 @@ from typing import Final
 from PIL import Image
 
 from captiv.images.colour import flattened, mend
+from captiv.images.memory import stored_bytes
 
 _LARGE_BYTES: Final = 48 * 1024 * 1024
 _BAND_BYTES: Final = 4 * 1024 * 1024
 _LEFT: Final = 2
 """So many times the target are left for the fine filter."""
 
-_ONE_BYTE: Final = frozenset({"1", "L", "P"})
 _BY_PIXEL: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK"})
 """Modes in which a pixel's colour depends on no other pixel's."""
 _STAGES: Final = 4
 """So often a picture may be there while it is brought to 8 bits."""
 _WORD: Final = 4
+_WIDEST: Final = "RGBA"
 
 Box = tuple[float, float, float, float]
 
@@ -38,14 +39,14 @@ class Plan:
 
 def plan(mode: str, size: tuple[int, int], target: tuple[int, int]) -> Plan:
     """Return how a decoded picture of this mode and size comes to its target's."""
-    pixels = size[0] * size[1]
-    decoded = pixels * (1 if mode in _ONE_BYTE else _WORD)
+    decoded = stored_bytes(mode, size)
     across, down = (max(1, size[at] // (_LEFT * target[at])) for at in (0, 1))
     if decoded <= _LARGE_BYTES or mode not in _BY_PIXEL or across * down == 1:
-        return Plan((1, 1), decoded + (_STAGES - 1) * _WORD * pixels)
-    left = math.ceil(size[0] / across) * math.ceil(size[1] / down)
-    rows = _rows(size[0], down)
-    return Plan((across, down), decoded + _STAGES * _WORD * (left + rows * size[0]))
+        return Plan((1, 1), decoded + (_STAGES - 1) * stored_bytes(_WIDEST, size))
+    left = math.ceil(size[0] / across), math.ceil(size[1] / down)
+    band = size[0], _rows(size[0], down)
+    stage = stored_bytes(_WIDEST, left) + stored_bytes(_WIDEST, band)
+    return Plan((across, down), decoded + _STAGES * stage)
 
 
 def averaged(

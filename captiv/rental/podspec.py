@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Final
 
 from captiv import __version__
-from captiv.catalog import Variant, family_named
+from captiv.catalog import Family, Variant, family_named
+from captiv.catalog.engines import Engine, EngineWish, against_vllm, is_exact
 from captiv.catalog.model import QUANTISED
 from captiv.core.fleet import Demand, Offer, Wish, demand
 from captiv.core.jobs import Run, RunId
@@ -41,6 +42,10 @@ class Terms:
     image: str | None = None
     disk_gb: int | None = None
     """Asked for with a pod that is made by hand; they go before all settings."""
+    engine: EngineWish = "auto"
+    """What is to drive the model."""
+    beams: int | None = None
+    """How many are searched; None for the family's own number."""
 
     @property
     def cargo(self) -> Cargo | None:
@@ -51,8 +56,28 @@ class Terms:
     @property
     def version(self) -> str:
         """Of the worker in the pod, as the ledger has it."""
-        cargo = self.cargo
-        return __version__ if cargo is None else cargo.version
+        cargo, engine = self.cargo, self.brought
+        if cargo is None:
+            return __version__
+        return cargo.version if engine == "transformers" else f"{cargo.version}.{engine}"
+
+    @property
+    def brought(self) -> Engine | None:
+        """What drives the model in a pod into which captiv brings its worker; None in others.
+
+        A model that vLLM drives has its image, where captiv chooses the image.
+        """
+        if self.cargo is None:
+            return None
+        if not self.policy.public or self.engine == "transformers" or is_exact(self._dtype):
+            return "transformers"
+        family = family_of(self.model)
+        can = family is not None and against_vllm(family, self._dtype, self.beams) is None
+        return "vllm" if can else "transformers"
+
+    @property
+    def _dtype(self) -> str:
+        return self.model.dtype or "auto"
 
     @property
     def variant(self) -> Variant:
@@ -62,7 +87,7 @@ class Terms:
     @property
     def extras(self) -> tuple[str, ...]:
         """The extras of captiv that the model needs."""
-        return extras_of(self.model)
+        return ("vllm",) if self.brought == "vllm" else extras_of(self.model)
 
 
 def terms_of(run: Run, policy: Policy, owner: Owner) -> Terms:
@@ -78,6 +103,8 @@ def terms_of(run: Run, policy: Policy, owner: Owner) -> Terms:
         max_cost=None if placement.max_cost_usd is None else Decimal(placement.max_cost_usd),
         lingers=policy.lingers and not placement.terminate,
         terminate=placement.terminate,
+        engine=placement.engine,
+        beams=run.spec.captioning.generation.num_beams,
     )
 
 
@@ -115,6 +142,18 @@ def variant_of(model: ModelChange) -> Variant:
     return variant or Variant(name, model.source or name)
 
 
+def family_of(model: ModelChange) -> Family | None:
+    """Return the family as the variant of it is; None of one that is not in the catalog.
+
+    A checkpoint of one's own is taken for one like the family's default.
+    """
+    family = family_named(model.model)
+    if family is None:
+        return None
+    variant = family.variant(model.variant or "") or family.variant(family.default_variant)
+    return None if variant is None else family.of(variant)
+
+
 def wish_of(placement: Placement, policy: Policy) -> Wish:
     """Return what was asked for, on the command line or in the settings."""
     named = placement.gpu_type
@@ -150,7 +189,10 @@ def pod_spec(
         env["CAPTIV_CARRY_SHA256"] = cargo.sha256
         env["CAPTIV_CARRY_EXTRAS"] = ",".join(terms.extras)
         env["CAPTIV_CARRY_BORN"] = f"{now_s:.0f}"
-    arguments = worker_arguments(host="0.0.0.0", port=PORT, name=name, model=terms.model)
+    engine = terms.brought or (None if terms.engine == "auto" else terms.engine)
+    arguments = worker_arguments(
+        host="0.0.0.0", port=PORT, name=name, model=terms.model, engine=engine
+    )
     return PodSpec(
         name=name,
         offer=offer,

@@ -170,6 +170,8 @@ class Policy:
     """Whether a run's pod is left to its guard when the run ends."""
     carries: bool = False
     """Whether captiv brings its worker into pods whose image nobody names."""
+    public: bool = False
+    """Whether captiv chooses the image, too, by what drives the model."""
 
 
 class Provider(Protocol):

@@ -346,9 +346,12 @@ class RentedWorker:
         """Use a pod that an earlier command of this run rented, ready or not yet; else end it."""
         from_ms = row.created_ms or self._context.now_ms()
         self._row = row
-        failed: GivenUp | None = GivenUp("its worker is of another version")
+        failed: GivenUp | None = GivenUp("it is another captiv's")
         if row.version == self._terms.version:
             failed = await self._came_up(row, on_phase)
+        else:
+            other = f"{row.version}; this is {self._terms.version}"
+            self._context.on_note(f"Pod {row.pod_id} is ended: it is another captiv's ({other}).")
         reason = failed.reason.rstrip(".") if failed else ""
         run_id = self._terms.run_id
         if reason or not await commit(self._ledger, pods.resume_use, row.id, run_id, from_ms):

@@ -169,6 +169,10 @@ class PlacementOptions:
             metavar="DEVICE,…",
         ),
     ] = None
+    engine: Annotated[
+        str | None,
+        Flag("auto, transformers or vllm: what drives the model, here and in pods."),
+    ] = None
     batch_size: Annotated[
         str | None,
         Flag(

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
+from captiv.catalog.engines import ENGINES, EngineWish
 from captiv.catalog.model import DEVICE_LIST, DEVICE_LISTS
 from captiv.core.cost import money
 from captiv.core.spec import Fallback, Placement, Protocol, Site
@@ -45,6 +46,7 @@ def place(options: Options, settings: Settings) -> Placement:
         device=devices[0],
         beside=tuple(beside),
         insecure=insecure,
+        engine=_engine(options, settings, here=here),
         batch_size=_batch_size(options.batch_size, settings),
         gpu_type=options.gpu_type,
         max_cost_usd=_cap(options, settings),
@@ -100,6 +102,25 @@ def _devices(options: Options, settings: Settings, *, here: bool) -> Sequence[st
                 hint="One worker fills a GPU; --batch-size says how much it does at once.",
             )
     return devices
+
+
+def _engine(options: Options, settings: Settings, *, here: bool) -> EngineWish:
+    """Return what is to drive the model.
+
+    Raises:
+        UsageError: there is no such engine, or captiv starts no worker for this run.
+    """
+    for engine in ENGINES:
+        if engine == (options.engine or settings.system.engine):
+            break
+    else:
+        raise UsageError(f"--engine is {' or '.join(ENGINES)}, not {options.engine!r}.")
+    if options.engine is not None and not (here or options.runpod):
+        raise UsageError(
+            "--engine is for workers that captiv starts, and this run has none.",
+            hint="captiv-worker --engine says it where the worker is started.",
+        )
+    return engine
 
 
 def _spare(options: Options, given: str) -> str:

@@ -16,6 +16,7 @@ from captiv.catalog import (
     family_named,
     idle_variables,
 )
+from captiv.catalog.engines import against_vllm
 from captiv.catalog.model import QUANTISED
 from captiv.core.adding import Where
 from captiv.core.naming import checked_extension, checked_naming, is_image_name
@@ -39,10 +40,24 @@ from captiv.settings.keys import find_key
 from captiv.wire import Generation, ModelChange
 
 _NEVER_EMPTY = (
-    *("model", "variant", "mode", "dtype", "device", "worker", "protocol"),
+    *("model", "variant", "mode", "dtype", "device", "engine", "worker", "protocol"),
     *("gpu_type", "fallback", "extension", "sidecar_name"),
 )
 _SPELLED = {"dtype": "torch-dtype"}
+
+
+def _check_engine(placement: Placement, choice: ModelChoice, captioning: Captioning) -> None:
+    """Refuse vLLM for what it cannot do, before anything is begun.
+
+    Raises:
+        UsageError: says what that is.
+    """
+    if placement.engine != "vllm":
+        return
+    family = choice.family.of(choice.variant)
+    reason = against_vllm(family, captioning.dtype, captioning.generation.num_beams)
+    if reason is not None:
+        raise UsageError(reason, hint="Use --engine transformers, or auto.")
 
 
 def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]:
@@ -57,6 +72,7 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
     placement = place(options, settings)
     choice = _choice(options, settings, placement)
     captioning = _captioning(options, settings, choice)
+    _check_engine(placement, choice, captioning)
     if any(site.kind == "local" for site in placement.sites):
         from captiv.workers.hub import require_weights
 

@@ -221,6 +221,11 @@ class SystemSettings(Section):
         default="auto", description="Precision of the model's weights."
     )
     device: Devices = Field(default="auto", description=f"{DEVICE_LISTS}.")
+    engine: Literal["auto", "transformers", "vllm"] = Field(
+        default="auto",
+        description="What drives models in workers that captiv starts; auto takes vLLM where it is "
+        "installed and can do what is asked.",
+    )
 
 
 class OutputSettings(Section):

@@ -4,7 +4,13 @@ from captiv.wire import ModelChange
 
 
 def worker_arguments(
-    *, host: str, port: int, name: str, model: ModelChange, device: str | None = None
+    *,
+    host: str,
+    port: int,
+    name: str,
+    model: ModelChange,
+    device: str | None = None,
+    engine: str | None = None,
 ) -> list[str]:
     """Return the arguments of a worker that listens there and loads this model.
 
@@ -20,6 +26,7 @@ def worker_arguments(
         "--device": device,
         "--dtype": model.dtype,
         "--max-batch": model.max_batch,
+        "--engine": engine,
     }
     return [
         str(part) for flag, value in said.items() if value is not None for part in (flag, value)

@@ -25,7 +25,7 @@ from captiv.catalog import family_named
 from captiv.catalog.model import IMAGE_MEMORY_MB
 from captiv.core import quiet
 from captiv.core.findings import Finding
-from captiv.core.machine import NO_TORCH, Machine, incapable, no_device
+from captiv.core.machine import Machine, incapable, no_device, no_engine
 from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.quiet import Patience
 from captiv.core.retry import Death
@@ -35,7 +35,7 @@ from captiv.shortage import shortage
 from captiv.wire import ModelChange
 from captiv.workers.arguments import worker_arguments
 from captiv.workers.hub import unavailable
-from captiv.workers.machine import has_torch, machine
+from captiv.workers.machine import has_torch, has_vllm, machine
 from captiv.workers.source import Address, Check, Ended, Traits
 
 _SIGKILL = 9  # which Windows' module does not name
@@ -63,9 +63,14 @@ class LocalSettings:
     shares: int = 1
     image_memory_mb: int = IMAGE_MEMORY_MB
     """How many workers share the cores of this machine, this one among them."""
-    engine: str | None = None
-    """`module:attribute` of an engine of one's own; None takes the family's, which needs torch."""
+    engine: str = "auto"
+    """As `captiv-worker --engine` takes it: `module:attribute` is one of one's own."""
     engine_options: str | None = None
+
+    @property
+    def own_engine(self) -> bool:
+        """Whether the engine is one of one's own, of which nothing is known."""
+        return ":" in self.engine
 
 
 class LocalWorker:
@@ -106,14 +111,16 @@ class LocalWorker:
 
     def checks(self) -> Sequence[Check]:
         """Return what is looked at before the child is started; of one's own engine, nothing."""
-        if self._settings.engine is not None:
+        if self._settings.own_engine:
             return ()
         return Check("this machine", self._look_here), Check("model hub", self._look_at_hub)
 
     async def _look_here(self) -> Sequence[Finding]:
         s = self._settings
         here = await offload(machine, s.source, abandon_on_cancel=True)
-        reason = reason_against(here, s.model, s.variant, dtype=s.dtype, device=s.device)
+        reason = reason_against(
+            here, s.model, s.variant, dtype=s.dtype, device=s.device, engine=s.engine
+        )
         if reason is not None:
             raise ModelError(reason, hint=_instead(here, s.device))
         return [Finding("this machine", "ok", f"nothing found that rules out {s.variant}")]
@@ -130,8 +137,7 @@ class LocalWorker:
             NoWorker: the child does not start, or the one before does not end.
             MachineShort: this machine can start no other process.
         """
-        if self._settings.engine is None and not has_torch():
-            raise ModelError(NO_TORCH, hint=_NO_TORCH)
+        self._require_engine()
         on_phase(Phase(Step.STARTING_HERE))
         await self.stop()
         token = secrets.token_urlsafe(32)
@@ -157,6 +163,17 @@ class LocalWorker:
                 "The worker on this machine does not start.", hint=f"Its log: {self._log_path}"
             ) from error
         return Address(url, token)
+
+    def _require_engine(self) -> None:
+        """Refuse to start a worker that nothing here could drive.
+
+        Raises:
+            ModelError: says what is missing.
+        """
+        s = self._settings
+        here = Machine(torch=has_torch(), vllm=has_vllm())
+        if not s.own_engine and (why := no_engine(here, s.engine, by_vllm=_by_vllm(s.model))):
+            raise ModelError(why, hint=_NO_TORCH)
 
     async def ended(self) -> Ended | None:
         """Return how the child died, or None while it lives."""
@@ -239,15 +256,20 @@ class LocalWorker:
         )
         command = [sys.executable, "-m", "captiv_worker", "--stdin-token"]
         command += worker_arguments(
-            host="127.0.0.1", port=0, name="local", model=model, device=s.device
+            host="127.0.0.1",
+            port=0,
+            name="local",
+            model=model,
+            device=s.device,
+            engine=None if s.engine == "auto" else s.engine,
         )
         command += ["--batch-file", str(self._batch_file)]
         if s.image_memory_mb != IMAGE_MEMORY_MB:
             command += ["--image-memory-mb", str(s.image_memory_mb)]
         if s.shares > 1:
             command += ["--shares", str(s.shares)]
-        if s.engine is not None:
-            command += ["--engine", s.engine, "--engine-options", s.engine_options or "{}"]
+        if s.engine_options is not None:
+            command += ["--engine-options", s.engine_options]
         return command
 
     async def _send_token(self, token: str) -> None:
@@ -273,12 +295,26 @@ class LocalWorker:
 
 
 def reason_against(
-    here: Machine, model: str, variant: str, *, dtype: str, device: str
+    here: Machine, model: str, variant: str, *, dtype: str, device: str, engine: str = "auto"
 ) -> str | None:
     """Return why this machine plainly cannot run a variant of a model; None if it may."""
     family = family_named(model)
     known = family.variant(variant) if family is not None else None
-    return incapable(here, known, model=variant, dtype=dtype, device=device)
+    return incapable(
+        here,
+        known,
+        model=variant,
+        dtype=dtype,
+        device=device,
+        engine=engine,
+        by_vllm=_by_vllm(model),
+    )
+
+
+def _by_vllm(model: str) -> bool:
+    """Whether vLLM drives this family; of one that the catalog does not know, it may."""
+    family = family_named(model)
+    return family is None or family.architecture.vllm
 
 
 def _instead(here: Machine, device: str) -> str:

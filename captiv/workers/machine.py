@@ -36,6 +36,7 @@ def machine(source: str) -> Machine:
     sizes = _gpu_sizes()
     return Machine(
         torch=has_torch(),
+        vllm=has_vllm(),
         ram_gb=_ram_gb(Path("/sys/fs/cgroup")),
         vram_gb=max(sizes) / 1e9 if sizes else None,
         free_gb=_free_gb(hub.cache_folder()),
@@ -49,6 +50,12 @@ def machine(source: str) -> Machine:
 def has_torch() -> bool:
     """Whether torch and transformers are installed, without paying for their import."""
     return find_spec("torch") is not None and find_spec("transformers") is not None
+
+
+def has_vllm() -> bool:
+    """Whether vLLM is installed where a worker of this machine finds it."""
+    beside = Path(sys.executable).with_name("vllm")
+    return beside.is_file() or shutil.which("vllm") is not None or find_spec("vllm") is not None
 
 
 def all_devices() -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import stat
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,7 +29,8 @@ from captiv.store import Connection, Store, pods
 from captiv.testing.clock import FastClock
 from captiv.testing.cloud import Cloud, running
 from captiv.testing.cloud.conditions import RUNPOD_QUOTA
-from tests.support import SCRIPTED, Ended, Home, alive, finish, until
+from tests.roads import IN_THE_IMAGE, Road
+from tests.support import Ended, Home, alive, finish, until
 
 PICTURES = 24
 BATCH_S = 0.3
@@ -38,6 +39,10 @@ _CLOCKS_S = (0, 0, 0, 40, -40, 7200, -7200, 3 * 86_400, -3 * 86_400)
 """How wrong the clock of the user's machine may be."""
 _BEFORE_THE_ANSWER = ("the command began", "RunPod was asked", "the pod was asked for")
 _CAPTIONED = re.compile(r"^ts=(\S+) .* caption key=[^-\s]+-(\d+)-.* engine_s=([\d.]+)")
+
+
+Moment = tuple[str, Callable[[], bool], float]
+"""A landmark of a rental, how it is told, and how long after it a kill may come, in seconds."""
 
 
 @dataclass
@@ -110,9 +115,9 @@ class Rental:
         calls = [call for call in list(self.cloud.history) if call.caller == "account"]
         self.given.append(len(calls))
 
-    def killed(self, chance: random.Random) -> str:
+    def killed(self, chance: random.Random, moments: Sequence[Moment] = ()) -> str:
         """Give the command and kill it at a moment of the rental; return which that was."""
-        name, reached, within_s = chance.choice(self._moments())
+        name, reached, within_s = chance.choice(moments or self._moments())
         if chance.random() < 0.3:
             # An answer that never comes is waited for, for longer than the later moments are.
             early = name in _BEFORE_THE_ANSWER
@@ -127,7 +132,7 @@ class Rental:
             self.said.append(finish(process))
         return name
 
-    def _moments(self) -> list[tuple[str, Callable[[], bool], float]]:
+    def _moments(self) -> list[Moment]:
         """Return landmarks of a rental, and how long after each of them the kill may come."""
         return [
             ("the command began", lambda: True, 1.5),
@@ -138,6 +143,18 @@ class Rental:
             ("every caption was there", lambda: len(self.home.captions()) == PICTURES, 0.1),
             ("the end was asked for", lambda: self._asked("delete_pod", "terminate_pod"), 0.1),
         ]
+
+    def of_the_upload(self) -> list[Moment]:
+        """Return the same of captiv's code on its way into a pod, and of what it needs there."""
+        return [
+            ("the pod was there", lambda: bool(self.cloud.pods()), 0.5),
+            ("it waited for captiv's code", lambda: self._logged("bootstrap waiting"), 3.0),
+            ("it had captiv's code", lambda: self._logged("bootstrap carried"), 0.5),
+            ("its worker was started", lambda: self._logged("worker_started"), 2.0),
+        ]
+
+    def _logged(self, words: str) -> bool:
+        return any(words in line for pod in self.cloud.pods() for line in pod.log.texts())
 
     def _asked(self, *operations: str) -> bool:
         return any(call.operation in operations for call in list(self.cloud.history))
@@ -259,15 +276,17 @@ def rental(
     batch_s: float = BATCH_S,
     clock: FastClock | None = None,
     cap: Decimal | None = None,
+    road: Road = IN_THE_IMAGE,
 ) -> Iterator[Rental]:
     """Have a cloud whose pods run the torch-free engine, and look on while it is used."""
     engine = json.dumps({"batch_s": batch_s, "download": True})
-    arguments = ("--engine", SCRIPTED, "--engine-options", engine)
+    arguments = ("--engine", road.engine, "--engine-options", engine)
     own = {} if clock is None else dict(clock.environment)
-    asked: dict[str, Any] = {"quota_per_minute": RUNPOD_QUOTA, "env": own, **(conditions or {})}
+    images = {"env": {**own, **road.env}, "layers": road.layers}
+    asked: dict[str, Any] = {"quota_per_minute": RUNPOD_QUOTA, **images, **(conditions or {})}
     with running(worker_args=arguments, clock=clock or time.time, **asked) as cloud:
         home.env |= dict(cloud.environment) | {
-            "CAPTIV_RUNPOD_IMAGE": "captiv/worker:test",
+            **road.settings,
             "CAPTIV_RUNPOD_LOST_AFTER": "10",
             "CAPTIV_RUNPOD_STARTUP_TIMEOUT": "30",
             "CAPTIV_RUNPOD_GUARD_IDLE": "60",

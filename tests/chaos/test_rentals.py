@@ -12,6 +12,7 @@ from captiv.testing.cloud import drawn
 from captiv.testing.cloud.conditions import RUNPOD_QUOTA
 from captiv.testing.cloud.mischief import RECIPES, Armed, Mischief
 from tests.chaos.rentals import PICTURES, Rental, cap_of, clock_of, rental
+from tests.roads import IN_THE_IMAGE, Road
 from tests.support import Home, finish, until
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.allow_blocking]
@@ -20,6 +21,7 @@ CENT = Decimal("0.01")
 BLIND_S = 5
 """By so much captiv may be late to know that a pod began or ended."""
 STORMS = [1, 2, 9, 12]
+UPLOADS = [0, 1]
 SILENCES: list[tuple[str, dict[str, Any]]] = [
     ("created_then_timed_out", {}),
     ("terminated_then_timed_out", {}),
@@ -43,12 +45,14 @@ def weathered(
     expected: dict[str, str],
     arm: Callable[[Mischief], list[Armed]],
     seed: int | None = None,
+    road: Road = IN_THE_IMAGE,
 ) -> None:
     """Rent while that goes wrong, under conditions drawn by seed: it costs time, nothing else."""
     home.scenes(PICTURES)
     conditions = {} if seed is None else drawn(seed)
     env = {} if seed is None else clock_of(seed)
-    with rental(home, conditions, env=env, cap=None if seed is None else cap_of(seed)) as rented:
+    cap = None if seed is None else cap_of(seed)
+    with rental(home, conditions, env=env, cap=cap, road=road) as rented:
         armed = arm(rented.cloud.mischief)
         storm = [conditions, *(each.describe() for each in armed)]
         last = rented.insist()
@@ -60,6 +64,23 @@ def weathered(
         assert rented.busiest() < RUNPOD_QUOTA, storm
         assert rented.off_the_bill() <= min(CENT / 2, rented.leeway(blind_s(conditions))), storm
         assert not rented.over_its_cap(), storm
+        kept_secret(rented)
+
+
+def brought(home: Home, seed: int, expected: dict[str, str], road: Road) -> None:
+    """Kill captiv while its code comes into a pod; the next start uses that pod, or ends it."""
+    chance = random.Random(f"brought {seed}")
+    home.scenes(PICTURES)
+    line = {"up_mbit": chance.uniform(0.4, 4.0)}
+    with rental(home, {**drawn(seed), **line}, env=clock_of(seed), road=road) as rented:
+        moment = rented.killed(chance, rented.of_the_upload())
+        last = rented.insist()
+
+        assert last.code == 0, (moment, rented.said)
+        assert home.captions() == expected, moment
+        rented.gone()
+        assert rented.computed_again() == [], moment
+        assert rented.unknown() == [], moment
         kept_secret(rented)
 
 
@@ -87,6 +108,11 @@ def survived(home: Home, seed: int, expected: dict[str, str]) -> None:
         kept_secret(rented)
 
 
+def on(seed: int, carried: Road) -> Road:
+    """Return the road on which captiv comes into the pods of this storm."""
+    return carried if seed % 2 else IN_THE_IMAGE
+
+
 def blind_s(conditions: Mapping[str, Any]) -> int:
     """Return by how much captiv may be late to know of an end.
 
@@ -106,9 +132,9 @@ def kept_secret(rented: Rental) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", STORMS)
 def test_a_sample_of_the_storms_over_a_rental(
-    home: Home, seed: int, expected: dict[str, str]
+    home: Home, seed: int, expected: dict[str, str], carried_road: Road
 ) -> None:
-    weathered(home, expected, lambda mischief: mischief.storm(seed), seed)
+    weathered(home, expected, lambda mischief: mischief.storm(seed), seed, on(seed, carried_road))
 
 
 @pytest.mark.slow
@@ -117,6 +143,14 @@ def test_a_sample_of_the_moments_at_which_captiv_is_killed(
     home: Home, seed: int, expected: dict[str, str]
 ) -> None:
     survived(home, seed, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", UPLOADS)
+def test_a_sample_of_the_moments_at_which_captiv_brings_its_code(
+    home: Home, seed: int, expected: dict[str, str], carried_road: Road
+) -> None:
+    brought(home, seed, expected, carried_road)
 
 
 @pytest.mark.slow
@@ -159,8 +193,10 @@ def test_a_guard_that_may_not_end_its_pod_leaves_it_to_the_next_start(
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("seed", range(300))
-def test_every_storm_over_a_rental(home: Home, seed: int, expected: dict[str, str]) -> None:
-    weathered(home, expected, lambda mischief: mischief.storm(seed), seed)
+def test_every_storm_over_a_rental(
+    home: Home, seed: int, expected: dict[str, str], carried_road: Road
+) -> None:
+    weathered(home, expected, lambda mischief: mischief.storm(seed), seed, on(seed, carried_road))
 
 
 @pytest.mark.chaos
@@ -185,3 +221,11 @@ def test_every_moment_at_which_captiv_is_killed(
     home: Home, seed: int, expected: dict[str, str]
 ) -> None:
     survived(home, seed, expected)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("seed", range(200))
+def test_every_moment_at_which_captiv_brings_its_code(
+    home: Home, seed: int, expected: dict[str, str], carried_road: Road
+) -> None:
+    brought(home, seed, expected, carried_road)

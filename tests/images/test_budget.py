@@ -3,7 +3,8 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageStat
 
 from captiv.catalog import ImagePolicy
-from captiv.errors import ImageTooLarge
+from captiv.errors import ImageTooLarge, ImageUnreadable
 from captiv.images.budget import Budget
+from captiv.images.colour import flattened, mend
+from captiv.images.memory import stored_bytes
 from captiv.images.prepare import decode
 from captiv.images.reduce import averaged, plan
 from tests.support import until
@@ -122,6 +125,49 @@ def test_a_strip_whose_decoder_does_not_halve_it_is_averaged_along_its_length(
 @pytest.mark.parametrize("mode", ["I", "F", "I;16", "LAB"])
 def test_a_picture_whose_range_decides_is_brought_to_8_bits_whole(mode: str) -> None:
     assert plan(mode, (20_000, 20_000), (100, 100)).factors == (1, 1)
+
+
+@pytest.mark.parametrize("gamma", [None, 1.0])
+def test_a_transparent_palette_becomes_one_in_which_pixels_are_only_looked_up(
+    gamma: float | None,
+) -> None:
+    picture = drawing("RGB", (90, 80)).quantize(256)
+    picture.info["transparency"] = bytes(range(0, 256, 2)) * 2
+    picture.info |= {} if gamma is None else {"gamma": gamma}
+    right = flattened(picture.convert("RGBA"))
+
+    mend(picture)
+
+    assert not picture.has_transparency_data
+    assert picture.mode == "P"
+    assert picture.convert("RGB").tobytes() == right.tobytes() == flattened(picture).tobytes()
+
+
+class Watched(Budget):
+    """A budget that remembers how many bytes were asked for."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(limit_bytes)
+        self.asked: list[int] = []
+
+    @contextmanager
+    def taken(self, size: tuple[int, int], wanted_bytes: int) -> Iterator[None]:
+        self.asked.append(wanted_bytes)
+        with super().taken(size, wanted_bytes):
+            yield
+
+
+@pytest.mark.parametrize(("kind", "size", "times"), [("PNG", (150, 100), 2), ("JPEG", (19, 13), 8)])
+def test_the_search_for_the_rows_of_a_file_that_is_cut_off_counts_in_the_budget(
+    kind: str, size: tuple[int, int], times: int
+) -> None:
+    out = BytesIO()
+    Image.effect_noise((150, 100), 50).save(out, kind)
+    budget = Watched(MB)
+    with pytest.raises(ImageUnreadable, match="accept-truncated"):
+        decode(out.getvalue()[:-3000], budget=budget)
+    assert budget.asked.count(stored_bytes("L", size)) == times
+    assert budget.asked[0] == budget.asked[-1] > stored_bytes("L", (150, 100))
 
 
 def a0(path: Path) -> None:

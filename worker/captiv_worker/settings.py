@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from captiv import __version__
+from captiv.catalog.engines import ENGINES
 from captiv.catalog.model import DEVICE, DEVICES, IMAGE_MEMORY_MB, QUANTISED
-from captiv_worker.engines.choice import AUTO, ENGINES
+from captiv_worker.engines.choice import AUTO
 
 TOKEN = "CAPTIV_WORKER_TOKEN"
 TOKEN_SHA256 = "CAPTIV_WORKER_TOKEN_SHA256"

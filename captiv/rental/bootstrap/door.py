@@ -147,6 +147,7 @@ def _put(
     archive, hidden = bytes(body), _secrets(named.get("captiv-secrets", ""))
     if hidden is None or hashlib.sha256(archive).hexdigest() != CARRIED:
         return 422, _problem(422, "What came is not what was announced.")
+    say(f"carried bytes={size}")
     pod.secrets, pod.archive, pod.phase = hidden, archive, "installing"
     pod.arrived.set()
     return 201, {"sha256": CARRIED}

@@ -17,7 +17,13 @@ import anyio
 import httpx2
 from pydantic import BaseModel, ValidationError
 
-from captiv.errors import PodGone, ProviderError, ProviderMismatch, ProviderUnreachable
+from captiv.errors import (
+    PodGone,
+    ProviderError,
+    ProviderMismatch,
+    ProviderRejected,
+    ProviderUnreachable,
+)
 from captiv.rental.runpod import refusals
 from captiv.rental.runpod.catalog import merge
 from captiv.rental.runpod.exchange import CallLimits, Exchange, Params, Sleep
@@ -121,6 +127,11 @@ class RunpodApi:
         if (wanted.entrypoint or wanted.cmd) and self._exchange.refusal(response).disputes(
             "entrypoint", "cmd"
         ):
+            if wanted.replaces_entrypoint:
+                raise ProviderRejected(
+                    f"RunPod's API takes no entrypoint now, and {wanted.image} needs another one.",
+                    hint="Use --engine transformers, whose image needs none.",
+                )
             response = await self._create(wanted.with_args())
         if not response.is_success:
             where = f"{wanted.gpu.count} x {wanted.gpu.id} in the {wanted.cloud.lower()} cloud"

@@ -15,7 +15,7 @@ from captiv.rental.podspec import requirement_of, starting
 from captiv.rental.provider import PodSpec
 from captiv.rental.runpod.api import RunpodApi
 from captiv.rental.runpod.cuda import cuda_of
-from captiv.rental.runpod.images import PYTORCH
+from captiv.rental.runpod.images import PYTORCH, VLLM
 from captiv.rental.runpod.values import Cloud, CreatePod, GpuRequest, Template
 from captiv.settings.schema import RunpodSettings
 from captiv.workers.package import missing
@@ -54,8 +54,12 @@ class Contents:
 
     def against(self, gpu_id: str) -> str:
         """Return why the image that captiv chose cannot run on this GPU; empty if it can."""
-        ours = self.road != "image" and self.image is None and self.template_id is None
-        return PYTORCH.against(gpu_id) if ours else ""
+        return PYTORCH.against(gpu_id) or VLLM.against(gpu_id) if self.public else ""
+
+    @property
+    def public(self) -> bool:
+        """Whether captiv chooses the image."""
+        return self.road != "image" and self.image is None and self.template_id is None
 
     def _road(self, image: str | None) -> Road:
         """Return the road of a pod; `image` was asked for with it, and has captiv in it."""
@@ -115,8 +119,10 @@ class Contents:
         templated = self.template_id is not None
         image = spec.image or (None if templated else self.image)
         requirement = self._requirement(spec.extras, spec.image)
+        chosen = None
         if image is None and not templated:
-            image = PYTORCH.name
+            chosen = VLLM if "vllm" in spec.extras else PYTORCH
+            image = chosen.name
         entrypoint: tuple[str, ...] = ()
         command = spec.arguments
         if self._road(spec.image) != "image":
@@ -124,7 +130,8 @@ class Contents:
         request = CreatePod(
             name=spec.name,
             gpu=GpuRequest(
-                id=spec.offer.gpu_id, min_cuda_version=cuda_of(image) if image else None
+                id=spec.offer.gpu_id,
+                min_cuda_version=chosen.cuda if chosen else image and cuda_of(image),
             ),
             image=image,
             template_id=self.template_id,
@@ -136,6 +143,7 @@ class Contents:
             cloud=Cloud(spec.offer.cloud.upper()),
             entrypoint=entrypoint,
             cmd=command,
+            replaces_entrypoint=chosen is VLLM,
         )
         # A start command of the template's own yields to one in the same form only.
         return request.with_args() if template is not None and template.args else request

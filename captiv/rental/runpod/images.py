@@ -16,6 +16,8 @@ class PublicImage:
     name: str
     what: str
     """For a person."""
+    cuda: str
+    """The release of CUDA that a host's driver has to have at least."""
     unfit: re.Pattern[str]
     """The ids of GPUs that its torch is not built for."""
 
@@ -27,8 +29,20 @@ class PublicImage:
 PYTORCH: Final = PublicImage(
     name="runpod/pytorch:1.0.2-cu1281-torch280-ubuntu2404",
     what="torch 2.8 for CUDA 12.8",
+    cuda="12.8",
     # CUDA 12.8's builds begin at compute capability 7.5 (Turing) and are NVIDIA's only:
     # https://github.com/pytorch/pytorch/issues/145570
     unfit=re.compile(r"\b(?:V100|P100|P40|P4|GTX|TITAN V|AMD|MI\d{3}X?)\b", re.IGNORECASE),
 )
 """RunPod's own release image with torch, which its API's own example names: hosts have it near."""
+
+VLLM: Final = PublicImage(
+    name="vllm/vllm-openai:v0.33.0",
+    what="vLLM 0.33 for CUDA 13.0",
+    cuda="13.0",
+    # Its own Dockerfile builds for 7.5 and newer, and for CUDA 13.0 by default.
+    unfit=PYTORCH.unfit,
+)
+"""vLLM's own image: `python3` 3.12 with venv and pip, no `python`, and an entrypoint that starts a
+server. Where vLLM drives the model, a large GPU captions about twice as many images a second as in
+transformers' batches (docs/models.md)."""

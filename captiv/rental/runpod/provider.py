@@ -242,6 +242,7 @@ def _policy(settings: Settings) -> Policy:
         create=runpod.auto_create,
         lingers=not runpod.auto_terminate,
         carries=Contents.of(runpod).road == "carry",
+        public=Contents.of(runpod).public,
     )
 
 

@@ -161,6 +161,8 @@ class CreatePod(_Request):
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
     args: str | None = None
+    replaces_entrypoint: bool = Field(default=False, exclude=True)
+    """Whether the image has an entrypoint of its own, to which `args` would only be added."""
 
     @model_validator(mode="after")
     def _one_source_one_command(self) -> Self:

@@ -10,8 +10,11 @@ every pod; in `ENGINE` it has the torch-free engine, which captiv does not bring
 An image whose tag is one of `SPOILED` is one in which captiv cannot be installed.
 """
 
+import os
 import re
+import shlex
 import shutil
+import sys
 import sysconfig
 import venv
 from collections.abc import Mapping, Sequence
@@ -40,6 +43,14 @@ sys.addaudithook(full)
 """
 SPOILED: Final[Mapping[str, str]] = {"no-pip": "", "too-old": _TOO_OLD, "no-space": _NO_SPACE}
 """By its tag, what every Python of such an image does at its start."""
+
+VLLM_IMAGES: Final = "vllm/"
+"""Images whose Python is named `python3` only, and that have vLLM (`captiv.testing.vllm`)."""
+_VLLM: Final = """\
+#!/bin/sh
+export PYTHONPATH={roots}
+exec {python} -m captiv.testing.vllm --script "${{CAPTIV_TEST_VLLM:-{{}}}}" "$@"
+"""
 
 ENGINE: Final = "scripted_engine:ScriptedEngine"
 """`captiv.testing.engine:ScriptedEngine`, as such an image has it."""
@@ -80,7 +91,10 @@ class Layers:
         folder = self._folder / f"image-{image.rpartition(':')[2]}"
         if not folder.exists():
             making = Path(mkdtemp(prefix="image-", dir=self._folder)) / "python"
-            self._give(making, image, [self._torch])
+            with_vllm = image.startswith(VLLM_IMAGES)
+            self._give(making, image, [] if with_vllm else [self._torch])
+            if with_vllm:
+                _give_vllm(making / "bin")
             with suppress(OSError):  # another thread was faster
                 making.rename(folder)
         return folder
@@ -108,6 +122,18 @@ class Layers:
             if package.name.startswith(_INSTALLERS):
                 into = self._installers
             (into / package.name).symlink_to(package)
+
+
+def _give_vllm(bin_: Path) -> None:
+    """Put vLLM's command there, which runs in this process's Python; and name Python as it does."""
+    roots = os.pathsep.join(path for path in sys.path if path)
+    program = bin_ / "vllm"
+    program.write_text(_VLLM.format(roots=shlex.quote(roots), python=shlex.quote(sys.executable)))
+    program.chmod(0o755)
+    real = (bin_ / "python").readlink()
+    (bin_ / "python").unlink()
+    (bin_ / "python3").unlink()
+    (bin_ / "python3").symlink_to(real)
 
 
 class _Empty(venv.EnvBuilder):

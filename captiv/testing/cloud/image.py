@@ -1,9 +1,10 @@
 """What runs in a pod: the command and environment of its container, and its disk.
 
 Images are known by name: those of `runpod/` hold a Python with torch and no captiv, and wait for a
-start command; any other is captiv's worker image. A start command is executed as given, with one
-change, since pods share this machine's ports: `--port N` of a port that the pod has becomes the
-free port that stands for it, and `--host 0.0.0.0` becomes 127.0.0.1.
+start command; those of `vllm/` start a server unless they are told another entrypoint, and call
+their Python `python3`; any other is captiv's worker image. A start command is executed as given,
+with one change, since pods share this machine's ports: `--port N` of a port that the pod has
+becomes the free port that stands for it, and `--host 0.0.0.0` becomes 127.0.0.1.
 
 The disk is a folder: home, temporary folder, and where a pod installs captiv into its image a
 Python environment of its own (`cloud.bare`), in which nothing of captiv is found before that.
@@ -23,6 +24,7 @@ from captiv.testing.cloud import bare
 from captiv.testing.cloud.conditions import Conditions
 from captiv.testing.engine import WEIGHTS
 
+VLLM_IMAGES = bare.VLLM_IMAGES
 _PORT = re.compile(r"(--port[ =])(\d+)\b")
 _HOST = re.compile(r"(--host[ =])0\.0\.0\.0\b")
 _STARTING, _ = starting(())
@@ -43,7 +45,7 @@ class Recipe:
     @property
     def bare(self) -> bool:
         """Whether the image holds no captiv."""
-        return self.image.startswith("runpod/")
+        return self.image.startswith(("runpod/", VLLM_IMAGES))
 
     @property
     def carried(self) -> bool:
@@ -58,6 +60,8 @@ def command(recipe: Recipe, conditions: Conditions) -> tuple[str, ...]:
     """
     entrypoint: Sequence[str] = () if recipe.bare else conditions.entrypoint
     cmd: Sequence[str] = ("sleep", "infinity") if recipe.bare else ()
+    if recipe.image.startswith(VLLM_IMAGES):
+        entrypoint, cmd = ("vllm", "serve"), ()
     if not recipe.bare:
         entrypoint = (*entrypoint, *conditions.worker_args)
     own_entrypoint, own_cmd = _own(recipe)

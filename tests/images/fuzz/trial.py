@@ -93,11 +93,10 @@ def attempt(tried: Mutant, limits: Limits) -> Trial:
     chance = random.Random(tried.number)
     _forget_peak()
     before_s = time.process_time()
-    ending, code, words = Ending.SHOWN, "", ""
+    code, words = "", ""
     try:
-        _look(tried.data, chance.choice(POLICIES))
-    except ImageError as error:
-        ending, code = Ending.REFUSED, str(error.code)
+        code = _look(tried.data, chance.choice(POLICIES))
+        ending = Ending.REFUSED if code else Ending.SHOWN
     except (MemoryError, MachineShort):
         ending, words = Ending.MEMORY, traceback.format_exc()
     except _NotWhole as error:
@@ -115,12 +114,14 @@ def attempt(tried: Mutant, limits: Limits) -> Trial:
     return Trial(tried.number, seed.kind, seed.name, ending, code, took_s, peak, words)
 
 
-def _look(data: bytes, policy: ImagePolicy) -> None:
-    """Prepare and decode.
+def _look(data: bytes, policy: ImagePolicy) -> str:
+    """Prepare and decode; return the code of the ImageError of `prepare`, or else of `decode`.
 
-    Raises: ImageError of `prepare`, if any, else of `decode`; _NotWhole; whatever must not be.
+    No error is kept: its traceback would keep a picture, which the next one would be charged with.
+
+    Raises: _NotWhole; whatever must not be.
     """
-    refused: ImageError | None = None
+    refused = ""
     try:
         prepared = prepare(data, policy)
         with Image.open(BytesIO(prepared.data)) as shown:
@@ -137,14 +138,14 @@ def _look(data: bytes, policy: ImagePolicy) -> None:
             raise _NotWhole(f"decoded as {image}")
     except ImageError as error:
         refused = refused or _in_words(error)
-    if refused is not None:
-        raise refused
+    return refused
 
 
-def _in_words(error: ImageError) -> ImageError:
+def _in_words(error: ImageError) -> str:
+    """Return an error's code if it says something."""
     if not error.message.startswith(("the file ", "the picture ")) or not error.message.isascii():
         raise _NotWhole(error.message)
-    return error
+    return str(error.code)
 
 
 def _forget_peak() -> None:
@@ -177,11 +178,11 @@ def _noise() -> str:
     return said
 
 
-def _limit(memory_mb: int) -> None:
+def limit(memory_mb: int) -> None:
     """Let this process hold so much, beside what it has reserved and doesn't use."""
     unused_mb = _told_mb("VmSize") - _told_mb("VmRSS") if _STATUS.exists() else 0
-    limit = int((memory_mb + unused_mb) * MB)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    most = int((memory_mb + unused_mb) * MB)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -193,7 +194,7 @@ def main(
     whole = seeds(*folders)
     for seed in whole:  # what is loaded and kept from now on is no mutant's
         attempt(Mutant(-1, seed, seed.data), limits)
-    _limit(limits.memory_mb)
+    limit(limits.memory_mb)
     print(READY, flush=True)
     for number in range(first, stop, step):
         # CPU time: another program that is busy makes no picture slow. The signal ends the process.

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from captiv.catalog import Family
-from captiv.catalog.model import QUANTISED
+from captiv.catalog.engines import against_vllm, is_exact
 from captiv.errors import ModelError, UsageError
 from captiv.wire import Generation
 from captiv_worker.engines import vllm
@@ -12,7 +12,6 @@ from captiv_worker.engines import vllm
 AUTO: Final = "auto"
 TRANSFORMERS: Final = "transformers"
 VLLM: Final = "vllm"
-ENGINES: Final = (AUTO, TRANSFORMERS, VLLM)
 
 _DEVICES = ("auto", "cuda", "cpu")
 _TORCH = ("torch", "transformers")
@@ -37,7 +36,7 @@ def choose_engine(asked: str, family: Family, *, dtype: str, device: str) -> str
         if why is not None:
             raise ModelError(why, hint="Use --engine transformers, or auto.")
         return VLLM
-    exact = dtype == "float32" or device == "cpu"  # a seed's draws, and a machine without a GPU
+    exact = is_exact(dtype) or device == "cpu"  # vLLM is for GPUs
     return VLLM if why is None and not exact and vllm.command() is not None else TRANSFORMERS
 
 
@@ -56,13 +55,6 @@ def check_generation(engine: str, generation: Generation) -> None:
 
 def _unfit(family: Family, dtype: str, device: str) -> str | None:
     """Return why vLLM cannot drive this family as asked, or None."""
-    if not family.architecture.vllm:
-        return f"captiv does not drive {family.title} by vLLM."
-    if dtype in QUANTISED:
-        return f"vLLM has no {dtype} as captiv means it (--torch-dtype)."
     if device.partition(":")[0] not in _DEVICES:
         return f"captiv does not run vLLM on {device}."
-    beams = family.generation.num_beams or 1
-    if beams > 1:
-        return f"{family.title} is asked with {beams} beams, and vLLM searches none."
-    return None
+    return against_vllm(family, dtype, None)
