@@ -95,6 +95,8 @@ class PodSpec:
     """A container image instead of the one that the provider's settings choose."""
     disk_gb: int | None = None
     """A container disk instead of the one that the provider's settings choose."""
+    model_bytes: int | None = None
+    """What the pod downloads of its model; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -336,7 +336,11 @@ class RunpodSettings(Section):
     auto_create: bool = Field(default=True, description="Rent a pod where none can be used again.")
     auto_terminate: bool = Field(default=True, description="End a run's pod when the run ends.")
     startup_timeout: Seconds = Field(default=600, description="Seconds until a pod must be ready.")
-    container_disk_size: Gigabytes = Field(default=50, description="Container disk, in GB.")
+    container_disk_size: Gigabytes | None = Field(
+        default=None,
+        description="Container disk, in GB; unset, what the model's download and captiv's packages "
+        "need, and 10 GB more.",
+    )
     volume_disk_size: Gigabytes = Field(
         default=50,
         description="Kept from earlier files and not used: RunPod's v2 API has no such volume.",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 from captiv.errors import AccessDenied, ConfigurationError
-from captiv.rental.podspec import requirement_of, starting
+from captiv.rental.podspec import disk_gb_for, requirement_of, starting
 from captiv.rental.provider import PodSpec
 from captiv.rental.runpod.api import RunpodApi
 from captiv.rental.runpod.cuda import cuda_of
@@ -33,7 +33,8 @@ class Contents:
     """How captiv comes into the pod."""
     package: str | None
     """What pip installs; None for this version of captiv."""
-    disk_gb: int
+    disk_gb: int | None
+    """None: as much as the model needs."""
 
     @classmethod
     def of(cls, settings: RunpodSettings) -> Self:
@@ -78,6 +79,10 @@ class Contents:
                 "brings its worker into RunPod's own PyTorch image.",
             )
         return None
+
+    def _disk_gb(self, spec: PodSpec) -> int:
+        """Return the container disk that the settings give, or that the pod's model needs."""
+        return self.disk_gb or disk_gb_for(spec.model_bytes)
 
     async def found(
         self, api: RunpodApi, extras: tuple[str, ...], image: str | None
@@ -132,7 +137,7 @@ class Contents:
             ports=tuple(
                 dict.fromkeys((*(template.ports if template else ()), f"{spec.port}/http"))
             ),
-            disk_gb=spec.disk_gb or (None if templated else self.disk_gb),
+            disk_gb=spec.disk_gb or (None if templated else self._disk_gb(spec)),
             cloud=Cloud(spec.offer.cloud.upper()),
             entrypoint=entrypoint,
             cmd=command,

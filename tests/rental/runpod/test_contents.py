@@ -52,6 +52,14 @@ def test_what_was_asked_for_with_the_pod_goes_before_the_settings() -> None:
     assert (request.image, request.disk_gb) == ("mine:2", 7)
 
 
+def test_the_disk_follows_the_model_unless_the_settings_have_one() -> None:
+    large = spec(model_bytes=30_000_000_000)
+
+    assert contents().asked_for(large, None).disk_gb == 41
+    assert contents(container_disk_size=25).asked_for(large, None).disk_gb == 25
+    assert contents(template_id="t1").asked_for(large, None).disk_gb is None
+
+
 def test_an_image_that_names_its_cuda_gets_a_host_that_has_it() -> None:
     request = contents(image="captiv/worker:1-cu130").asked_for(spec(), None)
 
