@@ -172,6 +172,8 @@ class Policy:
     """Whether a run's pod is left to its guard when the run ends."""
     carries: bool = False
     """Whether captiv brings its worker into pods whose image nobody names."""
+    keeps_models: bool = False
+    """Whether what a pod downloads of a model is there for the next pod."""
 
 
 class Provider(Protocol):
