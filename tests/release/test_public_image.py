@@ -18,7 +18,7 @@ IMAGE = f"ghcr.io/somebody/captiv-worker@{DIGEST}"
 DOCKER = """\
 #!/bin/sh
 echo "$@" >> "$CALLS"
-ls -A "$DOCKER_CONFIG" > "$CONFIG"
+ls -A "${DOCKER_CONFIG:-$HOME/.docker}" > "$CONFIG"
 exit "$CODE"
 """
 
@@ -30,14 +30,14 @@ def pull(tmp_path: Path) -> Any:
     docker.parent.mkdir()
     docker.write_text(DOCKER)
     docker.chmod(0o755)
-    login = tmp_path / "login"
+    login = tmp_path / ".docker"
     login.mkdir()
     (login / "config.json").write_text(json.dumps({"auths": {"ghcr.io": {"auth": "c2VjcmV0"}}}))
 
     def run(image: str, code: int = 0) -> tuple[subprocess.CompletedProcess[str], Path]:
-        env = os.environ | {
+        env = {name: value for name, value in os.environ.items() if name != "DOCKER_CONFIG"} | {
             "PATH": f"{docker.parent}{os.pathsep}{os.environ['PATH']}",
-            "DOCKER_CONFIG": str(login),
+            "HOME": str(tmp_path),
             "CALLS": str(tmp_path / "calls"),
             "CONFIG": str(tmp_path / "config"),
             "CODE": str(code),
