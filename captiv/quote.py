@@ -171,7 +171,7 @@ async def _rented(
     if isinstance(ranking, NoOffer):
         return [replace(none, problem=ranking.reason)]
     before = await store.aread(past, kind.name, spec.captioning) if store else Past((), {})
-    estimator = Estimator(spec, asked.variant, before)
+    estimator = Estimator(spec, asked.variant, before, kept=policy.keeps_models)
     each = [estimator.quote(offer, asked.images, 1) for offer in _one_a_type(ranking.offers)]
     priced = [quote for quote in each if quote.expected is not None]
     return [_pods(quote) for quote in [*each, *_several(asked, estimator, priced)]]

@@ -68,7 +68,7 @@ class Offer:
     most: int = 1
     """How many of this GPU one pod can have."""
     unfit: str = ""
-    """Why what a pod is to run cannot run on this GPU; empty if it can."""
+    """Why no pod can be made of it, or run what it is to run; empty if one can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,12 +225,13 @@ def _wished(offers: Sequence[Offer], gpu_type: str | None) -> set[str]:
 def _unmet(wished: Sequence[Offer], first: Offer, demand: Demand, wish: Wish) -> str:
     """Say why the wished type is not taken, what is, and what would make it do."""
     taking = f"taking {first.gpu_id} ({first.vram_gb:g} GB, {rate(first.price_usd_h)})"
-    allowed = [offer for offer in wished if wish.cloud in ("any", offer.cloud)]
+    of_cloud = [offer for offer in wished if wish.cloud in ("any", offer.cloud)]
+    allowed = [offer for offer in of_cloud if not offer.unfit]
     fitting = [offer for offer in allowed if _fits(offer, demand.gb)]
     if not wished:
         return f"There is no GPU type {wish.gpu_type!r} on offer: {taking}."
-    if wished[0].unfit:
-        return f"{wished[0].gpu_id} is not rented, for {wished[0].unfit}: {taking}."
+    if of_cloud and not allowed:
+        return f"{wished[0].gpu_id} is not rented, for {_unfit(of_cloud)}: {taking}."
     if not allowed:
         return f"{wished[0].gpu_id} is not on offer in the {wish.cloud} cloud: {taking}."
     if fitting:
@@ -276,8 +277,9 @@ def _no_offer(
 ) -> NoOffer:
     where = "" if wish.cloud == "any" else f" in the {wish.cloud} cloud"
     if not allowed:
-        able = " that a pod's image runs on" if any(offer.unfit for offer in listed) else ""
-        return NoOffer("offers", f"No GPU{able} is on offer{where}.")
+        unfit = _unfit([offer for offer in listed if wish.cloud in ("any", offer.cloud)])
+        able, why = (" that a pod can use", f": {unfit}") if unfit else ("", "")
+        return NoOffer("offers", f"No GPU{able} is on offer{where}{why}.")
     advice = _advice([offer for offer in allowed if _payable(offer, wish)], demand)
     ending = f"; {advice}." if advice else "."
     if not fitting:
@@ -293,6 +295,11 @@ def _no_offer(
     return NoOffer(
         "price", f"The cheapest GPU that holds {demand.what}{where} {costs}, {above}{ending}"
     )
+
+
+def _unfit(offers: Sequence[Offer]) -> str:
+    """Say why these are not rented, each reason once."""
+    return "; ".join(dict.fromkeys(offer.unfit for offer in offers if offer.unfit))
 
 
 def needs(demand: Demand) -> str:

@@ -27,7 +27,9 @@ _NO_IMAGE: Final = re.compile(
 )
 """What a registry says of an image that no host will get. A host's own disk, network or
 architecture is not among it: another host has another one."""
-_PULL_ELSE: Final = "Name an image that pods can pull."
+_PULL_ELSE: Final = (
+    "Name an image that pods can pull, or set runpod.registry to the credentials of a private one."
+)
 _NOT_INSTALLED: Final = re.compile(r"^captiv cannot be installed in it: (?P<why>.+)")
 _NOT_INSTALLABLE: Final = re.compile(
     r"\bthe image has (?:no )?Python\b|\brequires? a different python\b"

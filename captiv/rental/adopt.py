@@ -11,7 +11,13 @@ import anyio
 from captiv.core import fleet
 from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.pods import PodRow
-from captiv.errors import ProviderError, WorkerBusy, WorkerError, WorkerUnreachable
+from captiv.errors import (
+    ConfigurationError,
+    ProviderError,
+    WorkerBusy,
+    WorkerError,
+    WorkerUnreachable,
+)
 from captiv.rental.fleet import Fleet
 from captiv.rental.podspec import Terms
 from captiv.rental.provision import Provisioning, RentalContext
@@ -75,7 +81,7 @@ class Adoption:
             return []
         listed = {pod.id for pod in await self._provider.list()}
         memory: dict[str, float] = {}
-        with suppress(ProviderError):
+        with suppress(ProviderError, ConfigurationError):
             memory = {offer.gpu_id: offer.vram_gb for offer in await self._provider.offers()}
         return [row for row in found if row.pod_id in listed and self._holds(row, memory)]
 

@@ -51,6 +51,13 @@ class Answers:
     unfit: CaptivError | None = None
     """Why what a pod is to run cannot be had."""
 
+    def keep(self, error: CaptivError) -> None:
+        """Keep why a question has no answer: it is the settings that are wrong, or the account."""
+        if isinstance(error, ConfigurationError):
+            self.unfit = error
+        else:
+            self.error = self.error or error
+
 
 async def asked(
     kind: ProviderType,
@@ -85,15 +92,13 @@ async def asked(
         try:
             answers.offers = await provider.offers()
         except CaptivError as error:
-            answers.error = answers.error or error
+            answers.keep(error)
 
     async def contents_of(provider: Provider) -> None:
         try:
             await provider.verify(extras or (), None)
-        except ConfigurationError as error:
-            answers.unfit = error
         except CaptivError as error:
-            answers.error = answers.error or error
+            answers.keep(error)
 
     provider = await offload(kind.open, settings)
     questions = [pods_of, rights_of, balance_of]

@@ -60,6 +60,8 @@ class Quote:
     """What a pod's container image takes to fetch, as is assumed."""
     download_bytes: int | None = None
     """What the model's weights take to fetch; None where that is not known."""
+    kept: bool = False
+    """Whether an earlier pod may have fetched the weights for this one."""
     pace: Pace | None = None
     """None where neither a run of this installation nor the GPU's data sheet tells."""
     expected: Estimate | None = None
@@ -143,11 +145,12 @@ class Quote:
     def _fetched(self) -> str:
         each = "fetches" if self.pods == 1 else "each fetches"
         image = f"an image of some {self.image_bytes / 1e9:.0f} GB"
+        unless = ", unless they are on the network volume" if self.kept else ""
         if self.download_bytes is None:
-            return f"{each} {image} and the model"
+            return f"{each} {image} and the model's weights{unless}"
         if not self.download_bytes:
             return f"{each} {image}"
-        return f"{each} {image} and {_gigabytes(self.download_bytes)} of weights"
+        return f"{each} {image} and {_gigabytes(self.download_bytes)} of weights{unless}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,8 @@ class Estimator:
     past: Past = field(default_factory=lambda: Past((), {}))
     """What this installation has measured."""
     facts: Facts = FACTS
+    kept: bool = False
+    """Whether pods share a volume on which models stay."""
 
     def quote(
         self, offer: Offer, images: int, pods: int | None = None, notes: Sequence[str] = ()
@@ -183,6 +188,7 @@ class Estimator:
             startup=start,
             image_bytes=self.facts.image_bytes,
             download_bytes=self.variant.download_bytes,
+            kept=self.kept,
             pace=pace,
             expected=expected,
             longest=_longest(offer.price_usd_h, several, cap),
@@ -258,7 +264,7 @@ async def quoted(
         listing = f"captiv {kind.name} gpus lists them." if ranking.missing == "type" else None
         return Quote(None, " ".join(filter(None, (ranking.reason, ranking.hint, listing))))
     before = await store.aread(past, kind.name, captioning) if store else Past((), {})
-    estimator = Estimator(spec, variant, before, facts)
+    estimator = Estimator(spec, variant, before, facts, policy.keeps_models)
     return estimator.quote(ranking.offers[0], images, notes=ranking.notes)
 
 

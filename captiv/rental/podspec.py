@@ -1,5 +1,6 @@
 """On what terms a run rents a pod, and what the pod is to be."""
 
+import math
 import re
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -22,6 +23,10 @@ from captiv.workers.arguments import worker_arguments
 PORT = 8000
 STARTUP_GRACE_S = 300
 """What the guard allows beyond the time that captiv waits: captiv's own end comes first."""
+_PACKAGES_GB: Final = 1
+_SLACK_GB: Final = 10
+_LEAST_DISK_GB: Final = 20
+_DISK_OF_UNKNOWN_GB: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +207,21 @@ def pod_spec(
         extras=terms.extras,
         image=terms.image,
         disk_gb=terms.disk_gb,
+        model_bytes=terms.variant.download_bytes,
     )
+
+
+def disk_gb_for(model_bytes: int | None) -> int:
+    """Return the container disk, in GB, of a pod that downloads so much of its model.
+
+    It holds the download once, 1 GB of packages that captiv installs (unpacked) and 10 GB of slack,
+    for logs, temporary files and what compilers keep. It has 20 GB at least: pods were refused for
+    want of machines when they asked for 10 GB, and made when they asked for 20. A model of unknown
+    size gets 50 GB.
+    """
+    if model_bytes is None:
+        return _DISK_OF_UNKNOWN_GB
+    return max(_LEAST_DISK_GB, math.ceil(model_bytes / 1e9 + _PACKAGES_GB + _SLACK_GB))
 
 
 def requirement_of(package: str | None, extras: tuple[str, ...]) -> str:

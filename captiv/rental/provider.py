@@ -95,6 +95,8 @@ class PodSpec:
     """A container image instead of the one that the provider's settings choose."""
     disk_gb: int | None = None
     """A container disk instead of the one that the provider's settings choose."""
+    model_bytes: int | None = None
+    """What the pod downloads of its model; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,8 @@ class Policy:
     """Whether captiv brings its worker into pods whose image nobody names."""
     public: bool = False
     """Whether captiv chooses the image, too, by what drives the model."""
+    keeps_models: bool = False
+    """Whether what a pod downloads of a model is there for the next pod."""
 
 
 class Provider(Protocol):

@@ -428,7 +428,8 @@ class RentedWorker:
         run = await self._ledger.aread(runs.get, self._terms.run_id)
         before = await self._ledger.aread(past, self._provider.name, run.spec.captioning)
         images = run.counts.pending + run.counts.running
-        estimator = Estimator(run.spec, self._terms.variant, before)
+        kept = self._terms.policy.keeps_models
+        estimator = Estimator(run.spec, self._terms.variant, before, kept=kept)
         said = estimator.quote(ranking.offers[0], images).sentence(so_far=not run.enqueued)
         _log.info("rental priced run=%s %s", run.id, said)
         self._context.on_price(said)

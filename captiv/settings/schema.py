@@ -341,7 +341,20 @@ class RunpodSettings(Section):
     auto_create: bool = Field(default=True, description="Rent a pod where none can be used again.")
     auto_terminate: bool = Field(default=True, description="End a run's pod when the run ends.")
     startup_timeout: Seconds = Field(default=600, description="Seconds until a pod must be ready.")
-    container_disk_size: Gigabytes = Field(default=50, description="Container disk, in GB.")
+    container_disk_size: Gigabytes | None = Field(
+        default=None,
+        description="Container disk, in GB; unset, what the model's download and captiv's packages "
+        "need, and 10 GB more.",
+    )
+    network_volume: Text | None = Field(
+        default=None,
+        description="Id of a network volume on which pods keep models, so that each is downloaded "
+        "once; pods are then rented in its data center only.",
+    )
+    registry: Text | None = Field(
+        default=None,
+        description="Id or name of the account's credentials for the registry of a private image.",
+    )
     volume_disk_size: Gigabytes = Field(
         default=50,
         description="Kept from earlier files and not used: RunPod's v2 API has no such volume.",

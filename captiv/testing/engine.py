@@ -20,7 +20,7 @@ from captiv.errors import CaptivError, EngineFailed, ImageUnreadable, ModelError
 from captiv.wire import Generation
 
 WEIGHTS = "scripted-weights.bin"
-"""What a model that is downloaded is called, in the home folder."""
+"""What a model that is downloaded is called, in HF_HOME or else in the home folder."""
 
 Colour = tuple[int, int, int]
 
@@ -89,7 +89,9 @@ class ScriptedEngine:
     per_image_s: float = 0.0
     """Seconds each image of a batch adds."""
     download: bool = False
-    """Loading writes a small file of weights to the home folder, as a download would."""
+    """Loading writes a small file of weights, as a download would, unless it is there."""
+    download_s: float = 0.0
+    """How long that takes."""
     fail_load: str | None = None
     """Loading fails with this sentence."""
     fail_while: str | None = None
@@ -147,11 +149,19 @@ class ScriptedEngine:
         while self.hold_load is not None and Path(self.hold_load).exists():
             time.sleep(self._poll_s)
         if self.download:
-            (Path.home() / WEIGHTS).write_bytes(bytes(4096))
+            self._download()
         if self.fail_load is not None:
             raise ModelError(self.fail_load)
         if self.fail_while is not None and Path(self.fail_while).exists():
             raise ModelError("The model does not load (scripted).")
+
+    def _download(self) -> None:
+        weights = Path(os.environ.get("HF_HOME") or Path.home()) / WEIGHTS
+        if weights.is_file():
+            return
+        time.sleep(self.download_s)
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        weights.write_bytes(bytes(4096))
 
     def caption(
         self, images: Sequence[Image.Image], prompt: str | None, generation: Generation

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from captiv.rental.runpod.pages import BillingPage, GpuPage, PodPage
-from captiv.rental.runpod.values import Pod, Template
+from captiv.rental.runpod.pages import BillingPage, GpuPage, PodPage, RegistryPage
+from captiv.rental.runpod.values import NetworkVolume, Pod, Template
 from tests.contract.contract import (
     OWN,
     PUBLISHED,
@@ -39,6 +39,9 @@ POD = {"name": "a", "image": "i", "gpu": {"id": "NVIDIA L4", "count": 1}, "cloud
         POD | {"args": "a", "cmd": ["b"]},
         POD | {"dataCenterIds": ["eu-ro-1"]},
         POD | {"env": {"A": 1}},
+        POD | {"mounts": {"network": [{"volumeId": "v"}]}},
+        POD | {"mounts": {"network": [{"volumeId": "v", "path": "/a"}] * 2}},
+        POD | {"registry": ""},
         {name: value for name, value in POD.items() if name != "image"},
         {name: value for name, value in POD.items() if name != "gpu"},
     ],
@@ -87,6 +90,8 @@ def test_a_wrong_call_is_seen(
         ("GET", "/v2/pods", 429, TOLD | {"Content-Type": "application/problem+json"}, PROBLEM),
         ("DELETE", "/v2/pods/a", 204, TOLD, {}),
         ("GET", "/v2/templates/a", 200, TOLD, {"id": "a"}),
+        ("GET", "/v2/network-volumes/a", 200, TOLD, {"id": "a", "name": "b"}),
+        ("GET", "/v2/registries", 200, TOLD, {"registries": [{"id": "a"}]}),
         ("GET", "/v2/pods", 403, TOLD | {"Content-Type": "text/html"}, "error code: 1010"),
         (
             "GET",
@@ -135,6 +140,8 @@ def test_what_captiv_uses_stands_in_the_published_contract(path: str) -> None:
         ("/v2/catalog/gpus", "get", "200", GpuPage),
         ("/v2/billing/pods", "get", "200", BillingPage),
         ("/v2/templates/{id}", "get", "200", Template),
+        ("/v2/network-volumes/{id}", "get", "200", NetworkVolume),
+        ("/v2/registries", "get", "200", RegistryPage),
     ],
 )
 def test_the_published_examples_are_read_and_right(

@@ -346,3 +346,37 @@ def test_three_losses_in_an_hour_without_progress_end_a_run_and_a_few_a_day_do_n
         seen = seen.one_more(now_s, captions)
 
     assert seen.hopeless is hopeless
+
+
+# What no pod can be made of
+
+NOT_HERE = "EU-RO-1 does not have it"
+
+
+def test_what_no_pod_can_be_made_of_is_not_offered_and_it_is_said_why() -> None:
+    elsewhere = [replace(A4000, unfit=NOT_HERE), replace(A4000_COMMUNITY, unfit=NOT_HERE)]
+    small = replace(JOY, gb=10.0)
+    found = ranked([*elsewhere, A5000], small, wish("RTX A4000"))
+
+    assert found.offers == (A5000,)
+    assert found.notes[0].startswith(
+        "NVIDIA RTX A4000 is not rented, for EU-RO-1 does not have it:"
+    )
+    assert found.notes[0].endswith("taking NVIDIA RTX A5000 (24 GB, $0.26/h).")
+
+
+def test_a_type_that_one_cloud_cannot_give_is_judged_by_the_other() -> None:
+    offers = [replace(A4000_COMMUNITY, unfit=NOT_HERE), A4000, A5000]
+
+    found = ranked(offers, JOY, wish("RTX A4000"))
+
+    assert found.offers == (A5000,)
+    assert "NVIDIA RTX A4000 has 16 GB" in found.notes[0]
+
+
+def test_where_no_pod_can_be_made_of_any_each_reason_is_said_once() -> None:
+    offers = [replace(A4000, unfit=NOT_HERE), replace(A5000, unfit=NOT_HERE)]
+
+    assert refused(offers, JOY, wish()) == NoOffer(
+        "offers", "No GPU that a pod can use is on offer: EU-RO-1 does not have it."
+    )

@@ -1,6 +1,7 @@
 """What a pod is to be: what it loads, what its guard is told, and on what terms it is rented."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,7 @@ from captiv.core.jobs import Counts, Run, RunId, RunState
 from captiv.core.pods import Owner
 from captiv.core.spec import Captioning, Placement, RunSpec, Selection
 from captiv.rental.carry import cargo
-from captiv.rental.podspec import Terms, pod_spec, requirement_of, terms_of
+from captiv.rental.podspec import Terms, disk_gb_for, pod_spec, requirement_of, terms_of
 from captiv.rental.provider import EndingCall, PodSpec
 from captiv.rental.runpod import RUNPOD
 from captiv.settings import Settings
@@ -52,6 +53,32 @@ def test_the_worker_is_told_where_to_listen_and_what_to_load() -> None:
     assert said.startswith("--host 0.0.0.0 --port 8000 --name captiv-runpod-0123456789ab-r1-t")
     assert "--model shapes --variant shapes --source builtin --dtype auto" in said
     assert spec.port == 8000
+
+
+@pytest.mark.parametrize(
+    ("model_bytes", "disk_gb"),
+    [
+        (0, 20),
+        (990_000_000, 20),
+        (9_000_000_000, 20),
+        (9_000_000_001, 21),
+        (16_980_000_000, 28),
+        (31_000_000_000, 42),
+        (None, 50),
+    ],
+)
+def test_the_disk_holds_the_model_what_is_installed_and_slack(
+    model_bytes: int | None, disk_gb: int
+) -> None:
+    assert disk_gb_for(model_bytes) == disk_gb
+
+
+def test_the_pod_is_told_how_much_its_model_downloads() -> None:
+    known = terms()
+    hub = known.model.model_copy(update={"model": "org/a-model", "variant": None})
+
+    assert asked(known).model_bytes == 0
+    assert asked(replace(known, model=hub)).model_bytes is None
 
 
 def test_a_pod_without_captiv_knows_what_it_waits_for_and_since_when() -> None:

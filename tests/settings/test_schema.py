@@ -22,7 +22,7 @@ def test_the_documented_runpod_defaults() -> None:
     assert runpod.default_gpu_type == "NVIDIA RTX A4000"
     assert (runpod.auto_create, runpod.auto_terminate) == (True, True)
     assert (runpod.startup_timeout, runpod.request_timeout) == (600, 120)
-    assert (runpod.container_disk_size, runpod.volume_disk_size) == (50, 50)
+    assert (runpod.container_disk_size, runpod.volume_disk_size) == (None, 50)
     assert (runpod.max_price, runpod.guard_idle, runpod.lost_after) == (1.5, 900, 60)
     assert runpod.fallback == "local"
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from captiv.errors import EngineFailed, ImageUnreadable, ModelError
-from captiv.testing.engine import ScriptedEngine, mean_colour, picture_id, scripted_caption
+from captiv.testing.engine import WEIGHTS, ScriptedEngine, mean_colour, picture_id, scripted_caption
 from captiv.wire import Generation
 from tests.support import until
 
@@ -99,3 +99,17 @@ def test_a_batch_is_held_while_a_file_is_there_but_the_first_ones(tmp_path: Path
 
     assert before == [0, 1]
     assert ended == [0, 1, 2]
+
+
+@pytest.mark.parametrize("variable", ["HF_HOME", "HOME"])
+def test_a_model_is_downloaded_once_to_where_models_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.delenv("HF_HOME", raising=False)
+    monkeypatch.setenv(variable, str(tmp_path / "kept"))
+    ScriptedEngine(download=True).load()
+    written_ns = (tmp_path / "kept" / WEIGHTS).stat().st_mtime_ns
+    again = ScriptedEngine(download=True, download_s=1000)
+    again.load()
+
+    assert (tmp_path / "kept" / WEIGHTS).stat().st_mtime_ns == written_ns

@@ -28,7 +28,8 @@ from captiv.rental.runpod import refusals
 from captiv.rental.runpod.catalog import merge
 from captiv.rental.runpod.exchange import CallLimits, Exchange, Params, Sleep
 from captiv.rental.runpod.logs import PodLog
-from captiv.rental.runpod.pages import BillingPage, GpuPage, Page, PodPage
+from captiv.rental.runpod.pages import BillingPage, GpuPage, Page, PodPage, RegistryPage
+from captiv.rental.runpod.refusals import Refusal
 from captiv.rental.runpod.values import (
     Action,
     Balance,
@@ -38,7 +39,9 @@ from captiv.rental.runpod.values import (
     GpuType,
     LogLine,
     LogSource,
+    NetworkVolume,
     Pod,
+    Registry,
     Reply,
     Template,
 )
@@ -230,12 +233,31 @@ class RunpodApi:
             ProviderRejected: RunPod knows none of this id.
             AccessDenied: the key may not read templates.
         """
-        path = f"/v2/templates/{quote(template_id, safe='')}"
-        response = await self._exchange.ask("GET", path)
-        refusal = None if response.is_success else self._exchange.refusal(response)
-        if refusal is not None and refusal.status == 404 and refusal.from_api:
+        response = await self._exchange.ask("GET", f"/v2/templates/{quote(template_id, safe='')}")
+        if (refusal := self._unknown(response)) is not None:
             raise refusals.no_template(template_id, refusal.words)
         return _parse(Template, self._good(response))
+
+    async def network_volume(self, volume_id: str) -> NetworkVolume | None:
+        """Return a network volume of the account, or None if RunPod knows none of this id.
+
+        Raises:
+            AccessDenied: the key may not read network volumes.
+        """
+        path = f"/v2/network-volumes/{quote(volume_id, safe='')}"
+        response = await self._exchange.ask("GET", path)
+        if self._unknown(response) is not None:
+            return None
+        return _parse(NetworkVolume, self._good(response))
+
+    async def registries(self) -> list[Registry]:
+        """Return the account's credentials for registries of images, without their secrets.
+
+        Raises:
+            AccessDenied: the key may not read them.
+        """
+        pages = await self._pages(RegistryPage, "/v2/registries")
+        return [registry for page in pages for registry in page.registries]
 
     async def billing(self, pod_ids: Collection[str], start: datetime) -> list[BillingRecord]:
         """Return what RunPod has billed for these pods since the full hour before `start`.
@@ -283,6 +305,12 @@ class RunpodApi:
             if not error.sent:
                 raise
             raise refusals.may_exist(wanted.name, error.message.rstrip(".")) from error
+
+    def _unknown(self, response: httpx2.Response) -> Refusal | None:
+        """Return the API's own word that it knows no such thing, or None."""
+        refusal = None if response.is_success else self._exchange.refusal(response)
+        known = refusal is None or refusal.status != 404 or not refusal.from_api
+        return None if known else refusal
 
     def _good(self, response: httpx2.Response, *, pod: str | None = None) -> httpx2.Response:
         """Return a success, or raise what the refusal means."""

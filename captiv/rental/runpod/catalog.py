@@ -23,6 +23,13 @@ class CudaVersion(Reply):
     """Whether one of them has free capacity now."""
 
 
+class DataCenter(Reply):
+    """A place that has machines of this type."""
+
+    id: str
+    availability: Stock = Stock.UNKNOWN
+
+
 class PerCloud(Reply):
     """A number for each cloud."""
 
@@ -47,6 +54,7 @@ class CatalogGpu(Reply):
     max_count: PerCloud = PerCloud()
     availability: Stock = Stock.UNKNOWN
     cuda_versions: tuple[CudaVersion, ...] = ()
+    data_centers: tuple[DataCenter, ...] = ()
 
     def offer(self, cloud: Cloud) -> GpuOffer | None:
         """Return this cloud's offer, or None if it has none. Nothing is rented without a price."""
@@ -60,6 +68,7 @@ class CatalogGpu(Reply):
             stock=self.availability,
             max_count=max(1, int(self.max_count.of(cloud))),
             cuda_versions=tuple(cuda.version for cuda in self.cuda_versions if cuda.available),
+            data_centers={place.id.upper(): place.availability for place in self.data_centers},
         )
 
 

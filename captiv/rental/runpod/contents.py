@@ -5,22 +5,35 @@ worker image, whose entrypoint is the guard (`image`); or the image has Python, 
 its start command installs captiv (`pip`). What carry and pip start with is `rental.bootstrap`. A
 template of the account gives image, environment, disk and ports; what captiv sets wins over its
 environment, key by key, and its own port is added to the template's.
+
+With a network volume, pods are placed beside it and keep their models on it.
 """
 
 from dataclasses import dataclass
 from typing import Literal, Self
 
 from captiv.errors import AccessDenied, ConfigurationError
-from captiv.rental.podspec import requirement_of, starting
+from captiv.rental.podspec import disk_gb_for, requirement_of, starting
 from captiv.rental.provider import PodSpec
 from captiv.rental.runpod.api import RunpodApi
 from captiv.rental.runpod.cuda import cuda_of
 from captiv.rental.runpod.images import PYTORCH, VLLM
-from captiv.rental.runpod.values import Cloud, CreatePod, GpuRequest, Template
+from captiv.rental.runpod.registry import registry_of
+from captiv.rental.runpod.values import Cloud, CreatePod, GpuRequest, NetworkVolume, Template
+from captiv.rental.runpod.volume import KEPT_ENV, mounts_of, volume_of
 from captiv.settings.schema import RunpodSettings
 from captiv.workers.package import missing
 
 Road = Literal["carry", "image", "pip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the account has of that which the settings name."""
+
+    template: Template | None = None
+    volume: NetworkVolume | None = None
+    registry_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +46,11 @@ class Contents:
     """How captiv comes into the pod."""
     package: str | None
     """What pip installs; None for this version of captiv."""
-    disk_gb: int
+    disk_gb: int | None
+    """None: as much as the model needs."""
+    volume_id: str | None
+    registry: str | None
+    """Id or name of the credentials by which the image is pulled."""
 
     @classmethod
     def of(cls, settings: RunpodSettings) -> Self:
@@ -50,6 +67,8 @@ class Contents:
             road="image" if named and not said else settings.bootstrap,
             package=settings.package,
             disk_gb=settings.container_disk_size,
+            volume_id=settings.network_volume,
+            registry=settings.registry,
         )
 
     def against(self, gpu_id: str) -> str:
@@ -83,14 +102,16 @@ class Contents:
             )
         return None
 
-    async def found(
-        self, api: RunpodApi, extras: tuple[str, ...], image: str | None
-    ) -> Template | None:
-        """Look whether what a pod is to run can be had; return its template, if it has one.
+    def _disk_gb(self, spec: PodSpec, volume: NetworkVolume | None) -> int:
+        """Return the container disk that the settings give, or that the pod's model needs."""
+        return self.disk_gb or disk_gb_for(spec.model_bytes if volume is None else 0)
+
+    async def found(self, api: RunpodApi, extras: tuple[str, ...], image: str | None) -> Found:
+        """Look whether what a pod is to run can be had; return what the account has of it.
 
         Raises:
-            ConfigurationError: there is nothing to run, the package is not where it should be, or
-                the template is not one for pods.
+            ConfigurationError: there is nothing to run, the package is not where it should be, the
+                template is not one for pods, or there is no such volume or registry.
             ProviderError: RunPod cannot be asked, or knows no such template.
         """
         package = self._requirement(extras, image)
@@ -100,6 +121,13 @@ class Contents:
                 hint="Set runpod.package to a URL of a wheel that pods can reach, or runpod.image "
                 "to a worker image.",
             )
+        return Found(
+            template=await self._template(api),
+            volume=None if self.volume_id is None else await volume_of(api, self.volume_id),
+            registry_id=None if self.registry is None else await registry_of(api, self.registry),
+        )
+
+    async def _template(self, api: RunpodApi) -> Template | None:
         if self.template_id is None:
             return None
         try:
@@ -114,8 +142,9 @@ class Contents:
             )
         return template
 
-    def asked_for(self, spec: PodSpec, template: Template | None) -> CreatePod:
+    def asked_for(self, spec: PodSpec, found: Found = Found()) -> CreatePod:
         """Return what RunPod is asked for to make this pod."""
+        template, volume = found.template, found.volume
         templated = self.template_id is not None
         image = spec.image or (None if templated else self.image)
         requirement = self._requirement(spec.extras, spec.image)
@@ -135,11 +164,14 @@ class Contents:
             ),
             image=image,
             template_id=self.template_id,
-            env=dict(spec.env),
+            env=dict(spec.env) | ({} if volume is None else KEPT_ENV),
             ports=tuple(
                 dict.fromkeys((*(template.ports if template else ()), f"{spec.port}/http"))
             ),
-            disk_gb=spec.disk_gb or (None if templated else self.disk_gb),
+            disk_gb=spec.disk_gb or (None if templated else self._disk_gb(spec, volume)),
+            mounts=None if volume is None else mounts_of(volume),
+            registry=found.registry_id,
+            data_center_ids=() if volume is None else (volume.data_center,),
             cloud=Cloud(spec.offer.cloud.upper()),
             entrypoint=entrypoint,
             cmd=command,

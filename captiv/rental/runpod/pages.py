@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import model_validator
 
 from captiv.rental.runpod.catalog import CatalogGpu
-from captiv.rental.runpod.values import BillingRecord, Pod, Reply
+from captiv.rental.runpod.values import BillingRecord, Pod, Registry, Reply
 
 
 class Pagination(Reply):
@@ -52,3 +52,9 @@ class BillingPage(Page):
     """Some of the billing records."""
 
     records: tuple[BillingRecord, ...]
+
+
+class RegistryPage(Page):
+    """Some of the account's credentials for registries."""
+
+    registries: tuple[Registry, ...]

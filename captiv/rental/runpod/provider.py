@@ -12,7 +12,7 @@ import anyio
 
 from captiv.clock import monotonic_s
 from captiv.core.cost import money
-from captiv.core.fleet import Offer, Wish
+from captiv.core.fleet import Offer, Stock, Wish
 from captiv.core.pods import PodState
 from captiv.errors import AccessDenied, ConfigurationError, ProviderError
 from captiv.rental.podspec import PORT, guarded
@@ -30,8 +30,9 @@ from captiv.rental.provider import (
 )
 from captiv.rental.runpod import values
 from captiv.rental.runpod.api import RunpodApi
-from captiv.rental.runpod.contents import Contents
+from captiv.rental.runpod.contents import Contents, Found
 from captiv.rental.runpod.ending import ending
+from captiv.rental.runpod.volume import stock_at, volume_of
 from captiv.settings import Settings
 from captiv.settings.schema import RunpodSettings
 
@@ -67,7 +68,7 @@ class RunpodProvider:
         self._contents = Contents.of(settings)
         self._api_url = settings.api_url
         self._proxy_url = settings.proxy_url
-        self._template: values.Template | None = None
+        self._found: Found | None = None
         self._catalog: tuple[float, list[values.GpuType]] | None = None
         """With when it was read, in monotonic seconds."""
         self._reading = anyio.Lock()
@@ -86,17 +87,34 @@ class RunpodProvider:
         return ending(self._api_url)
 
     async def verify(self, extras: tuple[str, ...], image: str | None) -> None:
-        """Look whether the package and the template are there."""
-        self._template = await self._contents.found(self._api, extras, image)
+        """Look whether the package, the template, the volume and the registry are there."""
+        self._found = await self._contents.found(self._api, extras, image)
 
     async def offers(self) -> list[Offer]:
         """Return each GPU type in each cloud that offers it."""
-        against = self._contents.against
+        volume = await self._volume()
         return [
-            replace(offer_of(gpu, offer), unfit=against(gpu.id))
+            self._fit(offer_of(gpu, offer), offer, volume)
             for gpu in await self._gpus()
             for offer in gpu.offers
         ]
+
+    def _fit(
+        self, offer: Offer, theirs: values.GpuOffer, volume: values.NetworkVolume | None
+    ) -> Offer:
+        """Return an offer with why a pod of it could not run or be placed, if it could not."""
+        if against := self._contents.against(offer.gpu_id):
+            return replace(offer, unfit=against)
+        if volume is None:
+            return offer
+        stock, unfit = stock_at(volume, theirs)
+        return replace(offer, stock=stock_of(stock), unfit=unfit)
+
+    async def _volume(self) -> values.NetworkVolume | None:
+        if self._found is not None:
+            return self._found.volume
+        volume_id = self._contents.volume_id
+        return None if volume_id is None else await volume_of(self._api, volume_id)
 
     async def _gpus(self) -> list[values.GpuType]:
         """Return the catalog as it was a moment ago: it is many calls, and they are counted."""
@@ -117,10 +135,13 @@ class RunpodProvider:
     async def create(self, spec: PodSpec) -> Pod:
         """Make a pod."""
         try:
-            return self._pod(await self._api.create(self._contents.asked_for(spec, self._template)))
+            return self._pod(await self._api.create(self._asked_for(spec)))
         except ProviderError:
             self._catalog = None  # what is in stock is another by now
             raise
+
+    def _asked_for(self, spec: PodSpec) -> values.CreatePod:
+        return self._contents.asked_for(spec, self._found or Found())
 
     async def start(self, pod_id: str) -> Pod:
         """Start a stopped pod, which stays tied to its host: its GPU may be taken."""
@@ -205,12 +226,17 @@ def offer_of(gpu: values.GpuType, offer: values.GpuOffer) -> Offer:
         cloud=offer.cloud.value.lower(),
         vram_gb=float(gpu.memory_gb),
         price_usd_h=money(offer.price_per_hour),
-        stock=offer.stock.value.lower(),  # type: ignore[arg-type]
+        stock=stock_of(offer.stock),
         reliable=offer.cloud is values.Cloud.SECURE,
         gpu_name=gpu.name,
         maker=gpu.manufacturer,
         most=offer.max_count,
     )
+
+
+def stock_of(stock: values.Stock) -> Stock:
+    """Return RunPod's word for what is in stock as the core has it."""
+    return stock.value.lower()  # type: ignore[return-value]
 
 
 def _open(settings: Settings) -> RunpodProvider:
@@ -243,6 +269,7 @@ def _policy(settings: Settings) -> Policy:
         lingers=not runpod.auto_terminate,
         carries=Contents.of(runpod).road == "carry",
         public=Contents.of(runpod).public,
+        keeps_models=runpod.network_volume is not None,
     )
 
 

@@ -9,7 +9,7 @@ Money is in US dollars, rates in dollars an hour, sizes in GB, times aware and i
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
@@ -139,6 +139,19 @@ class GpuRequest(_Request):
         return self
 
 
+class NetworkMount(_Request):
+    """A network volume, and where the container sees it."""
+
+    volume_id: str = Field(min_length=1)
+    path: str = Field(pattern="^/")
+
+
+class Mounts(_Request):
+    """What outlives the container. RunPod's volumes on a host are left out: they end with it."""
+
+    network: tuple[NetworkMount, ...] = Field(min_length=1, max_length=1)
+
+
 class CreatePod(_Request):
     """A pod to be made. What is unset is left to RunPod, or to the template.
 
@@ -155,6 +168,9 @@ class CreatePod(_Request):
     ports: tuple[str, ...] = ()
     """Like `8000/http`; the API has no default."""
     disk_gb: int | None = Field(default=None, ge=1, serialization_alias="disk")
+    mounts: Mounts | None = None
+    registry: str | None = Field(default=None, min_length=1)
+    """The id of the credentials by which the image is pulled."""
     cloud: Cloud = Cloud.SECURE
     data_center_ids: tuple[str, ...] = ()
     """In capitals. Enforced: a pod is never placed elsewhere."""
@@ -282,6 +298,22 @@ class Template(Reply):
     """Not for pods."""
 
 
+class NetworkVolume(Reply):
+    """A volume that outlives pods."""
+
+    id: str = Field(min_length=1)
+    name: str = ""
+    data_center: Annotated[str, AfterValidator(str.upper), Field(min_length=1)]
+    """Where it is, for good: only pods there can have it."""
+
+
+class Registry(Reply):
+    """A name and a password for a registry of images, which RunPod keeps and does not tell."""
+
+    id: str = Field(min_length=1)
+    name: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class GpuOffer:
     """One GPU type in one cloud."""
@@ -294,6 +326,8 @@ class GpuOffer:
     """Most GPUs of this type in one pod."""
     cuda_versions: tuple[str, ...] = ()
     """Of machines with free capacity now; empty where the catalog does not say."""
+    data_centers: Mapping[str, Stock] = field(default_factory=dict)
+    """What is in stock in each place that has it now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,17 @@ def template_json(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     } | dict(settings)
 
 
+def volume_json(volume_id: str, data_center: str) -> dict[str, Any]:
+    """Return a network volume as the contract has it."""
+    return {
+        "id": volume_id,
+        "name": f"volume {volume_id}",
+        "size": 100,
+        "dataCenter": data_center,
+        "type": "STANDARD",
+    }
+
+
 def _runtime(pod: Pod, now: float) -> dict[str, Any] | None:
     if pod.status != "RUNNING" or pod.container_since is None:
         return None

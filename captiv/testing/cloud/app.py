@@ -17,13 +17,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from captiv.testing.cloud import bill as billing
+from captiv.testing.cloud.account import AccountApi
 from captiv.testing.cloud.answers import (
     NO_BALANCE,
     NO_CAPACITY,
     Refusal,
     pod_json,
     problem,
-    template_json,
 )
 from captiv.testing.cloud.bodies import CreatePod, PodAction, UpdatePod, Violation, create, parse
 from captiv.testing.cloud.catalog import CLOUDS, CUDA_VERSIONS
@@ -45,7 +45,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 def create_app(parts: Parts, control: list[BaseRoute]) -> ASGIApp:
     """Return the API over these parts, and the simulator's own control routes under `/_sim`."""
     gate = Gate(parts.conditions, parts.pods, parts.mischief, parts.clock)
-    api = _Api(parts)
+    api, account = _Api(parts), AccountApi(parts.conditions)
 
     def route(path: str, method: str, handler: Handler) -> Route:
         return Route(path, _behind(gate, parts.link, handler), methods=[method])
@@ -60,8 +60,10 @@ def create_app(parts: Parts, control: list[BaseRoute]) -> ASGIApp:
             route("/v2/pods/{id}", "DELETE", api.delete_pod),
             route("/v2/pods/{id}/action", "POST", api.act_on_pod),
             route("/v2/pods/{id}/logs", "GET", api.pod_logs),
-            route("/v2/templates", "GET", api.list_templates),
-            route("/v2/templates/{id}", "GET", api.get_template),
+            route("/v2/templates", "GET", account.list_templates),
+            route("/v2/templates/{id}", "GET", account.get_template),
+            route("/v2/network-volumes/{id}", "GET", account.get_network_volume),
+            route("/v2/registries", "GET", account.list_registries),
             route("/v2/catalog/gpus", "GET", api.list_gpus),
             route("/v2/catalog/datacenters", "GET", api.list_data_centers),
             route("/v2/billing/pods", "GET", api.pod_billing),
@@ -127,6 +129,8 @@ class _Api:
         """`POST /v2/pods`."""
         parts, call = self._parts, _call(request)
         asked = create(call.body, parts.conditions.templates, exec_form=parts.conditions.exec_form)
+        if asked.registry is not None and asked.registry not in parts.conditions.registries:
+            raise Refusal(404, "registry not found")
         price, place = self._place(asked)
         if parts.balance() < price:
             raise Refusal(402, NO_BALANCE)
@@ -172,18 +176,6 @@ class _Api:
         pod, source = self._pod(request), _source(request)
         after = _log_start(pod, request, source)
         return LogStream(pod.log, after, source, self._parts.closing)
-
-    async def list_templates(self, _request: Request) -> Response:
-        """`GET /v2/templates`."""
-        templates = self._parts.conditions.templates.items()
-        return JSONResponse({"templates": [template_json(*each) for each in templates]})
-
-    async def get_template(self, request: Request) -> Response:
-        """`GET /v2/templates/{id}`."""
-        asked, templates = request.path_params["id"], self._parts.conditions.templates
-        if asked not in templates:
-            raise Refusal(404, "resource not found")
-        return JSONResponse(template_json(asked, templates[asked]))
 
     async def list_gpus(self, request: Request) -> Response:
         """`GET /v2/catalog/gpus`."""
@@ -269,15 +261,19 @@ class _Api:
 
     def _place(self, asked: CreatePod) -> tuple[Decimal, str]:
         """Return what a pod costs an hour and where it goes."""
-        catalog = self._parts.catalog
+        catalog, beside = self._parts.catalog, self._beside(asked)
         if asked.gpu is None:
-            return Decimal("0.06"), "EU-RO-1"
+            return Decimal("0.06"), beside or "EU-RO-1"
         gpu = catalog.find(asked.gpu.id)
         if gpu is None:
             raise Refusal(400, f"gpu type {asked.gpu.id!r} does not exist")
         price = gpu.price(asked.cloud)
         wanted = asked.dataCenterIds
-        places = [place.id for place in catalog.places(gpu.id) if not wanted or place.id in wanted]
+        places = [
+            place.id
+            for place in catalog.places(gpu.id)
+            if (not wanted or place.id in wanted) and beside in (None, place.id)
+        ]
         newest = tuple(map(int, CUDA_VERSIONS[-1].split(".")))
         least = tuple(map(int, (asked.gpu.minCudaVersion or "0.0").split(".")))
         matching = set(asked.gpu.allowedCudaVersions or CUDA_VERSIONS) & set(CUDA_VERSIONS)
@@ -285,6 +281,17 @@ class _Api:
         if price is None or sold_out or not places or least > newest or not matching:
             raise Refusal(400, NO_CAPACITY)
         return price * asked.gpu.count, places[0]
+
+    def _beside(self, asked: CreatePod) -> str | None:
+        """Return the data center of the volume that a pod has: in no other one it can have it."""
+        if asked.volume is None:
+            return None
+        found = self._parts.conditions.volumes.get(asked.volume.volumeId)
+        if found is None:
+            raise Refusal(404, "network volume not found")
+        if asked.cloud != "SECURE":
+            raise Refusal(400, NO_CAPACITY)
+        return found
 
     async def _terminate(self, pod: Pod, call: Call) -> Response:
         self._parts.pods.order_end(pod)

@@ -109,6 +109,11 @@ class CreatePod(_Container):
     startSsh: bool = False
     startJupyter: bool = False
 
+    @property
+    def volume(self) -> NetworkMount | None:
+        """The network volume that it has, if any."""
+        return next(iter((self.mounts and self.mounts.network) or ()), None)
+
 
 class UpdatePod(_Container):
     """`PATCH /v2/pods/{id}`."""

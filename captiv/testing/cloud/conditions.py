@@ -53,8 +53,8 @@ class Conditions:
     ended_listed_s: float = 0.0
     """How long the list shows a pod as RUNNING that is gone for whoever asks for it alone."""
     without_credit: Literal["stop", "terminate"] = "stop"
-    """What becomes of running pods when the account has no credit left: RunPod documents both, with
-    and without a network volume."""
+    """What becomes of running pods when the account has no credit left: RunPod documents that they
+    are terminated, and that those with a network volume are stopped, as they are here always."""
     wipes_on_restart: bool = False
     """A container that exited begins again on an empty disk."""
     denied: frozenset[str] = frozenset()
@@ -81,6 +81,10 @@ class Conditions:
     """A folder of images' layers, which several clouds may share; empty for one of its own."""
     templates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings of create by template id; `serverless` makes one that is not for pods."""
+    volumes: Mapping[str, str] = field(default_factory=dict)
+    """The data center of each network volume, by its id."""
+    registries: Mapping[str, str] = field(default_factory=dict)
+    """The name of each registry's credentials, by their id."""
     seed: int = 0
 
 

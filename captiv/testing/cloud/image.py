@@ -6,6 +6,9 @@ their Python `python3`; any other is captiv's worker image. A start command is e
 with one change, since pods share this machine's ports: `--port N` of a port that the pod has
 becomes the free port that stands for it, and `--host 0.0.0.0` becomes 127.0.0.1.
 
+No folder of this machine can be seen at a path of the container's: in the values of its environment
+the path of its network volume becomes the volume's folder, which outlives the pod.
+
 The disk is a folder: home, temporary folder, and where a pod installs captiv into its image a
 Python environment of its own (`cloud.bare`), in which nothing of captiv is found before that.
 """
@@ -41,6 +44,8 @@ class Recipe:
     entrypoint: tuple[str, ...] | None = None
     cmd: tuple[str, ...] | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    volume: tuple[str, str] | None = None
+    """The id of its network volume, and where the container sees it."""
 
     @property
     def bare(self) -> bool:
@@ -111,7 +116,7 @@ def environment(disk: Path, recipe: Recipe, conditions: Conditions) -> dict[str,
             "PYTHONUNBUFFERED": "1",
         }
         | dict(conditions.env)
-        | dict(recipe.env)
+        | {name: _seen(value, recipe, disk) for name, value in recipe.env.items()}
     )
 
 
@@ -123,12 +128,28 @@ def make_disk(disk: Path, recipe: Recipe, conditions: Conditions, *, full: bool 
     shutil.rmtree(disk, ignore_errors=True)
     for name in ("root", "tmp"):
         (disk / name).mkdir(parents=True)
+    if recipe.volume is not None:
+        volume_folder(disk, recipe.volume[0]).mkdir(parents=True, exist_ok=True)
     if full:
         (disk / "root" / WEIGHTS).symlink_to("/dev/full")
     if recipe.bare:
         layers = _layers(disk, conditions)
         if not recipe.carried:
             layers.give_python(disk / "python", recipe.image)
+
+
+def volume_folder(disk: Path, volume_id: str) -> Path:
+    """Return what a network volume is, beside the disks of pods."""
+    return disk.parent / "volumes" / volume_id
+
+
+def _seen(value: str, recipe: Recipe, disk: Path) -> str:
+    """Return a value of the environment with the folder that stands for the volume's path."""
+    if recipe.volume is None:
+        return value
+    volume_id, path = recipe.volume
+    here = str(volume_folder(disk, volume_id))
+    return re.sub(rf"(?<![\w/.-]){re.escape(path)}(?=/|:|$)", lambda _: here, value)
 
 
 def _layers(disk: Path, conditions: Conditions) -> bare.Layers:

@@ -3,8 +3,9 @@
 A pod is PROVISIONING, STARTING, RUNNING (or RUNNING from the beginning, with `runtime` null),
 EXITED when stopped or preempted, TERMINATED when ended. It bills from its creation until it is
 stopped or its end is accepted. Where the account has no credit left, every pod is stopped or ended,
-as `Conditions.without_credit` says. While it is RUNNING its container is a real process; one that
-exits is started again after a moment, and nothing in the pod's status tells.
+as `Conditions.without_credit` says; one with a network volume is stopped. While it is RUNNING its
+container is a real process; one that exits is started again after a moment, and nothing in the
+pod's status tells.
 """
 
 import secrets
@@ -130,6 +131,7 @@ class Pod:
             entrypoint=None if asked.entrypoint is None else tuple(asked.entrypoint),
             cmd=None if asked.cmd is None else tuple(asked.cmd),
             env=asked.env or {},
+            volume=(asked.volume.volumeId, asked.volume.path) if asked.volume else None,
         )
 
 
@@ -292,7 +294,8 @@ class Pods:
         for pod in self.all():
             if pod.exposed:
                 pod.log.system("the account has no credit left")
-                if self._conditions.without_credit == "terminate":
+                ends = self._conditions.without_credit == "terminate"
+                if ends and pod.asked.volume is None:
                     self.terminate(pod)
                 else:
                     self.stop(pod)
@@ -429,7 +432,7 @@ def _not_pulled(pod: Pod, image: str) -> str | None:
     """Return what Docker says of an image that this pod's host never gets, if so."""
     if "image_missing" in pod.traits:
         return f"manifest for {image} not found: manifest unknown"
-    if "image_private" in pod.traits:
+    if "image_private" in pod.traits and pod.asked.registry is None:
         return f"pull access denied for {image}, repository does not exist or may require login"
     if "host_disk_full" in pod.traits:
         return "failed to register layer: write /opt/weights.bin: no space left on device"

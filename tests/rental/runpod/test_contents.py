@@ -10,12 +10,14 @@ from captiv import __version__
 from captiv.core.fleet import Offer
 from captiv.errors import ConfigurationError
 from captiv.rental.provider import PodSpec
-from captiv.rental.runpod.contents import Contents
+from captiv.rental.runpod.contents import Contents, Found
 from captiv.rental.runpod.images import PYTORCH
-from captiv.rental.runpod.values import Template
+from captiv.rental.runpod.values import NetworkVolume, Template
 from captiv.settings.schema import RunpodSettings
+from tests.contract.contract import check_request
 
 OFFER = Offer("NVIDIA RTX A5000", "secure", 24.0, Decimal("0.26"), "high")
+SENT = {"User-Agent": "captiv/1", "Authorization": "Bearer k", "Content-Type": "application/json"}
 ARGUMENTS = ("--host", "0.0.0.0", "--port", "8000")
 
 
@@ -35,7 +37,7 @@ def spec(**more: Any) -> PodSpec:
 
 
 def test_a_worker_image_is_started_with_the_workers_arguments() -> None:
-    request = contents(image="captiv/worker:1", container_disk_size=60).asked_for(spec(), None)
+    request = contents(image="captiv/worker:1", container_disk_size=60).asked_for(spec())
 
     assert (request.image, request.disk_gb, request.entrypoint) == ("captiv/worker:1", 60, ())
     assert request.cmd == ARGUMENTS
@@ -46,25 +48,33 @@ def test_a_worker_image_is_started_with_the_workers_arguments() -> None:
 
 def test_what_was_asked_for_with_the_pod_goes_before_the_settings() -> None:
     request = contents(image="captiv/worker:1", container_disk_size=60).asked_for(
-        spec(image="mine:2", disk_gb=7), None
+        spec(image="mine:2", disk_gb=7)
     )
 
     assert (request.image, request.disk_gb) == ("mine:2", 7)
 
 
+def test_the_disk_follows_the_model_unless_the_settings_have_one() -> None:
+    large = spec(model_bytes=30_000_000_000)
+
+    assert contents().asked_for(large).disk_gb == 41
+    assert contents(container_disk_size=25).asked_for(large).disk_gb == 25
+    assert contents(template_id="t1").asked_for(large).disk_gb is None
+
+
 def test_an_image_that_names_its_cuda_gets_a_host_that_has_it() -> None:
-    request = contents(image="captiv/worker:1-cu130").asked_for(spec(), None)
+    request = contents(image="captiv/worker:1-cu130").asked_for(spec())
 
     assert request.gpu.min_cuda_version == "13.0"
 
 
 def test_with_nothing_to_run_it_is_said_what_to_set() -> None:
     with pytest.raises(ConfigurationError, match="nothing that a pod could run"):
-        contents(bootstrap="image").asked_for(spec(), None)
+        contents(bootstrap="image").asked_for(spec())
 
 
 def test_with_nothing_but_a_key_captiv_brings_its_worker_into_a_public_image() -> None:
-    request = contents().asked_for(spec(), None)
+    request = contents().asked_for(spec())
 
     assert request.image == PYTORCH.name
     assert request.gpu.min_cuda_version == "12.8"
@@ -74,9 +84,9 @@ def test_with_nothing_but_a_key_captiv_brings_its_worker_into_a_public_image() -
 
 
 def test_an_image_that_is_named_wins_unless_it_is_said_that_captiv_brings_its_worker() -> None:
-    named = contents(image="mine/torch:1").asked_for(spec(), None)
-    brought = contents(image="mine/torch:1", bootstrap="carry").asked_for(spec(), None)
-    asked_for = contents().asked_for(spec(image="mine/worker:2"), None)
+    named = contents(image="mine/torch:1").asked_for(spec())
+    brought = contents(image="mine/torch:1", bootstrap="carry").asked_for(spec())
+    asked_for = contents().asked_for(spec(image="mine/worker:2"))
 
     assert (named.image, named.entrypoint) == ("mine/torch:1", ())
     assert (brought.image, brought.entrypoint[:2]) == ("mine/torch:1", ("sh", "-c"))
@@ -104,7 +114,7 @@ def test_a_gpu_that_the_public_image_cannot_run_on_is_told(gpu: str, runs: bool)
 
 
 def test_runpods_image_installs_this_version_and_needs_a_driver_that_is_new_enough() -> None:
-    request = contents(bootstrap="pip").asked_for(spec(), None)
+    request = contents(bootstrap="pip").asked_for(spec())
 
     assert request.image == PYTORCH.name
     assert request.gpu.min_cuda_version == "12.8"
@@ -115,7 +125,7 @@ def test_runpods_image_installs_this_version_and_needs_a_driver_that_is_new_enou
 
 
 def test_a_package_is_installed_into_an_image_of_ones_own() -> None:
-    request = contents(bootstrap="pip", image="mine/torch:1").asked_for(spec(), None)
+    request = contents(bootstrap="pip", image="mine/torch:1").asked_for(spec())
 
     assert request.image == "mine/torch:1"
     assert request.cmd[0].startswith("captiv[local]==")
@@ -125,11 +135,42 @@ def test_a_template_gives_image_environment_disk_and_ports() -> None:
     of = contents(template_id="t1", image="not/this:1", container_disk_size=60)
     template = Template(id="t1", args="--model blip", ports=("22/tcp", "8000/http"))
 
-    plain = of.asked_for(spec(), None)
-    request = of.asked_for(spec(), template)
+    plain = of.asked_for(spec())
+    request = of.asked_for(spec(), Found(template))
 
     assert plain.body().keys() == {"name", "gpu", "templateId", "env", "ports", "cloud", "cmd"}
     assert request.ports == ("22/tcp", "8000/http")
     assert request.args is not None, "the template's own start command would stand beside ours"
     assert json.loads(request.args)["cmd"][:2] == ["--host", "0.0.0.0"]
     assert "entrypoint" not in json.loads(request.args)
+
+
+VOLUME = NetworkVolume(id="v1", data_center="EU-RO-1")
+
+
+def test_on_a_network_volume_models_stay_and_the_disk_need_not_hold_them() -> None:
+    of = contents(network_volume="v1")
+    request = of.asked_for(spec(model_bytes=30_000_000_000), Found(volume=VOLUME))
+    body = request.body()
+
+    assert body["mounts"] == {"network": [{"volumeId": "v1", "path": "/workspace"}]}
+    assert body["dataCenterIds"] == ["EU-RO-1"]
+    assert body["env"]["HF_HOME"] == "/workspace/huggingface"
+    assert body["env"]["CAPTIV_GUARD_DEADLINE"] == "1800000000"
+    assert body["disk"] == 20
+    check_request("POST", "/v2/pods", (), SENT, body)
+
+
+def test_a_private_image_is_pulled_with_the_accounts_credentials() -> None:
+    of = contents(image="mine/worker:1", registry="hub")
+    body = of.asked_for(spec(), Found(registry_id="reg1")).body()
+
+    assert body["registry"] == "reg1"
+    check_request("POST", "/v2/pods", (), SENT, body)
+
+
+def test_without_volume_and_registry_nothing_is_said_of_them() -> None:
+    body = contents().asked_for(spec()).body()
+
+    assert not body.keys() & {"mounts", "registry", "dataCenterIds"}
+    assert "HF_HOME" not in body["env"]
