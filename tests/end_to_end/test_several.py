@@ -72,7 +72,7 @@ def test_a_worker_here_that_is_killed_costs_no_image(home: Home) -> None:
     home.scripted(hold=str(hold))
     process = home.start_generate("--device", "cpu,cpu,cpu", "--batch-size", "2")
     log = home.data / "log" / "worker.log"
-    until(lambda: log.exists() and log.read_text().count("ready model=") == 3)
+    until(lambda: log.exists() and log.read_text().count("INFO ready engine=") == 3)
 
     victim = home.workers()[1]
     kill([victim])
@@ -110,7 +110,7 @@ def test_a_worker_elsewhere_and_this_machine_share_a_run(home: Home) -> None:
             "--json", "--local", "--worker", url, "--batch-size", "2", CAPTIV_WORKER_TOKEN="right"
         )
         log = home.data / "log" / "worker.log"
-        until(lambda: log.exists() and "ready model=" in log.read_text())
+        until(lambda: log.exists() and "INFO ready engine=" in log.read_text())
         hold.unlink()
         ended = finish(process)
 

@@ -285,7 +285,7 @@ def test_the_server_is_kept_full(started: Started, tmp_path: Path) -> None:
     """From the first answer to the last but as many as it takes at once; one in 50 runs long."""
     capacity, images = 8, 72
     trace = tmp_path / "trace"
-    served = started(capacity=capacity, steps=60, step_s=0.02, trace=str(trace))
+    served = started(capacity=capacity, steps=60, step_s=0.04, trace=str(trace))
     sent = [picture((n, 3 * n % 256, 255 - n), (64, 48)) for n in range(images)]
 
     with ThreadPoolExecutor(served.worker.permits.total) as pool:
