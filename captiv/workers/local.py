@@ -137,7 +137,7 @@ class LocalWorker:
             NoWorker: the child does not start, or the one before does not end.
             MachineShort: this machine can start no other process.
         """
-        self._require_engine()
+        await offload(self._require_engine)
         on_phase(Phase(Step.STARTING_HERE))
         await self.stop()
         token = secrets.token_urlsafe(32)

@@ -150,7 +150,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_all() -> None:
     assert "Did you mean runpod.api_key?" in suggestion("runpod", "api_kee")
     assert "Did you mean runpod?" in suggestion("runpot", "x")
     assert "Did you mean runpod.api_key?" in suggestion("rp", "api_key")
-    assert "[system] has: default_torch_dtype, device." in suggestion("system", "zzz")
+    assert "[system] has: default_torch_dtype, device, engine." in suggestion("system", "zzz")
 
 
 def test_the_schema_can_be_written_down() -> None:
