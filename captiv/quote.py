@@ -21,7 +21,7 @@ from captiv.offload import offload
 from captiv.rental.estimate import Estimator, offered
 from captiv.rental.estimate import Quote as PodQuote
 from captiv.rental.measured import Measured, Past, elsewhere, past
-from captiv.rental.podspec import demand_of, extras_of, model_of
+from captiv.rental.podspec import demand_by, extras_of, model_of
 from captiv.rental.provider import ProviderType
 from captiv.rental.views import pool
 from captiv.request.options import Options
@@ -167,7 +167,7 @@ async def _rented(
         offers = await offered(kind, settings, extras_of(model))
     except CaptivError as error:
         return [replace(none, problem=" ".join(filter(None, (error.message, error.hint))))]
-    ranking = candidates(offers, demand_of(model), replace(policy.wish, gpu_type=None))
+    ranking = candidates(offers, demand_by(policy, spec), replace(policy.wish, gpu_type=None))
     if isinstance(ranking, NoOffer):
         return [replace(none, problem=ranking.reason)]
     before = await store.aread(past, kind.name, spec.captioning) if store else Past((), {})

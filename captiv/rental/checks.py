@@ -23,7 +23,7 @@ from captiv.errors import (
     NoCapacity,
 )
 from captiv.offload import offload
-from captiv.rental.podspec import demand_of, extras_of, model_of, wish_of
+from captiv.rental.podspec import demand_by, extras_of, model_of, wish_of
 from captiv.rental.provider import Balance, Pod, Provider, ProviderType, Right
 from captiv.rental.views import duration
 from captiv.settings import Settings
@@ -137,7 +137,9 @@ async def _looked(
     rents = rents and policy.create
     answers = await asked(kind, settings, _ANSWERED_S, extras=extras_of(model) if rents else None)
     if rents and answers.offers is not None:
-        ranking = candidates(answers.offers, demand_of(model), wish_of(spec.placement, policy))
+        ranking = candidates(
+            answers.offers, demand_by(policy, spec), wish_of(spec.placement, policy)
+        )
         if isinstance(ranking, NoOffer):
             _refuse(kind, ranking)
     return list(account_findings(kind, answers))

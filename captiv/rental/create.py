@@ -20,7 +20,7 @@ from captiv.core.phase import OnPhase
 from captiv.core.pods import Owner, pod_name
 from captiv.errors import ProviderError, UsageError
 from captiv.rental.account import Account
-from captiv.rental.podspec import Terms, demand_of
+from captiv.rental.podspec import Terms, demand_of, engine_in_pod
 from captiv.rental.provider import Pod, Provider
 from captiv.rental.provision import Provisioning, RentalContext, Rented
 from captiv.rental.startup import come_up, lasting_error
@@ -119,7 +119,11 @@ def terms_by_hand(account: Account, model: ModelChange, gpu_type: str | None = N
         wish = replace(policy.wish, gpu_type=gpu_type.strip() or None, named="command")
         policy = replace(policy, wish=wish)
     return Terms(
-        owner=account.owner, run_id=RunId(0), demand=demand_of(model), policy=policy, model=model
+        owner=account.owner,
+        run_id=RunId(0),
+        demand=demand_of(model, engine_in_pod(policy, model, "auto", None)),
+        policy=policy,
+        model=model,
     )
 
 

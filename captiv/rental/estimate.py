@@ -19,7 +19,7 @@ from captiv.core.jobs import RunId
 from captiv.core.spec import Captioning, RunSpec
 from captiv.errors import CaptivError
 from captiv.rental.measured import Past, past
-from captiv.rental.podspec import demand_of, extras_of, model_of, wish_of
+from captiv.rental.podspec import demand_by, extras_of, model_of, wish_of
 from captiv.rental.provider import ProviderType
 from captiv.rental.views import duration, pool
 from captiv.settings import Settings
@@ -259,7 +259,7 @@ async def quoted(
         return Quote(None, " ".join(filter(None, (error.message, error.hint))))
     if not policy.create:
         return Quote(None, f"{kind.name}.auto_create is false; only a pod that is there is used.")
-    ranking = candidates(offers, demand_of(model), wish_of(placement, policy))
+    ranking = candidates(offers, demand_by(policy, spec), wish_of(placement, policy))
     if isinstance(ranking, NoOffer):
         listing = f"captiv {kind.name} gpus lists them." if ranking.missing == "type" else None
         return Quote(None, " ".join(filter(None, (ranking.reason, ranking.hint, listing))))

@@ -13,7 +13,7 @@ from captiv.catalog.model import QUANTISED
 from captiv.core.fleet import Demand, Offer, Wish, demand
 from captiv.core.jobs import Run, RunId
 from captiv.core.pods import Guarded, Owner
-from captiv.core.spec import Captioning, Placement
+from captiv.core.spec import Captioning, Placement, RunSpec
 from captiv.rental import bootstrap
 from captiv.rental.carry import Cargo, cargo_for
 from captiv.rental.provider import EndingCall, PodSpec, Policy, ending_as_json
@@ -21,6 +21,10 @@ from captiv.wire import ModelChange
 from captiv.workers.arguments import worker_arguments
 
 PORT = 8000
+VLLM_SHARE: Final = 0.9
+"""What vLLM takes of a GPU's memory (`--gpu-memory-utilization`)."""
+VLLM_ROOM_GB: Final = 1.5
+"""For the caches of a dozen images of a model of 8 billion parameters, at 0.117 GB each."""
 STARTUP_GRACE_S = 300
 """What the guard allows beyond the time that captiv waits: captiv's own end comes first."""
 _PACKAGES_GB: Final = 1
@@ -74,15 +78,7 @@ class Terms:
         """
         if self.cargo is None:
             return None
-        if not self.policy.public or self.engine == "transformers" or is_exact(self._dtype):
-            return "transformers"
-        family = family_of(self.model)
-        can = family is not None and against_vllm(family, self._dtype, self.beams) is None
-        return "vllm" if can else "transformers"
-
-    @property
-    def _dtype(self) -> str:
-        return self.model.dtype or "auto"
+        return engine_in_pod(self.policy, self.model, self.engine, self.beams)
 
     @property
     def variant(self) -> Variant:
@@ -102,7 +98,7 @@ def terms_of(run: Run, policy: Policy, owner: Owner) -> Terms:
     return Terms(
         owner=owner,
         run_id=run.id,
-        demand=demand_of(model),
+        demand=demand_by(policy, run.spec),
         policy=replace(policy, wish=wish_of(placement, policy)),
         model=model,
         max_cost=None if placement.max_cost_usd is None else Decimal(placement.max_cost_usd),
@@ -134,10 +130,37 @@ def extras_of(model: ModelChange) -> tuple[str, ...]:
     return ("local", "quant") if model.dtype in QUANTISED else ("local",)
 
 
-def demand_of(model: ModelChange) -> Demand:
-    """Return what this model demands of a GPU."""
+def demand_of(model: ModelChange, engine: Engine = "transformers") -> Demand:
+    """Return what this model demands of a GPU, driven by that engine.
+
+    vLLM takes its share of the memory (`VLLM_SHARE`) at its start, for the weights and for the
+    caches of all images at once, and does not start without some room for these.
+    """
     variant = variant_of(model)
-    return demand(f"{model.model} {variant.name}", variant, model.dtype or "auto", model.max_batch)
+    name = f"{model.model} {variant.name}"
+    asked = demand(name, variant, model.dtype or "auto", model.max_batch)
+    if engine == "transformers" or asked.gb is None:
+        return asked
+    return replace(asked, gb=(asked.gb + VLLM_ROOM_GB) / VLLM_SHARE)
+
+
+def demand_by(policy: Policy, spec: RunSpec) -> Demand:
+    """Return what a run demands of the GPU of a pod."""
+    placement, beams = spec.placement, spec.captioning.generation.num_beams
+    model = model_of(spec.captioning, placement.batch_size)
+    return demand_of(model, engine_in_pod(policy, model, placement.engine, beams))
+
+
+def engine_in_pod(
+    policy: Policy, model: ModelChange, wish: EngineWish, beams: int | None
+) -> Engine:
+    """Return what drives a model in a pod: vLLM where captiv chooses the image, and it can."""
+    dtype = model.dtype or "auto"
+    if not (policy.carries and policy.public) or wish == "transformers" or is_exact(dtype):
+        return "transformers"
+    family = family_of(model)
+    can = family is not None and against_vllm(family, dtype, beams) is None
+    return "vllm" if can else "transformers"
 
 
 def variant_of(model: ModelChange) -> Variant:

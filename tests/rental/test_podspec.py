@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from captiv import __version__
-from captiv.core.fleet import Offer
+from captiv.catalog.engines import EngineWish
+from captiv.core.fleet import Offer, fits
 from captiv.core.jobs import Counts, Run, RunId, RunState
 from captiv.core.pods import Owner
 from captiv.core.spec import Captioning, Placement, RunSpec, Selection
@@ -102,6 +103,47 @@ def test_an_image_of_ones_own_may_be_brought_the_worker() -> None:
     env = asked(terms(image="mine/torch:1", bootstrap="carry")).env
 
     assert "CAPTIV_CARRY_SHA256" in env
+
+
+def joycaption(dtype: str = "auto", engine: EngineWish = "auto", **runpod: Any) -> Terms:
+    captioning = Captioning(
+        model="joycaption", variant="joycaption-beta-one", source="hub", dtype=dtype
+    )
+    spec = RunSpec(
+        selection=Selection(roots=("/pictures",)),
+        captioning=captioning,
+        placement=Placement(kind="rented", provider="runpod", engine=engine),
+    )
+    run = Run(RunId(1), RunState.ACTIVE, spec, "", True, 0, None, Counts())
+    policy = RUNPOD.policy(Settings.model_validate({"runpod": runpod}))
+    return terms_of(run, policy, Owner("runpod", "0123456789ab"))
+
+
+def test_a_chat_model_has_vllm_and_a_gpu_with_room_for_its_caches() -> None:
+    terms = joycaption()
+
+    assert (terms.brought, terms.extras) == ("vllm", ("vllm",))
+    assert terms.version.endswith(".vllm"), "a pod with another engine is not used for it"
+    assert "--engine vllm" in " ".join(asked(terms).arguments)
+    assert fits(24.0, terms.demand)
+    assert not fits(20.0, terms.demand), "17.5 GB of weights, and vLLM takes nine tenths"
+
+
+@pytest.mark.parametrize(
+    ("said", "extras"),
+    [
+        ({"engine": "transformers"}, ("local",)),
+        ({"dtype": "8bit"}, ("local", "quant")),
+        ({"dtype": "float32"}, ("local",)),
+        ({"image": "mine/torch:1", "bootstrap": "carry"}, ("local",)),
+    ],
+)
+def test_what_vllm_cannot_do_or_its_image_does_not_have_is_done_by_transformers(
+    said: dict[str, Any], extras: tuple[str, ...]
+) -> None:
+    terms = joycaption(**said)
+
+    assert (terms.brought, terms.extras) == ("transformers", extras)
 
 
 def test_the_guard_is_told_its_limits_and_how_to_end_the_pod() -> None:
