@@ -224,6 +224,7 @@ def test_the_models_are_told_as_a_worker_tells_them(page: Page, visitor: Visitor
         "key": False,
         "gpu_type": "NVIDIA RTX A4000",
         "fallback": "local",
+        "max_cost": None,
     }
 
 
