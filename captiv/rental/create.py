@@ -19,6 +19,7 @@ from captiv.core.jobs import RunId
 from captiv.core.phase import OnPhase
 from captiv.core.pods import Owner, pod_name
 from captiv.errors import ProviderError, UsageError
+from captiv.offload import offload
 from captiv.rental.account import Account
 from captiv.rental.podspec import Terms, demand_of, engine_in_pod
 from captiv.rental.provider import Pod, Provider
@@ -75,6 +76,7 @@ async def create(
     name_by_hand(terms.owner, name)  # refused before anything is asked
     if image is not None or disk_gb is not None:  # given with the command, they go before all else
         terms = replace(terms, image=image, disk_gb=disk_gb)
+    await offload(terms.pack)
     provisioning = Provisioning(
         RentalContext(account, ledger, now_ms, on_note, _LOOK_S),
         terms,

@@ -62,6 +62,10 @@ class Terms:
         carries = self.policy.carries and self.image is None
         return cargo_for(self.model) if carries else None
 
+    def pack(self) -> None:
+        """Make what captiv brings, once: it reads the worker's files. Blocks."""
+        _ = self.cargo
+
     @property
     def version(self) -> str:
         """Of the worker in the pod, as the ledger has it."""

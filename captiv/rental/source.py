@@ -26,6 +26,7 @@ from captiv.core.retry import Death
 from captiv.core.startup import GivenUp
 from captiv.core.timing import Timing
 from captiv.errors import NoWorker, ProviderError, ProviderUnreachable, WorkerError
+from captiv.offload import offload
 from captiv.rental.adopt import Adoption
 from captiv.rental.estimate import Estimator
 from captiv.rental.fleet import Fleet
@@ -133,6 +134,7 @@ class RentedWorker:
             ProviderError: the provider refuses the key or the account.
         """
         await self._end("lost")
+        await offload(self._terms.pack)
         await self._fleet.look_back(
             self._adoption.left_behind
         )  # before: it may have ended long ago

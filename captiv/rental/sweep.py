@@ -111,9 +111,10 @@ async def sweep(
     async with anyio.create_task_group() as tg:
 
         async def terminate(orphan: Orphan) -> None:
-            if await _unknown(provider, orphan.pod_id):
+            before = await _unknown(provider, orphan.pod_id)
+            gone = await end(provider, orphan.pod_id, within_s=confirm_s)  # a young one may hide
+            if before and gone:
                 return  # the list is behind: it bills no more, and its row has its end
-            gone = await end(provider, orphan.pod_id, within_s=confirm_s)
             if gone and orphan.row_id is not None:
                 await commit(ledger, pods.gone, orphan.row_id, now_ms())
             outcome: Outcome = "terminated" if gone else "still there"

@@ -320,6 +320,19 @@ def test_a_pod_to_which_nobody_comes_is_ended(
     assert KEY not in pod.rest()
 
 
+def test_a_pod_that_is_started_again_in_the_midst_of_a_run_has_all_its_time_for_the_model(
+    wait: Wait,
+) -> None:
+    limits = {"CAPTIV_GUARD_STARTUP_S": "2000", "CAPTIV_GUARD_IDLE_S": "300"}
+    pod = wait(CAPTIV_CARRY_BORN="1000000000", **limits)
+    awaited(pod)
+    assert pod.carry()[0] == 201
+    (pod.folder / "go").touch()
+
+    _, guards = json.loads(pod.rest().splitlines()[-1])
+    assert 1500 < float(guards["CAPTIV_GUARD_STARTUP_S"]) <= 2000
+
+
 def test_its_limits_are_reckoned_by_the_providers_clock(wait: Wait, api: Api) -> None:
     day_s = 86_400
     api.clock = lambda: time.time() + day_s

@@ -240,8 +240,12 @@ async def test_a_list_that_is_behind_makes_nobody_pay_for_a_pod_that_is_gone(
         ended_ms = (await fleet.row(pod)).ended_ms
         listed = {pod.id for pod in await api.pods()}
 
+        orders = [call.operation for call in behind.history].count("delete_pod")
+
         assert listed == {pod}
         assert await fleet.sweep(later_ms=20_000) == []
+        again = [call.operation for call in behind.history].count("delete_pod")
+        assert again > orders, "a pod that is only too young to be known is ended all the same"
         assert (await fleet.row(pod)).ended_ms == ended_ms
 
 

@@ -32,7 +32,7 @@ from .carried import carried
 from .door import open_door
 from .ending import end_pod
 from .installer import PAUSE_S, by_pip, environment
-from .limits import until_s
+from .limits import limits
 from .pod import CARRIED, Broken, Pod, option, say
 
 OLDEST = (3, 11)
@@ -45,15 +45,15 @@ def main() -> None:
     requirement = "" if CARRIED else arguments.pop(0)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     pod = Pod(option(arguments, "--name") or "worker")
-    limit_s = time.monotonic()
+    limit_s = model_s = time.monotonic()
     try:
         open_door(pod, arguments)
-        limit_s = until_s()
+        limit_s, model_s = limits()
         _require_python()
         python, more = carried(pod, limit_s) if CARRIED else by_pip(requirement, limit_s)
     except Broken as broken:
         _give_up(pod, str(broken), early=time.monotonic() < limit_s)
-    left_s = max(1.0, limit_s - time.monotonic())
+    left_s = max(1.0, model_s - time.monotonic())
     become = dict(environment(), CAPTIV_GUARD_STARTUP_S=f"{left_s:g}", **more)
     os.execve(python, [python, "-m", "captiv_worker.guard", *arguments], become)
 

@@ -98,7 +98,7 @@ class Contents:
             raise ConfigurationError(
                 "There is nothing that a pod could run.",
                 hint="Set runpod.image to a worker image, or unset runpod.bootstrap: then captiv "
-                "brings its worker into RunPod's own PyTorch image.",
+                "brings its worker into a public image.",
             )
         return None
 
