@@ -11,15 +11,26 @@ from decimal import Decimal
 from typing import Final
 
 from captiv.catalog import Variant
+from captiv.catalog.engines import Engine
 from captiv.core import hardware
-from captiv.core.cost import DEADLINE_CAP_S, Estimate, cost, deadline_ms, dollars, estimate, rate
-from captiv.core.estimate import FACTS, Facts, Startup, startup
+from captiv.core.cost import (
+    DEADLINE_CAP_S,
+    Estimate,
+    cost,
+    deadline_ms,
+    dollars,
+    estimate,
+    price_of,
+    rate,
+)
+from captiv.core.estimate import FACTS, Facts, Started, Startup, startup
 from captiv.core.fleet import NoOffer, Offer, candidates, needed_gb
 from captiv.core.jobs import RunId
+from captiv.core.pods import PodRow
 from captiv.core.spec import Captioning, RunSpec
 from captiv.errors import CaptivError
 from captiv.rental.measured import Past, past
-from captiv.rental.podspec import demand_by, extras_of, model_of, wish_of
+from captiv.rental.podspec import Terms, demand_by, engine_for, extras_of, model_of, wish_of
 from captiv.rental.provider import ProviderType
 from captiv.rental.views import duration, pool
 from captiv.settings import Settings
@@ -129,10 +140,22 @@ class Quote:
         else:
             parts.append(f"about {_told(self.expected)} for {images}")
         if self.longest is not None:
-            most = f"at most {dollars(self.longest.dollars)}"
-            until = f" in {duration(self.longest.seconds)}"
-            capped = self.max_cost is not None
-            parts.append(f"{most} (--max-cost)" if capped else f"{most}{until}, for want of a cap")
+            parts.append(_most(self.longest, self.max_cost))
+        return f"Renting {'; '.join(parts)}."
+
+    def sentence_by_hand(self, idle_s: float) -> str:
+        """Return it on one line, for a person about to rent a pod that no run's end terminates.
+
+        Its guard ends it after so long without a request.
+        """
+        if self.offer is None:
+            return f"Nothing can be rented: {self.problem}"
+        parts = [self._what(self.offer), self._fetched()]
+        if self.expected is not None:
+            parts.append(f"about {_told(self.expected)} until it is ready")
+        idle = f"after {duration(idle_s)} without a request"
+        each_day = f"{dollars(self.offer.price_usd_h * 24)} a day while it is used"
+        parts.append(f"no cap: its guard ends it {idle}, and it costs {each_day}")
         return f"Renting {'; '.join(parts)}."
 
     def _what(self, offer: Offer) -> str:
@@ -164,6 +187,8 @@ class Estimator:
     facts: Facts = FACTS
     kept: bool = False
     """Whether pods share a volume on which models stay."""
+    engine: Engine = "transformers"
+    """What drives the model in them."""
 
     def quote(
         self, offer: Offer, images: int, pods: int | None = None, notes: Sequence[str] = ()
@@ -204,6 +229,7 @@ class Estimator:
             cloud=offer.cloud,
             model=self.variant.name,
             dtype=self.spec.captioning.dtype,
+            engine=self.engine,
             facts=self.facts,
         )
 
@@ -214,17 +240,17 @@ class Estimator:
             return Pace(before.images_per_s, before.run)
         if self.variant.images_per_s is not None:
             return Pace(self.variant.images_per_s)
-        per_s = calculated(offer, self.variant, self.spec.captioning, self.batch)
+        batch = self.spec.placement.batch_size
+        per_s = calculated(offer, self.variant, self.spec.captioning, batch, self.engine)
         return None if per_s is None else Pace(per_s)
-
-    @property
-    def batch(self) -> int | None:
-        """How many images are captioned together, where somebody says so."""
-        return self.spec.placement.batch_size
 
 
 def calculated(
-    offer: Offer, variant: Variant, captioning: Captioning, batch: int | None = None
+    offer: Offer,
+    variant: Variant,
+    captioning: Captioning,
+    batch: int | None = None,
+    engine: Engine = "transformers",
 ) -> float | None:
     """Return how many images such a GPU captions in a second by its data sheet; None if unknown."""
     gpu = hardware.gpu_of(offer.gpu_id)
@@ -234,7 +260,8 @@ def calculated(
     float32 = needed_gb(variant, "float32", None)
     halves = needed_gb(variant, "bfloat16", None) or (float32 and float32 / 2) or gb
     tokens = min(captioning.generation.max_new_tokens or _TOKENS, _TOKENS)
-    return hardware.images_per_s(gpu, offer.vram_gb, hardware.Load(gb, halves, tokens, batch))
+    load = hardware.Load(gb, halves, tokens, batch, engine)
+    return hardware.images_per_s(gpu, offer.vram_gb, load)
 
 
 async def quoted(
@@ -263,8 +290,9 @@ async def quoted(
     if isinstance(ranking, NoOffer):
         listing = f"captiv {kind.name} gpus lists them." if ranking.missing == "type" else None
         return Quote(None, " ".join(filter(None, (ranking.reason, ranking.hint, listing))))
-    before = await store.aread(past, kind.name, captioning) if store else Past((), {})
-    estimator = Estimator(spec, variant, before, facts, policy.keeps_models)
+    engine = engine_for(policy, spec)
+    before = await store.aread(past, kind.name, captioning, engine) if store else Past((), {})
+    estimator = Estimator(spec, variant, before, facts, policy.keeps_models, engine)
     return estimator.quote(ranking.offers[0], images, notes=ranking.notes)
 
 
@@ -281,6 +309,46 @@ async def offered(kind: ProviderType, settings: Settings, extras: tuple[str, ...
         return offers
     finally:
         await provider.aclose()
+
+
+def by_hand(
+    offer: Offer, terms: Terms, before: Sequence[Started] = (), facts: Facts = FACTS
+) -> Quote:
+    """Return what is expected of a pod that is rented for no run, until it is ready."""
+    variant, engine = terms.variant, terms.brought or "transformers"
+    start = startup(
+        variant.download_bytes,
+        before,
+        gpu=offer.gpu_id,
+        cloud=offer.cloud,
+        model=variant.name,
+        dtype=terms.model.dtype or "auto",
+        engine=engine,
+        facts=facts,
+    )
+    return Quote(
+        offer,
+        startup=start,
+        image_bytes=facts.image_bytes,
+        download_bytes=variant.download_bytes,
+        kept=terms.policy.keeps_models,
+        expected=estimate(0, 1, offer.price_usd_h, start.total_s),
+    )
+
+
+def rented_already(spec: RunSpec, run: RunId, pod: PodRow) -> str:
+    """Return on one line what a run pays for a pod, for a person who watches another's run."""
+    cap = None if spec.placement.max_cost_usd is None else Decimal(spec.placement.max_cost_usd)
+    price = price_of(pod.price_micro)
+    most = _most(_longest(price, 1, cap), cap)
+    return f"Run {run} rents {pod.gpu}{pool(pod.cloud)}, {rate(price)}; {most}."
+
+
+def _most(longest: Estimate, cap: Decimal | None) -> str:
+    most = f"at most {dollars(longest.dollars)}"
+    if cap is not None:
+        return f"{most} (--max-cost)"
+    return f"{most} in {duration(longest.seconds)}, for want of a cap"
 
 
 def _longest(price_usd_h: Decimal, pods: int, cap: Decimal | None) -> Estimate:

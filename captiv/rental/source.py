@@ -31,7 +31,7 @@ from captiv.rental.adopt import Adoption
 from captiv.rental.estimate import Estimator
 from captiv.rental.fleet import Fleet
 from captiv.rental.measured import past
-from captiv.rental.podspec import Terms
+from captiv.rental.podspec import Terms, engine_for
 from captiv.rental.provider import Pod
 from captiv.rental.provision import Provisioning, RentalContext, TooDear
 from captiv.rental.startup import LOOK_S, come_up, lasting_error
@@ -428,10 +428,11 @@ class RentedWorker:
         if not self._fleet.announces():
             return
         run = await self._ledger.aread(runs.get, self._terms.run_id)
-        before = await self._ledger.aread(past, self._provider.name, run.spec.captioning)
+        policy, engine = self._terms.policy, engine_for(self._terms.policy, run.spec)
+        before = await self._ledger.aread(past, self._provider.name, run.spec.captioning, engine)
         images = run.counts.pending + run.counts.running
-        kept = self._terms.policy.keeps_models
-        estimator = Estimator(run.spec, self._terms.variant, before, kept=kept)
+        variant, kept = self._terms.variant, policy.keeps_models
+        estimator = Estimator(run.spec, variant, before, kept=kept, engine=engine)
         said = estimator.quote(ranking.offers[0], images).sentence(so_far=not run.enqueued)
         _log.info("rental priced run=%s %s", run.id, said)
         self._context.on_price(said)

@@ -3,7 +3,7 @@
 from sqlite3 import Connection
 
 from captiv.core.estimate import Started, Startup
-from captiv.core.pods import PodRowId
+from captiv.core.pods import PodRowId, engine_of
 
 
 def keep(
@@ -27,11 +27,14 @@ def keep(
 def latest(conn: Connection, provider: str, limit: int) -> list[Started]:
     """Return how long the provider's last pods took, the newest first."""
     rows = conn.execute(
-        "SELECT host_ms, download_ms, load_ms, gpu, cloud, model, dtype, download_bytes"
+        "SELECT version, host_ms, download_ms, load_ms, gpu, cloud, model, dtype, download_bytes"
         " FROM starts JOIN pods ON pods.id=pod_row WHERE provider=? ORDER BY pod_row DESC LIMIT ?",
         (provider, limit),
     )
     return [
-        Started(Startup(host / 1000, download / 1000, load / 1000, measured=True), *about)
-        for host, download, load, *about in rows
+        Started(
+            Startup(host / 1000, download / 1000, load / 1000, measured=True),
+            *(gpu, cloud, model, dtype, size, engine_of(version)),
+        )
+        for version, host, download, load, gpu, cloud, model, dtype, size in rows
     ]

@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 
+from captiv.catalog.engines import Engine
 from captiv.core.estimate import FACTS, Facts, Started, Startup, startup
 from captiv.core.phase import Step
 from captiv.core.timing import Timing
@@ -20,9 +21,10 @@ def started(
     cloud: str = "secure",
     model: str = "joy",
     size: int | None = JOYCAPTION,
+    engine: Engine = "transformers",
 ) -> Started:
     took = Startup(host_s, download_s, load_s, measured=True)
-    return Started(took, gpu, cloud, model, "auto", size)
+    return Started(took, gpu, cloud, model, "auto", size, engine)
 
 
 def test_without_a_pod_that_was_seen_the_facts_tell() -> None:
@@ -52,6 +54,19 @@ def test_the_same_model_on_the_same_gpu_and_cloud_tells_all_of_it() -> None:
         90, 60, 40, measured=True
     )
     assert startup(JOYCAPTION, before, gpu="C", cloud="community", model="joy").host_s == 10
+
+
+def test_vllm_compiles_the_model_besides_and_has_an_image_of_its_own() -> None:
+    before = [started(300, 80, 30), started(100, 80, 300, model="other", engine="vllm")]
+
+    def by_vllm(*seen: Started) -> Startup:
+        return startup(JOYCAPTION, seen, gpu="A", cloud="secure", model="joy", engine="vllm")
+
+    assert by_vllm().load_s == startup(JOYCAPTION).load_s + FACTS.vllm_s
+    assert by_vllm(*before).host_s == 100, "the same image, with another model"
+    assert by_vllm(before[0]).host_s == 300, "another image tells more than none"
+    assert by_vllm(before[0]).load_s == by_vllm().load_s
+    assert by_vllm(started(1, 2, 3, engine="vllm")) == Startup(1, 2, 3, measured=True)
 
 
 def test_another_model_tells_of_the_host_and_of_the_line() -> None:
