@@ -193,8 +193,7 @@ async def _rented(
         return [replace(none, problem=ranking.reason)]
     engine = engine_for(policy, spec)
     before = await store.aread(past, kind.name, spec.captioning, engine) if store else Past((), {})
-    kept = policy.keeps_models
-    estimator = Estimator(spec, asked.variant, before, kept=kept, engine=engine)
+    estimator = Estimator(spec, asked.variant, before, volume=policy.volume, engine=engine)
     each = [estimator.quote(offer, asked.images, 1) for offer in _one_a_type(ranking.offers)]
     priced = [quote for quote in each if quote.expected is not None]
     return [_pods(quote) for quote in [*each, *_several(asked, estimator, priced)]]

@@ -73,6 +73,8 @@ class Started:
     """Of that variant; None where it is not known."""
     engine: Engine = "transformers"
     """What drove it: each has an image of its own."""
+    volume: str | None = None
+    """Where it kept what it fetched, for the next pod; None if nowhere."""
 
 
 def startup(
@@ -84,6 +86,7 @@ def startup(
     model: str = "",
     dtype: str = "auto",
     engine: Engine = "transformers",
+    volume: str | None = None,
     facts: Facts = FACTS,
 ) -> Startup:
     """Return how long a pod takes that loads so much: by earlier pods, else by the facts.
@@ -100,22 +103,23 @@ def startup(
         model: the variant.
         dtype: its precision.
         engine: what drives it.
+        volume: where pods keep what they fetch; None if nowhere.
         facts: what is assumed where nothing was measured.
     """
-    size = download_bytes or 0
+    size, fetched = download_bytes or 0, 0 if is_kept(before, model, volume) else 1
     driven = [pod for pod in before if pod.engine == engine]
     same = [pod for pod in driven if (pod.model, pod.dtype) == (model, dtype)]
     alike = _nearest(same, gpu, cloud)
     if alike:
         return Startup(
             _median([pod.startup.host_s for pod in alike]),
-            _median([pod.startup.download_s for pod in alike]),
+            _median([pod.startup.download_s for pod in alike]) * fetched,
             _median([pod.startup.load_s for pod in alike]),
             measured=True,
         )
     assumed = Startup(
         facts.boot_s + facts.image_bytes / facts.pull_bytes_s,
-        size / facts.weights_bytes_s,
+        size / facts.weights_bytes_s * fetched,
         (facts.wake_s if size else 0)
         + size / facts.load_bytes_s
         + (facts.vllm_s if engine == "vllm" else 0),
@@ -128,7 +132,12 @@ def startup(
         for pod in _nearest(before, gpu, cloud)
         if pod.download_bytes and pod.startup.download_s >= _PROVEN_S
     ]
-    return replace(assumed, download_s=size / _median(rates)) if rates else assumed
+    return replace(assumed, download_s=size / _median(rates) * fetched) if rates else assumed
+
+
+def is_kept(before: Sequence[Started], model: str, volume: str | None) -> bool:
+    """Whether an earlier pod has left this variant on the volume."""
+    return volume is not None and any((pod.model, pod.volume) == (model, volume) for pod in before)
 
 
 _LAST: Final = 5

@@ -8,7 +8,7 @@ raised.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal
 
 from captiv.catalog import Variant
 from captiv.catalog.engines import Engine
@@ -23,7 +23,7 @@ from captiv.core.cost import (
     price_of,
     rate,
 )
-from captiv.core.estimate import FACTS, Facts, Started, Startup, startup
+from captiv.core.estimate import FACTS, Facts, Started, Startup, is_kept, startup
 from captiv.core.fleet import NoOffer, Offer, candidates, needed_gb
 from captiv.core.jobs import RunId
 from captiv.core.pods import PodRow
@@ -71,8 +71,8 @@ class Quote:
     """What a pod's container image takes to fetch, as is assumed."""
     download_bytes: int | None = None
     """What the model's weights take to fetch; None where that is not known."""
-    kept: bool = False
-    """Whether an earlier pod may have fetched the weights for this one."""
+    kept: Literal["no", "maybe", "yes"] = "no"
+    """Whether an earlier pod has fetched the weights for this one."""
     pace: Pace | None = None
     """None where neither a run of this installation nor the GPU's data sheet tells."""
     expected: Estimate | None = None
@@ -105,7 +105,9 @@ class Quote:
     @property
     def fetched_bytes(self) -> int | None:
         """What each pod fetches before it captions; None where nothing would be rented."""
-        return None if self.offer is None else self.image_bytes + (self.download_bytes or 0)
+        if self.offer is None:
+            return None
+        return self.image_bytes + (0 if self.kept == "yes" else self.download_bytes or 0)
 
     def lines(self, cap: str = "--max-cost") -> list[str]:
         """Return it for a person, to whom the cap on the cost is known by that name."""
@@ -168,7 +170,9 @@ class Quote:
     def _fetched(self) -> str:
         each = "fetches" if self.pods == 1 else "each fetches"
         image = f"an image of some {self.image_bytes / 1e9:.0f} GB"
-        unless = ", unless they are on the network volume" if self.kept else ""
+        if self.kept == "yes":
+            return f"{each} {image}; the model is on the network volume"
+        unless = ", unless they are on the network volume" if self.kept == "maybe" else ""
         if self.download_bytes is None:
             return f"{each} {image} and the model's weights{unless}"
         if not self.download_bytes:
@@ -185,8 +189,8 @@ class Estimator:
     past: Past = field(default_factory=lambda: Past((), {}))
     """What this installation has measured."""
     facts: Facts = FACTS
-    kept: bool = False
-    """Whether pods share a volume on which models stay."""
+    volume: str | None = None
+    """On which models stay for the next pod; None if on none."""
     engine: Engine = "transformers"
     """What drives the model in them."""
 
@@ -213,7 +217,7 @@ class Estimator:
             startup=start,
             image_bytes=self.facts.image_bytes,
             download_bytes=self.variant.download_bytes,
-            kept=self.kept,
+            kept=_kept(self.past.starts, self.variant.name, self.volume),
             pace=pace,
             expected=expected,
             longest=_longest(offer.price_usd_h, several, cap),
@@ -230,6 +234,7 @@ class Estimator:
             model=self.variant.name,
             dtype=self.spec.captioning.dtype,
             engine=self.engine,
+            volume=self.volume,
             facts=self.facts,
         )
 
@@ -292,7 +297,7 @@ async def quoted(
         return Quote(None, " ".join(filter(None, (ranking.reason, ranking.hint, listing))))
     engine = engine_for(policy, spec)
     before = await store.aread(past, kind.name, captioning, engine) if store else Past((), {})
-    estimator = Estimator(spec, variant, before, facts, policy.keeps_models, engine)
+    estimator = Estimator(spec, variant, before, facts, policy.volume, engine)
     return estimator.quote(ranking.offers[0], images, notes=ranking.notes)
 
 
@@ -324,6 +329,7 @@ def by_hand(
         model=variant.name,
         dtype=terms.model.dtype or "auto",
         engine=engine,
+        volume=terms.policy.volume,
         facts=facts,
     )
     return Quote(
@@ -331,9 +337,18 @@ def by_hand(
         startup=start,
         image_bytes=facts.image_bytes,
         download_bytes=variant.download_bytes,
-        kept=terms.policy.keeps_models,
+        kept=_kept(before, variant.name, terms.policy.volume),
         expected=estimate(0, 1, offer.price_usd_h, start.total_s),
     )
+
+
+def _kept(
+    before: Sequence[Started], model: str, volume: str | None
+) -> Literal["no", "maybe", "yes"]:
+    """Return whether the volume has the model: somebody else may have left it there, too."""
+    if volume is None:
+        return "no"
+    return "yes" if is_kept(before, model, volume) else "maybe"
 
 
 def rented_already(spec: RunSpec, run: RunId, pod: PodRow) -> str:

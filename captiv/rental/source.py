@@ -431,8 +431,8 @@ class RentedWorker:
         policy, engine = self._terms.policy, engine_for(self._terms.policy, run.spec)
         before = await self._ledger.aread(past, self._provider.name, run.spec.captioning, engine)
         images = run.counts.pending + run.counts.running
-        variant, kept = self._terms.variant, policy.keeps_models
-        estimator = Estimator(run.spec, variant, before, kept=kept, engine=engine)
+        variant, volume = self._terms.variant, policy.volume
+        estimator = Estimator(run.spec, variant, before, volume=volume, engine=engine)
         said = estimator.quote(ranking.offers[0], images).sentence(so_far=not run.enqueued)
         _log.info("rental priced run=%s %s", run.id, said)
         self._context.on_price(said)
@@ -459,6 +459,7 @@ class RentedWorker:
                 model=variant.name,
                 dtype=model.dtype or "auto",
                 download_bytes=variant.download_bytes,
+                volume=self._terms.policy.volume,
             )
         return failed
 

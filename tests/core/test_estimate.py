@@ -1,11 +1,12 @@
 """How long a pod takes to start: assumed at first, within a fifth once pods were seen to start."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from captiv.catalog.engines import Engine
-from captiv.core.estimate import FACTS, Facts, Started, Startup, startup
+from captiv.core.estimate import FACTS, Facts, Started, Startup, is_kept, startup
 from captiv.core.phase import Step
 from captiv.core.timing import Timing
 
@@ -67,6 +68,19 @@ def test_vllm_compiles_the_model_besides_and_has_an_image_of_its_own() -> None:
     assert by_vllm(before[0]).host_s == 300, "another image tells more than none"
     assert by_vllm(before[0]).load_s == by_vllm().load_s
     assert by_vllm(started(1, 2, 3, engine="vllm")) == Startup(1, 2, 3, measured=True)
+
+
+def test_what_an_earlier_pod_left_on_the_volume_is_not_fetched_again() -> None:
+    left = replace(started(90, 60, 40), volume="v1")
+
+    def with_volume(volume: str | None, model: str = "joy") -> Startup:
+        return startup(JOYCAPTION, [left], gpu="A", cloud="secure", model=model, volume=volume)
+
+    assert with_volume("v1") == Startup(90, 0, 40, measured=True)
+    assert with_volume("v2").download_s == with_volume(None).download_s == 60
+    assert with_volume("v1", "other").download_s == pytest.approx(60), "at the measured rate"
+    assert is_kept([left], "joy", "v1")
+    assert not is_kept([left], "joy", None)
 
 
 def test_another_model_tells_of_the_host_and_of_the_line() -> None:
