@@ -27,8 +27,8 @@ def rented(store: Store, name: str, provider: str = "runpod", version: str = "1"
 
 def keep(store: Store, row_id: PodRowId, host_s: float, volume: str | None = None) -> None:
     took = Startup(host_s, 2.5, 3, measured=True)
-    about = {"model": "joy", "dtype": "auto", "download_bytes": 17, "volume": volume}
-    store.write(starts.keep, row_id, took, **about)
+    about = {"model": "joy", "dtype": "auto"}
+    store.write(starts.keep, row_id, took, **about, download_bytes=17, volume=volume)
 
 
 def test_the_last_ones_of_a_provider_come_newest_first(store: Store) -> None:
