@@ -30,7 +30,7 @@ from captiv.rental.estimate import Estimator
 from captiv.rental.fleet import Fleet
 from captiv.rental.lifespan import Held, Lifespan
 from captiv.rental.measured import past
-from captiv.rental.podspec import Terms
+from captiv.rental.podspec import Terms, engine_for
 from captiv.rental.provision import Provisioning, RentalContext, TooDear
 from captiv.rental.startup import LOOK_S, come_up, lasting_error
 from captiv.rental.suspend import SleepWatch
@@ -331,10 +331,11 @@ class RentedWorker:
         if not self._fleet.announces():
             return
         run = await self._ledger.aread(runs.get, self._terms.run_id)
-        before = await self._ledger.aread(past, self._provider.name, run.spec.captioning)
+        policy, engine = self._terms.policy, engine_for(self._terms.policy, run.spec)
+        before = await self._ledger.aread(past, self._provider.name, run.spec.captioning, engine)
         images = run.counts.pending + run.counts.running
-        kept = self._terms.policy.keeps_models
-        estimator = Estimator(run.spec, self._terms.variant, before, kept=kept)
+        variant, volume = self._terms.variant, policy.volume
+        estimator = Estimator(run.spec, variant, before, volume=volume, engine=engine)
         said = estimator.quote(ranking.offers[0], images).sentence(so_far=not run.enqueued)
         _log.info("rental priced run=%s %s", run.id, said)
         self._context.on_price(said)
@@ -361,6 +362,7 @@ class RentedWorker:
                 model=variant.name,
                 dtype=model.dtype or "auto",
                 download_bytes=variant.download_bytes,
+                volume=self._terms.policy.volume,
             )
         return failed
 
