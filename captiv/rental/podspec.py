@@ -72,6 +72,8 @@ class Terms:
         cargo, engine = self.cargo, self.brought
         if cargo is None:
             return __version__
+        if self.extras == ("tagger",):
+            return f"{cargo.version}.tagger"
         return version_with(engine or "transformers", cargo.version)
 
     @property
@@ -131,6 +133,9 @@ def model_of(captioning: Captioning, batch: int | None) -> ModelChange:
 
 def extras_of(model: ModelChange) -> tuple[str, ...]:
     """Return the extras of captiv that a worker needs to load this model."""
+    family = family_named(model.model)
+    if family is not None and family.tagging is not None:
+        return ("tagger",)
     return ("local", "quant") if model.dtype in QUANTISED else ("local",)
 
 
