@@ -136,6 +136,7 @@ def test_of_several_models_one_has_to_be_named(home: Home) -> None:
     ("arguments", "code", "says"),
     [
         (["--num-beams", "3"], 2, "beams"),
+        (["--no-repeat-ngram-size", "3"], 2, "Add --no-repeat-ngram-size 0"),
         (["--model", "blip"], 2, "no chat model"),
         (["--mode", "poetic"], 2, "has no mode 'poetic'"),
         (["--length", "short"], 2, "no lengths"),
