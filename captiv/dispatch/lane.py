@@ -11,6 +11,7 @@ import logging
 import anyio
 
 from captiv.core import answers, retry
+from captiv.core.echoes import told
 from captiv.core.jobs import Failure, Job, Received
 from captiv.core.retry import Death, Verdict
 from captiv.dispatch.claims import Claims
@@ -311,8 +312,12 @@ class Lane:
         self._supervisor.crashes = self._barren = 0
         self._settle_refused()
         spec = self._queue.specs[job.run_id]
-        limited = spec.answers.limited_by_user
-        miss = answers.judge(reply.caption, reply.finish, limited_by_user=limited)
+        miss = answers.judge(
+            reply.caption,
+            reply.finish,
+            limited_by_user=spec.answers.limited_by_user,
+            asked=told(spec.captioning),
+        )
         if miss is not None:
             error = AnswerError(f"The model's answer is no caption: {miss.reason}.")
             return await self._missed(job, error, reply.caption)

@@ -4,7 +4,8 @@
 in mind, the smaller `THIRD` when the guard had learnt from the second, and `FOURTH` and `FIFTH`, a
 few texts written by hand, when it had learnt from those before. `SIXTH` was written by hand, in
 twelve languages, before the guard had rules for the kinds of fault in it. Nothing of them is
-changed; tests/core/test_answer_set.py holds the digests.
+changed; tests/core/test_answer_set.py holds the digests. `FAMILIES` has what each family of models
+writes when all is well.
 
 The first three are composed from parts, so that hardly two are alike, and a good kind stands
 against each bad one: quoted repetition against loops, scenes in which somebody refuses against
@@ -19,7 +20,7 @@ from . import bad, by_hand, glitches, good, last, later_bad, later_good, prose, 
 from .dice import Dice
 from .sample import Label, Sample
 
-__all__ = ["FIFTH", "FIRST", "FOURTH", "SECOND", "THIRD", "Kind", "Sample", "samples"]
+__all__ = ["FAMILIES", "FIFTH", "FIRST", "FOURTH", "SECOND", "THIRD", "Kind", "Sample", "samples"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +141,15 @@ FIFTH = (
 
 SIXTH = glitches.read()
 
+FAMILIES = glitches.read_families()
 
-def samples(kinds: tuple[Kind, ...], seed: str) -> Iterator[Sample]:
-    """Yield the answers of these kinds, always the same ones for a seed."""
+
+def samples(kinds: tuple[Kind | Sample, ...], seed: str) -> Iterator[Sample]:
+    """Yield the answers of these kinds, always the same ones for a seed; a sample is its own."""
     for kind in kinds:
+        if isinstance(kind, Sample):
+            yield kind
+            continue
         for index in range(kind.count):
             dice = Dice(f"{seed}/{kind.name}/{index}", index)
             text = kind.write(dice)

@@ -6,6 +6,7 @@ from typing import Any
 
 from .sample import Sample
 
+FAMILIES = Path(__file__).with_name("families.toml")
 FILE = Path(__file__).with_name("glitches.toml")
 
 
@@ -17,6 +18,22 @@ def read() -> tuple[Sample, ...]:
         Sample(kind["name"], kind["label"], **(usual | _fields(answer)))
         for kind in read["kinds"]
         for answer in kind["answers"]
+    )
+
+
+def read_families() -> tuple[Sample, ...]:
+    """Return the answers of `families.toml`: captions, each under the name of its family."""
+    read = tomllib.loads(FAMILIES.read_text(encoding="utf-8"))
+    return tuple(
+        Sample(
+            family["name"],
+            "good",
+            text,
+            prompt=family.get("prompt", ""),
+            system=family.get("system", ""),
+        )
+        for family in read["families"]
+        for text in family["answers"]
     )
 
 
