@@ -128,6 +128,36 @@ class Generation(_Value):
         ),
         InChat(("repetition_penalty", "repeat_penalty"), idle=1),
     ] = None
+    presence_penalty: Annotated[
+        float | None,
+        Field(
+            ge=-2,
+            le=2,
+            title="Presence penalty",
+            description="Above 0 discourages tokens that the caption already has.",
+        ),
+        InChat(("presence_penalty",), idle=0),
+    ] = None
+    no_repeat_ngram_size: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=64,
+            title="No repeats",
+            description="No run of so many tokens comes twice; 0 allows repeats.",
+        ),
+        InChat(idle=0),
+    ] = None
+    early_stopping: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=1,
+            title="Early stopping",
+            description="1 ends the search once each beam has a caption; 0 looks for better ones.",
+        ),
+        InChat(idle=0),
+    ] = None
     seed: Annotated[
         int | None,
         Field(

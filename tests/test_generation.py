@@ -1,4 +1,4 @@
-"""A ninth setting of generation is declared in one file and obeyed in another.
+"""One more setting of generation is declared in one file and obeyed in another.
 
 The two files are changed in a copy of the sources; everything else runs from there as it is.
 """
@@ -18,28 +18,28 @@ from tests.gui.pages import PATIENCE_S, Page
 from tests.support import SCRIPTED, Home, until
 
 ROOT = Path(__file__).parent.parent
-NINTH = "no_repeat_ngram_size"
-FLAG = "--no-repeat-ngram-size"
-HELP = "Longest run of tokens that may repeat."
+FURTHER = "encoder_no_repeat_ngram_size"
+FLAG = "--encoder-no-repeat-ngram-size"
+HELP = "Longest run of tokens copied."
 
 DECLARED = f"""
-    {NINTH}: Annotated[
+    {FURTHER}: Annotated[
         int | None,
-        Field(ge=0, le=20, title="No repeats", description="{HELP}"),
-        InChat(("{NINTH}",), idle=0),
+        Field(ge=0, le=20, title="No copies", description="{HELP}"),
+        InChat(("{FURTHER}",), idle=0),
     ] = None
 
     def over(self"""
 OBEYED = f"""
-    if generation.{NINTH}:
-        chosen["{NINTH}"] = generation.{NINTH}
+    if generation.{FURTHER}:
+        chosen["{FURTHER}"] = generation.{FURTHER}
     return chosen
 """
 
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the sources that has the ninth setting."""
+    """Return a copy of the sources that has one setting more."""
     copy = tmp_path_factory.mktemp("sources")
     for package in (ROOT / "captiv", ROOT / "worker" / "captiv_worker"):
         ignored = shutil.ignore_patterns("__pycache__")
@@ -58,7 +58,7 @@ def change(file: Path, old: str, new: str) -> None:
 
 
 @pytest.fixture
-def nine(home: Home, sources: Path) -> Home:
+def wider(home: Home, sources: Path) -> Home:
     """Return an installation of the copy."""
     home.env["PYTHONPATH"] = str(sources)
     home.scenes(1, nested=False)
@@ -66,8 +66,8 @@ def nine(home: Home, sources: Path) -> Home:
 
 
 @pytest.fixture
-def page(nine: Home) -> Iterator[Page]:
-    page = Page(nine)
+def page(wider: Home) -> Iterator[Page]:
+    page = Page(wider)
     try:
         yield page
     finally:
@@ -75,9 +75,9 @@ def page(nine: Home) -> Iterator[Page]:
 
 
 @pytest.mark.slow
-def test_the_command_line_offers_and_checks_it(nine: Home) -> None:
-    told = nine.run("caption", "generate", "--help")
-    wrong = nine.run("caption", "generate", FLAG, "21")
+def test_the_command_line_offers_and_checks_it(wider: Home) -> None:
+    told = wider.run("caption", "generate", "--help")
+    wrong = wider.run("caption", "generate", FLAG, "21")
 
     assert [line for line in told.out.splitlines() if FLAG in line and HELP in line], told
     assert wrong.code == 2
@@ -85,53 +85,53 @@ def test_the_command_line_offers_and_checks_it(nine: Home) -> None:
 
 
 @pytest.mark.slow
-def test_a_chat_server_is_told_it_under_its_name_where_it_changes_something(nine: Home) -> None:
+def test_a_chat_server_is_told_it_under_its_name_where_it_changes_something(wider: Home) -> None:
     with ChatServer() as server:
-        asked = ("--protocol", "openai", "--worker", server.url, "--overwrite", str(nine.pictures))
+        asked = ("--protocol", "openai", "--worker", server.url, "--overwrite", str(wider.pictures))
         for value in ("3", "0"):
-            ended = nine.run("caption", "generate", *asked, FLAG, value)
+            ended = wider.run("caption", "generate", *asked, FLAG, value)
             assert ended.code == 0, ended
 
-    assert [call.body.get(NINTH) for call in server.calls] == [3, None]
+    assert [call.body.get(FURTHER) for call in server.calls] == [3, None]
 
 
 @pytest.mark.slow
-def test_the_settings_hold_it_and_a_run_goes_by_them(nine: Home) -> None:
-    wrong = nine.run("config", "set", f"generation.{NINTH}", "21")
+def test_the_settings_hold_it_and_a_run_goes_by_them(wider: Home) -> None:
+    wrong = wider.run("config", "set", f"generation.{FURTHER}", "21")
     assert "from 0 to 20" in wrong.err
-    assert nine.run("config", "set", f"generation.{NINTH}", "4").code == 0
+    assert wider.run("config", "set", f"generation.{FURTHER}", "4").code == 0
 
-    dry = nine.generate("--dry-run", "--json")
+    dry = wider.generate("--dry-run", "--json")
 
-    assert dry.lines[0]["generation"][NINTH] == 4, dry
+    assert dry.lines[0]["generation"][FURTHER] == 4, dry
 
 
 @pytest.mark.slow
 def test_the_page_asks_for_it_and_takes_it(page: Page) -> None:
     visitor = page.visitor()
     html = visitor.http.get("/").text
-    plan = visitor.http.post("/api/plans", json={"model": "shapes", "generation": {NINTH: 5}})
+    plan = visitor.http.post("/api/plans", json={"model": "shapes", "generation": {FURTHER: 5}})
 
-    field = f'id="wish-{NINTH}" name="{NINTH}" type="number" min="0" max="20" data-generation>'
+    field = f'id="wish-{FURTHER}" name="{FURTHER}" type="number" min="0" max="20" data-generation>'
     assert field in html
-    assert f'title="{HELP}">No repeats</label>' in html
-    assert plan.json()["generation"][NINTH] == 5, plan.text
+    assert f'title="{HELP}">No copies</label>' in html
+    assert plan.json()["generation"][FURTHER] == 5, plan.text
 
 
-def start(nine: Home, *line: str) -> subprocess.Popen[str]:
+def start(wider: Home, *line: str) -> subprocess.Popen[str]:
     """Start Python in a folder that holds no captiv, so that the copy is found."""
     return subprocess.Popen(
         [sys.executable, *line],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=nine.env,
-        cwd=nine.pictures,
+        env=wider.env,
+        cwd=wider.pictures,
         text=True,
     )
 
 
-def test_it_travels_and_the_worker_checks_it(nine: Home) -> None:
-    worker = start(nine, "-m", "captiv_worker", "--stdin-token", "--engine", SCRIPTED)
+def test_it_travels_and_the_worker_checks_it(wider: Home) -> None:
+    worker = start(wider, "-m", "captiv_worker", "--stdin-token", "--engine", SCRIPTED)
     try:
         assert worker.stdin is not None
         assert worker.stdout is not None
@@ -141,24 +141,24 @@ def test_it_travels_and_the_worker_checks_it(nine: Home) -> None:
         token = {"Authorization": "Bearer secret"}
         with httpx2.Client(base_url=url, headers=token, timeout=PATIENCE_S) as client:
             until(lambda: client.get("/health").json()["status"] == "ready")
-            (picture,) = nine.pictures.glob("*.*")
+            (picture,) = wider.pictures.glob("*.*")
             image = {"image": picture.read_bytes()}
-            taken = client.post("/api/caption", data={NINTH: "6"}, files=image)
-            wrong = client.post("/api/caption", data={NINTH: "21"}, files=image)
+            taken = client.post("/api/caption", data={FURTHER: "6"}, files=image)
+            wrong = client.post("/api/caption", data={FURTHER: "21"}, files=image)
     finally:
         worker.kill()
         worker.communicate()
 
     assert taken.status_code == 200, taken.text
     assert wrong.status_code == 422
-    assert f"generation.{NINTH}" in wrong.json()["detail"]
+    assert f"generation.{FURTHER}" in wrong.json()["detail"]
 
 
-def test_the_engine_obeys_it(nine: Home) -> None:
+def test_the_engine_obeys_it(wider: Home) -> None:
     code = (
         "from captiv.wire import Generation; from captiv_worker.engines.decoding import settings;"
-        f"print(settings(Generation({NINTH}=7), 8)[{NINTH!r}])"
+        f"print(settings(Generation({FURTHER}=7), 8)[{FURTHER!r}])"
     )
-    out, _ = start(nine, "-c", code).communicate(timeout=PATIENCE_S)
+    out, _ = start(wider, "-c", code).communicate(timeout=PATIENCE_S)
 
     assert out == "7\n"

@@ -1,9 +1,10 @@
 """From what a person names to one checkpoint of one family."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from captiv.catalog.decoding import own_decoding
 from captiv.catalog.families import FAMILIES, default_family, family_named
 from captiv.catalog.model import Family, Variant
 from captiv.errors import UsageError
@@ -47,14 +48,21 @@ def _by_variant(name: str, variant: str | None) -> tuple[Family | None, str | No
     return None, variant
 
 
-def choose_source(source: str, config: Mapping[str, Any]) -> ModelChoice:
+def choose_source(
+    source: str, config: Mapping[str, Any], decoding: Mapping[str, Any] | None = None
+) -> ModelChoice:
     """Return the family of a local directory or hub id by its config.json.
+
+    Args:
+        source: the directory or hub id.
+        config: its config.json.
+        decoding: its generation_config.json, if it has one.
 
     Raises:
         UsageError: captiv knows no family of that `model_type`.
     """
     for family in FAMILIES:
-        found = choose_like(family, source, config) if family.recognised else None
+        found = choose_like(family, source, config, decoding) if family.recognised else None
         if found is not None:
             return found
     model_type = str(config.get("model_type", ""))
@@ -65,11 +73,17 @@ def choose_source(source: str, config: Mapping[str, Any]) -> ModelChoice:
     )
 
 
-def choose_like(family: Family, source: str, config: Mapping[str, Any]) -> ModelChoice | None:
+def choose_like(
+    family: Family,
+    source: str,
+    config: Mapping[str, Any],
+    decoding: Mapping[str, Any] | None = None,
+) -> ModelChoice | None:
     """Return a checkpoint as one of this family by its config.json; None if it has none like it."""
     like = family.like(config)
     if like is None:
         return None
-    return ModelChoice(
-        family.of(like), Variant(source, source, architecture=family.of(like).architecture)
-    )
+    found = family.of(like)
+    asked = own_decoding(decoding or {}).over(found.generation)
+    variant = Variant(source, source, architecture=found.architecture, generation=asked)
+    return ModelChoice(replace(found, generation=asked), variant)

@@ -107,7 +107,7 @@ def _local(folder: Path) -> "ModelChoice":
     import json
 
     from captiv.catalog import choose_source
-    from captiv.workers.hub import tagger_in
+    from captiv.workers.hub import read_decoding, tagger_in
 
     if (tagger := tagger_in(folder)) is not None:
         return choose_source(str(folder), tagger)
@@ -118,7 +118,9 @@ def _local(folder: Path) -> "ModelChoice":
             f"{folder} holds no model: its config.json cannot be read.",
             hint="Name the directory that holds config.json and the weights.",
         ) from error
-    return choose_source(str(folder), config if isinstance(config, dict) else {})
+    return choose_source(
+        str(folder), config if isinstance(config, dict) else {}, read_decoding(str(folder))
+    )
 
 
 def _whole(choice: "ModelChoice") -> "Family":

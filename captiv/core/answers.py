@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from captiv.core.loops import loop_in
+from captiv.core.echoes import Asked, echoes
+from captiv.core.endings import unfinished
+from captiv.core.loops import brief_loop_in, loop_in
+from captiv.core.questions import only_asks
 from captiv.core.refusals import refuses
+from captiv.core.roles import speaks_roles
 
 _FORM = re.compile(
     r"<\|im_start\|>\s*(?:assistant|user|system)\b|<\|?/?[a-z_]{1,24}\|?>|\[(?:PAD|UNK|SEP|CLS|MASK|BOS|EOS)\]|```\w*"
@@ -37,6 +41,10 @@ class Fault(StrEnum):
     LOOPING = "looping"
     REFUSING = "refusing"
     CUT_OFF = "cut off"
+    ECHOING = "echoing"
+    SPEAKING_ROLES = "speaking roles"
+    ASKING = "asking"
+    UNFINISHED = "unfinished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,11 @@ class Verdict:
 
 
 def judge(
-    text: str, finish: Literal["stop", "length"] = "stop", *, limited_by_user: bool = False
+    text: str,
+    finish: Literal["stop", "length"] = "stop",
+    *,
+    limited_by_user: bool = False,
+    asked: Asked = Asked(),  # noqa: B008 - it is frozen
 ) -> Verdict | None:
     """Return what is wrong with the answer, or None if it is a caption.
 
@@ -56,6 +68,7 @@ def judge(
         text: the answer alone, without prefix and suffix.
         finish: `length` if the limit of new tokens ended it.
         limited_by_user: whether that limit was set by a person, who then wants the text as it is.
+        asked: what a chat model was told; nothing of a model that goes on with its prompt.
     """
     bare = not any(character.isalnum() for character in _FORM.sub(" ", text))
     if bare or _NOTHING.fullmatch(text):
@@ -64,6 +77,23 @@ def judge(
         return Verdict(Fault.LOOPING, "it repeats itself without end")
     if refuses(text):
         return Verdict(Fault.REFUSING, "the model declines to describe the image")
-    if finish == "length" and not limited_by_user:
+    if speaks_roles(text):
+        return Verdict(Fault.SPEAKING_ROLES, "it has marks or role lines of a chat in it")
+    if echoes(text, asked):
+        return Verdict(Fault.ECHOING, "it repeats the prompt or the system prompt")
+    if only_asks(text, asked.prompt):
+        return Verdict(Fault.ASKING, "it only asks a question")
+    if finish == "stop":
+        return _ended(text)
+    if not limited_by_user:
         return Verdict(Fault.CUT_OFF, "it was cut off by the model's usual limit of new tokens")
+    return None
+
+
+def _ended(text: str) -> Verdict | None:
+    """Judge an answer that the model ended itself."""
+    if brief_loop_in(text) is not None:
+        return Verdict(Fault.LOOPING, "it repeats itself over and over")
+    if unfinished(text):
+        return Verdict(Fault.UNFINISHED, "it ends in the middle of a sentence")
     return None

@@ -8,6 +8,7 @@ long sentence is none. What a picture shows repeated stands between quotation ma
 closing one ends the repetition; a model that loops does not get there.
 """
 
+import math
 import re
 
 _WORD_ROUNDS = 7.4
@@ -68,6 +69,26 @@ _ENDS = re.compile(r"[\n。！]|(?<=[.!?]) ")  # noqa: RUF001
 _CLOSING = " .,;:!?…。、，！？।-–—/*"  # noqa: RUF001
 
 
+_BRIEF_WORDS = 80
+"""Words of an answer in which also a few rounds are a loop; a longer one may have a refrain."""
+_BRIEF_ROUNDS = {1: 5.5, 2: 3.8, 3: 3.3, 4: 2.9, 5: 2.9}
+_BRIEF_LONGER = 2.6
+"""Rounds there, by their words, where the answer ends with them and ended by itself."""
+_BRIEF_CHARS = {1: 4, 2: 13, 3: 12}
+"""Characters that a round has at least: `ha ha` and `red, blue` are ways of writing."""
+_ITEM_WORDS = 3
+"""An item has no more: stripes, tiles and beads take turns, in a list of such items."""
+_BRIEF_DENSE = ((2, 5.5), (6, 2.9))
+"""Characters and rounds in a script without blanks."""
+_BRIEF_WORD = re.compile(
+    r"(?<!\w)([^\W\d_]{6,})(?: \1){4}(?!\w)|(?<!\w)([^\W\d_]{5})(?: \2){5}(?!\w)"
+)
+"""A long word five times in a row, or one of five letters six times, wherever."""
+_SOUND = re.compile(r"\b(?:sing|say|go|goe|crie|shout|read|spell|chant|call|bark|ring)s? $")
+"""What is said before sounds and words that a picture shows; an adverb is repeated for effect."""
+_DENSE_SCRIPT = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+
+
 def loop_in(text: str) -> str | None:
     """Return what is repeated without end, or None."""
     plain = " ".join(text.casefold().split())
@@ -80,6 +101,50 @@ def loop_in(text: str) -> str | None:
         or _within(_words(_QUOTED.sub(" ", plain)), _WITHIN_LONGER)
         or _in_circles(text.casefold())
     )
+
+
+def brief_loop_in(text: str) -> str | None:
+    """Return what an answer that ended by itself repeats a few times at its end, or None.
+
+    Not for an answer that is still being written: the next word may end the repetition.
+    """
+    plain = " ".join(text.casefold().split())
+    if len(_words(plain)) > _BRIEF_WORDS:
+        return None
+    for run in _BRIEF_WORD.finditer(_QUOTED.sub(" ", plain)):
+        word = run.group().partition(" ")[0]
+        if not word.endswith("ly") and not _SOUND.search(plain[: run.start()]):
+            return word
+    return _briefly_at_end(plain.rstrip(_CLOSING))
+
+
+def _briefly_at_end(text: str) -> str | None:
+    back = text[::-1]
+    for length, more in enumerate(_matches(back), start=1):
+        piece = text[-length:]
+        if any(character.isalnum() for character in piece) and (
+            (length + more) / length >= _few(piece)
+        ):
+            return _turned(piece)
+    return None
+
+
+def _few(piece: str) -> float:
+    """Return from how many rounds on this one is a loop at the end of a brief answer."""
+    bare = piece.strip(_CLOSING)
+    if _DENSE_SCRIPT.search(piece):
+        return min((n for chars, n in _BRIEF_DENSE if len(bare) >= chars), default=math.inf)
+    words = len(_words(piece))
+    if " " not in piece or _width(bare) < _BRIEF_CHARS.get(words, 0):
+        return math.inf
+    if "," in bare and all(item.count(" ") < _ITEM_WORDS for item in bare.split(", ")):
+        return math.inf
+    return _BRIEF_ROUNDS.get(words, _BRIEF_LONGER)
+
+
+def _width(text: str) -> int:
+    """Return how many letters of the Latin alphabet this is as much as: a syllable has two."""
+    return len(text) + sum("\uac00" <= character <= "\ud7af" for character in text)
 
 
 def _at_end(text: str) -> str | None:
@@ -128,7 +193,7 @@ def _too_many(piece: str, rounds: float) -> bool:
         return rounds >= _DENSE_ROUNDS and marks * rounds >= _DENSE_CHARS
     if len(piece) >= _SENTENCE_CHARS:
         return True
-    words = len(_turned(piece).split())
+    words = len(_words(piece))
     return rounds >= (_WORD_ROUNDS if words == 1 else _PHRASE_ROUNDS)
 
 

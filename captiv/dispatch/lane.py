@@ -11,6 +11,7 @@ import logging
 import anyio
 
 from captiv.core import answers, retry
+from captiv.core.echoes import told
 from captiv.core.jobs import Failure, Job, Received
 from captiv.core.retry import Death, Verdict
 from captiv.core.spec import RunSpec
@@ -435,5 +436,9 @@ def _miss(reply: CaptionReply, spec: RunSpec) -> answers.Verdict | None:
     if spec.captioning.tagging is not None:
         none = answers.Verdict(answers.Fault.EMPTY, "no tag scores above its threshold")
         return None if reply.caption else none
-    limited = spec.answers.limited_by_user
-    return answers.judge(reply.caption, reply.finish, limited_by_user=limited)
+    return answers.judge(
+        reply.caption,
+        reply.finish,
+        limited_by_user=spec.answers.limited_by_user,
+        asked=told(spec.captioning),
+    )

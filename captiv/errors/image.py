@@ -54,7 +54,7 @@ class SidecarUnreadable(ImageError):
 
 
 class AnswerError(CaptivError):
-    """The model answered, but not with a caption: empty, looping, refusing or cut off."""
+    """The model answered, but not with a caption: see `captiv.core.answers.Fault`."""
 
     code = "degenerate"
     fault = Fault.MODEL

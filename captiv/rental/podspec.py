@@ -17,7 +17,7 @@ from captiv.core.spec import Captioning, Placement, RunSpec
 from captiv.rental import bootstrap
 from captiv.rental.carry import Cargo, cargo_for
 from captiv.rental.provider import EndingCall, PodSpec, Policy, ending_as_json
-from captiv.wire import ModelChange
+from captiv.wire import Generation, ModelChange
 from captiv.workers.arguments import worker_arguments
 
 PORT = 8000
@@ -53,8 +53,8 @@ class Terms:
     """Asked for with a pod that is made by hand; they go before all settings."""
     engine: EngineWish = "auto"
     """What is to drive the model."""
-    beams: int | None = None
-    """How many are searched; None for the family's own number."""
+    generation: Generation | None = None
+    """How the model decodes; None as its family has it."""
 
     @property
     def cargo(self) -> Cargo | None:
@@ -84,7 +84,7 @@ class Terms:
         """
         if self.cargo is None:
             return None
-        return engine_in_pod(self.policy, self.model, self.engine, self.beams)
+        return engine_in_pod(self.policy, self.model, self.engine, self.generation)
 
     @property
     def variant(self) -> Variant:
@@ -111,7 +111,7 @@ def terms_of(run: Run, policy: Policy, owner: Owner) -> Terms:
         lingers=policy.lingers and not placement.terminate,
         terminate=placement.terminate,
         engine=placement.engine,
-        beams=run.spec.captioning.generation.num_beams,
+        generation=run.spec.captioning.generation,
     )
 
 
@@ -161,22 +161,22 @@ def demand_by(policy: Policy, spec: RunSpec) -> Demand:
 
 def engine_for(policy: Policy, spec: RunSpec) -> Engine:
     """Return what drives the model in the pods that a run rents, as far as captiv decides it."""
-    placement, beams = spec.placement, spec.captioning.generation.num_beams
+    placement = spec.placement
     if not policy.carries and placement.engine == "vllm":
         return "vllm"
     model = model_of(spec.captioning, placement.batch_size)
-    return engine_in_pod(policy, model, placement.engine, beams)
+    return engine_in_pod(policy, model, placement.engine, spec.captioning.generation)
 
 
 def engine_in_pod(
-    policy: Policy, model: ModelChange, wish: EngineWish, beams: int | None
+    policy: Policy, model: ModelChange, wish: EngineWish, asked: Generation | None
 ) -> Engine:
     """Return what drives a model in a pod: vLLM where captiv chooses the image, and it can."""
     dtype = model.dtype or "auto"
     if not (policy.carries and policy.public) or wish == "transformers" or is_exact(dtype):
         return "transformers"
     family = family_of(model)
-    can = family is not None and against_vllm(family, dtype, beams) is None
+    can = family is not None and against_vllm(family, dtype, asked) is None
     return "vllm" if can else "transformers"
 
 

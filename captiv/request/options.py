@@ -147,8 +147,8 @@ class DecodingOptions:
     retries: Annotated[
         int | None,
         Flag(
-            "How often an answer that is no caption (looping, empty, refusing, cut off) is tried "
-            "again, sampled from another seed.",
+            "How often an answer that is no caption (a loop, a refusal, one that is cut off, …) is "
+            "tried again, sampled from another seed.",
             min=0,
             max=MAX_RETRIES,
         ),

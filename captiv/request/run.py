@@ -56,7 +56,7 @@ def _check_engine(placement: Placement, choice: ModelChoice, captioning: Caption
     if placement.engine != "vllm":
         return
     family = choice.family.of(choice.variant)
-    reason = against_vllm(family, captioning.dtype, captioning.generation.num_beams)
+    reason = against_vllm(family, captioning.dtype, captioning.generation)
     if reason is not None:
         raise UsageError(reason, hint="Use --engine transformers, or auto.")
 
@@ -153,11 +153,11 @@ def model_choice(model: str | None, variant: str | None, settings: Settings) -> 
         return choose(name, variant or configured) or known
     if variant is not None:
         raise UsageError(f"--variant goes with a model of the catalog; {name!r} is none.")
-    from captiv.workers.hub import read_config
+    from captiv.workers.hub import read_config, read_decoding
 
     folder = Path(name).expanduser()
     source = str(folder.resolve()) if folder.is_dir() else name
-    return choose_source(source, read_config(source))
+    return choose_source(source, read_config(source), read_decoding(source))
 
 
 def model_to_load(model: str | None, settings: Settings) -> ModelChange:

@@ -57,9 +57,15 @@ def picture_id(image: Image.Image) -> str:
 
 
 def scripted_caption(image: Image.Image, prompt: str | None = None) -> str:
-    """Return what ScriptedEngine says of this picture, decoded, upright and RGB."""
+    """Return what ScriptedEngine says of this picture, decoded, upright and RGB.
+
+    The prompt stands before it. An answer that repeats a prompt is no caption; so one that is no
+    mere beginning is quoted.
+    """
     text = f"picture {picture_id(image)}, mostly {mean_colour(image)}"
-    return text if prompt is None else f"{prompt} {text}"
+    if prompt is None:
+        return text
+    return f"{prompt} {text}" if len(prompt.split()) < 4 else f'"{prompt}" {text}'
 
 
 Degenerate = Literal["loop", "empty", "refusal", "cut"]

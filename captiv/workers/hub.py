@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 
 from captiv import __version__
+from captiv.catalog.decoding import FILE
 from captiv.catalog.foreign import sourced
 from captiv.catalog.model import BUILTIN
 from captiv.catalog.tagging import LISTED, config_of
@@ -56,6 +57,24 @@ def tagger_in(folder: Path) -> dict[str, Any] | None:
 def _first_line(file: Path) -> str:
     with file.open(encoding="utf-8", errors="replace") as opened:
         return opened.readline()
+
+
+def read_decoding(source: str) -> dict[str, Any]:
+    """Return the generation_config.json of a model of which `read_config` has the config.json.
+
+    Empty where there is none. A hub that cannot be reached is no such case: a run goes by these
+    settings, and is found again by them.
+
+    Raises:
+        ModelError: the hub cannot be reached, or the file is damaged.
+    """
+    folder = Path(source).expanduser()
+    beside = folder / "config.json" if folder.is_dir() else cached(source)
+    if beside is not None:
+        file = beside.with_name(FILE)
+        return _parsed(file.read_bytes(), source, FILE) if file.is_file() else {}
+    found = _fetched_if_there(source, FILE)
+    return {} if found is None else _parsed(found, source, FILE)
 
 
 def require_weights(source: str) -> None:
@@ -158,23 +177,35 @@ def _local(folder: Path) -> bytes:
 
 
 def _fetched(source: str) -> bytes:
-    url, headers = _file_of(source, "config.json")
-    try:
-        response = httpx2.get(url, headers=headers, timeout=_TIMEOUT_S, follow_redirects=True)
-    except httpx2.HTTPError as error:
-        raise _unreachable(source, error) from error
+    return _content(source, _asked(source, "config.json"))
+
+
+def _fetched_if_there(source: str, file: str) -> bytes | None:
+    response = _asked(source, file)
+    return None if response.status_code == 404 else _content(source, response)
+
+
+def _content(source: str, response: httpx2.Response) -> bytes:
     refused = _withheld(source, response.status_code)
     if refused is not None:
         raise refused
     return response.content[:_MAX_BYTES]
 
 
-def _file_of(source: str, name: str) -> tuple[str, dict[str, str]]:
+def _asked(source: str, file: str) -> httpx2.Response:
+    url, headers = _file_of(source, file)
+    try:
+        return httpx2.get(url, headers=headers, timeout=_TIMEOUT_S, follow_redirects=True)
+    except httpx2.HTTPError as error:
+        raise _unreachable(source, error) from error
+
+
+def _file_of(source: str, file: str) -> tuple[str, dict[str, str]]:
     """Return where the hub has a file of a model, and the headers to ask for it with."""
     headers = {"User-Agent": f"captiv/{__version__}"}
     if token := os.environ.get("HF_TOKEN"):
         headers["Authorization"] = f"Bearer {token}"
-    return f"{_endpoint()}/{source}/resolve/main/{name}", headers
+    return f"{_endpoint()}/{source}/resolve/main/{file}", headers
 
 
 def _endpoint() -> str:
@@ -202,11 +233,11 @@ def _withheld(source: str, status: int) -> ModelError | None:
     return None if status == 200 else ModelError(f"The hub has no model {source} (HTTP {status}).")
 
 
-def _parsed(data: bytes, source: str) -> dict[str, Any]:
+def _parsed(data: bytes, source: str, file: str = "config.json") -> dict[str, Any]:
     try:
         config = json.loads(data)
     except ValueError as error:
-        raise ModelError(f"The config.json of {source} is damaged: {error}.") from error
+        raise ModelError(f"The {file} of {source} is damaged: {error}.") from error
     if not isinstance(config, dict):
-        raise ModelError(f"The config.json of {source} is damaged: no JSON object.")
+        raise ModelError(f"The {file} of {source} is damaged: no JSON object.")
     return config

@@ -101,6 +101,19 @@ def test_show_takes_a_local_directory_of_a_known_family(cli: Cli, tmp_path: Path
     assert str(model) in ended.out
 
 
+def test_show_tells_what_a_checkpoint_says_of_repeats_and_stopping(
+    cli: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "blip"}')
+    own = '{"no_repeat_ngram_size": 4, "early_stopping": true, "num_beams": 7, "max_length": 9}'
+    (tmp_path / "generation_config.json").write_text(own)
+
+    ended = cli("model", "show", tmp_path)
+
+    lines = [line.strip() for line in ended.out.splitlines()]
+    assert {"no_repeat_ngram_size = 4", "early_stopping = 1", "num_beams = 3"} <= {*lines}
+
+
 @pytest.mark.parametrize("config", [None, "{", "[]", '{"model_type": "resnet"}'])
 def test_a_directory_that_holds_none_is_refused(
     cli: Cli, tmp_path: Path, config: str | None

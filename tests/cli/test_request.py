@@ -1,5 +1,6 @@
 """From options and settings to what a run is asked to do."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +218,29 @@ def test_who_asks_for_sampling_gets_no_beams_of_the_family(
     spec, _ = request(Options(paths=[tmp_path], model="blip", generation=asked), Settings())
 
     assert spec.captioning.generation.num_beams == beams
+
+
+def test_a_checkpoint_says_that_nothing_repeats_unless_it_is_told_otherwise(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3_vl"}')
+    (tmp_path / "generation_config.json").write_text('{"no_repeat_ngram_size": 3}')
+    (tmp_path / "model.safetensors").touch()
+    asked = Options(paths=[tmp_path], model=str(tmp_path), engine="vllm")
+
+    with pytest.raises(UsageError, match="no_repeat_ngram_size 3, and vLLM can't"):
+        request(asked, Settings())
+
+    allowed = replace(asked, generation={"no_repeat_ngram_size": 0})
+    spec, _ = request(allowed, Settings())
+    assert spec.captioning.generation.no_repeat_ngram_size == 0
+    assert spec.captioning.generation.presence_penalty == 1.5
+
+
+def test_another_penalty_is_another_run(tmp_path: Path) -> None:
+    def fingerprint(**generation: float) -> str:
+        options = Options(paths=[tmp_path], model="qwen-vl", generation=generation)
+        spec, _ = request(options, Settings())
+        return spec.fingerprint()
+
+    assert fingerprint() == fingerprint(presence_penalty=1.5) != fingerprint(presence_penalty=1.0)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from starlette.responses import Response
 
-from captiv.testing.chat import Call, ChatServer, dropped, refused
+from captiv.testing.chat import Call, ChatServer, answered, dropped, refused
 from captiv.testing.engine import mean_colour
 from tests.support import DRAINING, Ended, Home, finish, told, until
 
@@ -136,6 +136,7 @@ def test_of_several_models_one_has_to_be_named(home: Home) -> None:
     ("arguments", "code", "says"),
     [
         (["--num-beams", "3"], 2, "beams"),
+        (["--no-repeat-ngram-size", "3"], 2, "Add --no-repeat-ngram-size 0"),
         (["--model", "blip"], 2, "no chat model"),
         (["--mode", "poetic"], 2, "has no mode 'poetic'"),
         (["--length", "short"], 2, "no lengths"),
@@ -204,6 +205,25 @@ def test_a_server_that_takes_no_more_is_given_time(home: Home) -> None:
     assert ended.code == 0, ended
     assert_each_has_its_own(home)
     assert len(server.calls) == 2 * len(COLOURS)
+
+
+def test_what_repeats_the_prompt_or_the_system_prompt_is_tried_again(home: Home) -> None:
+    said: set[str] = set()
+
+    def echoing(call: Call) -> Response | None:
+        colour = colour_of(call)
+        if colour in said or colour not in ("red", "blue"):
+            return None
+        said.add(colour)
+        repeated = call.prompt if colour == "red" else call.system
+        return answered(f"{repeated} A plain {colour} picture.")
+
+    with ChatServer(models=["joycaption-beta-one"], rule=echoing) as server:
+        ended = generate(home, server, "--json")
+
+    assert ended.code == 0, ended
+    assert (ended.lines[-1]["tried_again"], ended.lines[-1]["degenerate"]) == (2, 0)
+    assert_each_has_its_own(home)
 
 
 def test_an_image_that_is_refused_among_others_fails_alone(home: Home) -> None:

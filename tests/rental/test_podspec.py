@@ -20,6 +20,7 @@ from captiv.rental.podspec import Terms, disk_gb_for, pod_spec, requirement_of, 
 from captiv.rental.provider import EndingCall, PodSpec
 from captiv.rental.runpod import RUNPOD
 from captiv.settings import Settings
+from captiv.wire import Generation
 
 OFFER = Offer("NVIDIA RTX A5000", "secure", 24.0, Decimal("0.26"), "high")
 ENDING = (
@@ -112,9 +113,18 @@ def test_an_image_of_ones_own_may_be_brought_the_worker() -> None:
     assert "CAPTIV_CARRY_SHA256" in env
 
 
-def joycaption(dtype: str = "auto", engine: EngineWish = "auto", **runpod: Any) -> Terms:
+def joycaption(
+    dtype: str = "auto",
+    engine: EngineWish = "auto",
+    generation: Generation | None = None,
+    **runpod: Any,
+) -> Terms:
     captioning = Captioning(
-        model="joycaption", variant="joycaption-beta-one", source="hub", dtype=dtype
+        model="joycaption",
+        variant="joycaption-beta-one",
+        source="hub",
+        dtype=dtype,
+        generation=generation or Generation(),
     )
     spec = RunSpec(
         selection=Selection(roots=("/pictures",)),
@@ -142,6 +152,8 @@ def test_a_chat_model_has_vllm_and_a_gpu_with_room_for_its_caches() -> None:
         ({"engine": "transformers"}, ("local",)),
         ({"dtype": "8bit"}, ("local", "quant")),
         ({"dtype": "float32"}, ("local",)),
+        ({"generation": Generation(num_beams=3)}, ("local",)),
+        ({"generation": Generation(no_repeat_ngram_size=3)}, ("local",)),
         ({"image": "mine/torch:1", "bootstrap": "carry"}, ("local",)),
     ],
 )

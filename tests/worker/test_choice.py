@@ -12,7 +12,7 @@ from captiv_worker.engines.choice import (
 )
 from captiv_worker.settings import parse
 
-from captiv.catalog import Family, choose
+from captiv.catalog import Family, choose, choose_source
 from captiv.errors import ModelError, UsageError
 from captiv.wire import Generation
 
@@ -90,6 +90,22 @@ def test_beams_are_refused_under_vllm_alone() -> None:
 
     with pytest.raises(UsageError, match="num_beams 3"):
         check_generation(VLLM, Generation(num_beams=3))
+
+
+def test_vllm_honours_a_presence_penalty_and_forbids_no_repeats() -> None:
+    check_generation(VLLM, Generation(presence_penalty=1.5, early_stopping=1))
+    check_generation(VLLM, Generation(no_repeat_ngram_size=0))
+    check_generation(TRANSFORMERS, Generation(no_repeat_ngram_size=3))
+
+    with pytest.raises(UsageError, match="no_repeat_ngram_size 3"):
+        check_generation(VLLM, Generation(no_repeat_ngram_size=3))
+
+
+def test_auto_leaves_a_checkpoint_that_forbids_repeats_to_transformers(standin: Standin) -> None:
+    standin()
+    own = choose_source("mine", {"model_type": "qwen3_vl"}, {"no_repeat_ngram_size": 3}).family
+
+    assert choose_engine(AUTO, own, dtype="auto", device="auto") == TRANSFORMERS
 
 
 @pytest.mark.parametrize("engine", ["auto", "transformers", "vllm", "my.module:Engine"])

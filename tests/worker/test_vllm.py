@@ -86,6 +86,7 @@ def test_the_server_is_told_every_setting_and_the_text_that_was_rendered(
     served = started(kept=str(tmp_path / "kept"))
 
     generation = {"max_new_tokens": 3, "temperature": 0.5, "top_k": 9, "seed": 5}
+    generation["presence_penalty"] = 1.25
     answer = served.caption(picture(), prompt="Say it.", generation=generation)
 
     body = json.loads((tmp_path / "kept").read_text().splitlines()[-1])
@@ -95,6 +96,7 @@ def test_the_server_is_told_every_setting_and_the_text_that_was_rendered(
     assert "Say it." in text
     assert (body["max_tokens"], body["temperature"], body["seed"]) == (3, 0.5, 5)
     assert (body["top_k"], body["top_p"], body["repetition_penalty"]) == (9, 0.9, 1.0)
+    assert body["presence_penalty"] == 1.25
     assert (answer.json()["tokens"], answer.json()["finish"]) == (3, "length")
 
 

@@ -91,7 +91,9 @@ async def test_the_picture_the_prompts_and_the_settings_arrive(talk: Talk) -> No
 
 async def test_greedy_sends_no_sampling_and_extensions_only_where_they_matter(talk: Talk) -> None:
     plain = Generation(temperature=0, top_p=0.9, top_k=50, repetition_penalty=1, min_new_tokens=0)
+    plain = plain.model_copy(update={"presence_penalty": 0, "no_repeat_ngram_size": 0})
     full = Generation(temperature=1, top_k=5, repetition_penalty=1.1, min_new_tokens=3)
+    full = full.model_copy(update={"presence_penalty": 1.5})
     with ChatServer() as server:
         for generation in (plain, full):
             await post(talk(server.url), CaptionRequest(prompt="p", generation=generation))
@@ -100,6 +102,7 @@ async def test_greedy_sends_no_sampling_and_extensions_only_where_they_matter(ta
     assert set(greedy) == {"model", "messages", "stream", "temperature"}
     assert {k: sampled[k] for k in ("top_k", "min_tokens")} == {"top_k": 5, "min_tokens": 3}
     assert sampled["repetition_penalty"] == sampled["repeat_penalty"] == 1.1
+    assert sampled["presence_penalty"] == 1.5
 
 
 async def test_no_key_sends_none_and_no_system_prompt_is_no_message(talk: Talk) -> None:

@@ -16,6 +16,7 @@ from captiv.catalog import (
     default_family,
     family_named,
 )
+from captiv.catalog.decoding import FILE
 from captiv.catalog.model import BUILTIN
 from captiv.errors import ModelError
 from captiv_worker.hub import Report, fetch, tagger_in
@@ -66,7 +67,7 @@ def resolve(model: str | None, variant: str | None, source: str | None, report: 
 
 def _recognised(source: str, path: Path) -> ModelChoice:
     """Return the family by config.json."""
-    choice = choose_source(source, read_config(path))
+    choice = choose_source(source, read_config(path), read_decoding(path))
     return replace(choice, variant=replace(choice.variant, name=_name(source, path)))
 
 
@@ -82,13 +83,29 @@ def _as_named(family_name: str, variant_name: str, source: str, path: Path) -> M
         ModelError: they are not of this family.
     """
     family = family_named(family_name)
-    found = choose_like(family, source, read_config(path)) if family is not None else None
+    found = _like(family, source, path) if family is not None else None
     if found is None:
         raise ModelError(
             f"The weights in {source} are not of the family {family_name}.",
             hint="Leave --model out, and the family is told by the weights.",
         )
     return replace(found, variant=replace(found.variant, name=variant_name))
+
+
+def _like(family: Family, source: str, path: Path) -> ModelChoice | None:
+    return choose_like(family, source, read_config(path), read_decoding(path))
+
+
+def read_decoding(path: Path) -> dict[str, Any]:
+    """Return the checkpoint's generation_config.json; empty where there is none that can be read.
+
+    A damaged one is for transformers to refuse.
+    """
+    try:
+        said = json.loads((path / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -31,7 +31,13 @@ FLORENCE2 = Family(
     ),
     image=ImagePolicy(768, "square"),
     generation=Generation(
-        max_new_tokens=1024, min_new_tokens=0, num_beams=3, temperature=0.0, repetition_penalty=1.0
+        max_new_tokens=1024,
+        min_new_tokens=0,
+        num_beams=3,
+        temperature=0.0,
+        repetition_penalty=1.0,
+        no_repeat_ngram_size=3,
+        early_stopping=1,
     ),
     licence="MIT",
     note="It knows tasks, and takes no text of one's own. The first releases under microsoft/ run "

@@ -15,7 +15,9 @@ _QWEN3_DECODING = Generation(
     top_p=0.8,
     top_k=20,
     repetition_penalty=1.0,
+    presence_penalty=1.5,
 )
+"""As its card says; the files of the checkpoint leave the presence penalty out."""
 _QWEN25_DECODING = Generation(
     max_new_tokens=512, min_new_tokens=0, num_beams=1, temperature=0.0, repetition_penalty=1.05
 )

@@ -2,22 +2,25 @@
 
 `FIRST` was written and committed before the guard was, `SECOND` afterwards and with other answers
 in mind, the smaller `THIRD` when the guard had learnt from the second, and `FOURTH` and `FIFTH`, a
-few texts written by hand, when it had learnt from those before. Nothing of them is changed;
-tests/core/test_answer_set.py holds the digests. The first three are composed from parts, so that
-hardly two are alike, and a good kind stands against each bad one: quoted repetition against loops,
-scenes in which somebody refuses against refusals, texts cut by the user's own limit against cut
-ones.
+few texts written by hand, when it had learnt from those before. `SIXTH` was written by hand, in
+twelve languages, before the guard had rules for the kinds of fault in it. Nothing of them is
+changed; tests/core/test_answer_set.py holds the digests. `FAMILIES` has what each family of models
+writes when all is well.
+
+The first three are composed from parts, so that hardly two are alike, and a good kind stands
+against each bad one: quoted repetition against loops, scenes in which somebody refuses against
+refusals, texts cut by the user's own limit against cut ones.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from . import bad, by_hand, good, last, later_bad, later_good, prose, tags, tongues
+from . import bad, by_hand, glitches, good, last, later_bad, later_good, prose, tags, tongues
 from .dice import Dice
 from .sample import Label, Sample
 
-__all__ = ["FIFTH", "FIRST", "FOURTH", "SECOND", "THIRD", "Kind", "Sample", "samples"]
+__all__ = ["FAMILIES", "FIFTH", "FIRST", "FOURTH", "SECOND", "THIRD", "Kind", "Sample", "samples"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +139,17 @@ FIFTH = (
     Kind("refusal", "refusing", partial(Dice.next_of, items=by_hand.AGAIN_REFUSALS), 40),
 )
 
+SIXTH = glitches.read()
 
-def samples(kinds: tuple[Kind, ...], seed: str) -> Iterator[Sample]:
-    """Yield the answers of these kinds, always the same ones for a seed."""
+FAMILIES = glitches.read_families()
+
+
+def samples(kinds: tuple[Kind | Sample, ...], seed: str) -> Iterator[Sample]:
+    """Yield the answers of these kinds, always the same ones for a seed; a sample is its own."""
     for kind in kinds:
+        if isinstance(kind, Sample):
+            yield kind
+            continue
         for index in range(kind.count):
             dice = Dice(f"{seed}/{kind.name}/{index}", index)
             text = kind.write(dice)

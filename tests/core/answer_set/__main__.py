@@ -6,10 +6,18 @@ from collections import Counter
 from collections.abc import Iterable
 
 from captiv.core.answers import judge
+from captiv.core.echoes import Asked
 
-from . import FIFTH, FIRST, FOURTH, SECOND, THIRD, Sample, samples
+from . import FIFTH, FIRST, FOURTH, SECOND, SIXTH, THIRD, Kind, Sample, samples
 
-SETS = {"first": FIRST, "second": SECOND, "third": THIRD, "fourth": FOURTH, "fifth": FIFTH}
+SETS: dict[str, tuple[Kind | Sample, ...]] = {
+    "first": FIRST,
+    "second": SECOND,
+    "third": THIRD,
+    "fourth": FOURTH,
+    "fifth": FIFTH,
+    "sixth": SIXTH,
+}
 
 
 class Score:
@@ -20,7 +28,12 @@ class Score:
         self.wrong: list[Sample] = []
         self.labels: dict[str, str] = {}
         for answer in answers:
-            verdict = judge(answer.text, answer.finish, limited_by_user=answer.limited_by_user)
+            verdict = judge(
+                answer.text,
+                answer.finish,
+                limited_by_user=answer.limited_by_user,
+                asked=Asked(answer.prompt, answer.system),
+            )
             said = "good" if verdict is None else str(verdict.fault)
             self.kinds.setdefault(answer.kind, Counter())[said] += 1
             self.labels[answer.kind] = answer.label

@@ -1,9 +1,19 @@
 """What a labelled answer is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-Label = Literal["good", "looping", "empty", "refusing", "cut off"]
+Label = Literal[
+    "good",
+    "looping",
+    "empty",
+    "refusing",
+    "cut off",
+    "echoing",
+    "speaking roles",
+    "asking",
+    "unfinished",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +25,6 @@ class Sample:
     text: str
     finish: Literal["stop", "length"] = "stop"
     limited_by_user: bool = False
+    prompt: str = field(default="", repr=False)
+    """What was asked; `repr` leaves it out, since the earlier sets are frozen by theirs."""
+    system: str = field(default="", repr=False)

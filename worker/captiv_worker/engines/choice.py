@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from captiv.catalog import Family
-from captiv.catalog.engines import against_vllm, is_exact
+from captiv.catalog.engines import against_vllm, is_exact, unable_in_vllm
 from captiv.errors import ModelError, UsageError
 from captiv.wire import Generation
 from captiv_worker.engines import vllm
@@ -51,10 +51,11 @@ def check_generation(engine: str, generation: Generation) -> None:
     Raises:
         UsageError: names the setting.
     """
-    if engine == VLLM and (generation.num_beams or 1) > 1:
+    unable = unable_in_vllm(generation) if engine == VLLM else None
+    if unable is not None:
         raise UsageError(
-            f"num_beams {generation.num_beams}: vLLM searches no beams.",
-            hint="Ask with num_beams 1, or start the worker with --engine transformers.",
+            f"The image is asked for with {unable}.",
+            hint="Leave it out, or start the worker with --engine transformers.",
         )
 
 

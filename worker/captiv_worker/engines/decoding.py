@@ -37,11 +37,36 @@ def settings(generation: Generation, max_new_tokens: int) -> dict[str, Any]:
         chosen["min_new_tokens"] = min(generation.min_new_tokens, max_new_tokens)
     if generation.repetition_penalty is not None:
         chosen["repetition_penalty"] = generation.repetition_penalty
+    if generation.no_repeat_ngram_size is not None:
+        chosen["no_repeat_ngram_size"] = generation.no_repeat_ngram_size
+    if generation.early_stopping is not None and chosen["num_beams"] > 1:
+        chosen["early_stopping"] = bool(generation.early_stopping)
     if generation.temperature:
         chosen["temperature"] = generation.temperature
         chosen["top_k"] = generation.top_k if generation.top_k is not None else 0
         chosen["top_p"] = generation.top_p if generation.top_p is not None else 1.0
     return chosen
+
+
+class PresencePenalty:
+    """Lowers the score of each token that a row's answer has already, however often it has it.
+
+    Only new tokens count, as with vLLM: what the prompt says may be said once more for nothing, and
+    what fills up a shorter prompt is no part of the answer.
+    """
+
+    supports_continuous_batching = False
+
+    def __init__(self, penalty: float, echoed: int) -> None:
+        """Args: `echoed` is how many tokens of a row are not new."""
+        self._penalty = penalty
+        self._echoed = echoed
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """Return `scores`, rows by tokens, with the penalty taken off."""
+        new = input_ids[:, self._echoed :]
+        said = scores.new_zeros(scores.shape).scatter(1, new, 1.0)
+        return scores - self._penalty * said
 
 
 def until_end(row: Sequence[int], ends: Collection[int]) -> tuple[list[int], Finish]:

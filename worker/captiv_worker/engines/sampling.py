@@ -37,8 +37,8 @@ def _key(item: EngineItem, seed: int) -> int:
     return int.from_bytes(digest.digest(), "little", signed=True)
 
 
-def drawing(transformers: Any, generation: Generation, keys: Sequence[int]) -> dict[str, Any]:
-    """Return what makes a greedy generate() sample these rows, in place of `do_sample`."""
+def drawing(transformers: Any, generation: Generation, keys: Sequence[int]) -> list[Any]:
+    """Return the processors of scores that make a greedy generate() sample these rows."""
     logits = transformers.generation.logits_process
     chain: list[Any] = []
     if generation.temperature not in (None, 1.0):
@@ -47,10 +47,7 @@ def drawing(transformers: Any, generation: Generation, keys: Sequence[int]) -> d
         chain.append(logits.TopKLogitsWarper(generation.top_k))
     if generation.top_p is not None and generation.top_p < 1:
         chain.append(logits.TopPLogitsWarper(generation.top_p))
-    return {
-        "do_sample": False,
-        "logits_processor": logits.LogitsProcessorList([*chain, RowNoise(keys)]),
-    }
+    return [*chain, RowNoise(keys)]
 
 
 class RowNoise:

@@ -23,7 +23,13 @@ from captiv.errors import WorkerRejected
 from captiv.wire import Generation
 from captiv_worker.engines import checks, quantised
 from captiv_worker.engines.checkpoint import read_model, read_processor, together
-from captiv_worker.engines.decoding import drawing_from, is_seeded, settings, until_end
+from captiv_worker.engines.decoding import (
+    PresencePenalty,
+    drawing_from,
+    is_seeded,
+    settings,
+    until_end,
+)
 from captiv_worker.engines.looping import LoopEnd
 from captiv_worker.engines.runtime import Runtime, open_runtime
 from captiv_worker.engines.sampling import drawing, row_keys
@@ -212,12 +218,23 @@ class TransformerEngine(ABC):
         inputs = self.moved(asked.inputs)
         chosen = settings(generation, count)
         if asked.keys:
-            chosen |= drawing(self.runtime.transformers, generation, asked.keys)
+            chosen["do_sample"] = False
+        if scoring := self._scoring(asked, generation):
+            chosen["logits_processor"] = self.runtime.transformers.LogitsProcessorList(scoring)
         loops = LoopEnd(partial(self._written, asked), self.ends, asked.echoed)
         if asked.prompts and chosen["num_beams"] == 1:
             chosen["stopping_criteria"] = self.runtime.transformers.StoppingCriteriaList([loops])
         rows: list[list[int]] = self.model.generate(**inputs, **chosen).tolist()
         return loops.trimmed(rows)
+
+    def _scoring(self, asked: Asked, generation: Generation) -> list[Any]:
+        """Return captiv's own processors of scores: the penalty comes before any sampling."""
+        scoring: list[Any] = []
+        if generation.presence_penalty:
+            scoring.append(PresencePenalty(generation.presence_penalty, asked.echoed))
+        if asked.keys:
+            scoring += drawing(self.runtime.transformers, generation, asked.keys)
+        return scoring
 
     def _place(self) -> None:
         """Put the model onto its device; quantised, it was read there and cannot be moved."""

@@ -297,7 +297,7 @@ def _body(
         "top_p": asked.top_p or 1.0,
         "top_k": asked.top_k or -1,
         "min_p": 0.0,
-        "presence_penalty": 0.0,
+        "presence_penalty": asked.presence_penalty or 0.0,
         "frequency_penalty": 0.0,
         "repetition_penalty": asked.repetition_penalty or 1.0,
     }
