@@ -1,8 +1,7 @@
 """The folder bench: that it has the folders that it says, and that batches reach their goal."""
 
 import pytest
-
-from scripts.benches.folders import QWEN25_VL, Buckets, Device, Exact, captioned, folders, tokens_of
+from folders import QWEN25_VL, Buckets, Device, Exact, captioned, folders, tokens_of
 
 GOAL = 0.8
 """Of the mean batch, over what the memory allows."""
