@@ -181,6 +181,7 @@ def test_an_image_in_a_rare_bucket_is_passed_over_so_many_times_and_no_more(rare
         waited += 1
 
     assert waited == PATIENCE
+    assert batch is not None
     assert batch.items == ((rare, 1000, 1000, 1000) if rare < 1000 else (rare,))
 
 
