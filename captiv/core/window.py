@@ -1,9 +1,11 @@
 """How many images are in flight to one worker.
 
-The window opens at what keeps the worker's next batch full, grows by one for each full round of
-answers without a refusal, and halves when the worker says 429: additive increase, multiplicative
-decrease, so that several users of one worker come to share it. A worker finds out how large its
-batches may be, and says so with every answer: the window opens anew for larger ones.
+The window opens at what keeps the worker's next batch full: two batches, or two thirds of what the
+worker holds if that is more, as it is where images are mixed and wait for their like. It grows by
+one for each full round of answers without a refusal, and halves when the worker says 429: additive
+increase, multiplicative decrease, so that several users of one worker come to share it. A worker
+finds out how large its batches may be and how mixed the images are, and says with every answer what
+it takes: the window opens anew when that is more.
 """
 
 import math
@@ -23,7 +25,7 @@ class Window:
     def opening(cls, max_batch: int, permits: int) -> "Window":
         """Return the window for a worker that batches `max_batch` and holds `permits` images."""
         ceiling = max(1, permits)
-        limit = min(ceiling, max(1, 2 * max_batch))
+        limit = min(ceiling, max(1, 2 * max_batch, 2 * permits // 3))
         return cls(limit=limit, ceiling=ceiling, max_batch=max_batch)
 
     def rounds(self, images: int) -> int:
@@ -43,7 +45,7 @@ class Window:
         if (max_batch, permits) == (self.max_batch, self.ceiling):
             return self
         opened = Window.opening(max_batch, permits)
-        grown = max_batch > self.max_batch
+        grown = max_batch > self.max_batch or permits > self.ceiling
         limit = max(self.limit, opened.limit) if grown else self.limit
         return replace(opened, limit=min(limit, opened.ceiling))
 

@@ -22,7 +22,16 @@ def test_a_window_stays_between_one_and_the_permits(window: Window, events: list
 
 @given(st.integers(1, 300), st.integers(1, 1000))
 def test_it_opens_at_two_batches_if_the_permits_allow(max_batch: int, permits: int) -> None:
-    assert Window.opening(max_batch, permits).limit == min(permits, 2 * max_batch)
+    opened = Window.opening(max_batch, min(permits, 3 * max_batch))
+
+    assert opened.limit == min(permits, 2 * max_batch)
+
+
+def test_of_a_worker_that_holds_more_it_opens_at_two_thirds() -> None:
+    window = Window.opening(8, 24)
+
+    assert window.told(8, 48).limit == Window.opening(8, 48).limit == 32
+    assert window.told(8, 48).told(8, 24).limit == 24
 
 
 @given(WINDOWS, EVENTS)

@@ -1,8 +1,16 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import pytest
-from captiv_worker.batcher import Batch, Batcher, Permits, default_permits
-from captiv_worker.sizes import Sizes
+from captiv_worker.batcher import (
+    PATIENCE,
+    Batch,
+    Batcher,
+    Permits,
+    bucket_of,
+    default_permits,
+)
+from captiv_worker.sizes import Need, Sizes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,36 +51,28 @@ def test_every_item_comes_out_once_and_in_order_within_its_asking(
 
 
 @given(Arrivals, Arrivals, st.integers(1, 8))
-def test_the_oldest_item_is_always_in_the_next_batch(
-    first: list[str], later: list[str], max_batch: int
-) -> None:
+def test_askings_take_turns(first: list[str], later: list[str], max_batch: int) -> None:
+    """Of three askings, none that waits is passed over by more than two batches."""
     batcher = filled(first, max_batch)
-    waiting = set(range(len(first)))
+    waiting, passed = list(first), dict.fromkeys("abc", 0)
     for number, asking in enumerate(later, start=len(first)):
         batcher.add(asking, number)
-        waiting.add(number)
+        waiting.append(asking)
         batch = batcher.close()
         assert batch is not None
-        assert min(waiting) in batch.items
-        waiting -= set(batch.items)
+        for _ in batch.items:
+            waiting.remove(batch.asking)
+        for each in "abc":
+            passed[each] = passed[each] + 1 if each in waiting and each != batch.asking else 0
+        assert max(passed.values()) <= 2
 
 
 def test_out_of_memory_makes_batches_of_that_asking_smaller_and_no_others() -> None:
     batcher = filled(["a"] * 8 + ["b"] * 8, max_batch=8)
 
-    batcher.ran_out("a", 8)
+    batcher.sizes.ran_out(Need("a"), 8)
 
-    assert [len(batch.items) for batch in closed(batcher)] == [4, 4, 8]
-
-
-def test_askings_of_one_kind_share_what_was_found() -> None:
-    batcher: Batcher[str, int] = Batcher(Sizes(4, 64), kind=len)
-    for number in range(16):
-        batcher.add("ab", number)
-
-    batcher.went_well("xy", 4)
-
-    assert [len(batch.items) for batch in closed(batcher)] == [8, 8]
+    assert [len(batch.items) for batch in closed(batcher)] == [4, 8, 4]
 
 
 def test_an_empty_batcher_has_no_batch() -> None:
@@ -97,6 +97,115 @@ def test_a_permit_given_back_twice_is_a_defect() -> None:
         Permits(1).give()
 
 
-def test_permits_cover_three_batches_and_at_least_four_images() -> None:
+def test_permits_cover_three_batches_and_more_where_images_are_mixed() -> None:
     assert default_permits(1) == 4
     assert default_permits(32) == 96
+    assert default_permits(32, mixed=4) == 192
+
+
+# Rows of different length
+
+
+def row(tokens: int) -> Need:
+    return Need("greedy", tokens, bucket_of(tokens))
+
+
+def mixed(tokens: Sequence[int], rows: int = 4) -> Batcher[str, int]:
+    """Return a batcher in which rows of these lengths wait, and batches stay as large."""
+    batcher: Batcher[str, int] = Batcher(Sizes(rows))
+    for count in tokens:
+        batcher.add("a", count, row(count))
+    return batcher
+
+
+@given(st.integers(1, 100_000), st.integers(1, 100_000))
+def test_rows_of_one_bucket_are_at_most_a_quarter_apart(one: int, other: int) -> None:
+    shorter, longer = sorted((one, other))
+
+    assert bucket_of(shorter) <= bucket_of(longer)
+    if bucket_of(shorter) == bucket_of(longer):
+        assert longer <= 1.25 * shorter + 1e-6
+
+
+@given(st.lists(st.integers(1, 3000), min_size=1, max_size=60), st.integers(1, 8))
+def test_no_row_is_filled_up_to_twice_its_length_unless_it_is_due(
+    tokens: list[int], rows: int
+) -> None:
+    """Fewer batches than an image has patience for."""
+    batcher = mixed(tokens, rows)
+
+    came = [list(batch.items) for batch in islice(closed(batcher), PATIENCE)]
+
+    assert all(max(items) <= 1.25**3 * min(items) + 1e-6 for items in came)
+    assert all(len(items) <= rows for items in came)
+
+
+def test_the_fullest_bucket_goes_first_and_a_part_of_one_when_nothing_is_fuller() -> None:
+    batcher = mixed([1000, 100, 101, 102, 103, 1001])
+
+    assert [batch.items for batch in closed(batcher)] == [(100, 101, 102, 103), (1000, 1001)]
+
+
+def test_a_batch_that_is_not_full_takes_in_rows_that_are_a_little_shorter() -> None:
+    batcher = mixed([1000, 800, 1001, 300])
+
+    assert [batch.items for batch in closed(batcher)] == [(1000, 1001, 800), (300,)]
+
+
+def test_a_batch_has_as_many_rows_as_the_memory_holds_of_the_longest() -> None:
+    batcher: Batcher[str, int] = Batcher(Sizes(1, 64))
+    batcher.sizes.went_well(row(1000), 4)
+    batcher.sizes.ran_out(row(1000), 5)
+    for count in (815, 820, 990, 825, 830, 835):
+        batcher.add("a", count, row(count))
+
+    first, second = closed(batcher)
+
+    assert first.items == (815, 820, 990, 825), "of 835 five would fit, of 990 four"
+    assert first.need(range(4)) == Need("greedy", 990, bucket_of(990))
+    assert first.need(range(2)) == Need("greedy", 820, bucket_of(990))
+    assert len(second.items) == 2
+
+
+@pytest.mark.parametrize("rare", [10, 100, 5000])
+def test_an_image_in_a_rare_bucket_is_passed_over_so_many_times_and_no_more(rare: int) -> None:
+    batcher = mixed([rare])
+    waited = 0
+    while waited <= PATIENCE:
+        for _ in range(4):
+            batcher.add("a", 1000, row(1000))
+        batch = batcher.close()
+        assert batch is not None
+        if rare in batch.items:
+            break
+        waited += 1
+
+    assert waited == PATIENCE
+    assert batch is not None
+    assert batch.items == ((rare, 1000, 1000, 1000) if rare < 1000 else (rare,))
+
+
+def test_guests_are_at_most_a_quarter_of_a_batch_and_the_oldest_go_first() -> None:
+    batcher = mixed([10, 11, 12, 13, 14], rows=8)
+    for _ in range(PATIENCE):
+        for _ in range(8):
+            batcher.add("a", 1000, row(1000))
+        batcher.close()
+    for _ in range(8):
+        batcher.add("a", 1000, row(1000))
+
+    batch = batcher.close()
+
+    assert batch is not None
+    assert batch.items == (10, 11, *[1000] * 6)
+
+
+def test_more_images_are_held_the_more_mixed_they_come() -> None:
+    assert mixed([1000] * 9).crowd == 12
+    assert mixed([1000, 100]).crowd == 16
+    assert mixed([10, 20, 40, 80, 160, 320, 640]).crowd == 24
+
+    calm = mixed([10, 1000])
+    for _ in range(512):
+        calm.add("a", 1000, row(1000))
+    assert calm.crowd == 12

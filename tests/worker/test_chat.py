@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from captiv_worker.engines import Answer, EngineItem, Failure, build_engine
 from captiv_worker.engines.chat import ChatEngine
+from captiv_worker.engines.filling import OwnTokens, fillings, own_tokens
+from captiv_worker.engines.spec import Kin
 from captiv_worker.loader import spec_of
 from PIL import Image
 
@@ -223,12 +225,78 @@ def test_the_tokens_of_a_large_image_are_bounded(checkpoint_path: PathOf) -> Non
 _LARGE = ((4000, 3000), (3000, 4000), (6000, 2000), (2000, 2000))
 
 
-def test_a_batch_shares_its_prompt_and_its_number_of_image_tokens(checkpoint_path: PathOf) -> None:
+def test_a_batch_shares_its_prompt_and_fills_up_fewer_image_tokens(
+    checkpoint_path: PathOf,
+) -> None:
     engine = loaded(checkpoint_path(named("smolvlm2-500m")))
 
-    def kin(size: tuple[int, int], prompt: str) -> object:
+    def kin(size: tuple[int, int], prompt: str) -> Kin:
         return engine.kin(EngineItem(grey(size), prompt, GREEDY))
 
     assert kin((64, 64), "a") == kin((200, 200), "a")
-    assert kin((64, 64), "a") != kin((64, 32), "a")
+    assert kin((64, 64), "a").image_tokens > kin((64, 32), "a").image_tokens
+    assert kin((64, 32), "a").fills_up
     assert kin((64, 64), "a") != kin((64, 64), "b")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["qwen2.5-vl-3b", "smolvlm2-500m"])
+def test_a_longer_row_takes_no_room_from_its_neighbours(
+    checkpoint_path: PathOf, variant: str
+) -> None:
+    """The model has positions for its prompt and two tokens more, or a few more for a short one."""
+    engine = loaded(checkpoint_path(named(variant)))
+    items = [EngineItem(grey(size), "What?", GREEDY) for size in ((128, 128), (64, 16))]
+    long, short = (engine.ask([i.image], [i.prompt]).echoed for i in items)
+    engine.model.config.get_text_config(decoder=True).max_position_embeddings = long + 2
+
+    together = engine.caption(items)
+
+    assert long > short
+    assert together == [engine.caption([item])[0] for item in items]
+    assert [answer.tokens for answer in together if isinstance(answer, Answer)] == [2, 8]
+
+
+@pytest.mark.parametrize("variant", ["qwen3-vl-2b", "qwen2.5-vl-3b", "smolvlm2-500m"])
+def test_what_fills_up_a_row_is_no_token_of_it_to_a_penalty(
+    checkpoint_path: PathOf, variant: str
+) -> None:
+    """Shown by what the penalty reads: the shorter row has no token that it lacks alone."""
+    engine = loaded(checkpoint_path(named(variant)))
+    images = [grey((128, 128)), grey((64, 16))]
+    together, alone = engine.ask(images, ["What?"] * 2), engine.ask(images[1:], ["What?"])
+    read: list[set[int]] = []
+
+    def reads(ids: Any, scores: Any) -> Any:
+        read.extend(set(row) for row in ids.tolist())
+        return scores
+
+    filled = fillings(together.inputs, together.echoed)
+    ids = together.inputs["input_ids"]
+    OwnTokens(reads, filled)(ids, None)
+    OwnTokens(reads, filled)(ids.repeat_interleave(2, dim=0), None)
+
+    pad = engine.tokenizer.pad_token_id
+    own = set(alone.inputs["input_ids"][0].tolist())
+    assert pad in ids[1].tolist()
+    assert pad not in own
+    assert filled.tolist() == [0, together.echoed - alone.echoed]
+    assert read[1] == read[4] == read[5] == own
+
+
+def test_a_batch_that_is_filled_up_is_asked_with_penalties_that_read_own_tokens(
+    checkpoint_path: PathOf,
+) -> None:
+    engine = loaded(checkpoint_path(named("qwen2.5-vl-3b")))
+    transformers, settings = engine.runtime.transformers, engine.model.generation_config
+    assert settings.repetition_penalty == 1.05
+    asked = engine.ask([grey((128, 128)), grey((64, 16))], ["What?"] * 2)
+    chosen: dict[str, Any] = {"no_repeat_ngram_size": 3, "logits_processor": ["given"]}
+
+    own_tokens(transformers, chosen, settings, fillings(asked.inputs, asked.echoed))
+
+    *own, given = chosen["logits_processor"]
+    assert [isinstance(each, OwnTokens) for each in own] == [True, True]
+    assert given == "given"
+    assert (chosen["repetition_penalty"], chosen["no_repeat_ngram_size"]) == (1.0, 0)
+    assert fillings(engine.ask([grey()], ["What?"]).inputs, 1) is None

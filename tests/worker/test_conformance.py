@@ -5,6 +5,7 @@ table of docs/models.md. A family joins by a checkpoint in tests/worker/checkpoi
 """
 
 import json
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import cycle
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from captiv_worker.engines import Answer, EngineItem, build_engine
+from captiv_worker.engines.spec import Kin
 from captiv_worker.engines.transformer import TransformerEngine
 from captiv_worker.loader import spec_of
 from PIL import Image, ImageDraw
@@ -39,6 +41,20 @@ def pictures() -> list[Image.Image]:
         picture = Image.linear_gradient("L").rotate(70 * number).resize(size).convert("RGB")
         ImageDraw.Draw(picture).ellipse((4, 4, 20 + 3 * number, 28), fill=colour)
         drawn.append(picture)
+    return drawn
+
+
+def shapes() -> list[Image.Image]:
+    """Return 42 pictures of as many shapes, between 1:8 and 8:1, none like another."""
+    dice = random.Random(7)
+    sizes = {(dice.randint(30, 240), dice.randint(30, 240)) for _ in range(42)}
+    drawn = []
+    for number, size in enumerate(sorted(sizes)):
+        picture = Image.linear_gradient("L").rotate(31 * number).resize(size).convert("RGB")
+        colour = tuple(dice.randrange(256) for _ in range(3))
+        ImageDraw.Draw(picture).ellipse((2, 2, 9 + number, 28), fill=colour)
+        drawn.append(picture)
+    dice.shuffle(drawn)
     return drawn
 
 
@@ -161,6 +177,26 @@ def test_an_image_gets_in_a_batch_what_it_gets_alone(
         distinct = max(distinct, len({answer.text for answer in together}))
     assert distinct >= (3 if checkpoint.seen == "captions" else 1)
     record_property("single", "yes")
+
+
+@pytest.mark.slow
+def test_forty_shapes_mixed_in_batches_get_what_each_gets_alone(
+    checkpoint: Checkpoint, engines: Engines
+) -> None:
+    """Where shapes have different numbers of tokens, rows are filled up; a penalty sees none."""
+    engine = engines(checkpoint)
+    prompt = prompts_of(checkpoint, engine.path)[-1]
+    penalised = GREEDY.model_copy(update={"max_new_tokens": 4, "repetition_penalty": 1.3})
+    items = [EngineItem(picture, prompt, penalised) for picture in shapes()]
+    assert len({item.image.size for item in items}) >= 40
+
+    together = [answer for part in (items[:7], items[7:]) for answer in answers(engine, part)]
+
+    assert together == alone(engine, items)
+    kins = [engine.kin(item) for item in items]
+    if engine.architecture.engine == "chat":
+        counts = {kin.image_tokens for kin in kins if isinstance(kin, Kin) and kin.fills_up}
+        assert len(counts) >= (1 if engine.architecture.model_type == "llava" else 2)
 
 
 @pytest.mark.slow

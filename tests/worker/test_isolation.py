@@ -53,8 +53,8 @@ def watch(
 ) -> Watch:
     return Watch(
         started=lambda span: None if started is None else started.append(list(span)),
-        went_well=lambda count: None if went_well is None else went_well.append(count),
-        ran_out=lambda count: None if ran_out is None else ran_out.append(count),
+        went_well=lambda span: None if went_well is None else went_well.append(len(span)),
+        ran_out=lambda span: None if ran_out is None else ran_out.append(len(span)),
     )
 
 

@@ -1,79 +1,201 @@
 """Decides which images form the next batch, and how many the worker holds. Pure.
 
 Images wait in groups: one group an asking (generation settings, and what the engine says that a
-batch must share: the prompt text, the number of image tokens), because only such a batch is
-invariant. Whoever runs the device asks for a batch when the device is free, so an
-idle device waits for nothing and a busy one finds its next batch filled. The group whose head is
-oldest goes first, so the oldest image of all is always in the next batch and none starves.
+batch must share, such as the prompt). Whoever runs the device asks for a batch when the device is
+free, so an idle device waits for nothing and a busy one finds its next batch filled.
 
-How large a batch may be is found by trying (`sizes`), for each kind of batch apart: more beams or
-more image tokens need more memory, and one hungry kind must not slow the others down.
+Where the engine fills up shorter rows, a group is sorted into buckets by the tokens of a row, with
+bounds a quarter apart (`bucket_of`). The fullest bucket goes first, measured by what the memory
+allows of it (`sizes`). A batch that its bucket does not fill takes in shorter rows, of the two
+buckets below at most: a row is filled up to at most 1.25³, twice its own tokens, most far less.
+
+No image waits for ever. Groups take turns: the next is the one whose oldest image came first, or
+that was served longest ago. Within a group an image that was passed over by `PATIENCE` batches is
+due: if the oldest one is, the next batch is of its bucket or of one above, the fullest, and holds
+it. A rare small picture so joins a batch of large ones as a guest, rather than have one of its own.
+Guests are at most a quarter of a batch.
+
+How large a batch may be is found by trying (`sizes`).
 """
 
+import math
 from collections import deque
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
 
-from captiv_worker.sizes import Sizes
+from captiv_worker.sizes import Need, Sizes
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
+PATIENCE: Final = 12
+"""So many batches of its group may pass an image over."""
+
+_STEP: Final = 1.25
+"""Between the bounds of two buckets."""
+
+_REACH: Final = 2
+"""A row may be filled up to the length of a bucket so many above its own."""
+
+_OF_GUESTS: Final = 4
+"""So large a part of a batch are guests at most: rows that are due, and far shorter."""
+
+_LATELY: Final = 512
+"""So many arrivals tell how mixed the images are."""
+
+_MOST_MIXED: Final = 4
+"""More buckets than these need no more images at hand: most of what comes is in a few."""
+
+
+def bucket_of(tokens: int) -> int:
+    """Return the number of the bucket for rows of so many tokens; its rows are a quarter apart."""
+    return math.ceil(math.log(max(1, tokens)) / math.log(_STEP))
+
 
 @dataclass(frozen=True, slots=True)
 class Batch(Generic[K, T]):
-    """Items of one asking, the oldest first."""
+    """Items of one asking, each bucket's oldest first."""
 
     asking: K
     items: tuple[T, ...]
+    needs: tuple[Need, ...]
+    """What each row needs by itself, in the batch's bucket."""
+
+    def need(self, span: range) -> Need:
+        """Return what each row needs in a batch of these items: as much as the longest of them."""
+        return max((self.needs[i] for i in span), key=lambda need: need.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[T]):
+    arrived: int
+    since: int
+    """How many batches its group had had when it came."""
+    need: Need
+    item: T
+
+
+@dataclass(slots=True)
+class _Group(Generic[T]):
+    """What waits of one asking, by bucket."""
+
+    buckets: dict[int, deque[_Waiting[T]]] = field(default_factory=dict)
+    batches: int = 0
+    served: int = 0
+    """What had arrived when it had its last batch."""
+
+    def add(self, waiting: _Waiting[T]) -> None:
+        self.buckets.setdefault(waiting.need.bucket, deque()).append(waiting)
+
+    @property
+    def oldest(self) -> int:
+        """The bucket in which the oldest image waits."""
+        return min(self.buckets, key=lambda number: self.buckets[number][0].arrived)
+
+    @property
+    def turn(self) -> int:
+        """What had arrived since when it waits to be served."""
+        return max(self.served, self.buckets[self.oldest][0].arrived)
+
+    def is_due(self, waiting: _Waiting[T]) -> bool:
+        return self.batches - waiting.since >= PATIENCE
+
+    def within(self, top: int) -> list[deque[_Waiting[T]]]:
+        """Return the buckets whose rows may join a batch of this one."""
+        return [self.buckets[n] for n in range(top - _REACH, top + 1) if n in self.buckets]
+
+    def guests(self, top: int) -> list[_Waiting[T]]:
+        """Return the rows that are due and too short for such a batch, the oldest first."""
+        short = [rows for number, rows in self.buckets.items() if number < top - _REACH]
+        found = [waiting for rows in short for waiting in rows if self.is_due(waiting)]
+        return sorted(found, key=lambda waiting: waiting.arrived)
+
+    def take(self, taken: list[_Waiting[T]]) -> None:
+        """Let these no longer wait."""
+        gone = {waiting.arrived for waiting in taken}
+        for number in {waiting.need.bucket for waiting in taken}:
+            left = deque(w for w in self.buckets[number] if w.arrived not in gone)
+            if left:
+                self.buckets[number] = left
+            else:
+                del self.buckets[number]
 
 
 class Batcher(Generic[K, T]):
     """Groups items by asking and hands out batches as large as `sizes` has them."""
 
-    def __init__(self, sizes: Sizes, kind: Callable[[K], Hashable] = lambda asking: asking) -> None:
-        """Args: `kind` is what of an asking decides how much memory a batch takes."""
+    def __init__(self, sizes: Sizes) -> None:
         self.sizes = sizes
-        self._kind = kind
-        self._groups: dict[K, deque[tuple[int, T]]] = {}
+        self._groups: dict[K, _Group[T]] = {}
         self._arrived = 0
+        self._lately: deque[int] = deque(maxlen=_LATELY)
 
     def __len__(self) -> int:
-        return sum(len(group) for group in self._groups.values())
+        return sum(len(row) for group in self._groups.values() for row in group.buckets.values())
 
-    def add(self, asking: K, item: T) -> None:
-        """Put an item at the end of its group."""
-        self._groups.setdefault(asking, deque()).append((self._arrived, item))
+    @property
+    def mixed(self) -> int:
+        """In how many buckets the images fell that came lately; at most as many as matter."""
+        return min(_MOST_MIXED, max(1, len(set(self._lately))))
+
+    def add(self, asking: K, item: T, need: Need | None = None) -> None:
+        """Put an item into its group. Args: `need` is that of its row, alone; any if not given."""
+        need = need or Need(asking)
+        group = self._groups.setdefault(asking, _Group())
+        group.add(_Waiting(self._arrived, group.batches, need, item))
+        self._lately.append(need.bucket)
         self._arrived += 1
 
+    @property
+    def crowd(self) -> int:
+        """How many images the worker should hold, so that the next batches are full."""
+        return default_permits(self.sizes.soon, self.mixed)
+
     def close(self) -> Batch[K, T] | None:
-        """Take the next batch: the group with the oldest head, up to its size."""
+        """Take the next batch."""
         if not self._groups:
             return None
-        asking = min(self._groups, key=lambda key: self._groups[key][0][0])
-        group = self._groups[asking]
-        count = min(len(group), self.sizes.of(self._kind(asking)))
-        items = tuple(group.popleft()[1] for _ in range(count))
-        if not group:
+        asking, group = min(self._groups.items(), key=lambda entry: entry[1].turn)
+        top = self._top(group)
+        taken = self._fill(group, top)
+        group.take(taken)
+        group.batches += 1
+        group.served = self._arrived
+        if not group.buckets:
             del self._groups[asking]
-        return Batch(asking, items)
+        needs = tuple(waiting.need._replace(bucket=top) for waiting in taken)
+        return Batch(asking, tuple(waiting.item for waiting in taken), needs)
 
-    def went_well(self, asking: K, count: int) -> None:
-        """Remember that `count` images of this asking were captioned together."""
-        self.sizes.went_well(self._kind(asking), count)
+    def _top(self, group: _Group[T]) -> int:
+        """Return the bucket of the longest rows in the next batch."""
+        oldest = group.oldest
+        due = group.is_due(group.buckets[oldest][0])
+        numbers = [n for n in group.buckets if n >= oldest] if due else list(group.buckets)
 
-    def ran_out(self, asking: K, count: int) -> None:
-        """Remember that the device had no memory for `count` images of this asking."""
-        self.sizes.ran_out(self._kind(asking), count)
+        def fullness(number: int) -> tuple[bool, float, int]:
+            rows = group.buckets[number]
+            size = self.sizes.of(max((w.need for w in rows), key=lambda need: need.tokens))
+            joining = sum(map(len, group.within(number)))
+            return len(rows) >= size, min(1.0, joining / size), -rows[0].arrived
 
-    def drain(self) -> list[T]:
-        """Take everything that waits, in order of arrival."""
-        waiting = sorted(
-            (entry for group in self._groups.values() for entry in group), key=lambda e: e[0]
-        )
-        self._groups.clear()
-        return [item for _, item in waiting]
+        return max(numbers, key=fullness)
+
+    def _fill(self, group: _Group[T], top: int) -> list[_Waiting[T]]:
+        """Return the rows of a batch: guests, those that are due, its bucket's, shorter ones."""
+        longest = max((w.need for w in group.buckets[top]), key=lambda need: need.tokens)
+        guests = group.guests(top)[: max(1, self.sizes.of(longest) // _OF_GUESTS)]
+        joining = [waiting for rows in group.within(top) for waiting in rows]
+        joining.sort(key=lambda w: (not group.is_due(w), top - w.need.bucket, w.arrived))
+        taken: list[_Waiting[T]] = []
+        tokens = 0
+        for waiting in [*guests, *joining]:
+            tokens = max(tokens, waiting.need.tokens)
+            need = waiting.need._replace(tokens=tokens, bucket=top)
+            if taken and len(taken) >= self.sizes.of(need):
+                break
+            taken.append(waiting)
+        return taken
 
 
 class Permits:
@@ -96,9 +218,13 @@ class Permits:
         self.taken -= 1
 
 
-def default_permits(max_batch: int) -> int:
-    """Return the permits for a batch size: one batch running, one waiting, one on the way."""
-    return max(4, 3 * max_batch)
+def default_permits(max_batch: int, mixed: int = 1) -> int:
+    """Return the permits for a batch size: one batch running, one on the way, and what waits.
+
+    Of images of one kind another batch waits; of mixed ones a batch for each of the buckets that
+    they mostly fall into, so that one of them is full.
+    """
+    return max(4, (2 + mixed) * max_batch)
 
 
 def stream_permits(capacity: int) -> int:

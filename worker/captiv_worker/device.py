@@ -8,17 +8,19 @@ another load is wanted, drops it, and waits again. A load is wanted only while n
 """
 
 import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from captiv.wire import Generation
 from captiv_worker.batch_file import BatchFile
-from captiv_worker.batcher import Batch, Batcher
+from captiv_worker.batcher import Batch, Batcher, bucket_of
 from captiv_worker.engines.spec import Engine, EngineItem, Kin
 from captiv_worker.isolation import Ran, Watch, caption_batch
-from captiv_worker.sizes import Sizes
+from captiv_worker.sizes import Need, Sizes
 from captiv_worker.work import Work
 
 _log = logging.getLogger(__name__)
@@ -26,8 +28,15 @@ _log = logging.getLogger(__name__)
 Asking = tuple[Hashable, Generation]
 """What a batch shares: what the engine says of its items, and the generation settings."""
 
-_PROMPT_STEP = 256
-"""Characters, some 60 tokens: less beside an image's makes no difference."""
+_CHARACTERS: Final = 4
+"""Of a token, about."""
+
+_OF_TEXT: Final = 0.75
+"""What a token of text takes of the memory, where one of an image takes 1: by arithmetic, for an 8B
+model, between a half and all of it."""
+
+_USUAL_TOKENS: Final = 256
+"""Of an answer that may have as many or more; what may be written is seldom used up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +50,23 @@ class Ready:
 Deliver = Callable[[Sequence[tuple[Work, Ran]]], None]
 """Takes the results of a batch to the event loop, without waiting for it."""
 
+Resized = Callable[[int, int], None]
+"""Told, on the device's thread, how large batches are from now on, and how many images they need at
+hand."""
+
 
 class Device:
     """Batches wait here, and `serve` runs them one after the other."""
 
-    def __init__(
-        self, batch_file: BatchFile, deliver: Deliver, resized: Callable[[int], None]
-    ) -> None:
-        """Args: `resized` is told, on the device's thread, how large batches are from now on."""
+    def __init__(self, batch_file: BatchFile, deliver: Deliver, resized: Resized) -> None:
         self._batch_file = batch_file
         self._deliver = deliver
         self._resized = resized
-        self._batcher: Batcher[Asking, Ready] = Batcher(Sizes(1), kind_of)
+        self._batcher: Batcher[Asking, Ready] = Batcher(Sizes(1))
         self._arrived: deque[Ready] = deque()
         self.max_batch = 1
         """How many images a batch may have now."""
+        self._crowd = 1
         self._changed = threading.Condition()
         self._load_wanted = False
         self._stopping = False
@@ -113,7 +124,7 @@ class Device:
         """
         with self._changed:
             self._batcher.sizes = sizes
-            self.max_batch = sizes.now
+            self.max_batch, self._crowd = sizes.now, self._batcher.crowd
         while (batch := self._take(engine)) is not None:
             self._caption(engine, batch)
 
@@ -131,14 +142,15 @@ class Device:
         """Group what has arrived; here, because only this thread may ask the engine."""
         while self._arrived:
             ready = self._arrived.popleft()
-            self._batcher.add((_kin(engine, ready), ready.item.generation), ready)
+            kin, generation = _kin(engine, ready), ready.item.generation
+            self._batcher.add(_asking(kin, generation), ready, need_of(kin, generation))
 
     def _caption(self, engine: Engine, batch: Batch[Asking, Ready]) -> None:
         keys = [ready.work.key for ready in batch.items]
         watch = Watch(
             started=lambda span: self._batch_file.write([keys[i] for i in span]),
-            went_well=lambda count: self._batcher.went_well(batch.asking, count),
-            ran_out=lambda count: self._batcher.ran_out(batch.asking, count),
+            went_well=lambda span: self._batcher.sizes.went_well(batch.need(span), len(span)),
+            ran_out=lambda span: self._batcher.sizes.ran_out(batch.need(span), len(span)),
         )
         ran = caption_batch(engine, [ready.item for ready in batch.items], watch)
         self._batch_file.clear()
@@ -146,21 +158,32 @@ class Device:
         self._deliver([(r.work, result) for r, result in zip(batch.items, ran, strict=True)])
 
     def _tell_size(self) -> None:
-        now = self._batcher.sizes.now
-        if now != self.max_batch:
-            self.max_batch = now
-            self._resized(now)
+        now, crowd = self._batcher.sizes.now, self._batcher.crowd
+        if (now, crowd) != (self.max_batch, self._crowd):
+            self.max_batch, self._crowd = now, crowd
+            self._resized(now, crowd)
 
 
-def kind_of(asking: Asking) -> Hashable:
-    """Return what of an asking decides how much memory a batch takes.
+def need_of(kin: Hashable, generation: Generation) -> Need:
+    """Return what an image takes of a batch's memory, alone: image, text and answer together.
 
-    Not the words of a prompt but how long it is, so that what was found out holds for the next one.
+    A token of text takes less than one of an image, which passes the vision tower as well. The
+    bucket goes by the answer that is usual, so that a generous limit does not put images of all
+    sizes into one.
     """
-    kin, generation = asking
-    prompt, image_tokens = kin if isinstance(kin, Kin) else (kin, 0)
-    length = len(prompt) // _PROMPT_STEP if isinstance(prompt, str) else 0
-    return length, image_tokens, generation.num_beams, generation.max_new_tokens
+    prompt, image_tokens = kin[:2] if isinstance(kin, Kin) else (kin, 0)
+    text = len(prompt) // _CHARACTERS if isinstance(prompt, str) else 0
+    answer = generation.max_new_tokens or _USUAL_TOKENS
+    beams = generation.num_beams or 1
+    bucket = bucket_of(image_tokens + text + min(answer, _USUAL_TOKENS))
+    return Need(beams, beams * (image_tokens + math.ceil(_OF_TEXT * (text + answer))), bucket)
+
+
+def _asking(kin: Hashable, generation: Generation) -> Asking:
+    """Return what a batch shares; where shorter rows are filled up, not the number of tokens."""
+    if isinstance(kin, Kin) and kin.fills_up:
+        return kin.prompt, generation
+    return kin, generation
 
 
 def _kin(engine: Engine, ready: Ready) -> Hashable:

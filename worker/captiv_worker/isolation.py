@@ -37,11 +37,11 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Who is told: before a run with which items, after it how many went well or did not fit."""
+    """Who is told of which items: before a run, and after it that they went well or did not fit."""
 
     started: Callable[[range], None]
-    went_well: Callable[[int], None]
-    ran_out: Callable[[int], None]
+    went_well: Callable[[range], None]
+    ran_out: Callable[[range], None]
 
 
 def caption_batch(engine: Engine, items: Sequence[EngineItem], watch: Watch) -> list[Ran]:
@@ -65,7 +65,7 @@ def _run(engine: Engine, items: Sequence[EngineItem], span: range, watch: Watch)
         raise
     except OutOfMemory:
         _log.warning("out_of_memory batch=%d", len(span))
-        watch.ran_out(len(span))
+        watch.ran_out(span)
         if len(span) == 1:
             return [_failed("One image alone does not fit into the memory of the device.")]
     except Exception as error:
@@ -74,7 +74,7 @@ def _run(engine: Engine, items: Sequence[EngineItem], span: range, watch: Watch)
             return [_failed(f"The engine failed on this image alone ({type(error).__name__}).")]
     else:
         engine_s = monotonic_s() - start_s
-        watch.went_well(len(span))
+        watch.went_well(span)
         return [Ran(outcome, len(span), engine_s) for outcome in outcomes]
     middle = len(span) // 2
     return _run(engine, items, span[:middle], watch) + _run(engine, items, span[middle:], watch)

@@ -4,7 +4,7 @@ Work that is accepted belongs to the pipeline, not to the connection that brough
 leaves loses nothing. Its permit is given back when it ends, whichever way. If the device's thread
 dies, all that waits is failed at once, and `died` is called: the process has to end. `captioned` is
 called, on a thread, after every batch that gave a caption, `resized` when batches become larger or
-smaller.
+smaller, or need more or fewer images at hand.
 
 A static engine is served by the device's thread (`device`), a continuous one by tasks of the event
 loop (`stream`) while that thread waits for their end.
@@ -29,7 +29,7 @@ from captiv.offload import offload
 from captiv.wire import CaptionReply, Generation, Problem, Tagging
 from captiv_worker.batch_file import BatchFile
 from captiv_worker.batcher import Permits
-from captiv_worker.device import Device, Ready
+from captiv_worker.device import Device, Ready, Resized
 from captiv_worker.engines import release_memory
 from captiv_worker.engines.spec import (
     Answer,
@@ -74,7 +74,7 @@ class Pipeline:
         *,
         boot_id: str,
         captioned: Callable[[], None],
-        resized: Callable[[int], None],
+        resized: Resized,
         died: Callable[[], None],
     ) -> None:
         self.permits = Permits(0)

@@ -1,90 +1,141 @@
 """How many images are captioned together, found by trying. Pure.
 
-What a batch needs of the device's memory depends on its kind: how many tokens an image and its
-prompt take, how many may be written, how many beams are searched. For each kind there is a `Size`:
-it begins small, doubles when a full batch went well, and turns back when one ran out of memory;
-then it halves the distance between what fitted and what did not, until little is to be won. What
-ran out is not tried again.
+What a batch needs of the device's memory goes with its tokens: as many rows as images, each as long
+as the longest, with all that may be written. So what is found out is kept in tokens, and holds for
+batches of other rows: the size of a batch is what the memory is known to hold, by the tokens of a
+row. It begins at a fixed number of images; while the memory refuses nothing, the next batch may
+have four times the tokens of the largest that went well, full or not. Once a batch ran out, the
+next one halves the distance between what fitted and what did not, until little is to be won.
+
+Tokens are a good guess only, because those of an image cost more than those of a text. Rows about
+as long as each other (a bucket) therefore also remember what they found themselves: what ran out
+is not tried again by them, and what ran out elsewhere does not bind a bucket where as much fitted.
 """
 
 from collections import OrderedDict
-from collections.abc import Hashable
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeVar
 
 _MAX_KINDS: Final = 256
-"""Kinds whose size is remembered; the one used longest ago is forgotten first."""
+"""Kinds of row whose room is remembered; the one used longest ago is forgotten first."""
 
-_WORTH_TRYING: Final = 8
-"""Between what fits and what does not, an eighth more is worth a failed batch; less is not."""
+_GROWTH: Final = 4
+"""So many times what fitted is tried while nothing has run out."""
+
+_WORTH_TRYING: Final = 16
+"""Between what fits and what does not, a sixteenth more is worth a failed batch; less is not."""
+
+
+class Need(NamedTuple):
+    """What one row of a batch needs of the memory."""
+
+    shape: Hashable
+    """Rows of one shape need memory by their tokens: those with as many beams."""
+    tokens: int = 1
+    """Of the whole row: image, text, and what may be written."""
+    bucket: int = 0
+    """Rows of one bucket are about as long as each other."""
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
-    """What is known of one kind of batch. Each event returns the next one."""
+class Room:
+    """What is known of the memory, in tokens of a batch. Each event returns the next one."""
 
-    now: int
-    """How many images the next batch may have."""
-    largest: int
-    """What it never exceeds."""
     fits: int = 0
     """The most that went well; a batch whose captions are longer may yet run out."""
     too_many: int | None = None
     """The fewest that ran out of memory."""
 
-    def went_well(self, count: int) -> "Size":
-        """A batch of `count` images was captioned."""
-        if self.too_many is not None and count >= self.too_many:
-            return self  # in parts, or there was room once: what ran out is not tried again
-        known = replace(self, fits=max(self.fits, count))
-        return replace(known, now=known._next()) if count >= self.now else known
+    def went_well(self, tokens: int) -> "Room":
+        """A batch of so many tokens was captioned."""
+        if self.too_many is not None and tokens >= self.too_many:
+            return self  # there was room once: what ran out is not tried again
+        return Room(max(self.fits, tokens), self.too_many)
 
-    def ran_out(self, count: int) -> "Size":
-        """A batch of `count` images ran out of memory; at one, no smaller one can be had."""
-        too_many = max(2, min(count, self.too_many or count))
-        fits = self.fits if self.fits < too_many else too_many // 2
-        now = max(1, min(self.now, fits or too_many // 2))
-        return replace(self, now=now, fits=fits, too_many=too_many)
+    def ran_out(self, tokens: int) -> "Room":
+        """A batch of so many tokens ran out of memory."""
+        too_many = min(tokens, self.too_many or tokens)
+        return Room(self.fits if self.fits < too_many else too_many // 2, too_many)
 
-    def _next(self) -> int:
+    def over(self, shared: "Room") -> "Room":
+        """Return what a bucket goes by: what it found itself, and else what all found together."""
+        too_many = self.too_many
+        if shared.too_many is not None and self.fits < shared.too_many:
+            too_many = min(shared.too_many, too_many or shared.too_many)
+        if too_many is not None and shared.fits >= too_many:
+            return Room(self.fits, too_many)
+        return Room(max(self.fits, shared.fits), too_many)
+
+    @property
+    def next(self) -> int:
+        """How many tokens the next batch may have."""
         if self.too_many is None:
-            return max(self.now, min(self.largest, 2 * self.now))
+            return _GROWTH * self.fits
         middle = (self.fits + self.too_many) // 2
         worth = max(1, self.fits // _WORTH_TRYING)
-        return min(self.largest, middle) if middle - self.fits >= worth else self.fits
+        return middle if middle - self.fits >= worth else self.fits
 
 
 class Sizes:
-    """The sizes of one loaded model, by kind of batch."""
+    """The sizes of one loaded model's batches, by what a row needs."""
 
     def __init__(self, first: int, largest: int | None = None) -> None:
-        """Args: `first` is how a kind begins; `largest` what none exceeds, `first` if not given."""
+        """Args: `first` is how batches begin; `largest` what none exceeds, `first` if not given."""
         self.first = first
         self.largest = max(first, largest or first)
-        self._sizes: OrderedDict[Hashable, Size] = OrderedDict()
+        self._shared: OrderedDict[Hashable, Room] = OrderedDict()
+        self._own: OrderedDict[tuple[Hashable, int], Room] = OrderedDict()
+        self._needs: OrderedDict[tuple[Hashable, int], Need] = OrderedDict()
 
     @property
     def now(self) -> int:
         """How many images a batch may have at most, of the kinds that there were."""
-        return max((size.now for size in self._sizes.values()), default=self.first)
+        return max((self.of(need) for need in self._needs.values()), default=self.first)
 
-    def of(self, kind: Hashable) -> int:
-        """Return how many images the next batch of this kind may have."""
-        return self._of(kind).now
+    @property
+    def soon(self) -> int:
+        """How many that may be once the next batch has gone well: so many are worth having."""
+        needs = self._needs.values()
+        return max(map(self._soon, needs), default=min(self.largest, _GROWTH * self.first))
 
-    def went_well(self, kind: Hashable, count: int) -> None:
-        """Remember that a batch of `count` images was captioned."""
-        self._remember(kind, self._of(kind).went_well(count))
+    def of(self, need: Need) -> int:
+        """Return how many rows of this need the next batch may have."""
+        room = self._room(need)
+        rows = room.next // need.tokens
+        if room.too_many is None or self.first * need.tokens < room.too_many:
+            rows = max(rows, self.first)
+        return max(1, min(rows, self.largest))
 
-    def ran_out(self, kind: Hashable, count: int) -> None:
-        """Remember that `count` images were too many."""
-        self._remember(kind, self._of(kind).ran_out(count))
+    def _soon(self, need: Need) -> int:
+        growth = _GROWTH if self._room(need).too_many is None else 1
+        return min(self.largest, growth * self.of(need))
 
-    def _of(self, kind: Hashable) -> Size:
-        return self._sizes.get(kind) or Size(self.first, self.largest)
+    def _room(self, need: Need) -> Room:
+        own = self._own.get((need.shape, need.bucket), Room())
+        return own.over(self._shared.get(need.shape, Room()))
 
-    def _remember(self, kind: Hashable, size: Size) -> None:
-        self._sizes[kind] = size
-        self._sizes.move_to_end(kind)
-        while len(self._sizes) > _MAX_KINDS:
-            self._sizes.popitem(last=False)
+    def went_well(self, need: Need, rows: int) -> None:
+        """Remember that a batch of `rows` rows was captioned."""
+        self._remember(need, lambda room: room.went_well(rows * need.tokens))
+
+    def ran_out(self, need: Need, rows: int) -> None:
+        """Remember that `rows` rows were too many; at one, no smaller batch can be had."""
+        self._remember(need, lambda room: room.ran_out(max(2, rows) * need.tokens))
+
+    def _remember(self, need: Need, happened: Callable[[Room], Room]) -> None:
+        kind = need.shape, need.bucket
+        _keep(self._shared, need.shape, happened(self._shared.get(need.shape, Room())))
+        _keep(self._own, kind, happened(self._own.get(kind, Room())))
+        _keep(self._needs, kind, need)
+
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+def _keep(known: "OrderedDict[K, V]", key: K, value: V) -> None:
+    known[key] = value
+    known.move_to_end(key)
+    while len(known) > _MAX_KINDS:
+        known.popitem(last=False)

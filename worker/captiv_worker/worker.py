@@ -170,7 +170,8 @@ class Worker:
         engine, loaded = found
         sizes = self._sizes_of(loaded)
         continuous = isinstance(engine, ContinuousEngine)
-        permits = self.permits.total = self._permits(sizes.now, continuous=continuous)
+        crowd = stream_permits(sizes.now) if continuous else default_permits(sizes.soon)
+        permits = self.permits.total = self.settings.permits or crowd
         self.status.ready(loaded, sizes.now, permits, engine=self._loader.engine)
         if self._folder is not None:
             self._folder.give(Sign.READY)
@@ -192,13 +193,9 @@ class Worker:
         key = (health.model, health.variant, self.source, loaded)
         return self._sizes.setdefault(key, Sizes(loaded.max_batch, loaded.largest_batch))
 
-    def _permits(self, max_batch: int, *, continuous: bool = False) -> int:
-        default = stream_permits if continuous else default_permits
-        return self.settings.permits or default(max_batch)
-
-    def _resized(self, max_batch: int) -> None:
+    def _resized(self, max_batch: int, crowd: int) -> None:
         """Hold as many images as batches of this size need."""
-        self.permits.total = self._permits(max_batch)
+        self.permits.total = self.settings.permits or crowd
         self.status.resized(max_batch, self.permits.total)
         _log.info("batch_resized max_batch=%d permits=%d", max_batch, self.permits.total)
 

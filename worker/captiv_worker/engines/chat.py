@@ -1,8 +1,8 @@
 """Drives chat models that see: JoyCaption and other LLaVAs, Qwen-VL, SmolVLM.
 
-A batch shares one prompt and one number of image tokens. So its rows are equally long, nothing is
-filled up, and no row can disturb another: a repetition penalty, for one, counts the filling. It is
-also what makes the memory of a batch foreseeable.
+A batch shares one prompt. Where its images have different numbers of tokens, shorter rows are
+filled up on the left, and the filling is kept from attention, positions and penalties; the batcher
+lets rows of about one length come together.
 
 The text is the checkpoint's own template: where the image stands, what begins a text and what ends
 an answer. What the template does not say is taken from no other place, but checked on loading.
@@ -38,9 +38,9 @@ class ChatEngine(TransformerEngine):
     # What the worker calls
 
     def kin(self, item: EngineItem) -> Kin:
-        """Return the prompt and the number of image tokens."""
+        """Return the prompt, and the number of image tokens, which may differ."""
         try:
-            return Kin(item.prompt, self._image_tokens(item.image))
+            return Kin(item.prompt, self._image_tokens(item.image), fills_up=True)
         except Unfit:
             return Kin(item.prompt)
 

@@ -5,8 +5,8 @@ It has one of two forms. A static `Engine` captions one batch at a time, on one 
 as there is room, and answered by itself.
 
 A static engine's batch shares one set of generation settings and what `kin` says: its prompt text
-where the family cannot mix them, the number of image tokens where that differs. So the caption of
-an image does not depend on its neighbours.
+where the family cannot mix them, the number of image tokens where that differs and the engine fills
+no row up. So the caption of an image does not depend on its neighbours.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -71,10 +71,15 @@ class EngineItem:
 
 
 class Kin(NamedTuple):
-    """What the images of a batch share: their prompt, and how many tokens each of them takes."""
+    """What the images of a batch share: their prompt, and how many tokens each of them takes.
+
+    An engine that fills up shorter rows shares the prompt alone; the batcher sees to it that not
+    much is filled up.
+    """
 
     prompt: str | None
     image_tokens: int = 0
+    fills_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ the answer. Loading, precision, checking, generating and trimming are here, once
 
 Invariance: a batch shares its settings and, where the architecture does not mix prompts, its prompt
 text. Then each image gets in a batch what it gets alone, in float32
-(tests/worker/test_conformance.py holds it for every family). A row that loops is ended early, which
-changes no other row.
+(tests/worker/test_conformance.py holds it for every family): what fills up a shorter row is masked
+from attention and from penalties (`filling`). A row that loops is ended early, which changes no
+other row.
 """
 
 from abc import ABC, abstractmethod
@@ -30,6 +31,7 @@ from captiv_worker.engines.decoding import (
     settings,
     until_end,
 )
+from captiv_worker.engines.filling import fillings, own_tokens
 from captiv_worker.engines.looping import LoopEnd
 from captiv_worker.engines.runtime import Runtime, open_runtime
 from captiv_worker.engines.sampling import drawing, row_keys
@@ -221,6 +223,9 @@ class TransformerEngine(ABC):
             chosen["do_sample"] = False
         if scoring := self._scoring(asked, generation):
             chosen["logits_processor"] = self.runtime.transformers.LogitsProcessorList(scoring)
+        filled = fillings(asked.inputs, asked.echoed)
+        if filled is not None:
+            own_tokens(self.runtime.transformers, chosen, self.model.generation_config, filled)
         loops = LoopEnd(partial(self._written, asked), self.ends, asked.echoed)
         if asked.prompts and chosen["num_beams"] == 1:
             chosen["stopping_criteria"] = self.runtime.transformers.StoppingCriteriaList([loops])
@@ -292,8 +297,10 @@ class TransformerEngine(ABC):
         generation = items[0].generation
         asked = self.ask([item.image for item in items], [item.prompt for item in items])
         wanted = generation.max_new_tokens or _DEFAULT_NEW_TOKENS
-        if asked.room is not None and asked.room < wanted and len({i.prompt for i in items}) > 1:
-            # The longest prompt would take its neighbours' room, and what they get alone.
+        filled = fillings(asked.inputs, asked.echoed) is not None
+        mixed = filled or len({item.prompt for item in items}) > 1
+        if asked.room is not None and asked.room < wanted and mixed and len(items) > 1:
+            # The longest row would take its neighbours' room, and what they get alone.
             return [outcome for item in items for outcome in self._generate([item])]
         if asked.room is not None and asked.room < 1:
             message = (
