@@ -1,9 +1,10 @@
 """From what a person names to one checkpoint of one family."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from captiv.catalog.declared import CHAT_MODEL, declared_family, refusal
 from captiv.catalog.families import FAMILIES, default_family, family_named
 from captiv.catalog.model import Family, Variant
 from captiv.errors import UsageError
@@ -30,6 +31,11 @@ def choose(model: str | None, variant: str | None = None) -> ModelChoice | None:
         family, variant = _by_variant(model or "", variant)
         if family is None:
             return None
+    if not family.variants:
+        raise UsageError(
+            f"{family.name} stands for chat models that the catalog doesn't name.",
+            hint="Name one by its hub id or directory: --model OWNER/NAME.",
+        )
     name = variant or family.default_variant
     found = family.variant(name)
     if found is None:
@@ -51,25 +57,32 @@ def choose_source(source: str, config: Mapping[str, Any]) -> ModelChoice:
     """Return the family of a local directory or hub id by its config.json.
 
     Raises:
-        UsageError: captiv knows no family of that `model_type`.
+        UsageError: no engine of captiv's can drive it; says what can.
     """
     for family in FAMILIES:
         found = choose_like(family, source, config) if family.recognised else None
-        if found is not None:
+        if found is not None and found.family.architecture.is_told(source, config):
             return found
-    model_type = str(config.get("model_type", ""))
-    known = ", ".join(sorted({a.model_type for f in FAMILIES for a in f.architectures}))
-    raise UsageError(
-        f"captiv knows no family for {source}: its model_type is {model_type or 'not given'!r}.",
-        hint=f"Known types: {known}. The families: {', '.join(f.name for f in FAMILIES)}.",
-    )
+    declared = choose_like(CHAT_MODEL, source, config)
+    if declared is None:
+        raise refusal(source, config)
+    return declared
 
 
 def choose_like(family: Family, source: str, config: Mapping[str, Any]) -> ModelChoice | None:
     """Return a checkpoint as one of this family by its config.json; None if it has none like it."""
+    if family.name == CHAT_MODEL.name:
+        declared = declared_family(config)
+        if declared is None:
+            return None
+        return ModelChoice(declared, Variant(source, source, architecture=declared.architecture))
     like = family.like(config)
     if like is None:
         return None
+    found = family.of(like)
+    if family.tunes_take_prompt:
+        found = replace(found, takes_prompt=True)
     return ModelChoice(
-        family.of(like), Variant(source, source, architecture=family.of(like).architecture)
+        found,
+        Variant(source, source, architecture=found.architecture, takes_prompt=found.takes_prompt),
     )

@@ -10,6 +10,7 @@ import httpx2
 
 from captiv import __version__
 from captiv.catalog.model import BUILTIN
+from captiv.catalog.waysout import ADAPTER, adapter, gguf, is_gguf, refuse_folder
 from captiv.errors import ModelError, UsageError
 from captiv.offload import offload
 from captiv.workers.transport import PROXY_HINT, PROXY_REFUSED, PROXY_STATUS, is_proxys_refusal
@@ -29,7 +30,10 @@ def read_config(source: str) -> dict[str, Any]:
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
+        refuse_folder(folder)
         return _parsed(_local(folder), source)
+    if is_gguf(source):
+        raise gguf(source)
     if source.count("/") != 1 or source.startswith((".", "/", "~")):
         raise UsageError(
             f"There is no model {source!r}.",
@@ -131,16 +135,30 @@ def _fetched(source: str) -> bytes:
         raise _unreachable(source, error) from error
     refused = _withheld(source, response.status_code)
     if refused is not None:
-        raise refused
+        raise _adapter_on_hub(source, response.status_code) or refused
     return response.content[:_MAX_BYTES]
 
 
-def _config_of(source: str) -> tuple[str, dict[str, str]]:
+def _adapter_on_hub(source: str, status: int) -> UsageError | None:
+    """Return why a hub id without a config.json is refused, if it is an adapter."""
+    if status != 404:
+        return None
+    url, headers = _config_of(source, ADAPTER)
+    try:
+        response = httpx2.get(url, headers=headers, timeout=_TIMEOUT_S, follow_redirects=True)
+    except httpx2.HTTPError:
+        return None  # what the hub said of config.json is true all the same
+    if response.status_code != 200:
+        return None
+    return adapter(source, _parsed(response.content[:_MAX_BYTES], source))
+
+
+def _config_of(source: str, name: str = "config.json") -> tuple[str, dict[str, str]]:
     """Return where the hub has a model's config.json, and the headers to ask for it with."""
     headers = {"User-Agent": f"captiv/{__version__}"}
     if token := os.environ.get("HF_TOKEN"):
         headers["Authorization"] = f"Bearer {token}"
-    return f"{_endpoint()}/{source}/resolve/main/config.json", headers
+    return f"{_endpoint()}/{source}/resolve/main/{name}", headers
 
 
 def _endpoint() -> str:

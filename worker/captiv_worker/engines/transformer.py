@@ -9,6 +9,7 @@ text. Then each image gets in a batch what it gets alone, in float32
 changes no other row.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +37,8 @@ from captiv_worker.engines.spec import (
     Outcome,
     Progress,
 )
+
+_log = logging.getLogger(__name__)
 
 _DEFAULT_NEW_TOKENS = 64
 _PROBE_SIZES = ((64, 48), (48, 80))
@@ -228,6 +231,8 @@ class TransformerEngine(ABC):
             self.model.to(self.runtime.device)
 
     def _loaded(self) -> Loaded:
+        attention = getattr(self.model.config, "_attn_implementation", None)
+        _log.info("built attention=%s trust_remote_code=False", attention)
         first, largest = self.runtime.batches(self.model.get_memory_footprint())
         asked = self.spec.max_batch
         return Loaded(
