@@ -197,15 +197,6 @@ def image_only(own: Any) -> Any:
                 for name in own.get_attributes()
             ]
 
-        @classmethod
-        def from_args_and_dict(cls, args: Any, processor_dict: Any, **arguments: Any) -> Any:
-            kept = {name: value for name, value in processor_dict.items() if name not in lacks}
-            return super().from_args_and_dict(args, kept, **arguments)
-
-        @classmethod
-        def get_attributes(cls) -> list[str]:
-            return [name for name in own.get_attributes() if name not in lacks]
-
         def check_argument_for_proper_class(self, name: str, argument: Any) -> Any:
             if argument is None and name in lacks:
                 return None
