@@ -6,7 +6,7 @@ from captiv.catalog.resolve import ModelChoice
 from captiv.wire import Generation
 
 CHAT = "chat"
-"""Engine of the families that a chat server can serve."""
+"""Engine of the kinds of chat models that captiv knows by name."""
 
 
 def foreign(name: str) -> ModelChoice:

@@ -65,21 +65,48 @@ class Architecture:
     """Whether a batch may hold prompts of different length; else it shares one text."""
     text_types: tuple[str, ...] = ()
     """`model_type`s of the text_config that it is meant for; empty for any."""
+    tower_types: tuple[str, ...] = ()
+    """`model_type`s of the vision_config that it is meant for; empty for any."""
+    image_tokens: tuple[int, ...] = ()
+    """Image tokens that tell its checkpoints from others of this kind; empty where none does."""
+    called: str = ""
+    """What a source's name holds, which tells it as well."""
     vllm: bool = False
     """Whether the worker can drive it by vLLM, too."""
     files: tuple[str, ...] = ()
     """What its checkpoint consists of, where that is not config.json, a tokenizer and weights."""
+    native: bool = True
+    """Whether a checkpoint with code of its own has transformers' layout all the same."""
     left_alone: tuple[str, ...] = ()
     """Modules that 8 and 4 bit leave as they are: patterns from the start of a full name. Empty
     where it is not quantised."""
 
     def fits(self, config: Mapping[str, Any]) -> bool:
         """Return whether a checkpoint with this config.json is of this architecture."""
-        text = config.get("text_config")
-        text_type = text.get("model_type") if isinstance(text, Mapping) else None
-        return config.get("model_type") == self.model_type and (
-            not self.text_types or text_type in self.text_types
-        )
+        if config.get("model_type") != self.model_type or self._needs_code(config):
+            return False
+        halves = (("text_config", self.text_types), ("vision_config", self.tower_types))
+        return all(not types or _type_of(config.get(half)) in types for half, types in halves)
+
+    @property
+    def chats(self) -> bool:
+        """Whether a chat server can serve it, as it is asked by a chat template."""
+        return self.engine in ("chat", "declared")
+
+    def is_told(self, source: str, config: Mapping[str, Any]) -> bool:
+        """Return whether a checkpoint that fits is told from others of this kind."""
+        if not self.image_tokens:
+            return True
+        token = config.get("image_token_index", config.get("image_token_id"))
+        return token in self.image_tokens or self.called in source.casefold()
+
+    def _needs_code(self, config: Mapping[str, Any]) -> bool:
+        """Whether its weights are laid out for code that it brings along."""
+        return not self.native and "auto_map" in config
+
+
+def _type_of(half: Any) -> Any:
+    return half.get("model_type") if isinstance(half, Mapping) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +191,8 @@ class Family:
     """How it is asked when nobody says how."""
     takes_prompt: bool = False
     """Whether a text of the user's own may be given."""
+    tunes_take_prompt: bool = False
+    """Whether a checkpoint of one's own may be given a text where the family's may not: a task."""
     system: str = ""
     """What a chat model is told before each prompt; empty for nothing."""
     tagging: Tagging | None = None
@@ -225,7 +254,7 @@ class Family:
         variant = self.variant(name)
         if variant is not None:
             return self.of(variant).image
-        policies = [self.of(v).image for v in self._default_first()]
+        policies = [self.of(v).image for v in self._default_first()] or [self.image]
         most = max(policies, key=lambda policy: policy.size_px)
         return replace(most, rule="short") if most.rule == "square" else most
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from captiv.catalog.declared import CHAT_MODEL, declared_family, refusal
 from captiv.catalog.decoding import own_decoding
 from captiv.catalog.families import FAMILIES, default_family, family_named
 from captiv.catalog.model import Family, Variant
@@ -31,6 +32,11 @@ def choose(model: str | None, variant: str | None = None) -> ModelChoice | None:
         family, variant = _by_variant(model or "", variant)
         if family is None:
             return None
+    if not family.variants:
+        raise UsageError(
+            f"{family.name} stands for chat models that the catalog doesn't name.",
+            hint="Name one by its hub id or directory: --model OWNER/NAME.",
+        )
     name = variant or family.default_variant
     found = family.variant(name)
     if found is None:
@@ -59,18 +65,16 @@ def choose_source(
         decoding: its generation_config.json, if it has one.
 
     Raises:
-        UsageError: captiv knows no family of that `model_type`.
+        UsageError: no engine of captiv's can drive it; says what can.
     """
     for family in FAMILIES:
         found = choose_like(family, source, config, decoding) if family.recognised else None
-        if found is not None:
+        if found is not None and found.family.architecture.is_told(source, config):
             return found
-    model_type = str(config.get("model_type", ""))
-    known = ", ".join(sorted({a.model_type for f in FAMILIES for a in f.architectures}))
-    raise UsageError(
-        f"captiv knows no family for {source}: its model_type is {model_type or 'not given'!r}.",
-        hint=f"Known types: {known}. The families: {', '.join(f.name for f in FAMILIES)}.",
-    )
+    declared = choose_like(CHAT_MODEL, source, config, decoding)
+    if declared is None:
+        raise refusal(source, config)
+    return declared
 
 
 def choose_like(
@@ -80,10 +84,23 @@ def choose_like(
     decoding: Mapping[str, Any] | None = None,
 ) -> ModelChoice | None:
     """Return a checkpoint as one of this family by its config.json; None if it has none like it."""
-    like = family.like(config)
-    if like is None:
+    if family.name == CHAT_MODEL.name:
+        found = declared_family(config)
+    else:
+        like = family.like(config)
+        found = None if like is None else family.of(like)
+    if found is None:
         return None
-    found = family.of(like)
-    asked = own_decoding(decoding or {}).over(found.generation)
-    variant = Variant(source, source, architecture=found.architecture, generation=asked)
-    return ModelChoice(replace(found, generation=asked), variant)
+    found = replace(
+        found,
+        generation=own_decoding(decoding or {}).over(found.generation),
+        takes_prompt=found.takes_prompt or family.tunes_take_prompt,
+    )
+    own = Variant(
+        source,
+        source,
+        architecture=found.architecture,
+        generation=found.generation,
+        takes_prompt=found.takes_prompt,
+    )
+    return ModelChoice(found, own)

@@ -11,12 +11,22 @@ if TYPE_CHECKING:
     from captiv.wire import Generation
 
 
+_ADVISED = ("qwen-vl", "joycaption")
+_GPUS_GB = (8, 16, 24, 48, 80)
+
+_RUN = (
+    "Runs no code of a checkpoint's own (trust_remote_code=False). Attention is transformers' "
+    "choice: sdpa where the model has it, else eager; the worker's log names it."
+)
+
+
 def tell(family: "Family") -> None:
     """Print everything that the catalog knows of this family."""
     show.line(f"{family.name}: {family.title}")
     if family.note:
         show.line(family.note)
     show.line(f"Licence: {family.licence or 'not known'}")
+    show.line(_RUN)
     show.line(f"Own prompt: {'yes' if family.takes_prompt else 'no'}")
     if family.system:
         show.line(f'System prompt: "{family.system}"')
@@ -34,6 +44,33 @@ def tell(family: "Family") -> None:
     for variant in family.variants:
         if family.of(variant).generation != family.generation:
             _settings(f"Settings of {variant.name}", family.of(variant).generation)
+
+
+def for_gpus() -> list[str]:
+    """Return which chat models to take for a GPU of each usual size, a line each."""
+    from captiv.catalog import family_named
+
+    families = [family for name in _ADVISED if (family := family_named(name)) is not None]
+    lines = []
+    for gb in _GPUS_GB:
+        fit = [taken for family in families if (taken := _taken(family, gb)) is not None]
+        lines.append(f"for a GPU of {gb} GB: {', '.join(fit)}")
+    return lines
+
+
+def _taken(family: "Family", gb: int) -> str | None:
+    """Return the largest checkpoint of the family's own kind that fits, in the best precision."""
+    own = [
+        variant
+        for variant in family.variants
+        if (variant.architecture, variant.generation) == (None, None)
+    ]
+    for precision in ("bfloat16", "8bit", "4bit"):
+        fit = [v for v in own if v.vram_gb.get(precision, gb + 1) <= gb]
+        if fit:
+            best = max(fit, key=lambda v: v.download_bytes or 0)
+            return best.name if precision == "bfloat16" else f"{best.name} in {precision}"
+    return None
 
 
 def memory(vram_gb: Mapping[str, float]) -> str:

@@ -14,7 +14,8 @@ from captiv.errors import UsageError
 from captiv.gui.phases import size
 
 if TYPE_CHECKING:
-    from captiv.catalog import Family, ModelChoice
+    from captiv.catalog import Family, ModelChoice, Variant
+    from captiv.core.machine import Machine
 
 
 class _Models(TyperGroup):
@@ -45,25 +46,46 @@ def list_(
     name: Annotated[str | None, typer.Argument(metavar="[MODEL]", show_default=False)] = None,
     json: Json = False,
 ) -> None:
-    """List models and their variants, with download size and memory."""
+    """List models and their variants: download, memory, and what of it this machine has.
+
+    "Fits" is the precision that fits the GPU of this machine, or its memory where no GPU is found:
+    yes without asking for one, 8bit or 4bit with --torch-dtype, no in none. "Here" is whether the
+    weights were downloaded. Any other chat model of transformers goes by its hub id: --model ID.
+    """
     from captiv.catalog import FAMILIES, describe
 
     families = (_whole(_choice(name)),) if name else FAMILIES
     if json:
         show.json_value([describe(family).model_dump(mode="json") for family in families])
         return
-    rows = [
-        (
-            family.name,
-            variant.name + (" (default)" if variant.name == family.default_variant else ""),
-            size(variant.download_bytes),
-            describing.memory(variant.vram_gb),
-            family.title,
-        )
-        for family in families
-        for variant in family.variants
-    ]
-    show.table(("Model", "Variant", "Download", "Memory", ""), rows, right=(2,))
+    here = _machine()
+    rows = [_row(here, family, variant) for family in families for variant in family.variants]
+    show.table(("Model", "Variant", "Download", "Memory", "Fits", "Here"), rows, right=(2, 3))
+    if name is None:
+        for line in describing.for_gpus():
+            show.note(line)
+
+
+def _machine() -> "Machine":
+    from captiv.workers.machine import machine
+
+    return machine("")
+
+
+def _row(here: "Machine", family: "Family", variant: "Variant") -> tuple[str, ...]:
+    from captiv.core.machine import needed_here, precision_here
+    from captiv.workers.hub import is_here
+
+    needs = needed_here(here, variant)
+    precision = precision_here(here, variant)
+    return (
+        family.name,
+        variant.name + (" (default)" if variant.name == family.default_variant else ""),
+        size(variant.download_bytes),
+        "unknown" if needs is None else f"{needs:g} GB",
+        "yes" if precision == "auto" else precision or "no",
+        "yes" if is_here(variant.source) else "no",
+    )
 
 
 @app.command("show")
@@ -107,10 +129,12 @@ def _local(folder: Path) -> "ModelChoice":
     import json
 
     from captiv.catalog import choose_source
+    from captiv.catalog.waysout import refuse_folder
     from captiv.workers.hub import read_decoding, tagger_in
 
     if (tagger := tagger_in(folder)) is not None:
         return choose_source(str(folder), tagger)
+    refuse_folder(folder)
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError) as error:

@@ -70,6 +70,28 @@ def incapable(
     return _too_large(machine, variant, model, dtype, device) or _no_room(machine, variant, model)
 
 
+def precision_here(machine: Machine, variant: Variant) -> str | None:
+    """Return in which precision this machine holds a model, the best first; None if in none.
+
+    `auto` is half precision on a GPU and float32 elsewhere; it is also the answer where the catalog
+    or the machine doesn't tell.
+    """
+    on_gpu = machine.vram_gb is not None
+    has = machine.vram_gb if on_gpu else machine.ram_gb
+    needs = needed_here(machine, variant)
+    if has is None or needs is None or needs <= has:
+        return "auto"
+    smaller = ("8bit", "4bit") if on_gpu else ("bfloat16",)
+    return next((p for p in smaller if variant.vram_gb.get(p, has + 1) <= has), None)
+
+
+def needed_here(machine: Machine, variant: Variant) -> float | None:
+    """Return the memory in GB that a model takes here unless a precision is asked for."""
+    if machine.vram_gb is not None:
+        return needed_gb(variant, "auto", None)
+    return needed_gb(variant, "float32", None) or _doubled(variant, "float32")
+
+
 def no_engine(machine: Machine, engine: str, *, by_vllm: bool, tags: bool = False) -> str | None:
     """Return why nothing is here that could drive the model; None if something is."""
     if tags:

@@ -1,7 +1,7 @@
 """Which model of somebody's chat server captions: `--protocol openai`."""
 
 from captiv.catalog import ModelChoice, Variant, choose, foreign
-from captiv.catalog.foreign import CHAT, sourced
+from captiv.catalog.foreign import sourced
 from captiv.core.spec import Captioning
 from captiv.errors import UsageError
 from captiv.settings import Settings
@@ -26,7 +26,7 @@ def served_choice(
         if variant is not None:
             raise UsageError(f"--variant goes with a model of the catalog; {name!r} is none.")
         return foreign(name)
-    if family.family.architecture.engine != CHAT:
+    if not family.family.architecture.chats:
         raise UsageError(
             f"{family.family.name} is no chat model: no server of this protocol serves it.",
             hint="Leave --protocol openai out to caption with it on this machine, or --model to "
@@ -59,7 +59,7 @@ def _default_model(settings: Settings) -> str | None:
     if "default_model" not in settings.model.model_fields_set:
         return None
     known = choose(name)
-    return None if known is not None and known.family.architecture.engine != CHAT else name
+    return None if known is not None and not known.family.architecture.chats else name
 
 
 def _family(name: str, variant: str | None, settings: Settings) -> ModelChoice | None:

@@ -13,6 +13,7 @@ from captiv.catalog.decoding import FILE
 from captiv.catalog.foreign import sourced
 from captiv.catalog.model import BUILTIN
 from captiv.catalog.tagging import LISTED, config_of
+from captiv.catalog.waysout import ADAPTER, adapter, gguf, is_gguf, refuse_folder
 from captiv.errors import ModelError, UsageError
 from captiv.offload import offload
 from captiv.workers.transport import PROXY_HINT, PROXY_REFUSED, PROXY_STATUS, is_proxys_refusal
@@ -32,7 +33,12 @@ def read_config(source: str) -> dict[str, Any]:
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
-        return tagger_in(folder) or _parsed(_local(folder), source)
+        if (tagger := tagger_in(folder)) is not None:
+            return tagger
+        refuse_folder(folder)
+        return _parsed(_local(folder), source)
+    if is_gguf(source):
+        raise gguf(source)
     if source.count("/") != 1 or source.startswith((".", "/", "~")):
         raise UsageError(
             f"There is no model {source!r}.",
@@ -188,7 +194,7 @@ def _fetched_if_there(source: str, file: str) -> bytes | None:
 def _content(source: str, response: httpx2.Response) -> bytes:
     refused = _withheld(source, response.status_code)
     if refused is not None:
-        raise refused
+        raise _adapter_on_hub(source, response.status_code) or refused
     return response.content[:_MAX_BYTES]
 
 
@@ -206,6 +212,19 @@ def _file_of(source: str, file: str) -> tuple[str, dict[str, str]]:
     if token := os.environ.get("HF_TOKEN"):
         headers["Authorization"] = f"Bearer {token}"
     return f"{_endpoint()}/{source}/resolve/main/{file}", headers
+
+
+def _adapter_on_hub(source: str, status: int) -> UsageError | None:
+    """Return why a hub id without a config.json is refused, if it is an adapter."""
+    if status != 404:
+        return None
+    try:
+        response = _asked(source, ADAPTER)
+    except ModelError:
+        return None  # what the hub said of config.json is true all the same
+    if response.status_code != 200:
+        return None
+    return adapter(source, _parsed(response.content[:_MAX_BYTES], source))
 
 
 def _endpoint() -> str:

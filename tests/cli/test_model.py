@@ -1,11 +1,14 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from captiv.catalog import FAMILIES
 
 from .conftest import Cli
+
+HEADINGS = ("Model", "Variant", "Download", "Memory", "Fits", "Here")
 
 
 def test_list_names_every_variant_with_its_size(cli: Cli) -> None:
@@ -14,7 +17,39 @@ def test_list_names_every_variant_with_its_size(cli: Cli) -> None:
     for family in FAMILIES:
         for variant in family.variants:
             assert variant.name in out
-    assert "blip\tblip-large (default)\t1.88 GB\tfloat32 2.6 GB" in out
+    line = next(line for line in out.splitlines() if "blip-large" in line).split("\t")
+    assert line[:3] == ["blip", "blip-large (default)", "1.88 GB"]
+    assert line[4:] in (["yes", "no"], ["yes", "yes"])
+
+
+def test_list_says_what_is_downloaded(cli: Cli, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    folder = tmp_path / "models--microsoft--git-base-coco" / "snapshots" / "1"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").touch()
+
+    lines = {line.split("\t")[1]: line for line in cli("model", "list", "git").out.splitlines()}
+
+    assert lines["git-base"].endswith("\tyes")
+    assert lines["git-large (default)"].endswith("\tno")
+
+
+def test_list_says_what_to_take_for_which_gpu(cli: Cli) -> None:
+    said = cli("model", "list").err
+
+    assert "for a GPU of 8 GB: qwen3-vl-2b, joycaption-beta-one in 4bit" in said
+    assert "for a GPU of 16 GB: qwen3-vl-4b, joycaption-beta-one in 8bit" in said
+    assert "for a GPU of 24 GB: qwen3-vl-8b, joycaption-beta-one\n" in said
+    assert "for a GPU of 80 GB: qwen3-vl-32b, joycaption-beta-one" in said
+    assert "for a GPU" not in cli("model", "list", "git").err
+
+
+def test_list_fits_80_columns(cli: Cli) -> None:
+    rows = [line.split("\t") for line in cli("model", "list").out.splitlines()]
+
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    widths = [max(w, len(h)) for w, h in zip(widths, HEADINGS, strict=True)]
+    assert sum(widths) + 2 * (len(widths) - 1) <= 80
 
 
 def test_list_as_json(cli: Cli) -> None:

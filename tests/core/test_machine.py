@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from captiv.catalog import Variant
-from captiv.core.machine import Machine, incapable, no_engine
+from captiv.catalog import Variant, choose
+from captiv.core.machine import Machine, incapable, no_engine, precision_here
 
 LARGE = Variant(
     "large", "owner/large", download_bytes=17_000_000_000, vram_gb={"bfloat16": 17.5, "int8": 10.0}
@@ -127,3 +127,23 @@ def test_a_tagger_needs_onnxruntime_and_no_torch() -> None:
         "onnxruntime is not installed here: pip install 'captiv[tagger]'."
     )
     assert incapable(bare, None, model="wd", dtype="auto", device="auto", tags=True) is not None
+
+
+@pytest.mark.parametrize(
+    ("here", "precision"),
+    [
+        (Machine(torch=True, vram_gb=24.0), "auto"),
+        (Machine(torch=True, vram_gb=12.0), "8bit"),
+        (Machine(torch=True, vram_gb=8.5), "4bit"),
+        (Machine(torch=True, vram_gb=6.0), None),
+        (Machine(torch=True, ram_gb=64.0), "auto"),
+        (Machine(torch=True, ram_gb=24.0), "bfloat16"),
+        (Machine(torch=True, ram_gb=8.0), None),
+        (Machine(torch=True), "auto"),
+    ],
+)
+def test_the_best_precision_that_fits_here(here: Machine, precision: str | None) -> None:
+    choice = choose("joycaption")
+    assert choice is not None
+
+    assert precision_here(here, choice.variant) == precision

@@ -48,7 +48,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def copied(tmp_path: Path) -> Callable[[Path], Path]:
     def copy(path: Path) -> Path:
-        return Path(shutil.copytree(path, tmp_path / "copy"))
+        return Path(shutil.copytree(path, tmp_path / "joycaption-copy"))
 
     return copy
 

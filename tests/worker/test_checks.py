@@ -10,7 +10,6 @@ import pytest
 from captiv_worker.engines.chat import ChatEngine
 from captiv_worker.engines.kosmos import Kosmos2Engine
 from captiv_worker.engines.prefix import Blip2Engine, VitGpt2Engine
-from captiv_worker.engines.task import Florence2Engine
 from captiv_worker.engines.transformer import Asked, TransformerEngine
 from captiv_worker.loader import spec_of
 from PIL import Image
@@ -18,7 +17,6 @@ from PIL import Image
 from captiv.errors import ModelError
 
 from .checkpoints import PathOf, named
-from .checkpoints.checkpoint import change
 from .test_conformance import choice_of
 
 
@@ -117,16 +115,6 @@ def test_kosmos_with_fewer_places_than_queries(checkpoint_path: PathOf) -> None:
     refused(Default, path, "puts 3 image tokens into a prompt where the model expects 4")
 
 
-def test_the_first_release_of_florence_is_refused_with_the_one_to_use(
-    checkpoint_path: PathOf, tmp_path: Path
-) -> None:
-    path = tmp_path / "old"
-    shutil.copytree(checkpoint_path(named("florence2-large")), path)
-    change(path / "config.json", auto_map={"AutoConfig": "configuration_florence2.Florence2Config"})
-
-    refused(Florence2Engine, path, "first release of Florence-2")
-
-
 def test_a_tokenizer_with_more_tokens_than_the_model(blip2: Path) -> None:
     class Grown(Blip2Engine):
         def prepare(self) -> None:
@@ -138,7 +126,7 @@ def test_a_tokenizer_with_more_tokens_than_the_model(blip2: Path) -> None:
 
 def mixed(checkpoint_path: PathOf, tmp_path: Path, of: str, files: str, other: str) -> Path:
     """Return a checkpoint with these files of another model."""
-    path = tmp_path / "mixed"
+    path = tmp_path / f"{of}-mixed"
     shutil.copytree(checkpoint_path(named(of)), path)
     for file in checkpoint_path(named(other)).glob(files):
         shutil.copy(file, path)

@@ -34,7 +34,7 @@ def test_it_loads_and_says_the_same(
     checkpoint: Checkpoint, checkpoint_path: PathOf, tmp_path: Path
 ) -> None:
     path = checkpoint_path(checkpoint)
-    copy = older(path, tmp_path / "older", "Fast")
+    copy = older(path, tmp_path / f"{checkpoint.variant}-older", "Fast")
     items = asked([loaded(path).spec.prompts[0]])[:2]
 
     assert is_whole(copy)

@@ -30,6 +30,8 @@ OTHERS = (
     "blip2-flan-t5-xl",
     "qwen3-vl-2b",
     "qwen2.5-vl-3b",
+    "qwen2-vl-2b",
+    "llava-1.5-7b",
     "smolvlm2-500m",
     "smolvlm-256m",
 )

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from captiv.catalog.tagging import CAMIE_FILES, LISTED, config_of
+from captiv.catalog.waysout import adapter, adapter_named, gguf, gguf_named
 from captiv.errors import CaptivError, DiskFull, HostUnfit, ModelError
 
 _log = logging.getLogger(__name__)
@@ -134,6 +135,11 @@ def _download(repo: str, report: Report) -> Path:
     from huggingface_hub.utils import disable_progress_bars
 
     info: Any = HfApi().model_info(repo, files_metadata=True, timeout=_ASK_S)
+    names = [file.rfilename for file in info.siblings or ()]
+    if adapter_named(names):
+        raise adapter(repo, {})
+    if gguf_named(names):
+        raise gguf(repo)
     files = wanted({file.rfilename: file.size or 0 for file in info.siblings or ()})
     total = sum(files.values())
     cache = Path(constants.HF_HUB_CACHE)

@@ -16,8 +16,10 @@ from captiv.catalog import (
     default_family,
     family_named,
 )
+from captiv.catalog.declared import CHAT_MODEL, refusal
 from captiv.catalog.decoding import FILE
 from captiv.catalog.model import BUILTIN
+from captiv.catalog.waysout import gguf, is_gguf, refuse_folder
 from captiv.errors import ModelError
 from captiv_worker.hub import Report, fetch, tagger_in
 
@@ -39,6 +41,8 @@ def named(model: str | None, variant: str | None, source: str | None) -> ModelCh
     Raises:
         UsageError: the names contradict each other.
     """
+    if model == CHAT_MODEL.name and source is not None:
+        return ModelChoice(CHAT_MODEL, Variant(variant or source, variant or source))
     choice = choose(model, None if source is not None and variant == source else variant)
     if choice is None and source is not None and model is not None:
         raise ModelError(
@@ -82,18 +86,18 @@ def _as_named(family_name: str, variant_name: str, source: str, path: Path) -> M
     Raises:
         ModelError: they are not of this family.
     """
-    family = family_named(family_name)
-    found = _like(family, source, path) if family is not None else None
+    family, config = family_named(family_name), read_config(path)
+    found = None
+    if family is not None:
+        found = choose_like(family, source, config, read_decoding(path))
+    if found is None and "auto_map" in config:
+        raise refusal(source, config)
     if found is None:
         raise ModelError(
             f"The weights in {source} are not of the family {family_name}.",
             hint="Leave --model out, and the family is told by the weights.",
         )
     return replace(found, variant=replace(found.variant, name=variant_name))
-
-
-def _like(family: Family, source: str, path: Path) -> ModelChoice | None:
-    return choose_like(family, source, read_config(path), read_decoding(path))
 
 
 def read_decoding(path: Path) -> dict[str, Any]:
@@ -131,7 +135,10 @@ def _locate(source: str, report: Report) -> Path:
         return _builtin(source.removeprefix(BUILTIN))
     directory = Path(source).expanduser()
     if directory.is_dir():
+        refuse_folder(directory)
         return directory
+    if is_gguf(source):
+        raise gguf(source)
     if source.startswith(("/", ".", "~")) or source.count("/") != 1:
         raise ModelError(
             f"There is no model {source!r}: it is no directory and no hub id.",

@@ -3,12 +3,16 @@
 A new one is a module here, a line below and, at most, a page in the worker (docs/models.md).
 """
 
+from captiv.catalog.declared import CHAT_MODEL
 from captiv.catalog.families.blip import BLIP
 from captiv.catalog.families.blip2 import BLIP2
 from captiv.catalog.families.florence2 import FLORENCE2
+from captiv.catalog.families.gemma3 import GEMMA3
 from captiv.catalog.families.git import GIT
+from captiv.catalog.families.internvl import INTERNVL
 from captiv.catalog.families.joycaption import JOYCAPTION
 from captiv.catalog.families.kosmos import KOSMOS
+from captiv.catalog.families.llava import LLAVA
 from captiv.catalog.families.qwen_vl import QWEN_VL
 from captiv.catalog.families.shapes import SHAPES
 from captiv.catalog.families.smolvlm import SMOLVLM
@@ -20,9 +24,12 @@ FAMILIES: tuple[Family, ...] = (
     BLIP,
     BLIP2,
     FLORENCE2,
+    GEMMA3,
     GIT,
+    INTERNVL,
     JOYCAPTION,
     KOSMOS,
+    LLAVA,
     QWEN_VL,
     SMOLVLM,
     VIT_GPT2,
@@ -40,5 +47,5 @@ def default_family() -> Family:
 
 
 def family_named(name: str) -> Family | None:
-    """Return the family of that name, or None."""
-    return next((f for f in FAMILIES if f.name == name), None)
+    """Return the family of that name, or None; that of chat models without an entry, too."""
+    return next((f for f in (*FAMILIES, CHAT_MODEL) if f.name == name), None)

@@ -6,7 +6,7 @@ from captiv.wire import Generation
 FLORENCE2 = Family(
     name="florence2",
     title="Florence-2 (Microsoft, as converted by florence-community)",
-    architecture=Architecture("florence2", "florence2", "right", mixes_prompts=True),
+    architecture=Architecture("florence2", "florence2", "right", mixes_prompts=True, native=False),
     variants=(
         Variant(
             "florence2-base",
@@ -39,7 +39,9 @@ FLORENCE2 = Family(
         no_repeat_ngram_size=3,
         early_stopping=1,
     ),
+    tunes_take_prompt=True,
     licence="MIT",
-    note="It knows tasks, and takes no text of one's own. The first releases under microsoft/ run "
+    note="It knows tasks, and takes no text of one's own; a fine-tune is asked with a task of its "
+    "own by --prompt. The first releases under microsoft/ run "
     "code that they bring along and are not loaded; these are the same weights.",
 )

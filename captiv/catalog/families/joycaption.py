@@ -10,6 +10,9 @@ SYSTEM = (
 )
 """Of its author's own tools; he calls it a good default."""
 
+_IMAGE_TOKEN = 128_077
+"""`<|reserved_special_token_69|>` of Llama 3.1, which no other LLaVA takes for its images."""
+
 _DOWNLOAD = 16_960_000_000
 _MEMORY = {"float32": 35.0, "bfloat16": 17.5, "float16": 17.5, "8bit": 11.0, "4bit": 8.0}
 """17 GB in bfloat16 by its author; the rest by arithmetic: 7 of its 8.5 billion weights are
@@ -21,6 +24,10 @@ JOYCAPTION = Family(
     architecture=Architecture(
         "llava",
         "chat",
+        text_types=("llama",),
+        tower_types=("siglip_vision_model",),
+        image_tokens=(_IMAGE_TOKEN,),
+        called="joycaption",
         vllm=True,
         left_alone=("model.vision_tower", "model.multi_modal_projector", "lm_head"),
     ),

@@ -7,6 +7,7 @@ is. What it says is nonsense, but depends on the picture: that is what the tests
 from tests.worker.checkpoints import (
     blip,
     blip2,
+    declared,
     florence2,
     git,
     kosmos,
@@ -20,6 +21,7 @@ from tests.worker.checkpoints.checkpoint import Checkpoint, PathOf
 CHECKPOINTS: tuple[Checkpoint, ...] = (
     *blip.CHECKPOINTS,
     *blip2.CHECKPOINTS,
+    *declared.CHECKPOINTS,
     *florence2.CHECKPOINTS,
     *git.CHECKPOINTS,
     *kosmos.CHECKPOINTS,

@@ -162,4 +162,9 @@ CHECKPOINTS = (
         llava,
         ("Describe it.", "What is in the picture? Say it in one long sentence, please."),
     ),
+    Checkpoint(
+        "llava-1.5-7b",
+        llava_clip,
+        ("Describe it.", "What is in the picture? Say it in one long sentence, please."),
+    ),
 )

@@ -25,6 +25,36 @@ _QWEN_TEMPLATE = (
 )
 
 
+def qwen2_vl(path: Path) -> None:
+    """Save a Qwen2-VL."""
+    from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen2VLProcessor
+
+    tokenizer, ids = _qwen_tokenizer()
+    config = Qwen2VLConfig(
+        text_config={
+            **TEXT,
+            "vocab_size": len(tokenizer),
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 1e6,
+                "mrope_section": [4, 2, 2],
+            },
+            **_ends(ids),
+        },
+        vision_config={
+            "depth": 2,
+            "embed_dim": 32,
+            "hidden_size": 64,
+            "num_heads": 2,
+            "patch_size": 14,
+        },
+        **_qwen_places(ids),
+    )
+    model = Qwen2VLForConditionalGeneration(config)
+    decoding = {"temperature": 0.01, "top_p": 0.001, "top_k": 1}
+    _saved_qwen(path, model, Qwen2VLProcessor, tokenizer, ids, patch_size=14, **decoding)
+
+
 def qwen2_5_vl(path: Path) -> None:
     """Save a Qwen2.5-VL."""
     from transformers import (
@@ -72,12 +102,32 @@ def qwen2_5_vl(path: Path) -> None:
 
 def qwen3_vl(path: Path) -> None:
     """Save a Qwen3-VL: larger patches, and vision features that enter at several depths."""
-    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration, Qwen3VLProcessor
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+    _saved_qwen3(path, Qwen3VLConfig, Qwen3VLForConditionalGeneration)
+
+
+def qwen3_vl_moe(path: Path) -> None:
+    """Save a Qwen3-VL with experts, of which each token has some."""
+    from transformers import Qwen3VLMoeConfig, Qwen3VLMoeForConditionalGeneration
+
+    experts = {
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 32,
+        "decoder_sparse_step": 1,
+    }
+    _saved_qwen3(path, Qwen3VLMoeConfig, Qwen3VLMoeForConditionalGeneration, **experts)
+
+
+def _saved_qwen3(path: Path, config_class: Any, model_class: Any, **text: Any) -> None:
+    from transformers import Qwen3VLProcessor
 
     tokenizer, ids = _qwen_tokenizer()
-    config = Qwen3VLConfig(
+    config = config_class(
         text_config={
             **TEXT,
+            **text,
             "vocab_size": len(tokenizer),
             "head_dim": 16,
             "rope_parameters": {
@@ -100,10 +150,9 @@ def qwen3_vl(path: Path) -> None:
         },
         **_qwen_places(ids),
     )
-    model = Qwen3VLForConditionalGeneration(config)
     _saved_qwen(
         path,
-        model,
+        model_class(config),
         Qwen3VLProcessor,
         tokenizer,
         ids,
@@ -161,10 +210,10 @@ def _saved_qwen(
     pixels = Qwen2VLImageProcessorPil(
         patch_size=patch_size, size={"shortest_edge": 4 * factor, "longest_edge": 16 * factor}
     )
-    save(path, model, _image_only(processor)(pixels, tokenizer, _QWEN_TEMPLATE))
+    save(path, model, image_only(processor)(pixels, tokenizer, _QWEN_TEMPLATE))
 
 
-def _image_only(cls: Any) -> Any:
+def image_only(cls: Any) -> Any:
     """Return the processor's class without the video half, which asks for torchvision."""
 
     class ImageOnly(cls):  # type: ignore[misc]
@@ -186,4 +235,6 @@ _PROMPTS = ("Describe it.", "What is in the picture? Say it in one long sentence
 CHECKPOINTS = (
     Checkpoint("qwen3-vl-2b", qwen3_vl, _PROMPTS),
     Checkpoint("qwen2.5-vl-3b", qwen2_5_vl, _PROMPTS),
+    Checkpoint("qwen2-vl-2b", qwen2_vl, _PROMPTS),
+    Checkpoint("qwen3-vl-30b-a3b", qwen3_vl_moe, _PROMPTS),
 )

@@ -42,6 +42,7 @@ _ENGINES = {
     "blip": "prefix:BlipEngine",
     "chat": "chat:ChatEngine",
     "blip2": "prefix:Blip2Engine",
+    "declared": "declared:DeclaredEngine",
     "florence2": "task:Florence2Engine",
     "git": "prefix:GitEngine",
     "vllm": "vllm:VllmEngine",

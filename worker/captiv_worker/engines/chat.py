@@ -16,7 +16,7 @@ from PIL import Image
 from captiv.errors import ImageUnreadable, ModelError, WorkerRejected
 from captiv_worker.engines.checkpoint import read_part
 from captiv_worker.engines.checks import check_turn_ends
-from captiv_worker.engines.dialects import DIALECTS, Unfit, same
+from captiv_worker.engines.dialects import DIALECTS, Dialect, Unfit, pillow_only, same
 from captiv_worker.engines.spec import EngineItem, EngineSpec, Failure, Kin, Outcome
 from captiv_worker.engines.transformer import Asked, Places, TransformerEngine
 
@@ -30,7 +30,7 @@ class ChatEngine(TransformerEngine):
 
     def __init__(self, spec: EngineSpec) -> None:
         super().__init__(spec)
-        self._dialect = DIALECTS[self.architecture.model_type]
+        self._dialect = self.dialect()
         self._in_parts = True
         self._begins = False
         self._texts: dict[str | None, str] = {}
@@ -53,13 +53,18 @@ class ChatEngine(TransformerEngine):
 
     # What is particular to chat models
 
+    def dialect(self) -> Dialect:
+        """Return what is particular to this kind of chat model."""
+        return DIALECTS[self.architecture.model_type]
+
     def read_processor(self) -> Any:
         """Return the processor, which needs no torchvision."""
-        return read_part(
-            "processor",
-            self.path,
-            lambda: self._dialect.read_processor(self.runtime.transformers, self.path),
-        )
+        return read_part("processor", self.path, self._read_processor)
+
+    def _read_processor(self) -> Any:
+        transformers = self.runtime.transformers
+        processor = self._dialect.read_processor(transformers, self.path)
+        return pillow_only(processor, transformers, self.path)
 
     @property
     def begin_token(self) -> int | None:
@@ -71,15 +76,19 @@ class ChatEngine(TransformerEngine):
 
     def image_places(self, inputs: Any) -> Places:
         """Return the image tokens of each prompt, and how many image features the model makes."""
-        found = (inputs["input_ids"] == self.model.config.image_token_id).sum(dim=1).tolist()
-        return Places(found, self._dialect.features(self.model.config, inputs))
+        return Places(
+            self.image_tokens_in(inputs), self._dialect.features(self.model.config, inputs)
+        )
+
+    def image_tokens_in(self, inputs: Any) -> list[int]:
+        """Return how many image tokens each prompt has."""
+        found = inputs["input_ids"] == self.model.config.image_token_id
+        return [int(count) for count in found.sum(dim=1)]
 
     def prepare(self) -> None:
         """Bring processor and model in line, and find out how the template takes its content."""
         super().prepare()
         self._dialect.settle(self.processor, self.model.config, self.path)
-        config = self.model.config
-        same("image token", self.processor.image_token_id, config.image_token_id, self.path)
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         if self.model.generation_config.pad_token_id is None:
@@ -194,7 +203,7 @@ class ChatEngine(TransformerEngine):
         """Refuse a processor that makes other numbers of tokens than batches are formed by."""
         images = [Image.new("RGB", size, (128, 128, 128)) for size in _SHAPES]
         for image in images:
-            found = self.image_places(self.ask([image], [_PROBE]).inputs).found[0]
+            found = self.image_tokens_in(self.ask([image], [_PROBE]).inputs)[0]
             same("tokens for an image", found, self._image_tokens(image), self.path)
 
 

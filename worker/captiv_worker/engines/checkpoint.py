@@ -65,7 +65,11 @@ def read_processor(cls: Any, path: Path, **arguments: Any) -> Any:
     Raises: ModelError.
     """
     return read_part(
-        "processor", path, lambda: cls.from_pretrained(path, local_files_only=True, **arguments)
+        "processor",
+        path,
+        lambda: cls.from_pretrained(
+            path, local_files_only=True, trust_remote_code=False, **arguments
+        ),
     )
 
 
@@ -83,7 +87,12 @@ def read_model(
         "weights",
         path,
         lambda: cls.from_pretrained(
-            path, dtype=dtype, local_files_only=True, output_loading_info=True, **arguments
+            path,
+            dtype=dtype,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **arguments,
         ),
     )
     missing = sorted(

@@ -73,6 +73,21 @@ def check_echo(
             raise _wrong("the model does not repeat its prompt in front of the answer")
 
 
+def check_alike(together: Any, alone: Any, *, exact: bool) -> None:
+    """Refuse a model that scores the first token of an image otherwise in a batch than alone.
+
+    Args: `exact` is float32, in which nothing but the order of sums may differ; in half precision
+    a wrong position or mask still shows, as it moves scores by a large share of their range.
+    """
+    apart = float((together - alone).abs().max())
+    span = float(alone.max() - alone.min())
+    if not apart <= (0.001 if exact else 0.1) * span:
+        raise _wrong(
+            f"an image gets other scores in a batch than alone (up to {apart:.2g} apart, of a "
+            f"range of {span:.2g})"
+        )
+
+
 def check_ends(ends: Sequence[int], vocabulary: int) -> None:
     """Refuse a model without a token that ends an answer."""
     if not ends or not all(0 <= token < vocabulary for token in ends):

@@ -51,7 +51,9 @@ class Llava:
 
     def read_processor(self, transformers: Any, path: Path) -> Any:
         """Return the processor; it reads images only."""
-        return transformers.AutoProcessor.from_pretrained(path, local_files_only=True)
+        return transformers.AutoProcessor.from_pretrained(
+            path, local_files_only=True, trust_remote_code=False
+        )
 
     def settle(self, processor: Any, config: Any, path: Path) -> None:
         """Take from the model what the processor's file does not say; refuse what it says wrong.
@@ -76,6 +78,7 @@ class Llava:
             # The author's own scripts shrink with Lanczos: "higher quality results" than the
             # processor's bicubic.
             processor.image_processor.resample = Image.Resampling.LANCZOS
+        _same_token(processor, config, path)
 
     def given(self, images: Sequence[Image.Image]) -> Any:
         """Return the images."""
@@ -139,6 +142,7 @@ class QwenVl:
             "shortest_edge": min(least, most),
             "longest_edge": min(pixels.size["longest_edge"], most),
         }
+        _same_token(processor, config, path)
 
     def given(self, images: Sequence[Image.Image]) -> Any:
         """Return the images."""
@@ -185,7 +189,9 @@ class SmolVlm:
     def read_processor(self, transformers: Any, path: Path) -> Any:
         """Return the processor without its video half."""
         if not self._video:
-            return transformers.AutoProcessor.from_pretrained(path, local_files_only=True)
+            return transformers.AutoProcessor.from_pretrained(
+                path, local_files_only=True, trust_remote_code=False
+            )
         return _smolvlm_processor().from_pretrained(path, local_files_only=True)
 
     def settle(self, processor: Any, config: Any, path: Path) -> None:
@@ -194,6 +200,7 @@ class SmolVlm:
         pixels = processor.image_processor
         same("tile size", pixels.max_image_size["longest_edge"], vision.image_size, path)
         same("image_seq_len", processor.image_seq_len, self._tile_tokens(config), path)
+        _same_token(processor, config, path)
 
     def given(self, images: Sequence[Image.Image]) -> Any:
         """Return a list of one image for each text."""
@@ -272,12 +279,30 @@ def _smolvlm_processor() -> Any:
 
 DIALECTS: dict[str, Dialect] = {
     "llava": Llava(),
+    "qwen2_vl": QwenVl("Qwen2VLProcessor"),
     "qwen2_5_vl": QwenVl("Qwen2_5_VLProcessor"),
     "qwen3_vl": QwenVl("Qwen3VLProcessor"),
+    "qwen3_vl_moe": QwenVl("Qwen3VLProcessor"),
     "smolvlm": SmolVlm(video=True),
     "idefics3": SmolVlm(video=False),
 }
 """By `model_type` of the checkpoint's config.json."""
+
+
+def pillow_only(processor: Any, transformers: Any, path: Path) -> Any:
+    """Return the processor with an image processor that resizes by Pillow, torchvision or not.
+
+    torchvision's resizes a little differently, and before 0.27 takes bicubic for Lanczos.
+    """
+    if not type(processor.image_processor).__name__.endswith("Pil"):
+        processor.image_processor = transformers.AutoImageProcessor.from_pretrained(
+            path, local_files_only=True, trust_remote_code=False, backend="pil"
+        )
+    return processor
+
+
+def _same_token(processor: Any, config: Any, path: Path) -> None:
+    same("image token", processor.image_token_id, config.image_token_id, path)
 
 
 def same(what: str, processor: Any, model: Any, path: Path) -> None:

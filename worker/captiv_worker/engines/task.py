@@ -5,9 +5,7 @@ from typing import Any
 
 from PIL import Image
 
-from captiv.errors import ModelError
 from captiv_worker.engines.transformer import Asked, Places, TransformerEngine
-from captiv_worker.models import read_config
 
 
 class Florence2Engine(TransformerEngine):
@@ -19,16 +17,6 @@ class Florence2Engine(TransformerEngine):
     def begin_token(self) -> int:
         """The token between the places of the image and the sentence."""
         return int(self.tokenizer.bos_token_id)
-
-    def read_processor(self) -> Any:
-        """Return the processor; a checkpoint with code of its own is refused, which others need."""
-        if "auto_map" in read_config(self.path):
-            raise ModelError(
-                f"The checkpoint in {self.path} is the first release of Florence-2, which runs "
-                "code that it brings along; captiv runs none.",
-                hint="Use the same weights as converted: florence-community/Florence-2-base.",
-            )
-        return super().read_processor()
 
     def ask(self, images: list[Image.Image], prompts: Sequence[str | None]) -> Asked:
         """Return the pictures and the sentences of their tasks."""

@@ -10,6 +10,7 @@ from attention and from penalties (`filling`). A row that loops is ended early, 
 other row.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -44,6 +45,8 @@ from captiv_worker.engines.spec import (
     Outcome,
     Progress,
 )
+
+_log = logging.getLogger(__name__)
 
 _DEFAULT_NEW_TOKENS = 64
 _PROBE_SIZES = ((64, 48), (48, 80))
@@ -250,6 +253,8 @@ class TransformerEngine(ABC):
             self.model.to(self.runtime.device)
 
     def _loaded(self) -> Loaded:
+        attention = getattr(self.model.config, "_attn_implementation", None)
+        _log.info("built attention=%s trust_remote_code=False", attention)
         first, largest = self.runtime.batches(self.model.get_memory_footprint())
         asked = self.spec.max_batch
         return Loaded(
