@@ -5,7 +5,8 @@
 It reads the checkpoint's own tokenizer and the chat template that it is given, so that
 `usage.prompt_tokens` is what that template really makes. It batches continuously, in steps whose
 times are drawn by seed; each request takes a number of steps that is drawn from its picture. Like
-vLLM it has a child process, which a death of the server alone would leave behind.
+vLLM it drops a request whose client has left, and has a child process, which a death of the server
+alone would leave behind.
 """
 
 import argparse
@@ -17,9 +18,10 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +58,9 @@ class Script:
     sicken_on: Sequence[str] = ()
     """Its engine dies: every answer is 500 from then on, its health 503."""
     hang_on: Sequence[str] = ()
-    """The request is never answered."""
+    """The request is never answered, and keeps its room."""
+    hold: str | None = None
+    """While this file exists, no step is made."""
     fail_on: Sequence[str] = ()
     """The request alone is answered with 500."""
     trace: str | None = None
@@ -83,11 +87,14 @@ class _Scheduler:
         self._came = anyio.Event()
 
     async def run_through(self, steps: int) -> None:
-        """Return when so many steps were made for this request."""
+        """Return when so many steps were made for this request; cancelled, give its room back."""
         sequence = _Sequence(steps)
         self._waiting.append(sequence)
         self._came.set()
-        await sequence.done.wait()
+        try:
+            await sequence.done.wait()
+        finally:
+            sequence.left = 0
 
     async def steps(self) -> None:
         """Make steps for ever."""
@@ -99,11 +106,16 @@ class _Scheduler:
                 await self._came.wait()
                 continue
             await anyio.sleep(self._script.step_s * self._random.uniform(0.5, 1.5))
+            if self._held():
+                continue
             for sequence in self._running:
                 sequence.left -= 1
                 if sequence.left <= 0:
                     sequence.done.set()
             self._running = [s for s in self._running if s.left > 0]
+
+    def _held(self) -> bool:
+        return self._script.hold is not None and os.path.exists(self._script.hold)
 
 
 class _Checkpoint:
@@ -195,7 +207,7 @@ class _Server:
         _append(self._script.kept, json.dumps(call.body))
         _append(self._script.trace, f"+ {time.monotonic()}")
         try:
-            return await self._answer(call)
+            return await _unless_left(request, partial(self._answer, call))
         finally:
             _append(self._script.trace, f"- {time.monotonic()}")
 
@@ -228,7 +240,7 @@ class _Server:
         if colour in self._script.sicken_on:
             self._sick = True
         if colour in self._script.hang_on:
-            await anyio.sleep_forever()
+            await self._scheduler.run_through(sys.maxsize)
 
     def _steps(self, seed: bytes) -> int:
         drawn = random.Random(seed)
@@ -238,6 +250,23 @@ class _Server:
 
     def _allows(self, request: Request) -> bool:
         return self._key is None or request.headers.get("authorization") == f"Bearer {self._key}"
+
+
+async def _unless_left(request: Request, answer: Callable[[], Awaitable[Response]]) -> Response:
+    """Return the answer; as soon as its client has left, work on it no more."""
+    found = Response(status_code=499)
+
+    async def work() -> None:
+        nonlocal found
+        found = await answer()
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(work)
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        tasks.cancel_scope.cancel()
+    return found
 
 
 def _append(path: str | None, line: str) -> None:
