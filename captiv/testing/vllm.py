@@ -38,6 +38,9 @@ from captiv.testing.engine import mean_colour, scripted_caption
 VERSION = "0.33.0"
 _CHILD = "import time; time.sleep(3600)"
 _LEADING = {"clip_vision_model": 1}
+_MARKS = ("bos_token", "eos_token", "pad_token")
+_WORD = "<image>"
+"""What vLLM writes for a LLaVA's image into a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +124,13 @@ class _Scheduler:
 class _Checkpoint:
     """Counts the tokens of a prompt as vLLM does: the text's, and the picture's in its place."""
 
-    def __init__(self, path: Path, template: str) -> None:
+    def __init__(self, path: Path, template: str, *, in_parts: bool) -> None:
         from jinja2.sandbox import ImmutableSandboxedEnvironment
         from tokenizers import Tokenizer
 
+        self._in_parts = in_parts
+        told = json.loads((path / "tokenizer_config.json").read_text())
+        self._marks = {n: t for n, t in told.items() if n in _MARKS and isinstance(t, str)}
         self._config = json.loads((path / "config.json").read_text())
         self._tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
@@ -134,17 +140,22 @@ class _Checkpoint:
 
     def prompt_tokens(self, call: Call) -> int:
         """Return the count; ValueError where the picture has no place, or more than one."""
-        content = [
-            {"type": "image"} if part["type"] == "image_url" else part
-            for part in call.body["messages"][0]["content"]
+        turns = [
+            {"role": turn["role"], "content": self._content(turn["content"])}
+            for turn in call.body["messages"]
         ]
-        text = self._template.render(
-            messages=[{"role": "user", "content": content}], add_generation_prompt=True
-        )
+        text = self._template.render(messages=turns, add_generation_prompt=True, **self._marks)
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids
         if ids.count(self._image) != 1:
             raise ValueError("Failed to apply prompt replacement for mm_items['image'][0]")
         return len(ids) - 1 + self._image_tokens(*call.image.size)
+
+    def _content(self, content: Any) -> Any:
+        """Return what a template is given: parts, or one text with a word for the image."""
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        if self._in_parts:
+            return [{"type": "image"} if p["type"] == "image_url" else p for p in parts]
+        return "\n".join(_WORD if p["type"] == "image_url" else p["text"] for p in parts)
 
     def _image_tokens(self, width: int, height: int) -> int:
         vision = self._config["vision_config"]
@@ -159,11 +170,14 @@ class _Checkpoint:
 
 class _Server:
     def __init__(self, options: argparse.Namespace, script: Script) -> None:
-        template = Path(options.chat_template).read_text()
-        self._checkpoint = _Checkpoint(Path(options.model), template)
+        model = Path(options.model)
+        template = Path(options.chat_template or model / "chat_template.jinja").read_text()
+        in_parts = options.chat_template_content_format == "openai"
+        self._checkpoint = _Checkpoint(model, template, in_parts=in_parts)
         self._options = options
         self._script = script
         self._scheduler = _Scheduler(options.max_num_seqs, script)
+        self._name = options.served_model_name or options.model
         self._key = os.environ.get("VLLM_API_KEY")
         self._calls = 0
         self._sick = False
@@ -196,7 +210,7 @@ class _Server:
     async def _models(self, request: Request) -> Response:
         if not self._allows(request):
             return JSONResponse({"error": "Unauthorized"}, 401)
-        card = {"id": self._options.served_model_name, "object": "model"}
+        card = {"id": self._name, "object": "model"}
         return JSONResponse({"object": "list", "data": [card]})
 
     async def _chat(self, request: Request) -> Response:
@@ -213,7 +227,7 @@ class _Server:
 
     async def _answer(self, call: Call) -> Response:
         image = call.image.convert("RGB")
-        if call.body["model"] != self._options.served_model_name:
+        if call.body["model"] != self._name:
             return refused(404, f"The model `{call.body['model']}` does not exist.")
         try:
             read = self._checkpoint.prompt_tokens(call) + self._script.miscount
