@@ -2,8 +2,8 @@
 
 No model: rows of numbered words stand for what one would write, and the engine's own criterion
 reads them step by step. A batch takes as many steps as its longest row has tokens. A continuous
-engine of the same size, as vLLM is, gives a place to the next row as soon as one has ended, and ends
-no loop early. A step costs the same for all three, so that the share of steps is that of the time.
+engine of the same size, as vLLM is, gives a place to the next row as soon as one has ended, and
+ends no loop early. A step costs the same for all three: the share of steps is that of the time.
 """
 
 import argparse
