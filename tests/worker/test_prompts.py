@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -57,9 +58,10 @@ def chat(standin: Standin) -> Iterator[Chat]:
                 ],
                 env=environment(PATH=f"{search}{os.pathsep}{os.environ['PATH']}"),
                 stderr=subprocess.DEVNULL,
+                start_new_session=True,
             )
             stack.callback(process.wait, DEADLINE_S)
-            stack.callback(process.terminate)
+            stack.callback(os.killpg, process.pid, signal.SIGKILL)  # with its own child
             url = f"http://127.0.0.1:{port.number}"
             until(lambda: answers(url))
             return url
