@@ -141,6 +141,7 @@ class Claims:
             variant=captioning.variant,
             prompt=captioning.prompt,
             generation=retry.asked_with(captioning.generation, job),
+            tagging=captioning.tagging,
         )
 
     def key(self, job: Job) -> str:

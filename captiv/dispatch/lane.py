@@ -13,6 +13,7 @@ import anyio
 from captiv.core import answers, retry
 from captiv.core.jobs import Failure, Job, Received
 from captiv.core.retry import Death, Verdict
+from captiv.core.spec import RunSpec
 from captiv.dispatch.claims import Claims
 from captiv.dispatch.delivery import Deliveries, Drained, Suspected
 from captiv.dispatch.neighbours import Neighbours
@@ -311,8 +312,7 @@ class Lane:
         self._supervisor.crashes = self._barren = 0
         self._settle_refused()
         spec = self._queue.specs[job.run_id]
-        limited = spec.answers.limited_by_user
-        miss = answers.judge(reply.caption, reply.finish, limited_by_user=limited)
+        miss = _miss(reply, spec)
         if miss is not None:
             error = AnswerError(f"The model's answer is no caption: {miss.reason}.")
             return await self._missed(job, error, reply.caption)
@@ -424,3 +424,16 @@ class Lane:
         if failed:
             self._supervisor.crashes = 0
             self._queue.reporter.failed(job.path, ImageCrashes.code, reason)
+
+
+def _miss(reply: CaptionReply, spec: RunSpec) -> answers.Verdict | None:
+    """Return what is wrong with an answer; None if it is a caption.
+
+    Tags repeat words as no sentence does (hair bow, hair ribbon, long hair), and a tagger neither
+    loops nor declines.
+    """
+    if spec.captioning.tagging is not None:
+        none = answers.Verdict(answers.Fault.EMPTY, "no tag scores above its threshold")
+        return None if reply.caption else none
+    limited = spec.answers.limited_by_user
+    return answers.judge(reply.caption, reply.finish, limited_by_user=limited)

@@ -35,6 +35,7 @@ from captiv.request.loaded import is_left_open, loaded_by_all
 from captiv.request.options import Options
 from captiv.request.placement import place
 from captiv.request.served import refuse_untold, served_choice
+from captiv.request.tags import refuse_idle, tagging_of
 from captiv.settings import DTYPES, Settings
 from captiv.settings.keys import find_key
 from captiv.wire import Generation, ModelChange
@@ -71,6 +72,7 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
     _require_something(options)
     placement = place(options, settings)
     choice = _choice(options, settings, placement)
+    refuse_idle(options, choice.family)
     captioning = _captioning(options, settings, choice)
     _check_engine(placement, choice, captioning)
     if any(site.kind == "local" for site in placement.sites):
@@ -93,7 +95,7 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
         captioning=captioning,
         output=_output(options, settings, roots),
         placement=placement,
-        answers=_answers(options, settings),
+        answers=_answers(options, settings, choice.family),
         image_quality=settings.images.quality,
     )
     return spec, choice
@@ -236,7 +238,7 @@ def _captioning(options: Options, settings: Settings, choice: ModelChoice) -> Ca
     if options.prompt is not None and options.mode is not None:
         build_prompt(family, mode=mode)  # a mode that there is not is a mistake here, too
     length = choose_length(family, _length(options, settings, family, mode))
-    generation = _generation(options, settings).over(family.generation)
+    generation = _generation(options, settings, family).over(family.generation)
     if (generation.min_new_tokens or 0) > (generation.max_new_tokens or 4096):
         raise UsageError(
             f"--min-new-tokens ({generation.min_new_tokens}) is more than --max-new-tokens "
@@ -257,6 +259,7 @@ def _captioning(options: Options, settings: Settings, choice: ModelChoice) -> Ca
             variables=options.prompt_variables,
         ),
         generation=generation,
+        tagging=tagging_of(options, settings, family),
         dtype=_dtype(options, settings, family),
     )
 
@@ -268,6 +271,8 @@ def _dtype(options: Options, settings: Settings, family: Family) -> str:
         raise UsageError(f"--torch-dtype is one of {', '.join(DTYPES)}, not {dtype!r}.")
     if options.dtype is None or family.precision(dtype) == dtype:
         return family.precision(dtype)
+    if family.tagging is not None:
+        raise UsageError(f"{family.name} runs in what its file holds: leave --torch-dtype out.")
     have = ", ".join(name for name in DTYPES if name not in QUANTISED)
     raise UsageError(f"{family.name} does not run in {dtype}.", hint=f"It has: {have}.")
 
@@ -281,7 +286,9 @@ def _length(options: Options, settings: Settings, family: Family, mode: str) -> 
     return settings.model.length_for(family.name) if room else None
 
 
-def _generation(options: Options, settings: Settings) -> Generation:
+def _generation(options: Options, settings: Settings, family: Family) -> Generation:
+    if family.tagging is not None:
+        return Generation()
     given = {
         name: _checked("generation", name, value, flag=name.replace("_", "-"))
         for name, value in options.generation.items()
@@ -291,7 +298,9 @@ def _generation(options: Options, settings: Settings) -> Generation:
     return Generation.model_validate({**configured, **given})
 
 
-def _answers(options: Options, settings: Settings) -> Answers:
+def _answers(options: Options, settings: Settings, family: Family) -> Answers:
+    if family.tagging is not None:
+        return Answers(retries=0)  # it says the same again
     retries = settings.generation.retries if options.retries is None else options.retries
     limits = (options.generation.get("max_new_tokens"), settings.generation.max_new_tokens)
     return Answers(retries=retries, limited_by_user=any(limit is not None for limit in limits))

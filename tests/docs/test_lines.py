@@ -30,6 +30,8 @@ KNOWN = {
     "python",
     "python3",
     "vllm",
+    "sky",
+    "ssh",
     ".",
 }
 
