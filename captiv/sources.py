@@ -345,6 +345,7 @@ class Sources:
         known = family is not None and family.variant(captioning.variant) is not None
         asking = Asking(
             Wanted((captioning.variant, captioning.source), strict=not known),
+            source=captioning.source if family is not None else None,
             system=family.system or None if family is not None else None,
             most_at_once=placement.batch_size,
             timeout_s=self._settings.worker.request_timeout,

@@ -5,7 +5,8 @@
 It reads the checkpoint's own tokenizer and the chat template that it is given, so that
 `usage.prompt_tokens` is what that template really makes. It batches continuously, in steps whose
 times are drawn by seed; each request takes a number of steps that is drawn from its picture. Like
-vLLM it has a child process, which a death of the server alone would leave behind.
+vLLM it drops a request whose client has left, and has a child process, which a death of the server
+alone would leave behind.
 """
 
 import argparse
@@ -17,9 +18,10 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,9 @@ from captiv.testing.engine import mean_colour, scripted_caption
 VERSION = "0.33.0"
 _CHILD = "import time; time.sleep(3600)"
 _LEADING = {"clip_vision_model": 1}
+_MARKS = ("bos_token", "eos_token", "pad_token")
+_WORD = "<image>"
+"""What vLLM writes for a LLaVA's image into a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,9 @@ class Script:
     sicken_on: Sequence[str] = ()
     """Its engine dies: every answer is 500 from then on, its health 503."""
     hang_on: Sequence[str] = ()
-    """The request is never answered."""
+    """The request is never answered, and keeps its room."""
+    hold: str | None = None
+    """While this file exists, no step is made."""
     fail_on: Sequence[str] = ()
     """The request alone is answered with 500."""
     trace: str | None = None
@@ -83,11 +90,14 @@ class _Scheduler:
         self._came = anyio.Event()
 
     async def run_through(self, steps: int) -> None:
-        """Return when so many steps were made for this request."""
+        """Return when so many steps were made for this request; cancelled, give its room back."""
         sequence = _Sequence(steps)
         self._waiting.append(sequence)
         self._came.set()
-        await sequence.done.wait()
+        try:
+            await sequence.done.wait()
+        finally:
+            sequence.left = 0
 
     async def steps(self) -> None:
         """Make steps for ever."""
@@ -99,20 +109,28 @@ class _Scheduler:
                 await self._came.wait()
                 continue
             await anyio.sleep(self._script.step_s * self._random.uniform(0.5, 1.5))
+            if self._held():
+                continue
             for sequence in self._running:
                 sequence.left -= 1
                 if sequence.left <= 0:
                     sequence.done.set()
             self._running = [s for s in self._running if s.left > 0]
 
+    def _held(self) -> bool:
+        return self._script.hold is not None and os.path.exists(self._script.hold)
+
 
 class _Checkpoint:
     """Counts the tokens of a prompt as vLLM does: the text's, and the picture's in its place."""
 
-    def __init__(self, path: Path, template: str) -> None:
+    def __init__(self, path: Path, template: str, *, in_parts: bool) -> None:
         from jinja2.sandbox import ImmutableSandboxedEnvironment
         from tokenizers import Tokenizer
 
+        self._in_parts = in_parts
+        told = json.loads((path / "tokenizer_config.json").read_text())
+        self._marks = {n: t for n, t in told.items() if n in _MARKS and isinstance(t, str)}
         self._config = json.loads((path / "config.json").read_text())
         self._tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
@@ -122,17 +140,22 @@ class _Checkpoint:
 
     def prompt_tokens(self, call: Call) -> int:
         """Return the count; ValueError where the picture has no place, or more than one."""
-        content = [
-            {"type": "image"} if part["type"] == "image_url" else part
-            for part in call.body["messages"][0]["content"]
+        turns = [
+            {"role": turn["role"], "content": self._content(turn["content"])}
+            for turn in call.body["messages"]
         ]
-        text = self._template.render(
-            messages=[{"role": "user", "content": content}], add_generation_prompt=True
-        )
+        text = self._template.render(messages=turns, add_generation_prompt=True, **self._marks)
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids
         if ids.count(self._image) != 1:
             raise ValueError("Failed to apply prompt replacement for mm_items['image'][0]")
         return len(ids) - 1 + self._image_tokens(*call.image.size)
+
+    def _content(self, content: Any) -> Any:
+        """Return what a template is given: parts, or one text with a word for the image."""
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        if self._in_parts:
+            return [{"type": "image"} if p["type"] == "image_url" else p for p in parts]
+        return "\n".join(_WORD if p["type"] == "image_url" else p["text"] for p in parts)
 
     def _image_tokens(self, width: int, height: int) -> int:
         vision = self._config["vision_config"]
@@ -147,11 +170,14 @@ class _Checkpoint:
 
 class _Server:
     def __init__(self, options: argparse.Namespace, script: Script) -> None:
-        template = Path(options.chat_template).read_text()
-        self._checkpoint = _Checkpoint(Path(options.model), template)
+        model = Path(options.model)
+        template = Path(options.chat_template or model / "chat_template.jinja").read_text()
+        in_parts = options.chat_template_content_format == "openai"
+        self._checkpoint = _Checkpoint(model, template, in_parts=in_parts)
         self._options = options
         self._script = script
         self._scheduler = _Scheduler(options.max_num_seqs, script)
+        self._name = options.served_model_name or options.model
         self._key = os.environ.get("VLLM_API_KEY")
         self._calls = 0
         self._sick = False
@@ -184,7 +210,7 @@ class _Server:
     async def _models(self, request: Request) -> Response:
         if not self._allows(request):
             return JSONResponse({"error": "Unauthorized"}, 401)
-        card = {"id": self._options.served_model_name, "object": "model"}
+        card = {"id": self._name, "object": "model"}
         return JSONResponse({"object": "list", "data": [card]})
 
     async def _chat(self, request: Request) -> Response:
@@ -195,13 +221,13 @@ class _Server:
         _append(self._script.kept, json.dumps(call.body))
         _append(self._script.trace, f"+ {time.monotonic()}")
         try:
-            return await self._answer(call)
+            return await _unless_left(request, partial(self._answer, call))
         finally:
             _append(self._script.trace, f"- {time.monotonic()}")
 
     async def _answer(self, call: Call) -> Response:
         image = call.image.convert("RGB")
-        if call.body["model"] != self._options.served_model_name:
+        if call.body["model"] != self._name:
             return refused(404, f"The model `{call.body['model']}` does not exist.")
         try:
             read = self._checkpoint.prompt_tokens(call) + self._script.miscount
@@ -228,7 +254,7 @@ class _Server:
         if colour in self._script.sicken_on:
             self._sick = True
         if colour in self._script.hang_on:
-            await anyio.sleep_forever()
+            await self._scheduler.run_through(sys.maxsize)
 
     def _steps(self, seed: bytes) -> int:
         drawn = random.Random(seed)
@@ -238,6 +264,23 @@ class _Server:
 
     def _allows(self, request: Request) -> bool:
         return self._key is None or request.headers.get("authorization") == f"Bearer {self._key}"
+
+
+async def _unless_left(request: Request, answer: Callable[[], Awaitable[Response]]) -> Response:
+    """Return the answer; as soon as its client has left, work on it no more."""
+    found = Response(status_code=499)
+
+    async def work() -> None:
+        nonlocal found
+        found = await answer()
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(work)
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        tasks.cancel_scope.cancel()
+    return found
 
 
 def _append(path: str | None, line: str) -> None:

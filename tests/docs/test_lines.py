@@ -29,6 +29,7 @@ KNOWN = {
     "pip",
     "python",
     "python3",
+    "vllm",
     "sky",
     "ssh",
     ".",

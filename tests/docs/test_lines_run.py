@@ -43,6 +43,10 @@ LEFT = (
     (r"scripts/(test|lint)$", "are what runs this: CI runs both"),
     (r"scripts/site$", "tests/docs/test_site.py builds the site"),
     (r"docker (build|push|compose) ", "needs an engine; scripts/image builds without one"),
+    (
+        r"python -m captiv_worker\.prompts joycaption|vllm serve ",
+        "asks the hub, and needs vLLM; tests/worker/test_prompts.py has a stand-in",
+    ),
     (r"captiv gui launch photos --share", "opens a tunnel to the world; tests/gui has a stand-in"),
 )
 """Lines that are not run, and why."""

@@ -27,6 +27,7 @@ from captiv.errors import (
     WorkerOverloaded,
     WorkerUnreachable,
 )
+from captiv.offload import offload
 from captiv.wire import (
     WORKER_HEADER,
     CaptionReply,
@@ -35,7 +36,8 @@ from captiv.wire import (
     Loading,
     ModelsReply,
 )
-from captiv.workers.openai.exchange import body, said
+from captiv.workers.openai.exchange import Said, body, said
+from captiv.workers.openai.foretold import foretold, warning
 from captiv.workers.openai.pace import Pace
 from captiv.workers.openai.refusals import refusal
 from captiv.workers.openai.served import Wanted, listed, pick
@@ -67,6 +69,7 @@ class OpenAiClient:
         token: str | None,
         *,
         wanted: Wanted,
+        source: str | None,
         system: str | None,
         pace: Pace,
         timeout_s: float,
@@ -80,6 +83,8 @@ class OpenAiClient:
         self._base = base_url(url)
         self._token = token
         self._wanted = wanted
+        self._unproved = source
+        """The checkpoint, until an answer has told whether the server reads its prompts."""
         self._system = system
         self._pace = pace
         self._timeout_s = timeout_s
@@ -150,6 +155,7 @@ class OpenAiClient:
         self._refused_since = None
         self._losses.pop(key, None)
         self._pace = self._pace.answered(took_s)
+        await self._prove(answer, request, image)
         return CaptionReply(
             caption=answer.text,
             model=request.model or self._model,
@@ -174,6 +180,15 @@ class OpenAiClient:
         self._losses[key] += 1
         suspect = self._losses[key] >= _SUSPECT_LOSSES
         raise UnknownKey("This server cannot be asked for an answer again.", suspect=suspect)
+
+    async def _prove(self, answer: Said, request: CaptionRequest, image: bytes) -> None:
+        """See by the first answer whether the prompt was read as the model's authors have it."""
+        source, self._unproved = self._unproved, None
+        if source is None or answer.read is None:
+            return
+        should = await offload(foretold, source, self._system, request.prompt, image)
+        if should not in (None, answer.read):
+            self._note(warning(self._base, source, answer.read, should))
 
     def _health(self, status: Literal["ready", "loading"], phase: str | None = None) -> Health:
         return Health(

@@ -18,6 +18,8 @@ class Said:
     text: str
     finish: Literal["stop", "length"]
     tokens: int
+    read: int | None = None
+    """How many tokens the prompt had, the image's among them."""
 
 
 def body(
@@ -64,11 +66,12 @@ def said(reply: Any) -> Said:
     if not text.strip() and (message.get("reasoning_content") or message.get("reasoning")):
         raise _only_thought()
     usage = reply.get("usage") or {}
-    tokens = usage.get("completion_tokens")
+    tokens, read = usage.get("completion_tokens"), usage.get("prompt_tokens")
     return Said(
         _without_thinking(text).strip(),
         "length" if reason == "length" else "stop",
         tokens if isinstance(tokens, int) else 0,
+        read if isinstance(read, int) else None,
     )
 
 

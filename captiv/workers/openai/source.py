@@ -26,6 +26,8 @@ class Asking:
     """What is asked of the server, and how much at once."""
 
     wanted: Wanted
+    source: str | None = None
+    """The checkpoint whose prompts the server should read; None if that isn't known."""
     system: str | None = None
     most_at_once: int | None = None
     """None lets captiv find out."""
@@ -46,6 +48,7 @@ class OpenAiAddress(Address):
             self.url,
             self.token or None,
             wanted=asking.wanted,
+            source=asking.source,
             system=asking.system,
             pace=Pace.opening(asking.most_at_once, _PATIENCE * asking.timeout_s),
             timeout_s=asking.timeout_s,

@@ -14,6 +14,18 @@ from typing import Any
 from captiv.errors import HostUnfit, ModelError
 from captiv_worker.models import read_config
 
+_JOINED = """\
+{%- set turns = namespace(all=[]) -%}
+{%- for message in messages -%}
+{%- set said = namespace(text="") -%}
+{%- for part in message["content"] if part["type"] == "text" -%}
+{%- set said.text = said.text + part["text"] -%}
+{%- endfor -%}
+{%- set turns.all = turns.all + [{"role": message["role"], "content": said.text}] -%}
+{%- endfor -%}
+{%- set messages = turns.all -%}
+"""
+"""Makes one text of the parts of a turn, for a template that puts the image itself."""
 _PROBE = "What is in this picture?"
 _KEPT = 256
 _MARKS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token")
@@ -43,7 +55,8 @@ class Prompts:
         self._system = system
         self._tokenizer = _tokenizer(path)
         self._marks = _marks(path)
-        self._template = _compiled(_template(path), path)
+        self._source = _template(path)
+        self._template = _compiled(self._source, path)
         self.image_token = self._image_token()
         self._in_parts = self._takes_parts()
         self._begin = self._missing_beginning()
@@ -56,6 +69,16 @@ class Prompts:
                 self._kept.clear()
             self._kept[prompt] = self._foretold(prompt)
         return self._kept[prompt]
+
+    def for_chat(self) -> str:
+        """Return a chat template for a server that is given image and text in parts.
+
+        vLLM begins no text by itself, and writes `<image>` into one for a template that takes
+        texts. With this one (and `--chat-template-content-format openai`) its chat route makes the
+        prompts that are foretold here.
+        """
+        joined = "" if self._in_parts else _JOINED.replace("\n", "")
+        return f"{joined}{{{{ {json.dumps(self._begin)} }}}}{self._source}"
 
     def _foretold(self, prompt: str | None) -> Foretold | None:
         text = self._begin + self._rendered(prompt, in_parts=self._in_parts)

@@ -38,14 +38,19 @@ def main() -> int:
         stdin=subprocess.DEVNULL,
         preexec_fn=die_with_parent,
     )
-    threading.Thread(target=_end_with_starter, args=(child,), daemon=True).start()
+    alone = threading.Event()
+    end = threading.Thread(target=_end_with_starter, args=(child, alone), daemon=True)
+    end.start()
     code = child.wait()
+    if alone.is_set():
+        end.join()  # nobody else kills what the command leaves behind
     return code if code >= 0 else 128 - code
 
 
-def _end_with_starter(child: "subprocess.Popen[bytes]") -> None:
+def _end_with_starter(child: "subprocess.Popen[bytes]", alone: threading.Event) -> None:
     while os.read(0, 4096):
         pass
+    alone.set()
     child.terminate()
     try:
         child.wait(GRACE_S)

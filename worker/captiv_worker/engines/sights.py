@@ -116,8 +116,10 @@ class Packed:
         return rounding(width / factor) * factor, rounding(height / factor) * factor
 
 
-def sight_of(path: Path) -> Sight:
+def sight_of(path: Path, *, advised: bool = True) -> Sight:
     """Return how the checkpoint in this directory sees.
+
+    Args: `advised` bounds the tokens of a picture as captiv does; else as the files do.
 
     Raises:
         ModelError: its files contradict each other, or it sees as captiv does not know.
@@ -126,13 +128,15 @@ def sight_of(path: Path) -> Sight:
     kind = str(config.get("model_type"))
     if kind not in _SIGHTS:
         raise ModelError(f"captiv does not drive {kind} models by vLLM.", hint=WITHOUT)
-    return _SIGHTS[kind](config, pixels, path)
+    return _SIGHTS[kind](config, pixels, path, advised)
 
 
 WITHOUT = "Use --engine transformers, or auto."
 
 
-def _llava(config: Mapping[str, Any], pixels: Mapping[str, Any], path: Path) -> Sight:
+def _llava(
+    config: Mapping[str, Any], pixels: Mapping[str, Any], path: Path, _advised: bool
+) -> Sight:
     vision = config["vision_config"]
     kind = str(vision.get("model_type"))
     if kind not in LEADING_TOKENS:
@@ -149,7 +153,7 @@ def _llava(config: Mapping[str, Any], pixels: Mapping[str, Any], path: Path) -> 
     return Square(side, tokens, crop is not None, resample)
 
 
-def _qwen(config: Mapping[str, Any], pixels: Mapping[str, Any], path: Path) -> Sight:
+def _qwen(config: Mapping[str, Any], pixels: Mapping[str, Any], path: Path, advised: bool) -> Sight:
     vision = config["vision_config"]
     patch, merge = int(vision["patch_size"]), int(vision.get("spatial_merge_size", 2))
     same("patch_size", pixels.get("patch_size", patch), patch, path)
@@ -158,11 +162,11 @@ def _qwen(config: Mapping[str, Any], pixels: Mapping[str, Any], path: Path) -> S
     size = pixels.get("size") or {}
     least = pixels.get("min_pixels") or size.get("shortest_edge") or 56 * 56
     most = pixels.get("max_pixels") or size.get("longest_edge") or 28 * 28 * 1280
-    bound = QWEN_MOST_TOKENS * factor**2
+    bound = QWEN_MOST_TOKENS * factor**2 if advised else most
     return Packed(factor, min(least, bound), min(most, bound), _resample(pixels))
 
 
-_SIGHTS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any], Path], Sight]] = {
+_SIGHTS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any], Path, bool], Sight]] = {
     "llava": _llava,
     "qwen2_5_vl": _qwen,
     "qwen3_vl": _qwen,
