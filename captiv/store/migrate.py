@@ -20,7 +20,7 @@ from captiv.store.lease import Lease
 
 REVISIONS = (
     *("0001", "0002", "0003", "0004", "0005", "0006", "0007"),
-    *("0008", "0009", "0010", "0011", "0012", "0013"),
+    *("0008", "0009", "0010", "0011", "0012", "0013", "0015"),
 )
 """Every revision of the table, the oldest first."""
 

@@ -143,6 +143,7 @@ class Worker:
         check_generation(self._loader.engine, generation)
         return Ask(
             prompt=_prompt(family, request),
+            answer_schema=request.answer_schema,
             generation=generation,
             image=family.image,
             model=family.name,

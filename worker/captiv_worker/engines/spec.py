@@ -66,6 +66,8 @@ class EngineItem:
     """RGB."""
     prompt: str | None
     generation: Generation
+    answer_schema: str | None = None
+    """A JSON Schema to which an engine that can holds the answer; the prompt says it, too."""
 
 
 class Kin(NamedTuple):
