@@ -15,7 +15,9 @@ from captiv.core.structure.schemas import Schema
 _FENCE: Final = "```"
 _BLANK: Final = " \t\r\n"
 """What JSON takes for blank; a `str.strip()` would take more."""
-_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[^ \t\r\n]', re.DOTALL)
+_TOKEN: Final = re.compile(
+    r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{},:]|[^ \t\r\n"\[\]{},:]+', re.DOTALL
+)
 _MAX_DEPTH: Final = 64
 _LONGEST: Final = 300
 """Characters of a reason: it is told to the model and to a person."""

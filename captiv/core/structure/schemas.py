@@ -95,7 +95,7 @@ def schema_of(text: str) -> Schema:
 def _refused(name: str, why: str) -> UsageError:
     return UsageError(
         f"captiv doesn't take the schema {name}: {why}.",
-        hint="The page on structured answers lists what a schema may have.",
+        hint="docs/captioning.md lists what a schema may have.",
     )
 
 
