@@ -1,8 +1,8 @@
 """Every road to a folder's captions, priced: this machine, pods, one's own workers, a chat API.
 
 A figure comes from a run of this installation where there is one, else from trying a few pictures
-here, else from the catalog and a GPU's data sheet; each road says which. Nothing is rented, and no
-model is downloaded.
+here or at one's own worker, else from the catalog and a GPU's data sheet; each road says which.
+Nothing is rented, and no model is downloaded.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,13 +15,13 @@ from captiv.catalog import Variant
 from captiv.core.cost import money
 from captiv.core.fleet import NoOffer, Offer, candidates
 from captiv.core.jobs import RunId
-from captiv.core.spec import RunSpec, Site
+from captiv.core.spec import Placement, RunSpec
 from captiv.errors import CaptivError
 from captiv.offload import offload
 from captiv.rental.estimate import Estimator, offered
 from captiv.rental.estimate import Quote as PodQuote
 from captiv.rental.measured import Measured, Past, elsewhere, past
-from captiv.rental.podspec import demand_by, extras_of, model_of
+from captiv.rental.podspec import demand_by, engine_for, extras_of, model_of
 from captiv.rental.provider import ProviderType
 from captiv.rental.views import pool
 from captiv.request.options import Options
@@ -46,7 +46,7 @@ _SEVERAL: Final = (2, 4)
 
 Kind = Literal["local", "url", "rented", "api"]
 Try = Callable[[RunSpec], Awaitable[float | str]]
-"""Captions a few pictures on this machine: returns images a second, or why it could not."""
+"""Captions a few pictures where a run is placed: returns images a second, or why it could not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,10 @@ class Road:
     """Why it cannot be taken, or what has to be done first."""
 
 
-async def roads(asked: Asked, settings: Settings, store: Store | None, try_here: Try) -> list[Road]:
+async def roads(asked: Asked, settings: Settings, store: Store | None, attempt: Try) -> list[Road]:
     """Return every road, the cheapest an image first; those without a price last."""
-    found = [await _here(asked, settings, store, try_here)]
-    found += [await _worker(asked, url, store) for url in asked.workers]
+    found = [await _here(asked, settings, store, attempt)]
+    found += [await _worker(asked, url, settings, store, attempt) for url in asked.workers]
     for kind in PROVIDERS.values():
         found += await _rented(asked, kind, settings, store)
     found.append(_api(asked, settings))
@@ -101,9 +101,18 @@ def notes(asked: Asked) -> list[str]:
     return [_RARELY]
 
 
-async def _here(asked: Asked, settings: Settings, store: Store | None, try_here: Try) -> Road:
-    road = Road("local", "this machine")
-    before = await _before(asked, store, lambda site: site.kind == "local")
+def with_hint(error: CaptivError) -> str:
+    """Return why a road cannot be taken, and what to do about it, on one line."""
+    return f"{error.message.rstrip('.')}. {error.hint}" if error.hint else error.message
+
+
+async def _here(asked: Asked, settings: Settings, store: Store | None, attempt: Try) -> Road:
+    road, engine = Road("local", "this machine"), asked.spec.placement.engine
+
+    def here(placement: Placement) -> bool:
+        return placement.kind == "local" and placement.engine == engine
+
+    before = await _before(asked, store, here)
     if before is not None:
         return _free(road, asked, before.images_per_s, before.run)
     source = asked.spec.captioning.source
@@ -113,23 +122,35 @@ async def _here(asked: Asked, settings: Settings, store: Store | None, try_here:
         return replace(
             road, problem=f"not known: the model is not here{fetched}, and is not fetched to try it"
         )
-    placement = place(Options(local=True), settings)
-    tried = await try_here(asked.spec.model_copy(update={"placement": placement}))
-    if isinstance(tried, str):
-        return replace(road, problem=tried)
-    return _free(road, asked, tried, None)
+    return await _tried(road, asked, attempt, place(Options(local=True, engine=engine), settings))
 
 
-async def _worker(asked: Asked, url: str, store: Store | None) -> Road:
-    """Return the road of one's own worker, which costs what its owner knows."""
-    road = Road("url", url)
-    address = url.rstrip("/")
-    before = await _before(asked, store, lambda site: (site.url or "").rstrip("/") == address)
+async def _worker(
+    asked: Asked, url: str, settings: Settings, store: Store | None, attempt: Try
+) -> Road:
+    """Return the road of one's own worker, which costs what its owner knows.
+
+    It is asked only for what it has loaded: no worker is made to load another model.
+    """
+    road, address = Road("url", url), url.rstrip("/")
+    before = await _before(
+        asked, store, lambda placement: (placement.url or "").rstrip("/") == address
+    )
     if before is not None:
         return _free(road, asked, before.images_per_s, before.run)
-    return replace(
-        road, dollars=Decimal(0), told="its speed is not known: no run here has used it alone"
-    )
+    try:
+        placement = place(Options(worker=(url,)), settings)
+    except CaptivError as error:
+        return replace(road, problem=f"not known: {with_hint(error)}")
+    return await _tried(road, asked, attempt, placement)
+
+
+async def _tried(road: Road, asked: Asked, attempt: Try, placement: Placement) -> Road:
+    """Return the road with the speed at which a few pictures are captioned there now."""
+    found = await attempt(asked.spec.model_copy(update={"placement": placement}))
+    if isinstance(found, str):
+        return replace(road, problem=f"not known: {found}")
+    return _free(road, asked, found, None)
 
 
 def _free(road: Road, asked: Asked, images_per_s: float, run: RunId | None) -> Road:
@@ -145,11 +166,11 @@ def _free(road: Road, asked: Asked, images_per_s: float, run: RunId | None) -> R
 
 
 async def _before(
-    asked: Asked, store: Store | None, site: Callable[[Site], bool]
+    asked: Asked, store: Store | None, placed: Callable[[Placement], bool]
 ) -> Measured | None:
     if store is None:
         return None
-    return await store.aread(partial(elsewhere, site=site), asked.spec.captioning)
+    return await store.aread(partial(elsewhere, placed=placed), asked.spec.captioning)
 
 
 async def _rented(
@@ -166,12 +187,13 @@ async def _rented(
         policy = kind.policy(settings)
         offers = await offered(kind, settings, extras_of(model))
     except CaptivError as error:
-        return [replace(none, problem=" ".join(filter(None, (error.message, error.hint))))]
+        return [replace(none, problem=with_hint(error))]
     ranking = candidates(offers, demand_by(policy, spec), replace(policy.wish, gpu_type=None))
     if isinstance(ranking, NoOffer):
         return [replace(none, problem=ranking.reason)]
-    before = await store.aread(past, kind.name, spec.captioning) if store else Past((), {})
-    estimator = Estimator(spec, asked.variant, before, kept=policy.keeps_models)
+    engine = engine_for(policy, spec)
+    before = await store.aread(past, kind.name, spec.captioning, engine) if store else Past((), {})
+    estimator = Estimator(spec, asked.variant, before, volume=policy.volume, engine=engine)
     each = [estimator.quote(offer, asked.images, 1) for offer in _one_a_type(ranking.offers)]
     priced = [quote for quote in each if quote.expected is not None]
     return [_pods(quote) for quote in [*each, *_several(asked, estimator, priced)]]

@@ -19,6 +19,7 @@ from captiv.clock import now_ms
 from captiv.core.bill import Bill
 from captiv.core.jobs import JobId, Run, RunId, RunState, SessionId, Stamp
 from captiv.core.phase import Phase, Step
+from captiv.core.pods import PodRowId
 from captiv.core.spec import RunSpec
 from captiv.core.strange import Strange
 from captiv.dispatch.completer import Completer
@@ -35,6 +36,7 @@ from captiv.exits import ExitCode, with_pods
 from captiv.images.budget import allow
 from captiv.offload import offload
 from captiv.output.sidecar import make_folder
+from captiv.rental.estimate import rented_already
 from captiv.rental.unended import Unended
 from captiv.settings import Paths, Settings
 from captiv.signals import ending, is_hangup, received
@@ -128,6 +130,8 @@ class Service:
         self._looking: anyio.CancelScope | None = None
         """While it is looked what there is to do, which a signal may cut off."""
         self._as_it_is = False
+        self._told_pods: set[PodRowId] = set()
+        """Whose price was told, of pods that another process rented for the run."""
         self._since_ms = 0
         """When this command began."""
 
@@ -307,6 +311,7 @@ class Service:
     async def _followed(self, store: Store, run_id: RunId) -> bool:
         """Report what the holder of the lease does; True when nothing is left to follow."""
         run = await store.aread(runs.get, run_id)
+        await self._tell_prices(store, run)
         self._reporter.counted(run)
         self._reporter.phase(Phase(Step.FOLLOWING))
         return run.state is not RunState.ACTIVE or (run.scanned and not run.counts.open)
@@ -367,6 +372,15 @@ class Service:
             budget = await store.aread(pods.budget, run_id, None)
             self._reporter.paid(budget.spent(now_ms()))
             await anyio.sleep(_BILL_S)
+
+    async def _tell_prices(self, store: Store, run: Run) -> None:
+        """Tell once of each pod that the holder of the lease rented for the run what it costs."""
+        if all(site.kind != "rented" for site in run.spec.placement.sites):
+            return
+        for pod in await store.aread(pods.of_run, run.id):
+            if pod.state == "live" and pod.id not in self._told_pods:
+                self._told_pods.add(pod.id)
+                self._reporter.priced(rented_already(run.spec, run.id, pod))
 
     def interrupt(self) -> None:
         """Finish what is at the worker and end; the second time, end at once."""

@@ -154,6 +154,19 @@ class Generation(_Value):
         return defaults.model_copy(update=own)
 
 
+class Tagging(_Value):
+    """Which tags of a tagger are written, and how."""
+
+    thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    """By category: the score that a tag has to exceed. At 1, or unnamed, a category is left out."""
+    exclude: tuple[str, ...] = ()
+    """Tags that are never written, with spaces or underscores."""
+    underscores: bool = False
+    """Whether words of a tag are joined by underscores, as boorus have them, instead of spaces."""
+    escape: bool = False
+    r"""Whether brackets are written as \( and \), as prompts of Stable Diffusion need them."""
+
+
 def in_chat(setting: str) -> InChat:
     """Return how a chat server is told this setting of `Generation`."""
     known = Generation.model_fields[setting].metadata
@@ -179,6 +192,8 @@ class CaptionRequest(_Value):
     """A JSON Schema, as JSON text, to which an engine that can holds the answer; the others go by
     what the prompt says of it."""
     generation: Generation = Generation()
+    tagging: Tagging | None = None
+    """For a tagger; None leaves it to the family's own."""
 
 
 class ModelChange(_Value):
@@ -317,6 +332,8 @@ class ModelInfo(_Reply):
     system: str = ""
     """What a chat model is told before each prompt."""
     generation: Generation
+    tagging: Tagging | None = None
+    """Which tags it writes unless told otherwise; None where it is no tagger."""
     licence: str = ""
     note: str = ""
 

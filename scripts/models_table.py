@@ -86,10 +86,13 @@ def found_in(results: bytes) -> dict[str, Found]:
 
 
 def rows(found: dict[str, Found]) -> Iterator[str]:
-    """Return the lines of the table: one row for each architecture of each family."""
+    """Return the lines of the table: one row for each architecture of each family.
+
+    Taggers are not in it: they have no prompt, precision or tokens, and a test file of their own.
+    """
     yield line(HEADINGS)
     yield line(["---"] * len(HEADINGS))
-    for family in (f for f in FAMILIES if f.recognised):
+    for family in (f for f in FAMILIES if f.recognised and f.tagging is None):
         for variants in alike(family):
             checkpoint = next((found[v] for v in variants if v in found), Found())
             yield line(row(family, variants, checkpoint))

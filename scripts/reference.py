@@ -153,7 +153,8 @@ def _fitting() -> list[str]:
     lines = ["| variant | needs in 16 bit | GPU of | in 8 bit | in 4 bit |"]
     lines.append("| --- | --- | --- | --- | --- |")
     for family in FAMILIES:
-        for variant in (v for v in family.variants if family.recognised):
+        sentences = family.recognised and family.tagging is None
+        for variant in (v for v in family.variants if sentences):
             needs = needed_gb(variant, "bfloat16", None)
             cells = [_gpu(needed_gb(variant, bits, None), bits, variant) for bits in QUANTISED]
             need = "not known" if needs is None else f"{needs:g} GB"

@@ -1,6 +1,7 @@
 """Every road priced: the cheapest an image first, each with where its figures come from."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -49,6 +50,10 @@ async def not_here(_spec: RunSpec) -> float | str:
 
 async def two_a_second(_spec: RunSpec) -> float | str:
     return 2.0
+
+
+async def only_a_worker_s(spec: RunSpec) -> float | str:
+    return 20.0 if spec.placement.url == "https://w.example" else "No GPU."
 
 
 async def priced(cloud: Cloud | None, what: Asked, **sections: Any) -> list[Road]:
@@ -131,19 +136,48 @@ async def test_this_machine_is_tried_only_where_the_model_is_here(
     assert (away.images_per_s, away.dollars) == (None, None)
     assert away.problem is not None
     assert away.problem.startswith("not known: the model is not here (17.")
-    assert (cannot.problem, cannot.dollars) == ("No GPU.", None)
+    assert (cannot.problem, cannot.dollars) == ("not known: No GPU.", None)
+
+
+async def test_a_worker_of_ones_own_is_tried_and_one_that_cannot_be_had_comes_last() -> None:
+    urls = ["https://w.example", "https://down.example", "http://far.example"]
+    found = await roads(asked(1000, workers=urls), configured(None), None, only_a_worker_s)
+
+    first, *others = of(found, "url")
+    assert (first.what, first.seconds, first.told) == ("https://w.example", 50.0, "measured now")
+    assert {(road.what, road.dollars) for road in others} == {(url, None) for url in urls[1:]}
+    problems = {road.what: road.problem or "" for road in others}
+    assert problems["https://down.example"] == "not known: No GPU."
+    assert problems["http://far.example"].startswith("not known: ")
+    assert "https" in problems["http://far.example"]
+
+
+async def test_pods_are_priced_with_the_engine_that_they_will_have(cloud: Cloud) -> None:
+    carried = {"api_key": cloud.account_key, "api_url": cloud.api_url, "max_price": 10}
+    settings = Settings.model_validate({"runpod": carried})
+
+    async def on_an_a6000(engine: str) -> Road:
+        what = asked()
+        placement = what.spec.placement.model_copy(update={"engine": engine})
+        spec = what.spec.model_copy(update={"placement": placement})
+        found = await roads(replace(what, spec=spec), settings, None, not_here)
+        return gpu(found, "NVIDIA RTX A6000")
+
+    auto, static = await on_an_a6000("auto"), await on_an_a6000("transformers")
+    assert auto.images_per_s == pytest.approx(3.9, rel=0.03)
+    assert static.images_per_s == pytest.approx(2.7, rel=0.03)
+    assert await on_an_a6000("vllm") == auto
 
 
 async def test_without_a_key_the_rest_still_comes() -> None:
-    found = await priced(None, asked(1000, workers=["https://w.example"]), api={"price": 0.05})
+    worker = asked(1000, workers=["https://w.example"])
+    found = await priced(None, worker, api={"price": 0.05})
 
     (pods,) = of(found, "rented")
     assert pods.problem is not None
     assert "captiv config set runpod.api_key" in pods.problem
     assert [road.kind for road in found if road.dollars is not None] == ["url", "api"]
     assert of(found, "api")[0].dollars == Decimal("0.05")
-    (worker,) = of(found, "url")
-    assert worker.told.startswith("its speed is not known")
 
 
 async def test_a_price_of_ones_own_is_asked_for_where_there_is_none() -> None:

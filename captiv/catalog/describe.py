@@ -18,6 +18,7 @@ def describe(family: Family) -> ModelInfo:
         takes_prompt=family.takes_prompt,
         system=family.system,
         generation=family.generation,
+        tagging=family.tagging,
         licence=family.licence,
         note=family.note,
     )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from captiv.wire import Generation
+from captiv.wire import Generation, Tagging
 
 _VARIABLE = re.compile(r"\{([A-Za-z_]\w*)\}")
 
@@ -67,6 +67,8 @@ class Architecture:
     """`model_type`s of the text_config that it is meant for; empty for any."""
     vllm: bool = False
     """Whether the worker can drive it by vLLM, too."""
+    files: tuple[str, ...] = ()
+    """What its checkpoint consists of, where that is not config.json, a tokenizer and weights."""
     left_alone: tuple[str, ...] = ()
     """Modules that 8 and 4 bit leave as they are: patterns from the start of a full name. Empty
     where it is not quantised."""
@@ -164,6 +166,9 @@ class Family:
     """Whether a text of the user's own may be given."""
     system: str = ""
     """What a chat model is told before each prompt; empty for nothing."""
+    tagging: Tagging | None = None
+    """Which tags a tagger writes unless told otherwise, with every category that it has; None of a
+    model that writes sentences."""
     licence: str = ""
     note: str = ""
     recognised: bool = True
@@ -204,7 +209,12 @@ class Family:
         )
 
     def precision(self, dtype: str) -> str:
-        """Return a default precision as this family has it: auto where it is not quantised."""
+        """Return a default precision as this family has it: auto where it is not quantised.
+
+        A tagger runs in what its file holds.
+        """
+        if self.tagging is not None:
+            return "auto"
         return "auto" if dtype in QUANTISED and not self.architecture.left_alone else dtype
 
     def image_of(self, name: str) -> ImagePolicy:

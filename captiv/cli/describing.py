@@ -27,6 +27,9 @@ def tell(family: "Family") -> None:
         show.line("\nPrompt options")
         for option in family.options:
             show.line(f"  {option.key}: {option.text}")
+    if family.tagging is not None:
+        _thresholds(family.tagging.thresholds)
+        return
     _settings("Settings, unless others are given", family.generation)
     for variant in family.variants:
         if family.of(variant).generation != family.generation:
@@ -81,6 +84,12 @@ def _lengths(family: "Family") -> None:
     show.line(f"\nLengths: {lengths_in_words(family)}")
     if without:
         show.line(f"  Without lengths: {', '.join(without)}")
+
+
+def _thresholds(by_category: Mapping[str, float]) -> None:
+    show.line("\nScores that tags have to exceed, by category (--tag-threshold)")
+    for category, score in by_category.items():
+        show.line(f"  {category} = {score:g}" + (", so none is written" if score >= 1 else ""))
 
 
 def _settings(title: str, generation: "Generation") -> None:

@@ -107,7 +107,10 @@ def _local(folder: Path) -> "ModelChoice":
     import json
 
     from captiv.catalog import choose_source
+    from captiv.workers.hub import tagger_in
 
+    if (tagger := tagger_in(folder)) is not None:
+        return choose_source(str(folder), tagger)
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError) as error:

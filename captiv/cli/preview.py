@@ -134,9 +134,16 @@ def _facts(spec: RunSpec, choice: ModelChoice, found: Found) -> dict[str, object
         "system": choice.family.system or None,
         "prompt": spec.captioning.prompt,
         "generation": spec.captioning.generation.model_dump(exclude_none=True),
+        "tagging": _tagging(spec),
         "worker": place_name(spec.placement),
         "examples": found.examples,
     }
+
+
+def _tagging(spec: RunSpec) -> dict[str, object] | None:
+    """Return which tags are written; None of a model that writes sentences."""
+    tagging = spec.captioning.tagging
+    return None if tagging is None else tagging.model_dump()
 
 
 def _described(error: "CaptivError") -> dict[str, object]:

@@ -73,7 +73,9 @@ def cached_models() -> tuple[list[str], Path]:
         for family in FAMILIES
         for variant in family.variants
         if any(
-            (hub / f"models--{variant.source.replace('/', '--')}").glob("snapshots/*/config.json")
+            (hub / f"models--{variant.source.replace('/', '--')}").glob(
+                f"snapshots/*/{(family.architecture.files or ('config.json',))[0]}"
+            )
         )
     ], hub
 

@@ -34,6 +34,13 @@ def quote(
             "--torch-dtype", help="auto, float32, float16, bfloat16, 8bit or 4bit.", metavar="TEXT"
         ),
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="auto, transformers or vllm: what drives the model, here and in pods.",
+            metavar="TEXT",
+        ),
+    ] = None,
     pods: Annotated[
         int | None,
         typer.Option(min=1, max=64, metavar="N", help="Pods that share the work; else 2 and 4."),
@@ -46,8 +53,9 @@ def quote(
 ) -> None:
     """Price every way to caption a folder: this machine, GPUs on offer, your worker, a chat API.
 
-    Only images without a caption count. A model that is here already is tried on
-    a few of them. Nothing is written, rented or downloaded.
+    Only images without a caption count. A model that is here already, or that
+    your worker has loaded, is tried on a few of them. Nothing is written, rented
+    or downloaded.
     """
     import anyio
 
@@ -61,7 +69,12 @@ def quote(
 
     settings, places = current().settings(), current().paths()
     options = Options(
-        paths=tuple(paths or ()), recursive=recursive, dtype=dtype, runpod=True, **vars(model)
+        paths=tuple(paths or ()),
+        recursive=recursive,
+        dtype=dtype,
+        engine=engine,
+        runpod=True,
+        **vars(model),
     )
     spec, choice = request(options, settings)
     configured = [] if settings.worker.url is None else [settings.worker.url]
@@ -69,8 +82,8 @@ def quote(
         found = scanned(spec, store)
         asked = Asked(spec, choice.variant, found.wanted, pods, tuple(worker or configured))
         if found.wanted:
-            try_here = partial(tried, paths=places, settings=settings)
-            ways = anyio.run(roads, asked, settings, store, try_here)
+            attempt = partial(tried, paths=places, settings=settings)
+            ways = anyio.run(roads, asked, settings, store, attempt)
         else:
             ways = []
     if found.nothing:

@@ -1,4 +1,4 @@
-"""Captions a few pictures on this machine, to see how fast it is; nothing of it is kept."""
+"""Captions a few pictures, here or at a worker, to see how fast that is; nothing of it is kept."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,17 +7,22 @@ from typing import Final
 
 import anyio
 
-from captiv.clock import monotonic_s
+from captiv.clock import monotonic_s, now_ms
 from captiv.core.phase import Phase
 from captiv.core.spec import RunSpec
 from captiv.dispatch.events import Silence
 from captiv.errors import CaptivError
+from captiv.quote import with_hint
 from captiv.service import Service
 from captiv.settings import Paths, Settings
+from captiv.sources import Sources
 
-_PICTURES: Final = 8
+_HERE: Final = 8
+_ELSEWHERE: Final = 64
+"""Pictures for a worker that is ready: fewer do not fill one that captions many at once."""
 _LIMIT_S: Final = 180.0
 """A machine that needs longer, its start included, is no road for a folder of images."""
+_LIMIT_ELSEWHERE_S: Final = 60.0
 
 
 class _Stopwatch(Silence):
@@ -45,27 +50,43 @@ class _Stopwatch(Silence):
 
 
 async def tried(spec: RunSpec, paths: Paths, settings: Settings) -> float | str:
-    """Return how many images this machine captions in a second, or why that is not known.
+    """Return how many images are captioned in a second where a run is placed, or why none is known.
 
     The pictures are those of the run, their captions are written nowhere, and the job table is one
-    of its own.
+    of its own. A worker elsewhere that does not answer at once, or has another model, is not tried.
     """
+    away = spec.placement.kind == "url"
+    pictures, limit_s = (_ELSEWHERE, _LIMIT_ELSEWHERE_S) if away else (_HERE, _LIMIT_S)
     few = spec.model_copy(
         update={
-            "selection": spec.selection.model_copy(update={"limit": _PICTURES}),
+            "selection": spec.selection.model_copy(update={"limit": pictures}),
             "output": spec.output.model_copy(update={"save": False}),
         }
     )
-    stopwatch, why = _Stopwatch(), "not known: no picture that was tried got a caption"
+    stopwatch, why = _Stopwatch(), "no picture that was tried got a caption"
     with TemporaryDirectory(prefix="captiv-", ignore_cleanup_errors=True) as folder:
         own = replace(paths, data_dir=Path(folder))
-        with anyio.move_on_after(_LIMIT_S) as limit:
+        with anyio.move_on_after(limit_s) as limit:
             try:
+                if away:
+                    await _require(few, own, settings)
                 outcome = await Service(own, settings, stopwatch, signals=False).caption(few)
                 why = outcome.error.message if outcome.error is not None else why
             except CaptivError as error:
-                why = error.message
+                why = with_hint(error)
     if limit.cancelled_caught:
-        why = f"not known: {_PICTURES} pictures took more than {_LIMIT_S:.0f} s"
+        why = f"no picture got a caption within {limit_s:.0f} s"
     per_s = stopwatch.images_per_s
     return why if per_s is None else per_s
+
+
+async def _require(spec: RunSpec, paths: Paths, settings: Settings) -> None:
+    """See that the worker answers now and has the model: a run would wait for it for minutes.
+
+    Raises:
+        CaptivError: it does not.
+    """
+    sources = Sources(paths, settings, Silence(), specs={}, now_ms=now_ms)
+    obstacle = await sources.obstacle(spec, None)
+    if obstacle is not None:
+        raise obstacle

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final
 
+from captiv.catalog.engines import Engine
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -30,6 +32,9 @@ class Facts:
     """Python, torch and the GPU's context until the first byte of the weights is read: assumed."""
     load_bytes_s: float = 1e9
     """How fast weights go from the disk to the GPU: assumed, as an NVMe disk reads them."""
+    vllm_s: float = 40.0
+    """What vLLM takes besides, to compile the model and to record its steps: 39 s for 8 billion
+    parameters (vllm#11005), 34 s with what it had compiled before (vllm#20264)."""
 
 
 FACTS: Final = Facts()
@@ -66,6 +71,10 @@ class Started:
     dtype: str
     download_bytes: int | None = None
     """Of that variant; None where it is not known."""
+    engine: Engine = "transformers"
+    """What drove it: each has an image of its own."""
+    volume: str | None = None
+    """Where it kept what it fetched, for the next pod; None if nowhere."""
 
 
 def startup(
@@ -76,12 +85,15 @@ def startup(
     cloud: str = "",
     model: str = "",
     dtype: str = "auto",
+    engine: Engine = "transformers",
+    volume: str | None = None,
     facts: Facts = FACTS,
 ) -> Startup:
     """Return how long a pod takes that loads so much: by earlier pods, else by the facts.
 
-    Pods with the same model, best on the same GPU in the same cloud, tell all of it. Those with
-    other models tell what the host takes, and how fast weights come.
+    Pods with the same model and engine, best on the same GPU in the same cloud, tell all of it.
+    Others tell what the host takes, those with the same engine before all, and how fast weights
+    come.
 
     Args:
         download_bytes: what the weights take to fetch; None where that is not known.
@@ -90,32 +102,42 @@ def startup(
         cloud: the pool of hosts.
         model: the variant.
         dtype: its precision.
+        engine: what drives it.
+        volume: where pods keep what they fetch; None if nowhere.
         facts: what is assumed where nothing was measured.
     """
-    size = download_bytes or 0
-    same = [pod for pod in before if (pod.model, pod.dtype) == (model, dtype)]
+    size, fetched = download_bytes or 0, 0 if is_kept(before, model, volume) else 1
+    driven = [pod for pod in before if pod.engine == engine]
+    same = [pod for pod in driven if (pod.model, pod.dtype) == (model, dtype)]
     alike = _nearest(same, gpu, cloud)
     if alike:
         return Startup(
             _median([pod.startup.host_s for pod in alike]),
-            _median([pod.startup.download_s for pod in alike]),
+            _median([pod.startup.download_s for pod in alike]) * fetched,
             _median([pod.startup.load_s for pod in alike]),
             measured=True,
         )
     assumed = Startup(
         facts.boot_s + facts.image_bytes / facts.pull_bytes_s,
-        size / facts.weights_bytes_s,
-        (facts.wake_s if size else 0) + size / facts.load_bytes_s,
+        size / facts.weights_bytes_s * fetched,
+        (facts.wake_s if size else 0)
+        + size / facts.load_bytes_s
+        + (facts.vllm_s if engine == "vllm" else 0),
     )
-    others = _nearest(before, gpu, cloud)
-    if others:
-        assumed = replace(assumed, host_s=_median([pod.startup.host_s for pod in others]))
+    hosts = _nearest(driven or before, gpu, cloud)
+    if hosts:
+        assumed = replace(assumed, host_s=_median([pod.startup.host_s for pod in hosts]))
     rates = [
         pod.download_bytes / pod.startup.download_s
-        for pod in others
+        for pod in _nearest(before, gpu, cloud)
         if pod.download_bytes and pod.startup.download_s >= _PROVEN_S
     ]
-    return replace(assumed, download_s=size / _median(rates)) if rates else assumed
+    return replace(assumed, download_s=size / _median(rates) * fetched) if rates else assumed
+
+
+def is_kept(before: Sequence[Started], model: str, volume: str | None) -> bool:
+    """Whether an earlier pod has left this variant on the volume."""
+    return volume is not None and any((pod.model, pod.volume) == (model, volume) for pod in before)
 
 
 _LAST: Final = 5

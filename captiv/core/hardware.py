@@ -3,11 +3,14 @@
 The arithmetic is that of a language model that reads a picture and writes some hundred tokens: each
 step reads all weights and every image's cache once, and each picture costs its share of arithmetic
 before. It was set against what people have measured (docs/cost.md): within a factor of two for
-models of 8 billion parameters; of small ones nobody has published a figure.
+models of 8 billion parameters; of small ones nobody has published a figure. An engine that batches
+continuously (vLLM) computes no row that has ended, and replays its steps from recorded graphs.
 """
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+from captiv.catalog.engines import Engine
 
 
 class Gpu(NamedTuple):
@@ -70,6 +73,9 @@ _USEFUL: Final = ((8, 0.64), (32, 0.50), (64, 0.44), (128, 0.41))
 """Which share of a static batch's steps is of use, by its size: rows that have ended are computed
 until the longest has. Calculated for captions of 200 tokens of which 2 in 100 go on to 512."""
 _LARGEST_BATCH: Final = 128
+_GRAPH_STEP_S: Final = 0.01
+"""The same of a continuous engine: assumed for its scheduler and the pictures that it prepares. One
+stream of 8 billion parameters on an A100 took 7.6 ms a step in all (vllm#24728)."""
 
 _MODEL_GB: Final = 17.5
 """What JoyCaption needs in 16 bit, by which the next figures are scaled to other models."""
@@ -105,13 +111,16 @@ class Load:
     """How long captions are."""
     batch: int | None = None
     """How many are captioned together at most; None as many as there is room for."""
+    engine: Engine = "transformers"
+    """What drives the model: transformers in static batches, vLLM continuously."""
 
 
 def images_per_s(gpu: Gpu, vram_gb: float, load: Load) -> float | None:
-    """Return how many images a GPU captions in a second, in static batches; None if it has no room.
+    """Return how many images a GPU captions in a second; None if it has no room.
 
-    Source: the limits of memory and arithmetic for a model of 8 billion parameters, 200 tokens:
-    RTX A5000 1.4, RTX 4090 1.8, A100 5.5, H100 8.2 images a second (docs/cost.md).
+    Source: the limits of memory and arithmetic for a model of 8 billion parameters, 200 tokens.
+    In static batches: RTX A5000 1.4, RTX 4090 1.8, A100 5.5, H100 8.2 images a second; continuously
+    2.0, 2.7, 8.5 and 21.8 (docs/cost.md).
     """
     size = load.gb_16_bit / _MODEL_GB
     batch = int((vram_gb * _MEMORY_HAD - load.gb) / (_ROOM_GB * size))
@@ -119,8 +128,11 @@ def images_per_s(gpu: Gpu, vram_gb: float, load: Load) -> float | None:
     if vram_gb < load.gb:
         return None
     read_gb = _READ_GB * load.gb / _MODEL_GB + batch * _CACHE_GB * size
-    step_s = max(read_gb / (gpu.gb_s * _BANDWIDTH_HAD), _STEP_S)
-    written_s = load.tokens * step_s / batch / _useful(batch)
+    read_s = read_gb / (gpu.gb_s * _BANDWIDTH_HAD)
+    if load.engine == "vllm":
+        written_s = load.tokens * max(read_s, _GRAPH_STEP_S) / batch
+    else:
+        written_s = load.tokens * max(read_s, _STEP_S) / batch / _useful(batch)
     return 1 / (written_s + _IMAGE_TFLOP * size / (gpu.tflops * _TFLOPS_HAD))
 
 

@@ -7,6 +7,7 @@ from captiv.catalog.model import BUILTIN, Variant
 from captiv.core.fleet import needed_gb
 
 NO_TORCH: Final = "torch is not installed here: pip install 'captiv[local]'."
+NO_ONNX: Final = "onnxruntime is not installed here: pip install 'captiv[tagger]'."
 NO_VLLM: Final = "vLLM is not installed here; docs/models.md has its environment."
 
 _HALF: Final = ("bfloat16", "float16")
@@ -20,6 +21,8 @@ class Machine:
     """Whether torch and transformers are installed."""
     vllm: bool = False
     """Whether there is a vLLM."""
+    onnxruntime: bool = False
+    """Whether it is there, for taggers."""
     ram_gb: float | None = None
     vram_gb: float | None = None
     """Of its largest GPU; None where none is known."""
@@ -44,6 +47,7 @@ def incapable(
     device: str,
     engine: str = "auto",
     by_vllm: bool = False,
+    tags: bool = False,
 ) -> str | None:
     """Return why this machine cannot run the model, in a sentence with what to do; None if it may.
 
@@ -58,15 +62,18 @@ def incapable(
         device: as asked for.
         engine: as asked for.
         by_vllm: whether vLLM drives the model's family.
+        tags: whether it is a tagger.
     """
-    missing = no_engine(machine, engine, by_vllm=by_vllm) or no_device(machine, device)
+    missing = no_engine(machine, engine, by_vllm=by_vllm, tags=tags) or no_device(machine, device)
     if missing is not None or variant is None:
         return missing
     return _too_large(machine, variant, model, dtype, device) or _no_room(machine, variant, model)
 
 
-def no_engine(machine: Machine, engine: str, *, by_vllm: bool) -> str | None:
+def no_engine(machine: Machine, engine: str, *, by_vllm: bool, tags: bool = False) -> str | None:
     """Return why nothing is here that could drive the model; None if something is."""
+    if tags:
+        return None if machine.onnxruntime else NO_ONNX
     if engine == "vllm":
         return None if machine.vllm else NO_VLLM
     return None if machine.torch or (engine == "auto" and machine.vllm and by_vllm) else NO_TORCH

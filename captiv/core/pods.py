@@ -11,6 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final, Literal, NewType
 
+from captiv.catalog.engines import Engine
 from captiv.core.bill import SETTLED_MS
 from captiv.core.cost import price_of
 from captiv.core.jobs import RunId
@@ -90,6 +91,21 @@ class PodRow:
     end_reason: str | None
     users: frozenset[RunId] = frozenset()
     """The runs that use it now, as far as the ledger knows."""
+
+    @property
+    def engine(self) -> Engine:
+        """What drives models in it, where captiv brought its worker."""
+        return engine_of(self.version)
+
+
+def version_with(engine: Engine, version: str) -> str:
+    """Return how the ledger names a worker of that version with that engine."""
+    return version if engine == "transformers" else f"{version}.{engine}"
+
+
+def engine_of(version: str) -> Engine:
+    """Return the engine that a version as `version_with` made it names."""
+    return "vllm" if version.endswith(".vllm") else "transformers"
 
 
 @dataclass(frozen=True, slots=True)

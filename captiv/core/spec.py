@@ -13,7 +13,7 @@ from captiv.core.adding import Where
 from captiv.core.mirror import mirrored_path
 from captiv.core.naming import Naming, Place, sidecar_path
 from captiv.core.texts import has_lines, in_one_line
-from captiv.wire import Generation
+from captiv.wire import Generation, Tagging
 
 Overwrite = Literal["no", "yes", "all"]
 """What of the sidecars that are there is replaced: nothing, all but hand edits, or everything."""
@@ -87,6 +87,8 @@ class Captioning(_Value):
     prompt: str | None = None
     """The finished prompt."""
     generation: Generation = Generation()
+    tagging: Tagging | None = None
+    """Of a tagger, with a threshold for each of its categories."""
     dtype: str = "auto"
     answer_schema: str | None = None
     """The JSON Schema of the answer, as `captiv.core.structure.Schema.text`; already in `prompt`.

@@ -145,6 +145,7 @@ class Claims:
             prompt=prompt,
             answer_schema=None if schema is None else structure.bare(schema),
             generation=retry.asked_with(captioning.generation, job),
+            tagging=captioning.tagging,
         )
 
     def key(self, job: Job) -> str:

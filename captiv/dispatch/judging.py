@@ -41,8 +41,7 @@ async def judged(
             error = AnswerError(f"The model's answer doesn't fit the schema: {found.why}.")
             return Miss(error, found.why)
         return Taken(found.text, Companion(spec.output.object_of(image), found.object))
-    limited = spec.answers.limited_by_user
-    miss = answers.judge(reply.caption, reply.finish, limited_by_user=limited)
+    miss = _miss(reply, spec)
     if miss is not None:
         return Miss(AnswerError(f"The model's answer is no caption: {miss.reason}."))
     return Taken(reply.caption)
@@ -54,3 +53,16 @@ def _object(reply: CaptionReply, schema: str, prepared: Prepared) -> Structured 
     return structured(
         reply.caption, schema_of(schema), reply.finish, width_px=width_px, height_px=height_px
     )
+
+
+def _miss(reply: CaptionReply, spec: RunSpec) -> answers.Verdict | None:
+    """Return what is wrong with an answer; None if it is a caption.
+
+    Tags repeat words as no sentence does (hair bow, hair ribbon, long hair), and a tagger neither
+    loops nor declines.
+    """
+    if spec.captioning.tagging is not None:
+        none = answers.Verdict(answers.Fault.EMPTY, "no tag scores above its threshold")
+        return None if reply.caption else none
+    limited = spec.answers.limited_by_user
+    return answers.judge(reply.caption, reply.finish, limited_by_user=limited)

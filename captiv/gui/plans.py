@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from captiv.catalog import FAMILIES, Family, describe, describe_modes
+from captiv.catalog.engines import ENGINES
 from captiv.gui.room import Room, room_of
 from captiv.gui.wishes import Plan, planned, wish_of
 from captiv.offload import offload
@@ -37,6 +38,7 @@ async def models(request: Request) -> Response:
             "models": [_family(family) for family in FAMILIES],
             "chosen": _chosen(room),
             "dtypes": list(DTYPES),
+            "engines": list(ENGINES),
             "where": _places(room),
         }
     )
@@ -108,6 +110,7 @@ def _chosen(room: Room) -> dict[str, Any]:
         },
         "generation": settings.generation.model_dump(exclude_none=True),
         "dtype": settings.system.default_torch_dtype,
+        "engine": settings.system.engine,
         "batch_size": settings.worker.batch_size,
         "one_line": settings.output.one_line,
     }

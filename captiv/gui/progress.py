@@ -96,6 +96,7 @@ class Progress:
             "prompt": run.spec.captioning.prompt,
             "generation": run.spec.captioning.generation.model_dump(exclude_none=True),
             "dtype": run.spec.captioning.dtype,
+            "engine": run.spec.placement.engine,
             "pace": pace.samples,
             "failures": _failures(groups, failed),
             "unwritten": _failures(_grouped(unwritten), unwritten),

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
 
 from captiv.catalog import ModelChoice
+from captiv.catalog.engines import EngineWish
 from captiv.core.adding import Where
 from captiv.core.spec import MAX_RETRIES, Fallback, Overwrite, RunSpec
 from captiv.errors import UsageError
@@ -71,6 +72,8 @@ class Wish(BaseModel):
     generation: Generation = Generation()
     retries: Annotated[int, Field(ge=0, le=MAX_RETRIES)] | None = None
     dtype: Word | None = None
+    engine: EngineWish | None = None
+    """For workers that captiv starts, here or in pods."""
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
 
     where: Worker = "local"
@@ -215,6 +218,7 @@ def _options(wish: Wish, extent: Extent, settings: Settings) -> Options:
         generation=wish.generation.model_dump(),
         retries=wish.retries,
         dtype=wish.dtype,
+        engine=wish.engine,
         batch_size=None if wish.batch_size is None else str(wish.batch_size),
         **_rental(wish, settings),
     )

@@ -5,10 +5,9 @@ are no photographs, documents or pictures of a screen, and hardly any other draw
 """
 
 from io import BytesIO
-from statistics import median
 from typing import Final
 
-from PIL import Image
+from PIL import Image, ImageStat
 
 COLOURS: Final[dict[str, tuple[int, int, int]]] = {
     "red": (212, 40, 44),
@@ -43,10 +42,10 @@ def is_drawn_scene(data: bytes) -> bool:
         if abs(picture.width - picture.height) > 1:
             return False
         small = picture.convert("RGB").resize((_SIDE_PX, _SIDE_PX), Image.Resampling.BOX)
-    pixels: list[_Pixel] = list(zip(*(band.tobytes() for band in small.split()), strict=True))
-    paper = tuple(median(levels) for levels in zip(*pixels, strict=True))
+    paper = tuple(ImageStat.Stat(small).median)
     if not all(_PALEST[0] <= level <= _PALEST[1] for level in paper):
         return False
+    pixels: list[_Pixel] = list(zip(*(band.tobytes() for band in small.split()), strict=True))
     drawn = [pixel for pixel in pixels if not _near(pixel, paper)]
     painted = _painted(drawn)
     return (

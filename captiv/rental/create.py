@@ -5,6 +5,7 @@ limit. One that does not come up while it is waited for is ended at once, for th
 it.
 """
 
+import logging
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,21 +15,25 @@ import anyio
 
 from captiv.clock import now_ms
 from captiv.core.cost import rate
-from captiv.core.fleet import Offer
+from captiv.core.fleet import Offer, Ranking
 from captiv.core.jobs import RunId
 from captiv.core.phase import OnPhase
 from captiv.core.pods import Owner, pod_name
 from captiv.errors import ProviderError, UsageError
 from captiv.offload import offload
 from captiv.rental.account import Account
+from captiv.rental.estimate import by_hand
+from captiv.rental.measured import STARTS
 from captiv.rental.podspec import Terms, demand_of, engine_in_pod
 from captiv.rental.provider import Pod, Provider
 from captiv.rental.provision import Provisioning, RentalContext, Rented
 from captiv.rental.startup import come_up, lasting_error
 from captiv.rental.unended import Unended
 from captiv.rental.views import RANDOM_DIGITS, duration, pool
-from captiv.store import Store
+from captiv.store import Store, starts
 from captiv.wire import ModelChange
+
+_log = logging.getLogger(__name__)
 
 _SETTLE_S = 60.0
 """A new pod may be missing in the list at first."""
@@ -83,8 +88,16 @@ async def create(
         run_id=None,
         new_name=lambda: name_by_hand(terms.owner, name),
     )
+
+    async def announce(ranking: Ranking) -> None:
+        provider, idle_s = account.provider.name, terms.policy.guarded.idle_s
+        before = await ledger.aread(starts.latest, provider, STARTS)
+        said = by_hand(ranking.offers[0], terms, before).sentence_by_hand(idle_s)
+        _log.info("rental priced by=hand %s", said)
+        on_note(said)
+
     try:
-        made = await provisioning.rent(_without_deadline)
+        made = await provisioning.rent(_without_deadline, announce)
         pod, offer = made.pod, made.offer
         where = f"{offer.gpu_id}{pool(offer.cloud)}, {rate(pod.price_usd_h)}"
         on_note(f"pod {pod.id} ({where}) is made, and bills from now on.")

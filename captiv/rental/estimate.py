@@ -8,18 +8,29 @@ raised.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal
 
 from captiv.catalog import Variant
+from captiv.catalog.engines import Engine
 from captiv.core import hardware
-from captiv.core.cost import DEADLINE_CAP_S, Estimate, cost, deadline_ms, dollars, estimate, rate
-from captiv.core.estimate import FACTS, Facts, Startup, startup
+from captiv.core.cost import (
+    DEADLINE_CAP_S,
+    Estimate,
+    cost,
+    deadline_ms,
+    dollars,
+    estimate,
+    price_of,
+    rate,
+)
+from captiv.core.estimate import FACTS, Facts, Started, Startup, is_kept, startup
 from captiv.core.fleet import NoOffer, Offer, candidates, needed_gb
 from captiv.core.jobs import RunId
+from captiv.core.pods import PodRow
 from captiv.core.spec import Captioning, RunSpec
 from captiv.errors import CaptivError
 from captiv.rental.measured import Past, past
-from captiv.rental.podspec import demand_by, extras_of, model_of, wish_of
+from captiv.rental.podspec import Terms, demand_by, engine_for, extras_of, model_of, wish_of
 from captiv.rental.provider import ProviderType
 from captiv.rental.views import duration, pool
 from captiv.settings import Settings
@@ -60,8 +71,8 @@ class Quote:
     """What a pod's container image takes to fetch, as is assumed."""
     download_bytes: int | None = None
     """What the model's weights take to fetch; None where that is not known."""
-    kept: bool = False
-    """Whether an earlier pod may have fetched the weights for this one."""
+    kept: Literal["no", "maybe", "yes"] = "no"
+    """Whether an earlier pod has fetched the weights for this one."""
     pace: Pace | None = None
     """None where neither a run of this installation nor the GPU's data sheet tells."""
     expected: Estimate | None = None
@@ -94,7 +105,9 @@ class Quote:
     @property
     def fetched_bytes(self) -> int | None:
         """What each pod fetches before it captions; None where nothing would be rented."""
-        return None if self.offer is None else self.image_bytes + (self.download_bytes or 0)
+        if self.offer is None:
+            return None
+        return self.image_bytes + (0 if self.kept == "yes" else self.download_bytes or 0)
 
     def lines(self, cap: str = "--max-cost") -> list[str]:
         """Return it for a person, to whom the cap on the cost is known by that name."""
@@ -129,10 +142,22 @@ class Quote:
         else:
             parts.append(f"about {_told(self.expected)} for {images}")
         if self.longest is not None:
-            most = f"at most {dollars(self.longest.dollars)}"
-            until = f" in {duration(self.longest.seconds)}"
-            capped = self.max_cost is not None
-            parts.append(f"{most} (--max-cost)" if capped else f"{most}{until}, for want of a cap")
+            parts.append(_most(self.longest, self.max_cost))
+        return f"Renting {'; '.join(parts)}."
+
+    def sentence_by_hand(self, idle_s: float) -> str:
+        """Return it on one line, for a person about to rent a pod that no run's end terminates.
+
+        Its guard ends it after so long without a request.
+        """
+        if self.offer is None:
+            return f"Nothing can be rented: {self.problem}"
+        parts = [self._what(self.offer), self._fetched()]
+        if self.expected is not None:
+            parts.append(f"about {_told(self.expected)} until it is ready")
+        idle = f"after {duration(idle_s)} without a request"
+        each_day = f"{dollars(self.offer.price_usd_h * 24)} a day while it is used"
+        parts.append(f"no cap: its guard ends it {idle}, and it costs {each_day}")
         return f"Renting {'; '.join(parts)}."
 
     def _what(self, offer: Offer) -> str:
@@ -145,7 +170,9 @@ class Quote:
     def _fetched(self) -> str:
         each = "fetches" if self.pods == 1 else "each fetches"
         image = f"an image of some {self.image_bytes / 1e9:.0f} GB"
-        unless = ", unless they are on the network volume" if self.kept else ""
+        if self.kept == "yes":
+            return f"{each} {image}; the model is on the network volume"
+        unless = ", unless they are on the network volume" if self.kept == "maybe" else ""
         if self.download_bytes is None:
             return f"{each} {image} and the model's weights{unless}"
         if not self.download_bytes:
@@ -162,8 +189,10 @@ class Estimator:
     past: Past = field(default_factory=lambda: Past((), {}))
     """What this installation has measured."""
     facts: Facts = FACTS
-    kept: bool = False
-    """Whether pods share a volume on which models stay."""
+    volume: str | None = None
+    """On which models stay for the next pod; None if on none."""
+    engine: Engine = "transformers"
+    """What drives the model in them."""
 
     def quote(
         self, offer: Offer, images: int, pods: int | None = None, notes: Sequence[str] = ()
@@ -188,7 +217,7 @@ class Estimator:
             startup=start,
             image_bytes=self.facts.image_bytes,
             download_bytes=self.variant.download_bytes,
-            kept=self.kept,
+            kept=_kept(self.past.starts, self.variant.name, self.volume),
             pace=pace,
             expected=expected,
             longest=_longest(offer.price_usd_h, several, cap),
@@ -204,6 +233,8 @@ class Estimator:
             cloud=offer.cloud,
             model=self.variant.name,
             dtype=self.spec.captioning.dtype,
+            engine=self.engine,
+            volume=self.volume,
             facts=self.facts,
         )
 
@@ -214,17 +245,17 @@ class Estimator:
             return Pace(before.images_per_s, before.run)
         if self.variant.images_per_s is not None:
             return Pace(self.variant.images_per_s)
-        per_s = calculated(offer, self.variant, self.spec.captioning, self.batch)
+        batch = self.spec.placement.batch_size
+        per_s = calculated(offer, self.variant, self.spec.captioning, batch, self.engine)
         return None if per_s is None else Pace(per_s)
-
-    @property
-    def batch(self) -> int | None:
-        """How many images are captioned together, where somebody says so."""
-        return self.spec.placement.batch_size
 
 
 def calculated(
-    offer: Offer, variant: Variant, captioning: Captioning, batch: int | None = None
+    offer: Offer,
+    variant: Variant,
+    captioning: Captioning,
+    batch: int | None = None,
+    engine: Engine = "transformers",
 ) -> float | None:
     """Return how many images such a GPU captions in a second by its data sheet; None if unknown."""
     gpu = hardware.gpu_of(offer.gpu_id)
@@ -234,7 +265,8 @@ def calculated(
     float32 = needed_gb(variant, "float32", None)
     halves = needed_gb(variant, "bfloat16", None) or (float32 and float32 / 2) or gb
     tokens = min(captioning.generation.max_new_tokens or _TOKENS, _TOKENS)
-    return hardware.images_per_s(gpu, offer.vram_gb, hardware.Load(gb, halves, tokens, batch))
+    load = hardware.Load(gb, halves, tokens, batch, engine)
+    return hardware.images_per_s(gpu, offer.vram_gb, load)
 
 
 async def quoted(
@@ -263,8 +295,9 @@ async def quoted(
     if isinstance(ranking, NoOffer):
         listing = f"captiv {kind.name} gpus lists them." if ranking.missing == "type" else None
         return Quote(None, " ".join(filter(None, (ranking.reason, ranking.hint, listing))))
-    before = await store.aread(past, kind.name, captioning) if store else Past((), {})
-    estimator = Estimator(spec, variant, before, facts, policy.keeps_models)
+    engine = engine_for(policy, spec)
+    before = await store.aread(past, kind.name, captioning, engine) if store else Past((), {})
+    estimator = Estimator(spec, variant, before, facts, policy.volume, engine)
     return estimator.quote(ranking.offers[0], images, notes=ranking.notes)
 
 
@@ -281,6 +314,56 @@ async def offered(kind: ProviderType, settings: Settings, extras: tuple[str, ...
         return offers
     finally:
         await provider.aclose()
+
+
+def by_hand(
+    offer: Offer, terms: Terms, before: Sequence[Started] = (), facts: Facts = FACTS
+) -> Quote:
+    """Return what is expected of a pod that is rented for no run, until it is ready."""
+    variant, engine = terms.variant, terms.brought or "transformers"
+    start = startup(
+        variant.download_bytes,
+        before,
+        gpu=offer.gpu_id,
+        cloud=offer.cloud,
+        model=variant.name,
+        dtype=terms.model.dtype or "auto",
+        engine=engine,
+        volume=terms.policy.volume,
+        facts=facts,
+    )
+    return Quote(
+        offer,
+        startup=start,
+        image_bytes=facts.image_bytes,
+        download_bytes=variant.download_bytes,
+        kept=_kept(before, variant.name, terms.policy.volume),
+        expected=estimate(0, 1, offer.price_usd_h, start.total_s),
+    )
+
+
+def _kept(
+    before: Sequence[Started], model: str, volume: str | None
+) -> Literal["no", "maybe", "yes"]:
+    """Return whether the volume has the model: somebody else may have left it there, too."""
+    if volume is None:
+        return "no"
+    return "yes" if is_kept(before, model, volume) else "maybe"
+
+
+def rented_already(spec: RunSpec, run: RunId, pod: PodRow) -> str:
+    """Return on one line what a run pays for a pod, for a person who watches another's run."""
+    cap = None if spec.placement.max_cost_usd is None else Decimal(spec.placement.max_cost_usd)
+    price = price_of(pod.price_micro)
+    most = _most(_longest(price, 1, cap), cap)
+    return f"Run {run} rents {pod.gpu}{pool(pod.cloud)}, {rate(price)}; {most}."
+
+
+def _most(longest: Estimate, cap: Decimal | None) -> str:
+    most = f"at most {dollars(longest.dollars)}"
+    if cap is not None:
+        return f"{most} (--max-cost)"
+    return f"{most} in {duration(longest.seconds)}, for want of a cap"
 
 
 def _longest(price_usd_h: Decimal, pods: int, cap: Decimal | None) -> Estimate:

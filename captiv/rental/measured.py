@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from captiv.catalog.engines import Engine
 from captiv.core.estimate import Started
 from captiv.core.jobs import Run, RunId
-from captiv.core.spec import Captioning, Site
+from captiv.core.pods import PodRow
+from captiv.core.spec import Captioning, Placement
 from captiv.store import Connection, captions, pods, runs, starts
 
 _RUNS: Final = 60
-_STARTS: Final = 200
+STARTS: Final = 200
+"""So many of the last pods are read for how long they took to start."""
 _LEAST_IMAGES: Final = 20
 _LAST_IMAGES: Final = 5_000
 """Of so many at the end of a run the rate is taken: it is asked for at each change of a wish."""
@@ -41,33 +44,39 @@ class Past:
     """How fast each GPU captioned so, by its type."""
 
 
-def past(conn: Connection, provider: str, captioning: Captioning) -> Past:
-    """Return what this installation knows of captioning so on pods of this provider."""
+def past(conn: Connection, provider: str, captioning: Captioning, engine: Engine) -> Past:
+    """Return what this installation knows of captioning so, by an engine, on a provider's pods."""
     found: dict[str, Measured] = {}
     for run in _alike_runs(conn, captioning):
         if any(site.kind != "rented" for site in run.spec.placement.sites):
             continue
         rented = [pod for pod in pods.of_run(conn, run.id) if pod.pod_id is not None]
         gpus = {pod.gpu for pod in rented if pod.provider == provider}
-        if len(gpus) != 1 or gpus <= found.keys():
+        if len(gpus) != 1 or gpus <= found.keys() or _engines(run, rented) != {engine}:
             continue
         per_s = images_per_s(captions.per_second(conn, run.id, _LAST_IMAGES))
         if per_s is not None:
             found[gpus.pop()] = Measured(run.id, per_s / len(rented))
-    return Past(starts.latest(conn, provider, _STARTS), found)
+    return Past(starts.latest(conn, provider, STARTS), found)
 
 
 def elsewhere(
-    conn: Connection, captioning: Captioning, site: Callable[[Site], bool]
+    conn: Connection, captioning: Captioning, placed: Callable[[Placement], bool]
 ) -> Measured | None:
-    """Return the last run that one worker did at such a site alone; None if there is none."""
+    """Return the last run that one worker did alone, so placed; None if there is none."""
     for run in _alike_runs(conn, captioning):
-        sites = run.spec.placement.sites
-        if len(sites) == 1 and site(sites[0]):
+        placement = run.spec.placement
+        if len(placement.sites) == 1 and placed(placement):
             per_s = images_per_s(captions.per_second(conn, run.id, _LAST_IMAGES))
             if per_s is not None:
                 return Measured(run.id, per_s)
     return None
+
+
+def _engines(run: Run, rented: Sequence[PodRow]) -> set[Engine]:
+    """Return what drove the model in a run's pods; it chose itself in images of other people."""
+    named = run.spec.placement.engine == "vllm"
+    return {"vllm" if named else pod.engine for pod in rented}
 
 
 def _alike_runs(conn: Connection, captioning: Captioning) -> list[Run]:

@@ -12,7 +12,7 @@ from captiv.catalog.engines import Engine, EngineWish, against_vllm, is_exact
 from captiv.catalog.model import QUANTISED
 from captiv.core.fleet import Demand, Offer, Wish, demand
 from captiv.core.jobs import Run, RunId
-from captiv.core.pods import Guarded, Owner
+from captiv.core.pods import Guarded, Owner, version_with
 from captiv.core.spec import Captioning, Placement, RunSpec
 from captiv.rental import bootstrap
 from captiv.rental.carry import Cargo, cargo_for
@@ -72,7 +72,9 @@ class Terms:
         cargo, engine = self.cargo, self.brought
         if cargo is None:
             return __version__
-        return cargo.version if engine == "transformers" else f"{cargo.version}.{engine}"
+        if self.extras == ("tagger",):
+            return f"{cargo.version}.tagger"
+        return version_with(engine or "transformers", cargo.version)
 
     @property
     def brought(self) -> Engine | None:
@@ -131,6 +133,9 @@ def model_of(captioning: Captioning, batch: int | None) -> ModelChange:
 
 def extras_of(model: ModelChange) -> tuple[str, ...]:
     """Return the extras of captiv that a worker needs to load this model."""
+    family = family_named(model.model)
+    if family is not None and family.tagging is not None:
+        return ("tagger",)
     return ("local", "quant") if model.dtype in QUANTISED else ("local",)
 
 
@@ -150,9 +155,17 @@ def demand_of(model: ModelChange, engine: Engine = "transformers") -> Demand:
 
 def demand_by(policy: Policy, spec: RunSpec) -> Demand:
     """Return what a run demands of the GPU of a pod."""
+    model = model_of(spec.captioning, spec.placement.batch_size)
+    return demand_of(model, engine_for(policy, spec))
+
+
+def engine_for(policy: Policy, spec: RunSpec) -> Engine:
+    """Return what drives the model in the pods that a run rents, as far as captiv decides it."""
     placement, beams = spec.placement, spec.captioning.generation.num_beams
+    if not policy.carries and placement.engine == "vllm":
+        return "vllm"
     model = model_of(spec.captioning, placement.batch_size)
-    return demand_of(model, engine_in_pod(policy, model, placement.engine, beams))
+    return engine_in_pod(policy, model, placement.engine, beams)
 
 
 def engine_in_pod(

@@ -174,8 +174,8 @@ class Policy:
     """Whether captiv brings its worker into pods whose image nobody names."""
     public: bool = False
     """Whether captiv chooses the image, too, by what drives the model."""
-    keeps_models: bool = False
-    """Whether what a pod downloads of a model is there for the next pod."""
+    volume: str | None = None
+    """Where what a pod downloads of a model is there for the next pod; None if nowhere."""
 
 
 class Provider(Protocol):

@@ -20,7 +20,7 @@ from anyio.abc import TaskStatus
 from captiv.clock import monotonic_s
 from captiv.core import fleet
 from captiv.core.cost import micro, price_of, rate
-from captiv.core.fleet import Move, NoOffer, Offer
+from captiv.core.fleet import Move, NoOffer, Offer, Wish
 from captiv.core.jobs import RunId
 from captiv.core.pods import PodRow, PodRowId
 from captiv.errors import (
@@ -349,18 +349,9 @@ class Provisioning:
         price = price_of(row.price_micro)
         if price > self._terms.policy.wish.max_price_usd_h:
             await self.give_up(row, f"it costs more than {self._terms.policy.wish.price_setting}")
-            raise self.too_dear(offer.gpu_id, price)
+            raise too_dear(self._terms.policy.wish, offer.gpu_id, price)
         _log.info("pod rented pod=%s gpu=%s", pod.id, offer.gpu_id)
         return Rented(row, pod, offer)
-
-    def too_dear(self, gpu: str, price_usd_h: Decimal) -> TooDear:
-        """Return the error of a pod that costs more than is allowed."""
-        wish = self._terms.policy.wish
-        return TooDear(
-            f"A pod with {gpu} turned out to cost {rate(price_usd_h)}, above the limit of "
-            f"{rate(wish.max_price_usd_h)} ({wish.price_setting}), and was ended.",
-            hint=f"Raise {wish.price_setting}, or ask for another GPU.",
-        )
 
     async def _intend(
         self, name: str, offer: Offer, deadline_ms: int | None, now_ms: int
@@ -472,3 +463,12 @@ def _kept(
     if run_id is not None:
         pods.begin_use(conn, row.id, run_id, created_ms)
     return row
+
+
+def too_dear(wish: Wish, gpu: str, price_usd_h: Decimal) -> TooDear:
+    """Return the error of a pod that costs more than is allowed."""
+    return TooDear(
+        f"A pod with {gpu} turned out to cost {rate(price_usd_h)}, above the limit of "
+        f"{rate(wish.max_price_usd_h)} ({wish.price_setting}), and was ended.",
+        hint=f"Raise {wish.price_setting}, or ask for another GPU.",
+    )

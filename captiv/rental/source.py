@@ -14,10 +14,8 @@ from decimal import Decimal
 
 import anyio
 
-from captiv.clock import monotonic_s, steady_s, waiting_s
+from captiv.clock import monotonic_s
 from captiv.core import quiet
-from captiv.core.budget import is_planned, outlives
-from captiv.core.cost import DEADLINE_CAP_S, micro, price_of, rate, redated_ms
 from captiv.core.fleet import Offer, Ranking
 from captiv.core.phase import OnPhase, Phase, Step
 from captiv.core.pods import PodRow, PodState, pod_name, unseen_end_ms
@@ -25,20 +23,19 @@ from captiv.core.quiet import Patience
 from captiv.core.retry import Death
 from captiv.core.startup import GivenUp
 from captiv.core.timing import Timing
-from captiv.errors import NoWorker, ProviderError, ProviderUnreachable, WorkerError
+from captiv.errors import NoWorker, ProviderError, ProviderUnreachable
 from captiv.offload import offload
 from captiv.rental.adopt import Adoption
 from captiv.rental.estimate import Estimator
 from captiv.rental.fleet import Fleet
+from captiv.rental.lifespan import Held, Lifespan
 from captiv.rental.measured import past
-from captiv.rental.podspec import Terms
-from captiv.rental.provider import Pod
+from captiv.rental.podspec import Terms, engine_for
 from captiv.rental.provision import Provisioning, RentalContext, TooDear
 from captiv.rental.startup import LOOK_S, come_up, lasting_error
 from captiv.rental.suspend import SleepWatch
 from captiv.store import pods, runs, starts
 from captiv.store.commit import commit
-from captiv.wire import GuardLimits
 from captiv.workers import Address, Ended, Traits
 
 _log = logging.getLogger(__name__)
@@ -51,10 +48,6 @@ _GUARD_MARGIN_S = 60.0
 """So long before the guard's idle limit a pod that cannot be reached is given up."""
 _ANSWER_S = 10.0
 """A provider that takes longer to say how a pod is says nothing."""
-_TEND_S = 60.0
-_RENEW_S = 7200.0
-"""So long before a pod's planned end its guard is told of a later one, and told again if it could
-not be."""
 _LAST_LOOK_S = 10.0
 """So long the end of a run looks for a pod of which the provider never said whether it made it."""
 _FRESH_S = 60.0
@@ -108,12 +101,11 @@ class RentedWorker:
                 first_s=terms.policy.request_timeout_s,
             ),
         )
-        self._row: PodRow | None = None
+        self._held = Held()
+        self._lifespan = Lifespan(context, terms, fleet, self._held)
         self._sleep = SleepWatch(context.now_ms)
         self._unanswered_s = -math.inf
         """When the provider last did not answer either."""
-        self._untold = False
-        """Whether the guard has to be told of a deadline that it does not know."""
         self._asked_s = -math.inf
         """When the provider was last asked whether the pod is gone."""
         self._first = True
@@ -122,9 +114,9 @@ class RentedWorker:
 
     def describe(self) -> str:
         """Name the worker for a person."""
-        if self._row is None:
+        if self._held.row is None:
             return self._provider.label
-        return f"{self._provider.label} pod {self._row.pod_id} ({self._row.gpu})"
+        return f"{self._provider.label} pod {self._held.row.pod_id} ({self._held.row.gpu})"
 
     async def start(self, on_phase: OnPhase) -> Address:
         """Have a pod whose worker is ready.
@@ -154,17 +146,9 @@ class RentedWorker:
         return await self._rented(on_phase)
 
     def affordable(self) -> bool:
-        """Whether another image may be claimed so that all ends within the run's cap.
-
-        Nor may this pod's part of the cap end before: then its guard would end it.
-        """
-        row = self._row
+        """Whether another image may be claimed so that all ends within the run's cap."""
         self._sleep.look()
-        if row is None or self._terms.max_cost is None:
-            return True
-        return self._fleet.affords() and outlives(
-            row.intended_ms, row.deadline_ms, self._context.now_ms()
-        )
+        return self._lifespan.affordable()
 
     async def ended(self) -> Ended | None:
         """Ask the provider whether the pod is gone; unknown counts as there.
@@ -172,14 +156,14 @@ class RentedWorker:
         The provider counts calls by the minute, so it is not asked at every call of this.
         """
         fell_ms = self._sleep.look()
-        if self._row is None or self._row.pod_id is None:
+        if self._held.row is None or self._held.row.pod_id is None:
             return None
         if monotonic_s() - self._asked_s < self._context.ask_s:
             return None
         self._asked_s = monotonic_s()
-        state = await self._state(self._row.pod_id)
+        state = await self._state(self._held.row.pod_id)
         if state is PodState.ENDED and fell_ms is not None:
-            await self._ended_meanwhile(self._row, fell_ms)
+            await self._ended_meanwhile(self._held.row, fell_ms)
         if state not in (PodState.ENDED, PodState.STOPPED, PodState.FAILED):
             return None
         said = f"{self._provider.label} says that the pod is gone"
@@ -210,69 +194,14 @@ class RentedWorker:
         await self._end("silent for too long")
         return Ended(Death.KILLED, frozenset(), said)
 
-    # -- how long it lives -----------------------------------------------------------------------
-
     @property
     def ends_in_s(self) -> float:
-        """In how many seconds the pod's guard ends it; infinite where its part of the cap does.
-
-        That part is `affordable`'s.
-        """
-        row = self._row
-        if row is None or row.deadline_ms is None:
-            return math.inf
-        if not is_planned(row.intended_ms, row.deadline_ms):
-            return math.inf
-        return (row.deadline_ms - self._context.now_ms()) / 1000
+        """In how many seconds the pod's guard ends it; infinite where its part of the cap does."""
+        return self._lifespan.ends_in_s
 
     async def tend(self) -> None:
         """Have the guard keep the pod as long as the run goes on. Runs until cancelled."""
-        while True:
-            await self._renewed()
-            await self._retold()
-            await _passed(_TEND_S)
-
-    async def _retold(self) -> None:
-        """Tell the guard of its deadline, if it does not know it yet."""
-        row = self._row
-        if row is not None and row.deadline_ms is not None and self._untold:
-            self._untold = not await self._told(row, row.deadline_ms)
-
-    async def _priced(self, pod: Pod) -> None:
-        """Reckon with what the pod really costs, once the provider says so.
-
-        Raises:
-            TooDear: that is more than is allowed.
-        """
-        row, price = self._row, micro(pod.price_usd_h)
-        if row is None or not price or price == row.price_micro:
-            return
-        deadline = row.deadline_ms
-        if deadline is not None and self._terms.max_cost is not None:
-            from_ms = row.created_ms or row.intended_ms
-            deadline = redated_ms(from_ms, deadline, row.price_micro, price)
-        if not await commit(self._ledger, pods.priced, row.id, price, deadline):
-            return
-        self._row = replace(row, price_micro=price, deadline_ms=deadline)
-        self._untold = deadline != row.deadline_ms
-        await self._fleet.reckon()
-        was, now = rate(price_of(row.price_micro)), rate(price_of(price))
-        self._context.on_note(f"Pod {row.pod_id} costs {now}, not {was} as was said before.")
-        if price_of(price) > self._terms.policy.wish.max_price_usd_h:
-            raise self._provisioning.too_dear(row.gpu, price_of(price))
-
-    async def _renewed(self) -> None:
-        """Move the pod's planned end, if it is near and the run's cap leaves money for more."""
-        row = self._row
-        if row is None or row.deadline_ms is None or self.ends_in_s > _RENEW_S:
-            return
-        left = await self._fleet.left()
-        until_ms = self._context.now_ms() + DEADLINE_CAP_S * 1000
-        if left is not None:
-            more_ms = int(left * 3600 / price_of(row.price_micro)) * 1000 if row.price_micro else 0
-            until_ms = min(until_ms, row.deadline_ms + more_ms)
-        if until_ms > row.deadline_ms and await self._prolonged(row, until_ms):
-            await self._fleet.reckon()
+        await self._lifespan.tend()
 
     async def hand_over(self) -> None:
         """End the pod shortly before its guard would: the next one replaces none that was lost."""
@@ -291,7 +220,7 @@ class RentedWorker:
             if self._fleet.abandoned:
                 with suppress(ProviderError):
                     for row in await self._adoption.left_behind():
-                        self._row = row
+                        self._held.row = row
                         await self._end("its command was killed")
             await self._account.aclose()
 
@@ -300,37 +229,11 @@ class RentedWorker:
     @property
     def paying(self) -> bool:
         """Whether it has a pod."""
-        return self._row is not None
+        return self._held.row is not None
 
     async def prolong(self, dollars: Decimal) -> None:
         """Let the pod live for so much longer, at most a day from now: others left their part."""
-        row = self._row
-        if row is None or row.deadline_ms is None or not row.price_micro:
-            return
-        more_ms = int(dollars * 3600 / price_of(row.price_micro)) * 1000
-        last_ms = self._context.now_ms() + DEADLINE_CAP_S * 1000
-        await self._prolonged(row, min(row.deadline_ms + more_ms, last_ms))
-
-    async def _prolonged(self, row: PodRow, deadline: int) -> bool:
-        """Move the pod's deadline, in ms. A guard that cannot be told keeps the one that it has."""
-        if not await commit(self._ledger, pods.prolong, row.id, deadline):
-            return False
-        if not await self._told(row, deadline):
-            return False
-        if self._row is row:
-            self._row = replace(row, deadline_ms=deadline)
-        return True
-
-    async def _told(self, row: PodRow, deadline_ms: int) -> bool:
-        """Tell the pod's guard of its limits; False if it does not answer."""
-        deadline = (deadline_ms + self._provider.clock_ahead_ms) / 1000
-        limits = GuardLimits(idle_s=self._terms.policy.guarded.idle_s, deadline=deadline)
-        try:
-            async with self._account.worker(row.pod_id or "", row.name, connections=1) as worker:
-                await worker.renew(limits)
-        except WorkerError:
-            return False
-        return True
+        await self._lifespan.prolong(dollars)
 
     # -- using one again -------------------------------------------------------------------------
 
@@ -347,7 +250,7 @@ class RentedWorker:
     async def _taken_up(self, row: PodRow, on_phase: OnPhase) -> Address | None:
         """Use a pod that an earlier command of this run rented, ready or not yet; else end it."""
         from_ms = row.created_ms or self._context.now_ms()
-        self._row = row
+        self._held.row = row
         failed: GivenUp | None = GivenUp("it is another captiv's")
         if row.version == self._terms.version:
             failed = await self._came_up(row, on_phase)
@@ -370,7 +273,7 @@ class RentedWorker:
         now = self._context.now_ms()
         if not await commit(self._ledger, pods.begin_use, row.id, self._terms.run_id, now):
             return None
-        self._row, address = row, self._address(row)
+        self._held.row, address = row, self._address(row)
         await self._fleet.reckon()
         reason = await self._adoption.load(row, on_phase)
         if not reason:
@@ -417,21 +320,22 @@ class RentedWorker:
             return await self._fleet.deadline_ms(self, offer)
 
         try:
-            self._row = (await self._provisioning.rent(deadline_of, self._announce)).row
+            self._held.row = (await self._provisioning.rent(deadline_of, self._announce)).row
         finally:
             with anyio.CancelScope(shield=True):
                 await self._fleet.made(self)
-        return self._row
+        return self._held.row
 
     async def _announce(self, ranking: Ranking) -> None:
         """Say once in a run, before its first pod is asked for, what is expected of it."""
         if not self._fleet.announces():
             return
         run = await self._ledger.aread(runs.get, self._terms.run_id)
-        before = await self._ledger.aread(past, self._provider.name, run.spec.captioning)
+        policy, engine = self._terms.policy, engine_for(self._terms.policy, run.spec)
+        before = await self._ledger.aread(past, self._provider.name, run.spec.captioning, engine)
         images = run.counts.pending + run.counts.running
-        kept = self._terms.policy.keeps_models
-        estimator = Estimator(run.spec, self._terms.variant, before, kept=kept)
+        variant, volume = self._terms.variant, policy.volume
+        estimator = Estimator(run.spec, variant, before, volume=volume, engine=engine)
         said = estimator.quote(ranking.offers[0], images).sentence(so_far=not run.enqueued)
         _log.info("rental priced run=%s %s", run.id, said)
         self._context.on_price(said)
@@ -458,6 +362,7 @@ class RentedWorker:
                 model=variant.name,
                 dtype=model.dtype or "auto",
                 download_bytes=variant.download_bytes,
+                volume=self._terms.policy.volume,
             )
         return failed
 
@@ -477,21 +382,21 @@ class RentedWorker:
                 waited_s=max(0.0, min(age_s, limit_s - policy.lost_after_s)),
                 fresh=age_s < _FRESH_S,
                 on_phase=on_phase,
-                on_pod=self._priced,
+                on_pod=self._lifespan.priced,
             )
 
     # -- ending ----------------------------------------------------------------------------------
 
     async def _end(self, reason: str) -> None:
         """End the pod that this run rented, or is to end; give back any other."""
-        row = self._row
+        row = self._held.row
         if row is None:
             return
         mine = row.run_id == self._terms.run_id and not row.lingers
         if not mine and not self._terms.terminate:
             await self._give_back(row)
             return
-        self._row = None
+        self._held.row = None
         await self._provisioning.give_up(row, reason)
         await self._fleet.reckon()
 
@@ -503,20 +408,13 @@ class RentedWorker:
             await commit(
                 self._ledger, pods.ended, row.id, at_ms, "it ended while this machine slept"
             )
-        self._row = None
+        self._held.row = None
         await self._fleet.reckon()
 
     async def _give_back(self, row: PodRow) -> None:
-        self._row = None
+        self._held.row = None
         with anyio.CancelScope(shield=True):
             await commit(
                 self._ledger, pods.end_use, row.id, self._terms.run_id, self._context.now_ms()
             )
         await self._fleet.reckon()
-
-
-async def _passed(calendar_s: float) -> None:
-    """Return when so many seconds of the calendar have passed."""
-    until_s = steady_s() + calendar_s
-    while (left_s := until_s - steady_s()) > 0:  # noqa: ASYNC110 - a clock tells of nothing
-        await anyio.sleep(waiting_s(left_s))

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel
 
+from captiv.catalog.tagging import tag_names, thresholds_in
 from captiv.core.spec import MAX_RETRIES, Overwrite
 from captiv.core.structure.named import NAMED
 from captiv.errors import UsageError
@@ -57,6 +58,17 @@ def words(text: str | None) -> tuple[str, ...]:
 
 def _variables(text: str | None) -> dict[str, str]:
     return pairs(text, "--prompt-variables")
+
+
+def _thresholds(text: str | None) -> dict[str, float]:
+    try:
+        return thresholds_in(text or "")
+    except ValueError as error:
+        raise UsageError(f"--tag-threshold {error}.") from error
+
+
+def _tags(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tag_names(text)
 
 
 # Groups are not slotted: Options inherits from all of them, and slots don't allow that.
@@ -149,6 +161,40 @@ class DecodingOptions:
             "again, sampled from another seed.",
             min=0,
             max=MAX_RETRIES,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagOptions:
+    """Which tags a tagger writes, and how. No other model takes these."""
+
+    panel: ClassVar[str | None] = "Tags (taggers only)"
+
+    tag_threshold: Annotated[
+        Mapping[str, float],
+        Flag(
+            "Score that a tag has to exceed, of all categories that are written, or by category; 1 "
+            "leaves a category out.",
+            metavar="SCORE|CATEGORY=SCORE,…",
+            read=_thresholds,
+        ),
+    ] = field(default_factory=dict)
+    tag_exclude: Annotated[
+        Sequence[str] | None, Flag("Tags that are never written: a,b,c.", read=_tags)
+    ] = None
+    tag_underscores: Annotated[
+        bool | None,
+        Flag(
+            "Join the words of a tag by underscores, or by spaces.",
+            ("--tag-underscores/--no-tag-underscores",),
+        ),
+    ] = None
+    tag_escape: Annotated[
+        bool | None,
+        Flag(
+            r"Write brackets as \( and \), for prompts in which they would be weights.",
+            ("--tag-escape/--no-tag-escape",),
         ),
     ] = None
 
@@ -283,5 +329,7 @@ class OutputOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(SelectionOptions, ModelOptions, DecodingOptions, PlacementOptions, OutputOptions):
+class Options(
+    SelectionOptions, ModelOptions, DecodingOptions, TagOptions, PlacementOptions, OutputOptions
+):
     """What a person asks of a run; None is not given, and the settings decide."""

@@ -37,6 +37,7 @@ from captiv.request.options import Options
 from captiv.request.placement import place
 from captiv.request.schema import for_objects, schema_asked
 from captiv.request.served import refuse_untold, served_choice
+from captiv.request.tags import refuse_idle, tagging_of
 from captiv.settings import DTYPES, Settings
 from captiv.settings.keys import find_key
 from captiv.wire import Generation, ModelChange
@@ -73,6 +74,7 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
     _require_something(options)
     placement = place(options, settings)
     choice = _choice(options, settings, placement)
+    refuse_idle(options, choice.family)
     roots = _roots(options.paths)
     output = _output(options, settings, roots)
     schema = schema_asked(options, choice.family, output)
@@ -97,7 +99,7 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
         captioning=captioning,
         output=output,
         placement=placement,
-        answers=_answers(options, settings),
+        answers=_answers(options, settings, choice.family),
         image_quality=settings.images.quality,
     )
     return spec, choice
@@ -242,7 +244,7 @@ def _captioning(
     if options.prompt is not None and options.mode is not None:
         build_prompt(family, mode=mode)  # a mode that there is not is a mistake here, too
     length = choose_length(family, _length(options, settings, family, mode))
-    said = _generation(options, settings)
+    said = _generation(options, settings, family)
     generation = (
         said.over(family.generation) if schema is None else for_objects(said, family.generation)
     )
@@ -268,6 +270,7 @@ def _captioning(
         prompt=prompt if schema is None else asked_for(prompt, schema),
         answer_schema=None if schema is None else schema.text,
         generation=generation,
+        tagging=tagging_of(options, settings, family),
         dtype=_dtype(options, settings, family),
     )
 
@@ -279,6 +282,8 @@ def _dtype(options: Options, settings: Settings, family: Family) -> str:
         raise UsageError(f"--torch-dtype is one of {', '.join(DTYPES)}, not {dtype!r}.")
     if options.dtype is None or family.precision(dtype) == dtype:
         return family.precision(dtype)
+    if family.tagging is not None:
+        raise UsageError(f"{family.name} runs in what its file holds: leave --torch-dtype out.")
     have = ", ".join(name for name in DTYPES if name not in QUANTISED)
     raise UsageError(f"{family.name} does not run in {dtype}.", hint=f"It has: {have}.")
 
@@ -292,7 +297,9 @@ def _length(options: Options, settings: Settings, family: Family, mode: str) -> 
     return settings.model.length_for(family.name) if room else None
 
 
-def _generation(options: Options, settings: Settings) -> Generation:
+def _generation(options: Options, settings: Settings, family: Family) -> Generation:
+    if family.tagging is not None:
+        return Generation()
     given = {
         name: _checked("generation", name, value, flag=name.replace("_", "-"))
         for name, value in options.generation.items()
@@ -302,7 +309,9 @@ def _generation(options: Options, settings: Settings) -> Generation:
     return Generation.model_validate({**configured, **given})
 
 
-def _answers(options: Options, settings: Settings) -> Answers:
+def _answers(options: Options, settings: Settings, family: Family) -> Answers:
+    if family.tagging is not None:
+        return Answers(retries=0)  # it says the same again
     retries = settings.generation.retries if options.retries is None else options.retries
     limits = (options.generation.get("max_new_tokens"), settings.generation.max_new_tokens)
     return Answers(retries=retries, limited_by_user=any(limit is not None for limit in limits))

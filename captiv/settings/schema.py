@@ -25,6 +25,7 @@ from captiv.catalog.model import (
     IMAGE_MEMORY_MB,
     ImageQuality,
 )
+from captiv.catalog.tagging import thresholds_in
 from captiv.core.naming import checked_extension
 from captiv.core.spec import MAX_RETRIES, RETRIES
 from captiv.errors import UsageError
@@ -212,6 +213,26 @@ class GenerationSettings(Section, Generation):
         default=RETRIES,
         description="How often an answer that is no caption is tried again, sampled.",
     )
+
+
+def _thresholds(text: str) -> str:
+    thresholds_in(text)
+    return text
+
+
+class TagSettings(Section):
+    """What taggers write; other models take no notice."""
+
+    threshold: Annotated[Text, AfterValidator(_thresholds)] | None = Field(
+        default=None,
+        description="Score that a tag has to exceed, or CATEGORY=SCORE with commas between; 1 "
+        "leaves a category out, and one that a tagger lacks is passed over. Unset, its own.",
+    )
+    exclude: str = Field(default="", description="Tags that are never written: a,b,c.")
+    underscores: bool = Field(
+        default=False, description="Join the words of a tag by underscores instead of spaces."
+    )
+    escape: bool = Field(default=False, description=r"Write brackets as \( and \).")
 
 
 class SystemSettings(Section):
@@ -424,6 +445,7 @@ class Settings(Section):
 
     model: ModelSettings = ModelSettings()
     generation: GenerationSettings = GenerationSettings()
+    tags: TagSettings = TagSettings()
     system: SystemSettings = SystemSettings()
     output: OutputSettings = OutputSettings()
     images: ImageSettings = ImageSettings()

@@ -29,9 +29,10 @@ _COLUMNS = "id, state, spec, fingerprint, scanned, created_ms, finished_ms, unre
 def open_run(conn: Connection, spec: RunSpec, now_ms: int) -> tuple[Run, bool]:
     """Return the run for this request, and whether it is an unfinished one that goes on.
 
-    One that goes on takes the new placement and limit, and keeps its cap unless another was said;
-    unless its set of images is fixed, and no
-    higher limit makes it larger, it is not scanned until it has been scanned again.
+    One that goes on takes the new placement and limit, and keeps its cap unless another was said.
+    It keeps the quality of its pictures: a key of work that is at a worker must not name another
+    body. Unless its set of images is fixed, and no higher limit makes it larger, it is not scanned
+    until it has been scanned again.
 
     Raises:
         UsageError: more of the unfinished run is open than the limit allows to caption now.
@@ -50,10 +51,13 @@ def open_run(conn: Connection, spec: RunSpec, now_ms: int) -> tuple[Run, bool]:
     before = get(conn, RunId(row[0]))
     _refuse_more_than(spec.selection.limit, before)
     same_set = spec.selection.fixed and not spec.selection.wider_than(before.spec.selection)
-    placement = spec.placement.going_on(before.spec.placement)
+    kept = {
+        "placement": spec.placement.going_on(before.spec.placement),
+        "image_quality": before.spec.image_quality,
+    }
     conn.execute(
         "UPDATE runs SET spec=?, scanned=min(scanned, ?) WHERE id=?",
-        (_text(spec.model_copy(update={"placement": placement})), same_set, before.id),
+        (_text(spec.model_copy(update=kept)), same_set, before.id),
     )
     return get(conn, before.id), True
 

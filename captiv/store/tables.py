@@ -361,6 +361,8 @@ class Start(SQLModel, table=True):
     """A host was found, the image fetched, the container started, and the worker installed."""
     download_ms: int = Field(sa_column=_integer())
     load_ms: int = Field(sa_column=_integer())
+    volume: str | None = Field(default=None, sa_column=Column(Text))
+    """The network volume on which it kept what it fetched; None of a pod without one."""
 
 
 class Edit(SQLModel, table=True):

@@ -316,6 +316,8 @@ def _fields(request: CaptionRequest) -> dict[str, str]:
         fields["prompt_options"] = ",".join(fields["prompt_options"])
     if "prompt_variables" in fields:
         fields["prompt_variables"] = json.dumps(fields["prompt_variables"])
+    if "tagging" in fields:
+        fields["tagging"] = json.dumps(fields["tagging"])
     return {name: str(value) for name, value in fields.items()}
 
 

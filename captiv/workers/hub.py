@@ -9,7 +9,9 @@ from typing import Any
 import httpx2
 
 from captiv import __version__
+from captiv.catalog.foreign import sourced
 from captiv.catalog.model import BUILTIN
+from captiv.catalog.tagging import LISTED, config_of
 from captiv.errors import ModelError, UsageError
 from captiv.offload import offload
 from captiv.workers.transport import PROXY_HINT, PROXY_REFUSED, PROXY_STATUS, is_proxys_refusal
@@ -17,7 +19,7 @@ from captiv.workers.transport import PROXY_HINT, PROXY_REFUSED, PROXY_STATUS, is
 _HUB = "https://huggingface.co"
 _TIMEOUT_S = 10.0
 _MAX_BYTES = 1_000_000
-_WEIGHTS = (".safetensors", ".bin")
+_WEIGHTS = (".safetensors", ".bin", ".onnx")
 
 
 def read_config(source: str) -> dict[str, Any]:
@@ -29,7 +31,7 @@ def read_config(source: str) -> dict[str, Any]:
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
-        return _parsed(_local(folder), source)
+        return tagger_in(folder) or _parsed(_local(folder), source)
     if source.count("/") != 1 or source.startswith((".", "/", "~")):
         raise UsageError(
             f"There is no model {source!r}.",
@@ -40,6 +42,22 @@ def read_config(source: str) -> dict[str, Any]:
     return _parsed(found.read_bytes() if found else _fetched(source), source)
 
 
+def tagger_in(folder: Path) -> dict[str, Any] | None:
+    """Return what a config.json would say of the tagger in this folder; None if it has none."""
+    try:
+        names = [file.name for file in folder.iterdir()]
+        table = folder / LISTED[1]
+        header = _first_line(table) if table.name in names else ""
+    except (OSError, ValueError):
+        return None
+    return config_of(names, header)
+
+
+def _first_line(file: Path) -> str:
+    with file.open(encoding="utf-8", errors="replace") as opened:
+        return opened.readline()
+
+
 def require_weights(source: str) -> None:
     """Refuse a local directory without weights, before a worker is started for it.
 
@@ -47,7 +65,7 @@ def require_weights(source: str) -> None:
         UsageError: there are none.
     """
     folder = Path(source).expanduser()
-    kinds = ("*.safetensors", "pytorch_model*.bin")
+    kinds = ("*.safetensors", "pytorch_model*.bin", "*.onnx")
     if folder.is_dir() and not any(next(folder.glob(kind), None) for kind in kinds):
         raise UsageError(
             f"{folder} holds no weights: neither model.safetensors nor pytorch_model.bin.",
@@ -90,16 +108,29 @@ async def unavailable(source: str) -> ModelError | None:
             f"{source} is not on this machine, and HF_HUB_OFFLINE forbids downloading it.",
             hint="Unset it, or copy the model here and pass its folder: --model DIR.",
         )
-    url, headers = _config_of(source)
+    url, headers = _file_of(source, _proof(source))
     http = await offload(partial(httpx2.AsyncClient, headers=headers, follow_redirects=True))
     try:
         async with http:
-            response = await http.get(url, timeout=_TIMEOUT_S)
+            response = await _head_of(http, url)
     except httpx2.TimeoutException:
         return None
     except httpx2.HTTPError as error:
         return _unreachable(source, error)
     return None if response.status_code >= 500 else _withheld(source, response.status_code)
+
+
+async def _head_of(http: httpx2.AsyncClient, url: str) -> httpx2.Response:
+    """Ask for a file and leave its body: a list of tags has megabytes."""
+    async with http.stream("GET", url, timeout=_TIMEOUT_S) as response:
+        return response
+
+
+def _proof(source: str) -> str:
+    """Return a file that the hub has of this model: a tagger's list, where no config.json is."""
+    known = sourced(source)
+    files = known.family.architecture.files if known is not None else ()
+    return files[-1] if files else "config.json"
 
 
 def is_here(source: str) -> bool:
@@ -119,12 +150,15 @@ def _snapshots(source: str) -> Path:
 def _local(folder: Path) -> bytes:
     config = folder / "config.json"
     if not config.is_file():
-        raise UsageError(f"{folder} holds no model: it has no config.json.")
+        raise UsageError(
+            f"{folder} holds no model: it has no config.json.",
+            hint="Of a tagger it needs model.onnx and selected_tags.csv.",
+        )
     return config.read_bytes()
 
 
 def _fetched(source: str) -> bytes:
-    url, headers = _config_of(source)
+    url, headers = _file_of(source, "config.json")
     try:
         response = httpx2.get(url, headers=headers, timeout=_TIMEOUT_S, follow_redirects=True)
     except httpx2.HTTPError as error:
@@ -135,12 +169,12 @@ def _fetched(source: str) -> bytes:
     return response.content[:_MAX_BYTES]
 
 
-def _config_of(source: str) -> tuple[str, dict[str, str]]:
-    """Return where the hub has a model's config.json, and the headers to ask for it with."""
+def _file_of(source: str, name: str) -> tuple[str, dict[str, str]]:
+    """Return where the hub has a file of a model, and the headers to ask for it with."""
     headers = {"User-Agent": f"captiv/{__version__}"}
     if token := os.environ.get("HF_TOKEN"):
         headers["Authorization"] = f"Bearer {token}"
-    return f"{_endpoint()}/{source}/resolve/main/config.json", headers
+    return f"{_endpoint()}/{source}/resolve/main/{name}", headers
 
 
 def _endpoint() -> str:

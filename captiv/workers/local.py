@@ -35,7 +35,7 @@ from captiv.shortage import shortage
 from captiv.wire import ModelChange
 from captiv.workers.arguments import worker_arguments
 from captiv.workers.hub import unavailable
-from captiv.workers.machine import has_torch, has_vllm, machine
+from captiv.workers.machine import has_onnxruntime, has_torch, has_vllm, machine
 from captiv.workers.source import Address, Check, Ended, Traits
 
 _SIGKILL = 9  # which Windows' module does not name
@@ -122,7 +122,7 @@ class LocalWorker:
             here, s.model, s.variant, dtype=s.dtype, device=s.device, engine=s.engine
         )
         if reason is not None:
-            raise ModelError(reason, hint=_instead(here, s.device))
+            raise ModelError(reason, hint=_instead(here, s.device, tags=_is_tagger(s.model)))
         return [Finding("this machine", "ok", f"nothing found that rules out {s.variant}")]
 
     async def _look_at_hub(self) -> Sequence[Finding]:
@@ -171,8 +171,11 @@ class LocalWorker:
             ModelError: says what is missing.
         """
         s = self._settings
-        here = Machine(torch=has_torch(), vllm=has_vllm())
-        if not s.own_engine and (why := no_engine(here, s.engine, by_vllm=_by_vllm(s.model))):
+        if s.own_engine:
+            return
+        here = Machine(torch=has_torch(), vllm=has_vllm(), onnxruntime=has_onnxruntime())
+        tags = _is_tagger(s.model)
+        if why := no_engine(here, s.engine, by_vllm=_by_vllm(s.model), tags=tags):
             raise ModelError(why, hint=_NO_TORCH)
 
     async def ended(self) -> Ended | None:
@@ -308,6 +311,7 @@ def reason_against(
         device=device,
         engine=engine,
         by_vllm=_by_vllm(model),
+        tags=_is_tagger(model),
     )
 
 
@@ -317,9 +321,14 @@ def _by_vllm(model: str) -> bool:
     return family is None or family.architecture.vllm
 
 
-def _instead(here: Machine, device: str) -> str:
+def _is_tagger(model: str) -> bool:
+    family = family_named(model)
+    return family is not None and family.tagging is not None
+
+
+def _instead(here: Machine, device: str, *, tags: bool) -> str:
     """Return what to do where this machine cannot run a model."""
-    if not here.torch:
+    if not (here.onnxruntime if tags else here.torch):
         return _NO_TORCH
     return _NO_DEVICE if no_device(here, device) else _TOO_MUCH
 

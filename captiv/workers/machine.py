@@ -37,6 +37,7 @@ def machine(source: str) -> Machine:
     return Machine(
         torch=has_torch(),
         vllm=has_vllm(),
+        onnxruntime=has_onnxruntime(),
         ram_gb=_ram_gb(Path("/sys/fs/cgroup")),
         vram_gb=max(sizes) / 1e9 if sizes else None,
         free_gb=_free_gb(hub.cache_folder()),
@@ -50,6 +51,11 @@ def machine(source: str) -> Machine:
 def has_torch() -> bool:
     """Whether torch and transformers are installed, without paying for their import."""
     return find_spec("torch") is not None and find_spec("transformers") is not None
+
+
+def has_onnxruntime() -> bool:
+    """Whether onnxruntime is installed, for taggers."""
+    return find_spec("onnxruntime") is not None
 
 
 def has_vllm() -> bool:

@@ -10,6 +10,9 @@ where the worker writes a line for each caption once its batch is done:
 
 Of several pods (`--pods`), which share one line, the least busy one counts, the longest time billed
 for nothing, and the images of all.
+
+With `--photographs` the pictures are made-up photographs of one megapixel instead of drawn scenes;
+`--model` decides to what size and quality captiv prepares them, and so what the line has to carry.
 """
 
 import argparse
@@ -23,6 +26,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
+
+from photographs import write_photographs
 
 from captiv.testing.cloud import Cloud, running
 from captiv.testing.cloud.podlog import Line
@@ -57,7 +62,10 @@ def main() -> None:
     turns = []
     with tempfile.TemporaryDirectory(prefix="captiv-bench-") as name:
         pictures = Path(name) / "pictures"
-        write_scenes(pictures, 3, options.images, formats=("jpg",))
+        if options.photographs:
+            write_photographs(pictures, options.images, (1024, 1024))
+        else:
+            write_scenes(pictures, 3, options.images, formats=("jpg",))
         for number in range(options.turns):
             turn = _turn(Path(name) / f"home{number}", pictures, options)
             turns.append(turn)
@@ -85,7 +93,7 @@ def _turn(home: Path, pictures: Path, options: argparse.Namespace) -> Turn:
         env = os.environ | dict(cloud.environment)
         env |= {"CAPTIV_HOME": str(home), "CAPTIV_RUNPOD_IMAGE": "captiv/worker:bench"}
         command = [sys.executable, "-m", "captiv", "caption", "generate", "--runpod", "--quiet"]
-        command += ["--model", "shapes", "--fallback", "fail", "--pods", str(options.pods)]
+        command += ["--model", options.model, "--fallback", "fail", "--pods", str(options.pods)]
         command += ["--batch-size", str(options.batch), str(pictures)]
         subprocess.run(command, env=env, check=True)
         return _read(cloud)
@@ -145,6 +153,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=600)
     parser.add_argument("--turns", type=int, default=1)
+    parser.add_argument("--photographs", action="store_true", help="instead of drawn scenes")
+    parser.add_argument("--model", default="shapes", help="whose limits the pictures get")
     parser.add_argument("--pods", type=int, default=1)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--device-s", type=float, default=0.4, help="seconds a batch takes")

@@ -16,7 +16,6 @@ frequency, 512 to 2048 px wide, some 350 KB a JPEG.
 
 import argparse
 import os
-import random
 import shutil
 import statistics
 import subprocess
@@ -30,7 +29,7 @@ from pathlib import Path
 import captiv_worker
 from captiv_worker.engines import ContinuousEngine, EngineItem, EngineSpec, build_engine
 from captiv_worker.loader import spec_of
-from PIL import Image
+from photographs import write_photographs
 
 from captiv.catalog import ImagePolicy, choose
 from captiv.images.prepare import decode, prepare
@@ -46,7 +45,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="captiv-bench-") as name:
         folder = Path(name)
         if options.photographs:
-            _write_photographs(folder / "pictures", options.images)
+            write_photographs(folder / "pictures", options.images)
         else:
             write_scenes(folder / "pictures", 3, options.images, formats=(options.format,))
         shares = []
@@ -132,26 +131,6 @@ def _children(pid: int) -> list[int]:
     with suppress(OSError):
         return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
-
-
-def _write_photographs(folder: Path, count: int) -> None:
-    """Write pictures with detail of every size: each octave of noise weighs half of the last."""
-    folder.mkdir()
-    chance = random.Random(3)
-    grounds = [_noise(edge) for edge in (4, 16, 64, 256, 1024)]
-    for number in range(count):
-        width = chance.choice((512, 768, 1024, 1536, 2048))
-        size = (width, chance.choice((width, width * 3 // 4, width * 9 // 16)))
-        picture = Image.new("RGB", size, "grey")
-        for weight, ground in enumerate(chance.sample(grounds, len(grounds)), 2):
-            turned = ground.rotate(chance.choice((0, 90, 180, 270)))
-            picture = Image.blend(picture, turned.resize(size), 1 / weight)
-        picture.save(folder / f"{number:06}.jpg", quality=90)
-
-
-def _noise(edge: int) -> Image.Image:
-    bands = [Image.effect_noise((edge, edge), 90) for _ in range(3)]
-    return Image.merge("RGB", bands)
 
 
 def _span(conn: Connection) -> tuple[int, int, int]:

@@ -190,7 +190,7 @@ def undisturbed(folder: Home, images: int) -> dict[str, str]:
     return folder.captions()
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_a_pod_that_can_not_be_kept_beyond_its_planned_end_is_handed_over(
     home: Home, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

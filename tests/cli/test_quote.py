@@ -13,7 +13,7 @@ import pytest
 from captiv.catalog import choose
 from captiv.core.jobs import Received, RunId
 from captiv.core.naming import Place
-from captiv.core.pods import pod_name
+from captiv.core.pods import pod_name, version_with
 from captiv.core.spec import RunSpec
 from captiv.rental.estimate import quoted
 from captiv.rental.measured import images_per_s
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.allow_blocking  # a command alone on its loop waits for
 A4000, A5000 = "NVIDIA RTX A4000", "NVIDIA RTX A5000"
 
 
-def _went(store: Store, spec: RunSpec, gpu: str, *, every_ms: int) -> RunId:
+def _went(store: Store, spec: RunSpec, gpu: str, *, every_ms: int, version: str = "1") -> RunId:
     """Put a finished run of 40 images on a GPU into the job table; return its id."""
     selection = spec.selection.model_copy(update={"roots": (f"/once/{every_ms}",)})
     run, _ = store.write(runs.open_run, spec.model_copy(update={"selection": selection}), 1)
@@ -54,7 +54,7 @@ def _went(store: Store, spec: RunSpec, gpu: str, *, every_ms: int) -> RunId:
         "gpu": gpu,
         "cloud": "community",
         "price_micro": 170_000,
-        "version": "1",
+        "version": version,
     }
     store.write(pods.intend, name, run_id=run.id, deadline_ms=None, now_ms=1, **about)
     store.write(pods.arrived, name, f"pod-{every_ms}", 170_000, 1, "https://pod.example")
@@ -219,6 +219,7 @@ def test_a_run_of_ones_own_tells_how_long_it_takes(
         _went(store, spec, A4000, every_ms=2_000)
         run = _went(store, spec, A4000, every_ms=500)
         _went(store, spec, A5000, every_ms=100)
+        _went(store, spec, A4000, every_ms=50, version=version_with("vllm", "1"))
 
     found = rental(cli(*arguments, "--dry-run", "--gpu-type", A4000, "--json", pictures))
 

@@ -134,6 +134,11 @@ def test_the_life_of_a_pod_made_by_hand(process: Cli, cli: Cli, account: Account
     pod = made.out.strip()
     assert made.code == 0, made.err
     assert cloud.pods_alive() == [pod]
+    assert made.err.startswith(
+        f"captiv: Renting {A5000} (24 GB), community cloud, $0.16/h; fetches an image of some 12 "
+        "GB; about 2 min and $0.0073 until it is ready; no cap: its guard ends it after 15 min "
+        "without a request, and it costs $3.84 a day while it is used.\n"
+    )
     assert "guard ends it after 15 min without a request that brings its token" in made.err
     assert "ready" in made.err
     assert account.row(pod).name.startswith(f"captiv-runpod-{account.installation}-hand-mine-")

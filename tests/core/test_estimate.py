@@ -1,10 +1,12 @@
 """How long a pod takes to start: assumed at first, within a fifth once pods were seen to start."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
 
-from captiv.core.estimate import FACTS, Facts, Started, Startup, startup
+from captiv.catalog.engines import Engine
+from captiv.core.estimate import FACTS, Facts, Started, Startup, is_kept, startup
 from captiv.core.phase import Step
 from captiv.core.timing import Timing
 
@@ -20,9 +22,10 @@ def started(
     cloud: str = "secure",
     model: str = "joy",
     size: int | None = JOYCAPTION,
+    engine: Engine = "transformers",
 ) -> Started:
     took = Startup(host_s, download_s, load_s, measured=True)
-    return Started(took, gpu, cloud, model, "auto", size)
+    return Started(took, gpu, cloud, model, "auto", size, engine)
 
 
 def test_without_a_pod_that_was_seen_the_facts_tell() -> None:
@@ -52,6 +55,32 @@ def test_the_same_model_on_the_same_gpu_and_cloud_tells_all_of_it() -> None:
         90, 60, 40, measured=True
     )
     assert startup(JOYCAPTION, before, gpu="C", cloud="community", model="joy").host_s == 10
+
+
+def test_vllm_compiles_the_model_besides_and_has_an_image_of_its_own() -> None:
+    before = [started(300, 80, 30), started(100, 80, 300, model="other", engine="vllm")]
+
+    def by_vllm(*seen: Started) -> Startup:
+        return startup(JOYCAPTION, seen, gpu="A", cloud="secure", model="joy", engine="vllm")
+
+    assert by_vllm().load_s == startup(JOYCAPTION).load_s + FACTS.vllm_s
+    assert by_vllm(*before).host_s == 100, "the same image, with another model"
+    assert by_vllm(before[0]).host_s == 300, "another image tells more than none"
+    assert by_vllm(before[0]).load_s == by_vllm().load_s
+    assert by_vllm(started(1, 2, 3, engine="vllm")) == Startup(1, 2, 3, measured=True)
+
+
+def test_what_an_earlier_pod_left_on_the_volume_is_not_fetched_again() -> None:
+    left = replace(started(90, 60, 40), volume="v1")
+
+    def with_volume(volume: str | None, model: str = "joy") -> Startup:
+        return startup(JOYCAPTION, [left], gpu="A", cloud="secure", model=model, volume=volume)
+
+    assert with_volume("v1") == Startup(90, 0, 40, measured=True)
+    assert with_volume("v2").download_s == with_volume(None).download_s == 60
+    assert with_volume("v1", "other").download_s == pytest.approx(60), "at the measured rate"
+    assert is_kept([left], "joy", "v1")
+    assert not is_kept([left], "joy", None)
 
 
 def test_another_model_tells_of_the_host_and_of_the_line() -> None:

@@ -5,6 +5,7 @@ import pytest
 from captiv.core.hardware import GPUS, Gpu, Load, gpu_of, images_per_s
 
 EIGHT_BILLION = Load(gb=17.5, gb_16_bit=17.5)
+CONTINUOUS = Load(gb=17.5, gb_16_bit=17.5, engine="vllm")
 
 
 def per_s(name: str, vram_gb: float, load: Load = EIGHT_BILLION) -> float:
@@ -28,6 +29,32 @@ def test_eight_billion_parameters_go_as_fast_as_was_calculated(
     name: str, vram_gb: float, known: float
 ) -> None:
     assert per_s(name, vram_gb) == pytest.approx(known, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("name", "vram_gb", "known"),
+    [
+        ("NVIDIA RTX A5000", 24, 2.0),
+        ("NVIDIA GeForce RTX 4090", 24, 2.7),
+        ("NVIDIA A100-SXM4-80GB", 80, 8.6),
+        ("NVIDIA H100 80GB HBM3", 80, 21.9),
+    ],
+)
+def test_vllm_computes_no_row_that_has_ended(name: str, vram_gb: float, known: float) -> None:
+    assert per_s(name, vram_gb, CONTINUOUS) == pytest.approx(known, rel=0.03)
+    assert per_s(name, vram_gb, CONTINUOUS) > 1.3 * per_s(name, vram_gb)
+
+
+def test_on_a_large_gpu_vllm_is_about_three_times_as_fast() -> None:
+    h100 = "NVIDIA H100 80GB HBM3"
+
+    assert 2.5 < per_s(h100, 80, CONTINUOUS) / per_s(h100, 80) < 3.5
+
+
+def test_a_small_model_is_bound_by_what_each_step_takes_besides() -> None:
+    small = Load(gb=1, gb_16_bit=1, engine="vllm")
+
+    assert per_s("NVIDIA H200", 141, small) < 128 / 200 / 0.01
 
 
 def test_batches_of_eight_on_a_4090_are_within_a_factor_of_two_of_what_was_measured() -> None:

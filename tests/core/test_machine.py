@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from captiv.catalog import Variant
-from captiv.core.machine import Machine, incapable
+from captiv.core.machine import Machine, incapable, no_engine
 
 LARGE = Variant(
     "large", "owner/large", download_bytes=17_000_000_000, vram_gb={"bfloat16": 17.5, "int8": 10.0}
@@ -117,3 +117,13 @@ def test_apples_gpu_is_apples() -> None:
 def test_what_is_there_of_a_download_need_not_fit_again() -> None:
     assert "download of 12.0 GB" in (said(replace(ROOMY, free_gb=10.0, held_gb=5.0)) or "")
     assert said(replace(ROOMY, free_gb=10.0, held_gb=8.0)) is None
+
+
+def test_a_tagger_needs_onnxruntime_and_no_torch() -> None:
+    bare, tagging = Machine(torch=True), Machine(torch=False, onnxruntime=True)
+
+    assert no_engine(tagging, "auto", by_vllm=False, tags=True) is None
+    assert no_engine(bare, "auto", by_vllm=False, tags=True) == (
+        "onnxruntime is not installed here: pip install 'captiv[tagger]'."
+    )
+    assert incapable(bare, None, model="wd", dtype="auto", device="auto", tags=True) is not None

@@ -1,8 +1,10 @@
 """What can be said of the image's files without an engine; scripts/image builds it for real."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -92,3 +94,81 @@ def test_the_chat_server_is_pinned_wants_a_key_and_is_published_to_this_machine_
         re.findall(r"\$\{(CAPTIV_VLLM_\w+)", (DOCKER / "vllm.compose.yaml").read_text())
     ):
         assert variable in page
+
+
+SKY_TASK = {
+    *("name", "workdir", "num_nodes", "resources", "envs", "secrets", "volumes"),
+    *("file_mounts", "setup", "run", "config", "service"),
+}
+SKY_RESOURCES = {
+    *("infra", "accelerators", "accelerator_args", "cpus", "memory", "instance_type", "use_spot"),
+    *("disk_size", "disk_tier", "network_tier", "max_hourly_cost", "image_id", "ports", "labels"),
+    *("autostop", "any_of", "ordered", "job_recovery"),
+}
+SKY_AUTOSTOP = {"idle_minutes", "down", "wait_for", "hook", "hook_timeout"}
+"""SkyPilot's fields, by its YAML reference and sky/utils/schemas.py, which refuse any other."""
+
+
+def sky_task() -> dict[str, Any]:
+    task = yaml.safe_load((DOCKER / "skypilot.yaml").read_text())
+    assert isinstance(task, dict)
+    return task
+
+
+def arguments_of(line: str) -> list[str]:
+    """Return what follows the worker's own name on a shell line."""
+    return re.split(r"captiv-worker(?::cu128)? (?=--host)", line)[-1].split()
+
+
+def test_skypilot_s_file_has_its_documented_fields_and_types() -> None:
+    task = sky_task()
+    resources = task["resources"]
+    autostop = resources["autostop"]
+
+    assert task.keys() <= SKY_TASK
+    assert resources.keys() <= SKY_RESOURCES
+    assert autostop.keys() <= SKY_AUTOSTOP
+    assert all(re.fullmatch(r"[A-Z0-9-]+:\d+", gpu) for gpu in resources["accelerators"])
+    assert isinstance(resources["disk_size"], int)
+    assert all(isinstance(value, str) for value in task["envs"].values())
+
+
+def test_skypilot_s_machine_ends_in_any_case_and_opens_no_port() -> None:
+    task = sky_task()
+    autostop = task["resources"]["autostop"]
+
+    assert (autostop["wait_for"], autostop["down"]) == ("none", True)
+    assert 0 < autostop["idle_minutes"] <= 24 * 60
+    assert "ports" not in task["resources"]
+    assert task["secrets"] == {"CAPTIV_WORKER_TOKEN": None}, "asked for, and never in the file"
+    assert "--host 127.0.0.1 " in task["run"]
+
+
+@pytest.mark.parametrize("part", ["setup", "run"])
+def test_skypilot_s_shell_lines_are_shell(part: str) -> None:
+    done = subprocess.run(
+        ["bash", "-n"], input=sky_task()[part], text=True, capture_output=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_worker_takes_the_arguments_of_skypilot_s_file_and_of_docker_run() -> None:
+    from captiv_worker.settings import parse
+
+    from captiv.catalog import choose
+
+    task = sky_task()
+    model = task["envs"]["CAPTIV_MODEL"]
+    page = (ROOT / "docs/other-clouds.md").read_text()
+    (docker_run,) = re.findall(r"^docker run (?:.*\\\n)+.*$", page, flags=re.MULTILINE)
+    lines = {
+        "127.0.0.1": task["run"].replace('"$CAPTIV_MODEL"', model),
+        "0.0.0.0": docker_run.replace("\\\n", " "),
+    }
+
+    assert choose(model) is not None
+    for host, line in lines.items():
+        settings = parse(arguments_of(line), {"CAPTIV_WORKER_TOKEN": "x"})
+        assert (settings.host, settings.port) == (host, 8000)
+    assert "-p 127.0.0.1:8000:8000" in docker_run

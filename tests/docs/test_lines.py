@@ -29,6 +29,8 @@ KNOWN = {
     "pip",
     "python",
     "python3",
+    "sky",
+    "ssh",
     ".",
 }
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from captiv.testing.cloud import Cloud
+from tests.cases import sampled
 from tests.support import Ended, Home
 
 from .test_rented import generate, paid, rented
@@ -88,11 +89,11 @@ def test_a_container_that_begins_again_on_an_empty_disk_goes_on(home: Home) -> N
 
 @pytest.mark.parametrize(
     ("denied", "right"),
-    [
+    sampled(
         ({"create_pod"}, "make pods"),
         ({"list_gpus"}, "read the catalog of GPUs"),
         ({"delete_pod", "terminate_pod"}, "make and end pods"),
-    ],
+    ),
 )
 def test_a_key_without_a_right_is_told_which_before_a_pod_bills(
     home: Home, denied: set[str], right: str

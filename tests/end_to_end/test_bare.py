@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from captiv.testing.cloud import Cloud, Pod, running
+from tests.cases import sampled
 from tests.roads import BARE_IMAGE, Road, by_pip
 from tests.support import SCRIPTED, Home, finish, until
 from tests.testing.conftest import Account
@@ -111,12 +112,13 @@ def test_a_pod_that_installs_captiv_captions_and_is_gone(home: Home, wheel: Path
 
 @pytest.mark.parametrize(
     ("image", "package", "words"),
-    [
+    sampled(
         (BARE_IMAGE, "captiv[local]>=99", "Could not find a version that satisfies"),
         ("runpod/base:too-old", "captiv[local]", "the image has Python 3.9; captiv needs 3.11"),
         ("runpod/base:no-pip", "captiv[local]", "No module named pip"),
         ("runpod/base:no-space", "captiv[local]", "No space left on device"),
-    ],
+        keep=2,
+    ),
 )
 def test_where_captiv_cannot_be_installed_one_pod_is_ended_once_and_the_reason_said(
     home: Home, wheel: Path, image: str, package: str, words: str

@@ -18,6 +18,7 @@ from tests.testing.conftest import Account
 from tests.worker.checkpoints import PathOf, named
 
 from .test_rented import calls, cost_is_the_bill
+from .test_volume import weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.allow_blocking]
 
@@ -26,10 +27,16 @@ HF_TOKEN = "hf_of_the_user"
 
 @contextmanager
 def clouded(
-    home: Home, road: Road, *, real: bool = False, batch_s: float = 0.0, **conditions: Any
+    home: Home,
+    road: Road,
+    *,
+    real: bool = False,
+    batch_s: float = 0.0,
+    engine: dict[str, Any] | None = None,
+    **conditions: Any,
 ) -> Iterator[Cloud]:
     """Point an installation at a cloud that knows no image of captiv's."""
-    options = json.dumps({"batch_s": batch_s})
+    options = json.dumps({"batch_s": batch_s} | (engine or {}))
     scripted = ("--engine", road.engine, "--engine-options", options)
     with running(
         worker_args=() if real else scripted, env=road.env, layers=road.layers, **conditions
@@ -143,6 +150,33 @@ def test_a_chat_model_is_driven_by_vllm_in_vllms_own_image(
     assert pod.asked.image == "vllm/vllm-openai:v0.33.0"
     assert "server_started name=vllm" in log_of(pod)
     assert alive == []
+
+
+def test_on_a_network_volume_the_second_pod_fetches_no_model_and_the_estimate_knows(
+    home: Home, carried_road: Road
+) -> None:
+    home.scenes(3)
+    home.env["CAPTIV_RUNPOD_NETWORK_VOLUME"] = "v1"
+    asked = ("caption", "generate", "-r", str(home.pictures), "--model", "blip", "--runpod")
+    engine = {"download": True, "download_s": 1.0}
+    with clouded(home, carried_road, engine=engine, volumes={"v1": "CA-MTL-3"}) as cloud:
+        first = home.run(*asked, "--fallback", "fail", timeout=300)
+        assert first.code == 0, (first, log_of(cloud.pods()[0]))
+        written_ns = weights(cloud.pods()[0]).stat().st_mtime_ns
+        dry = home.run(*asked, "--overwrite", "--dry-run", "--json")
+        second = home.run(*asked, "--overwrite", "--fallback", "fail", timeout=300)
+        pods, alive = cloud.pods(), cloud.pods_alive()
+        found_ns = weights(pods[1]).stat().st_mtime_ns
+
+    assert (dry.code, second.code) == (0, 0), (dry, second)
+    assert (len(pods), alive) == (2, [])
+    assert found_ns == written_ns, "it was fetched again"
+    assert "of weights, unless they are on the network volume; about" in first.err
+    assert "an image of some 12 GB; the model is on the network volume; about" in second.err
+    rental = json.loads(dry.out)["rental"]
+    assert rental["fetched_bytes"] == 12_000_000_000
+    assert rental["startup"]["download_s"] == 0
+    assert rental["startup"]["measured"]
 
 
 def test_the_token_of_the_hub_reaches_the_worker_and_not_the_pods_settings(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from captiv.testing.cloud import Pod, running
+from tests.cases import sampled
 from tests.support import Home, until
 
 from .test_rented import calls, generate, rented
@@ -65,7 +66,7 @@ def test_a_template_gives_image_environment_and_disk(home: Home) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("template", "words"), [("nobodys", "knows no template nobodys"), ("t2", "serverless")]
+    ("template", "words"), sampled(("nobodys", "knows no template nobodys"), ("t2", "serverless"))
 )
 def test_a_template_that_makes_no_pod_is_named_before_anything_is_rented(
     home: Home, template: str, words: str
@@ -123,7 +124,7 @@ def test_with_nothing_that_a_pod_could_run_it_says_so_and_rents_nothing(home: Ho
     assert cloud.bill() == 0
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_a_pod_of_runpods_own_image_installs_captiv_and_captions(home: Home, wheel: Path) -> None:
     """The image's torch is that of this environment, linked into the pod; captiv is not there."""
     truth = home.scenes(40)

@@ -6,6 +6,7 @@ import pytest
 
 from captiv.store import Store
 from captiv.testing.cloud import Cloud
+from tests.cases import sampled
 from tests.support import Ended, Home
 
 from .test_rented import generate, paid, rented
@@ -36,8 +37,12 @@ def once(ended: Ended) -> None:
     assert WHERE in ended.err, ended
 
 
-@pytest.mark.parametrize("without", ["stop", "terminate"])
-@pytest.mark.parametrize("fallback", ["fail", "auto"])
+@pytest.mark.parametrize(
+    ("fallback", "without"),
+    sampled(
+        ("auto", "stop"), ("fail", "terminate"), ("auto", "terminate"), ("fail", "stop"), keep=2
+    ),
+)
 def test_a_run_without_credit_ends_and_the_images_stay(
     home: Home, without: str, fallback: str
 ) -> None:

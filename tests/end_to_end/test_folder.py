@@ -10,6 +10,7 @@ import pytest
 
 from captiv.core.spec import Output
 from captiv.store import Store, jobs, runs
+from tests.cases import sampled
 from tests.support import DRAINING, Home, finish, told, until
 
 pytestmark = pytest.mark.timeout(300)
@@ -25,7 +26,7 @@ def exact(home: Home, truth: dict[str, str]) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [40, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", sampled(40, 300))
 def test_every_picture_gets_its_own_caption(home: Home, count: int) -> None:
     truth = home.scenes(count)
 
@@ -183,11 +184,7 @@ def test_an_interrupted_overwrite_finishes_its_own_set(home: Home) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "number",
-    [
-        signal.SIGINT,
-        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
-        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
-    ],
+    sampled(signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
 )
 def test_a_signal_drains_and_the_same_command_goes_on(home: Home, number: int) -> None:
     hold = home.held()

@@ -16,7 +16,8 @@ from captiv.request.options import Options
 from captiv.request.run import request
 from captiv.settings import Settings
 from captiv.testing.cloud import Cloud
-from tests.support import Home
+from tests.cases import sampled
+from tests.support import Home, finish, told
 
 from .test_rented import calls, generate, rented
 
@@ -57,6 +58,26 @@ def test_it_is_said_once_for_several_pods_and_not_with_quiet(home: Home) -> None
     assert "Renting" not in quiet.err
 
 
+def test_who_watches_another_command_s_run_is_told_its_price_once(home: Home) -> None:
+    home.scenes(6)
+    hold = home.held()
+    with rented(home, engine={"hold": str(hold)}):
+        first = home.start_generate("--runpod")
+        told(first, "Renting ")
+        second = home.start_generate("--runpod")
+        assert second.stderr is not None
+        line = next(line for line in second.stderr if "rents" in line.lower())
+        hold.unlink()
+        rest, ended = finish(second), finish(first)
+
+    assert rest.code == ended.code == 0, (rest, ended)
+    assert line == (
+        "Run 1 rents NVIDIA RTX A4000, community cloud, $0.17/h; at most $4.08 in 24 h 0 min, for "
+        "want of a cap.\n"
+    )
+    assert "rent" not in rest.err.lower()
+
+
 @dataclass(frozen=True)
 class Times:
     """What a simulated host takes."""
@@ -86,7 +107,7 @@ def at_first(home: Home, cloud: Cloud, images: int) -> Quote:
     return anyio.run(quote)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", sampled(1, 2))
 def test_estimates_come_near_the_bill_and_nearer_the_second_time(home: Home, seed: int) -> None:
     times, count = drawn(seed), 60
     home.scenes(count)

@@ -6,11 +6,15 @@ from typing import Any
 import pytest
 
 from captiv.testing.cloud import Cloud
+from tests.serving import started_by_hand
 from tests.support import Ended, Home
 
 from .test_rented import calls, generate, rented
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.allow_blocking]
+
+
+TOKEN = "a-token-of-the-tests"
 
 
 def quote(home: Home, *arguments: str, model: str = "shapes") -> Ended:
@@ -34,9 +38,16 @@ def nothing_was_done(home: Home, cloud: Cloud) -> None:
 def test_every_road_is_there_and_nothing_is_done(home: Home) -> None:
     home.scripted().scenes(12)
     home.env["CAPTIV_API_PRICE"] = "0.05"
-    with rented(home) as cloud:
-        found = roads(quote(home, "--json", "--worker", "https://gpu.example"))
+    home.env["CAPTIV_WORKER_TOKEN"] = TOKEN
+    with rented(home) as cloud, started_by_hand(home, TOKEN, "--model", "shapes") as url:
+        workers = ("--worker", url, "--worker", "http://127.0.0.1:9")
+        found = roads(quote(home, "--json", *workers))
         nothing_was_done(home, cloud)
+        (other,) = (
+            road
+            for road in roads(quote(home, "--json", "--worker", url, model="blip"))
+            if road["kind"] == "url"
+        )
 
     by_kind = {road["kind"]: road for road in reversed(found)}
     assert set(by_kind) == {"local", "url", "rented", "api"}
@@ -45,7 +56,16 @@ def test_every_road_is_there_and_nothing_is_done(home: Home) -> None:
     assert here["images_per_s"] > 0
     assert by_kind["api"]["dollars_per_1000"] == "0.050000"
     assert by_kind["rented"]["seconds"] >= 165
-    assert [road["kind"] for road in found[:2]] == ["local", "url"]
+    assert {road["kind"] for road in found[:2]} == {"local", "url"}
+    by_url = {road["what"]: road for road in found if road["kind"] == "url"}
+    assert (by_url[url]["told"], by_url[url]["dollars"]) == ("measured now", "0.000000")
+    assert by_url[url]["images_per_s"] > 0
+    nobody = by_url["http://127.0.0.1:9"]
+    assert nobody["problem"].startswith(
+        "not known: The worker at http://127.0.0.1:9 does not answer"
+    )
+    assert nobody["dollars"] is None
+    assert other["problem"].startswith("not known: The worker serves shapes")
 
 
 def test_a_person_reads_a_table_and_what_to_think_of(home: Home) -> None:

@@ -19,6 +19,7 @@ from captiv.core.jobs import RunId
 from captiv.settings import installation_secret, worker_token
 from captiv.store import Store, pods
 from captiv.testing.cloud import Cloud, running
+from tests.cases import sampled
 from tests.support import DRAINING, SCRIPTED, Ended, Home, finish, told, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.allow_blocking]
@@ -71,7 +72,7 @@ def calls(cloud: Cloud, method: str) -> int:
     return sum(call.method == method and call.path == "/v2/pods" for call in cloud.history)
 
 
-@pytest.mark.parametrize("count", [30, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", sampled(30, 500))
 def test_a_pod_is_rented_captions_and_is_gone(home: Home, count: int) -> None:
     truth = home.scenes(count)
     with rented(home) as cloud:
@@ -240,13 +241,14 @@ def test_an_answer_that_never_comes_is_settled_by_name(home: Home) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
-    [
+    sampled(
         ("preempted", {"after": 8}),
         ("killed_mid_batch", {"after": 5, "what": "worker"}),
-        ("crash_loop", {}),
         ("no_capacity", {"times": 2}),
+        ("crash_loop", {}),
         ("proxy_down", {"times": 6}),
-    ],
+        keep=3,
+    ),
 )
 def test_a_failing_pod_costs_time_and_no_image(
     home: Home, name: str, options: dict[str, Any]
@@ -276,7 +278,7 @@ def test_a_proxy_that_lags_behind_a_pod_that_is_ready_costs_no_pod(home: Home) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ahead_s", [-3 * 86_400, 3 * 86_400, 600])
+@pytest.mark.parametrize("ahead_s", sampled(-3 * 86_400, 3 * 86_400, 600))
 def test_a_machine_whose_clock_is_wrong_rents_and_pays_as_any_other(
     home: Home, ahead_s: int
 ) -> None:

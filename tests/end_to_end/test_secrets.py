@@ -19,6 +19,7 @@ import pytest
 from captiv.settings import installation_secret, worker_token
 from captiv.testing.cloud import Cloud
 from captiv.testing.cloud.container import descendants
+from tests.cases import sampled
 from tests.support import Ended, Home, finish, until
 
 from .test_rented import rented
@@ -194,12 +195,13 @@ def test_a_run_that_runpod_refuses_goes_on_here(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("mischief", "options"),
-    [
-        ("killed_mid_batch", {"after": 3, "what": "worker"}),
+    sampled(
         ("killed_mid_batch", {"after": 3, "what": "pod"}),
-        ("preempted", {"after": 5}),
         ("proxy_down", {"times": 8, "status": 0}),
-    ],
+        ("killed_mid_batch", {"after": 3, "what": "worker"}),
+        ("preempted", {"after": 5}),
+        keep=2,
+    ),
 )
 def test_a_run_that_loses_its_pod(guarded: Home, mischief: str, options: dict[str, Any]) -> None:
     guarded.scenes(20)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cases import sampled
 from tests.end_to_end.test_terminal import states
 from tests.support import Ended, Home, finish, until
 from tests.terminals import generating
@@ -38,7 +39,7 @@ def limited(home: Home, limit: str, *arguments: str) -> Ended:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("files", [128, 64])
+@pytest.mark.parametrize("files", sampled(64, 128))
 def test_few_open_files_fail_no_image(home: Home, files: int) -> None:
     home.scripted(batch_s=0.2).scenes(200)
 

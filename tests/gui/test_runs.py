@@ -228,6 +228,24 @@ def test_the_models_are_told_as_a_worker_tells_them(page: Page, visitor: Visitor
     }
 
 
+def test_an_engine_is_chosen_as_on_the_command_line(
+    home: Home, launch: Callable[..., Page]
+) -> None:
+    home.scripted().scenes(2, nested=False)
+    home.env["CAPTIV_SYSTEM_ENGINE"] = "transformers"
+    visitor = launch().visitor()
+
+    found = visitor.get("/api/models")
+    assert found["engines"] == ["auto", "transformers", "vllm"]
+    assert found["chosen"]["engine"] == "transformers"
+    assert ended(visitor, begin(visitor, engine="auto"))["engine"] == "auto"
+    cannot = visitor.http.post("/api/plans", json={"model": "shapes", "engine": "vllm"})
+    assert cannot.status_code == 400
+    assert "vLLM" in cannot.json()["detail"]
+    unknown = visitor.http.post("/api/plans", json={"model": "shapes", "engine": "vlm"})
+    assert unknown.status_code == 400
+
+
 @pytest.mark.parametrize(
     ("wish", "code"),
     [

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from tests.cases import sampled
 from tests.worker.conftest import TOKEN, Serve, serve
 
 from .conftest import Place, Release, installed
@@ -15,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 __all__ = ["serve"]
 
 
-@pytest.fixture(scope="module", params=["wheel", "sdist"])
+@pytest.fixture(scope="module", params=sampled("wheel", "sdist"))
 def place(
     request: pytest.FixtureRequest, release: Release, tmp_path_factory: pytest.TempPathFactory
 ) -> Place:

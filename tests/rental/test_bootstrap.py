@@ -16,6 +16,7 @@ import pytest
 from captiv.rental.bootstrap import text
 from captiv.rental.bootstrap.installer import PAUSE_S
 from captiv.testing.cloud.bare import SPOILED, Layers
+from tests.cases import sampled
 from tests.endings import ANOTHERS_KEY, ELSEWHERE, KEY, POD, Api, api_held
 
 pytestmark = pytest.mark.allow_blocking
@@ -137,12 +138,13 @@ def test_any_python_that_is_too_old_understands_it() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("pip", "tries", "words"),
-    [
+    sampled(
         (None, 3, "No module named pip"),
         ("import sys; print('ERROR: First.\\nERROR: Then.'); sys.exit(1)", 3, "First."),
         ("import sys; print('only this', file=sys.stderr); sys.exit(1)", 3, "only this"),
         ("import sys; sys.exit(5)", 3, "pip ended with code 5"),
-    ],
+        keep=2,
+    ),
 )
 def test_the_reason_is_said_and_the_log_can_be_read_before_the_pod_is_ended(
     starting: Starting, api: Api, image: Image, pip: str | None, tries: int, words: str

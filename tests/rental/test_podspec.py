@@ -1,6 +1,8 @@
 """What a pod is to be: what it loads, what its guard is told, and on what terms it is rented."""
 
+import io
 import json
+import zipfile
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -29,8 +31,13 @@ ENDING = (
 NOW_S = 1_790_000_000.4
 
 
-def terms(dtype: str = "auto", placement: Placement | None = None, **runpod: Any) -> Terms:
-    captioning = Captioning(model="shapes", variant="shapes", source="builtin", dtype=dtype)
+def terms(
+    dtype: str = "auto",
+    placement: Placement | None = None,
+    model: str = "shapes",
+    **runpod: Any,
+) -> Terms:
+    captioning = Captioning(model=model, variant=model, source="builtin", dtype=dtype)
     spec = RunSpec(
         selection=Selection(roots=("/pictures",)),
         captioning=captioning,
@@ -175,6 +182,21 @@ def test_without_a_deadline_the_guard_ends_a_pod_that_is_idle_only() -> None:
 def test_weights_in_8_bit_need_an_extra_more() -> None:
     assert asked(terms()).extras == ("local",)
     assert asked(terms("8bit")).extras == ("local", "quant")
+
+
+def test_a_tagger_has_a_pod_of_its_own_without_what_others_need() -> None:
+    tagger = terms(model="wd-tagger")
+
+    assert asked(tagger).extras == ("tagger",)
+    assert tagger.version == f"{terms().version}.tagger", "no other pod has onnxruntime"
+
+
+def test_the_lock_of_each_extra_is_carried_for_every_python_of_an_image() -> None:
+    names = zipfile.ZipFile(io.BytesIO(cargo().content)).namelist()
+
+    for extra in ("local", "quant", "tagger", "vllm"):
+        for version in ("3.11", "3.12", "3.13"):
+            assert f"locks/{extra}-{version}.txt" in names
 
 
 def test_a_gpu_that_was_named_with_the_command_goes_before_the_settings() -> None:

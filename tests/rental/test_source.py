@@ -214,7 +214,7 @@ async def test_a_guard_that_cannot_be_told_keeps_its_planned_end(
     scene.late_ms = 23 * 3600 * 1000
     cloud.mischief.arm("proxy_down", times=None)
 
-    await worker._renewed()
+    await worker._lifespan._renewed()
 
     assert worker.ends_in_s < 3700
     await worker.hand_over()
@@ -229,7 +229,7 @@ async def test_a_part_of_a_cap_that_is_used_up_puts_off_nothing(scene: Scene) ->
     row = await row_of(scene)
 
     assert worker.ends_in_s == math.inf, "the cap ends it before"
-    await worker._renewed()
+    await worker._lifespan._renewed()
 
     assert (await row_of(scene)).deadline_ms == row.deadline_ms
     await worker.stop()
@@ -337,8 +337,8 @@ async def test_the_real_price_of_a_pod_is_reckoned_with_and_its_guard_told(
     assert price_of(row.price_micro) == pod.price
     assert row.deadline_ms is not None and row.created_ms is not None
     assert cost(pod.price, row.created_ms, row.deadline_ms) <= cap
-    await worker._retold()
-    assert not worker._untold
+    await worker._lifespan._retold()
+    assert not worker._lifespan._untold
     await worker.stop()
 
 

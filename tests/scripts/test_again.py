@@ -1,5 +1,6 @@
 """A test that failed in CI is run once more, if a machine that stalls may be the reason."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "again.py"
+BARE = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p xdist"}
+"""Without the plugins that captiv's own tests need, pytest starts in a fifth of the time."""
 FAILS_ONCE = """
 from pathlib import Path
 
@@ -24,10 +27,14 @@ def project(folder: Path, where: str, text: str) -> subprocess.CompletedProcess[
     file.parent.mkdir(parents=True)
     file.write_text(text)
     (folder / "pytest.ini").write_text("[pytest]\n")
-    first = subprocess.run([sys.executable, "-m", "pytest", "-q", "tests"], cwd=folder)
+    first = subprocess.run([sys.executable, "-m", "pytest", "-q", "tests"], cwd=folder, env=BARE)
     assert first.returncode == 1
     return subprocess.run(
-        [sys.executable, str(SCRIPT), str(folder)], cwd=folder, capture_output=True, text=True
+        [sys.executable, str(SCRIPT), str(folder)],
+        cwd=folder,
+        env=BARE,
+        capture_output=True,
+        text=True,
     )
 
 

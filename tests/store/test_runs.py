@@ -40,6 +40,16 @@ def test_a_run_that_goes_on_takes_the_new_placement(store: Store) -> None:
     assert (run.spec.placement, run.created_ms) == (elsewhere, 1)
 
 
+def test_a_run_that_goes_on_keeps_the_quality_that_it_began_with(store: Store) -> None:
+    low, high = (scene.request().model_copy(update={"image_quality": q}) for q in ("low", "high"))
+    store.write(runs.open_run, low, 1)
+
+    run, resumed = store.write(runs.open_run, high, 2)
+
+    assert resumed
+    assert run.spec.image_quality == "low"
+
+
 @pytest.mark.parametrize(
     ("before", "now", "said", "cap"),
     [

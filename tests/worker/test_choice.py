@@ -3,6 +3,7 @@
 import pytest
 from captiv_worker.engines.choice import (
     AUTO,
+    ONNXRUNTIME,
     TRANSFORMERS,
     VLLM,
     available,
@@ -32,12 +33,12 @@ def chosen(asked: str, model: str = "joycaption", dtype: str = "auto", device: s
 
 def test_auto_takes_vllm_only_where_it_is_installed(standin: Standin) -> None:
     assert chosen(AUTO) == TRANSFORMERS
-    assert available() == [TRANSFORMERS]
+    assert available() == [TRANSFORMERS, ONNXRUNTIME]
 
     standin()
 
     assert chosen(AUTO) == VLLM
-    assert available() == [TRANSFORMERS, VLLM]
+    assert available() == [TRANSFORMERS, ONNXRUNTIME, VLLM]
 
 
 @pytest.mark.parametrize(
@@ -104,3 +105,11 @@ def test_another_word_is_no_engine(capsys: pytest.CaptureFixture[str]) -> None:
         parse(["--no-token", "--engine", "vlm"], {})
 
     assert "auto, transformers, vllm or MODULE:ATTRIBUTE" in capsys.readouterr().err
+
+
+def test_a_tagger_is_driven_by_onnxruntime_whatever_drives_others(standin: Standin) -> None:
+    standin()
+
+    assert chosen(AUTO, "wd-tagger") == chosen(TRANSFORMERS, "wd-tagger") == ONNXRUNTIME
+    with pytest.raises(ModelError, match="does not drive WD tagger"):
+        chosen(VLLM, "wd-tagger")

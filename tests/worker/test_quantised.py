@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from .checkpoints import PathOf, named
 from .conftest import Serve, picture
 from .test_conformance import GREEDY, asked, choice_of
 
-pytest.importorskip("bitsandbytes", reason="the extra `quant` is not installed")
-pytest.importorskip("accelerate", reason="the extra `quant` is not installed")
+pytestmark = pytest.mark.skipif(
+    any(find_spec(name) is None for name in ("bitsandbytes", "accelerate")),
+    reason="the extra `quant` is not installed",
+)
 
 OTHERS = (
     "blip2-opt-2.7b",

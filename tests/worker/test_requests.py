@@ -6,6 +6,7 @@ import io
 import json
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -20,6 +21,7 @@ from captiv.testing.engine import scripted_caption
 from captiv.wire import MAX_IMAGE_BYTES, MAX_WAIT_S, PROBLEM_TYPE
 
 from .conftest import AUTH, DEADLINE_S, Serve, Served, picture, until
+from .taggers import write_tagger
 
 RED = picture("red")
 OF_RED = scripted_caption(Image.open(io.BytesIO(RED)))
@@ -276,3 +278,25 @@ def test_prefer_says_how_long_an_answer_is_awaited(
 @given(st.text(st.characters(max_codepoint=255)))
 def test_no_preference_makes_an_answer_wait_longer_than_allowed(prefer: str) -> None:
     assert 0 <= patience(Headers({"Prefer": prefer}), default_s=0).wait_s <= MAX_WAIT_S
+
+
+def test_only_a_tagger_is_told_which_tags_to_write(served: Served) -> None:
+    wrong = form(served, tagging='{"thresholds": {"general": 2}}')
+    no_json = form(served, tagging="general=0.5")
+
+    assert "no tagger" in problem(form(served, tagging="{}"), 422, "invalid_request")
+    assert "tagging.thresholds.general" in problem(wrong, 422, "invalid_request")
+    assert "tagging is no JSON" in problem(no_json, 400, "invalid_request")
+
+
+def test_a_tagger_writes_the_tags_that_a_form_asks_for(serve: Serve, tmp_path: Path) -> None:
+    folder = write_tagger(tmp_path / "wd", "wd-tagger")
+    served = serve(model=str(folder), engine="auto")
+    tagging = {"thresholds": {"rating": 0.5}, "exclude": ["x" * 5000], "escape": True}
+
+    asked = form(served, tagging=json.dumps(tagging | {"thresholds": {"character": 0.9}}))
+
+    assert form(served).json()["caption"] == "red theme, alice (series), warm (color), ^_^"
+    assert form(served, tagging=json.dumps(tagging)).json()["caption"] == "sensitive"
+    assert asked.json()["caption"] == r"alice \(series\)"
+    assert served.client.get("/health").json()["engine"] == "onnxruntime"

@@ -12,11 +12,12 @@ import logging
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from captiv.catalog.tagging import CAMIE_FILES, LISTED, config_of
 from captiv.errors import CaptivError, DiskFull, HostUnfit, ModelError
 
 _log = logging.getLogger(__name__)
@@ -46,9 +47,10 @@ def fetch(repo: str, report: Report) -> Path:
         import huggingface_hub
     except ImportError as error:
         raise missing_packages() from error
-    cached = huggingface_hub.try_to_load_from_cache(repo, "config.json")
-    if isinstance(cached, str) and is_whole(Path(cached).parent):
-        return Path(cached).parent
+    for name in ("config.json", LISTED[1], CAMIE_FILES[1]):
+        cached = huggingface_hub.try_to_load_from_cache(repo, name)
+        if isinstance(cached, str) and is_whole(Path(cached).parent):
+            return Path(cached).parent
     try:
         return _download(repo, report)
     except CaptivError:
@@ -69,6 +71,8 @@ def missing_packages() -> ModelError:
 def is_whole(directory: Path) -> bool:
     """Return whether a checkpoint's directory has all that an engine reads."""
     has = {path.name for path in directory.iterdir() if path.exists()}
+    if _of_tagger(has):
+        return True
     if not has.intersection(_TOKENIZERS) or not has.intersection(_PROCESSORS):
         return False
     for index in ("model.safetensors.index.json", "pytorch_model.bin.index.json"):
@@ -80,9 +84,32 @@ def is_whole(directory: Path) -> bool:
 
 def wanted(sizes: Mapping[str, int]) -> dict[str, int]:
     """Return which of a repository's files an engine reads, with their sizes in bytes."""
+    if tagger := _of_tagger(sizes):
+        return {name: sizes[name] for name in tagger}
     weights = [name for name in sizes if _SAFETENSORS.fullmatch(name)]
     weights = weights or [name for name in sizes if _PICKLED.fullmatch(name)]
     return {n: size for n, size in sizes.items() if n in weights or _TEXT.fullmatch(n)}
+
+
+def tagger_in(directory: Path) -> dict[str, Any] | None:
+    """Return what a config.json would say of the tagger in this directory; None if it has none."""
+    try:
+        names = {path.name for path in directory.iterdir() if path.exists()}
+        table = directory / LISTED[1]
+        header = _first_line(table) if table.name in names else ""
+    except (OSError, ValueError):
+        return None
+    return config_of(names, header)
+
+
+def _first_line(file: Path) -> str:
+    with file.open(encoding="utf-8", errors="replace") as opened:
+        return opened.readline()
+
+
+def _of_tagger(names: Collection[str]) -> tuple[str, ...]:
+    """Return the files of a tagger, if all of them are among these."""
+    return next((files for files in (CAMIE_FILES, LISTED) if set(files) <= set(names)), ())
 
 
 def check_space(cache: Path, needed: int) -> None:

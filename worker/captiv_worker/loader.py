@@ -163,7 +163,8 @@ class Loader:
         size = (self.family.image.size_px,) * 2
         generation = self.family.generation.model_copy(update={"max_new_tokens": 4})
         prompt = build_prompt(self.family)
-        item = EngineItem(Image.new("RGB", size, (128, 128, 128)), prompt, generation)
+        grey = Image.new("RGB", size, (128, 128, 128))
+        item = EngineItem(grey, prompt, generation, self.family.tagging)
         outcome = _caption(engine, item)
         if isinstance(outcome, Failure):
             raise ModelError(f"The engine failed on a plain grey image: {outcome.message}")

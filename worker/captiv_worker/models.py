@@ -18,7 +18,7 @@ from captiv.catalog import (
 )
 from captiv.catalog.model import BUILTIN
 from captiv.errors import ModelError
-from captiv_worker.hub import Report, fetch
+from captiv_worker.hub import Report, fetch, tagger_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,8 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         ModelError: there is none, or it is damaged.
     """
+    if (tagger := tagger_in(path)) is not None:
+        return tagger
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

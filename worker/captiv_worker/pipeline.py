@@ -26,7 +26,7 @@ from captiv.catalog import ImagePolicy
 from captiv.errors import CaptivError, EngineFailed
 from captiv.images.prepare import decode
 from captiv.offload import offload
-from captiv.wire import CaptionReply, Generation, Problem
+from captiv.wire import CaptionReply, Generation, Problem, Tagging
 from captiv_worker.batch_file import BatchFile
 from captiv_worker.batcher import Permits
 from captiv_worker.device import Device, Ready
@@ -62,6 +62,7 @@ class Ask:
     image: ImagePolicy
     model: str
     variant: str
+    tagging: Tagging | None = None
 
 
 class Pipeline:
@@ -136,9 +137,8 @@ class Pipeline:
             if self._lost:
                 return  # failed with all the rest
             queue = self._stream or self._device
-            queue.offer(
-                Ready(work, EngineItem(picture, ask.prompt, ask.generation, ask.answer_schema))
-            )
+            item = EngineItem(picture, ask.prompt, ask.generation, ask.tagging, ask.answer_schema)
+            queue.offer(Ready(work, item))
 
     async def _drive(self, load: Load) -> None:
         """Give the device its thread, and see to it that its death is nobody's endless wait."""

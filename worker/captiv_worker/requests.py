@@ -42,7 +42,7 @@ IDLE_S = 30.0
 _MAX_FIELDS = 64
 _GENERATION = tuple(Generation.model_fields)
 _PLAIN = ("model", "variant", "mode", "length", "prompt", "answer_schema")
-_FIELDS = (*_PLAIN, "prompt_options", "prompt_variables", *_GENERATION)
+_FIELDS = (*_PLAIN, "prompt_options", "prompt_variables", "tagging", *_GENERATION)
 _WAIT = re.compile(
     r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,9}(?:\.\d{1,9})?)"?\s*(?:$|[,;])', re.IGNORECASE
 )
@@ -215,17 +215,23 @@ def _from_fields(fields: dict[str, str]) -> CaptionRequest:
     nested["prompt_options"] = tuple(_split(fields.get("prompt_options", "")))
     nested["prompt_variables"] = _variables(fields.get("prompt_variables", ""))
     nested["generation"] = {name: fields[name] for name in _GENERATION if fields.get(name)}
+    nested["tagging"] = _object("tagging", fields["tagging"]) if fields.get("tagging") else None
     return _validated(CaptionRequest, nested, _FIELDS)
+
+
+def _object(name: str, text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise reject(400, f"{name} is no JSON: {error}.") from error
+    if not isinstance(found, dict):
+        raise reject(422, f"{name} is a JSON object.")
+    return found
 
 
 def _variables(text: str) -> dict[str, Any]:
     if text.lstrip().startswith("{"):
-        try:
-            found = json.loads(text)
-        except ValueError as error:
-            raise reject(400, f"prompt_variables is no JSON: {error}.") from error
-        assert isinstance(found, dict)
-        return found
+        return _object("prompt_variables", text)
     pairs = [part.partition("=") for part in _split(text)]
     if any(not sign for _, sign, _ in pairs):
         raise reject(422, "prompt_variables is name=value, comma separated, or a JSON object.")

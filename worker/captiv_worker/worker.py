@@ -141,10 +141,13 @@ class Worker:
         self._check_model(request, family, variant)
         generation = request.generation.over(family.generation)
         check_generation(self._loader.engine, generation)
+        if request.tagging is not None and family.tagging is None:
+            raise UsageError(f"{family.name} is no tagger: leave tagging out.")
         return Ask(
             prompt=_prompt(family, request),
             answer_schema=request.answer_schema,
             generation=generation,
+            tagging=request.tagging or family.tagging,
             image=family.image,
             model=family.name,
             variant=variant.name,

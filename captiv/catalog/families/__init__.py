@@ -12,6 +12,7 @@ from captiv.catalog.families.kosmos import KOSMOS
 from captiv.catalog.families.qwen_vl import QWEN_VL
 from captiv.catalog.families.shapes import SHAPES
 from captiv.catalog.families.smolvlm import SMOLVLM
+from captiv.catalog.families.taggers import CAMIE_TAGGER, PIXAI_TAGGER, WD_TAGGER
 from captiv.catalog.families.vit_gpt2 import VIT_GPT2
 from captiv.catalog.model import Family
 
@@ -25,6 +26,9 @@ FAMILIES: tuple[Family, ...] = (
     QWEN_VL,
     SMOLVLM,
     VIT_GPT2,
+    WD_TAGGER,
+    PIXAI_TAGGER,
+    CAMIE_TAGGER,
     SHAPES,
 )
 """Every family, the default first."""

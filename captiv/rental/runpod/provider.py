@@ -269,7 +269,7 @@ def _policy(settings: Settings) -> Policy:
         lingers=not runpod.auto_terminate,
         carries=Contents.of(runpod).road == "carry",
         public=Contents.of(runpod).public,
-        keeps_models=runpod.network_volume is not None,
+        volume=runpod.network_volume,
     )
 
 

@@ -47,6 +47,7 @@ _ENGINES = {
     "vllm": "vllm:VllmEngine",
     "kosmos2": "kosmos:Kosmos2Engine",
     "kosmos25": "kosmos:Kosmos25Engine",
+    "tagger": "tagger:TaggerEngine",
     "vit-gpt2": "prefix:VitGpt2Engine",
 }
 """What an architecture of the catalog names as its engine, and vLLM; the class that is meant."""

@@ -15,11 +15,14 @@ VLLM: Final = "vllm"
 
 _DEVICES = ("auto", "cuda", "cpu")
 _TORCH = ("torch", "transformers")
+ONNXRUNTIME: Final = "onnxruntime"
+"""Drives taggers, whatever drives other models."""
 
 
 def available() -> list[str]:
     """Return the engines that this worker can load."""
     found = [TRANSFORMERS] if all(find_spec(name) is not None for name in _TORCH) else []
+    found += [ONNXRUNTIME] if find_spec(ONNXRUNTIME) is not None else []
     return [*found, VLLM] if vllm.command() is not None else found
 
 
@@ -29,6 +32,8 @@ def choose_engine(asked: str, family: Family, *, dtype: str, device: str) -> str
     Raises:
         ModelError: vLLM is asked for, and cannot do what is asked.
     """
+    if asked != VLLM and family.tagging is not None:
+        return ONNXRUNTIME
     if asked == TRANSFORMERS:
         return TRANSFORMERS
     why = _unfit(family, dtype, device)

@@ -95,7 +95,7 @@ def open_runtime(spec: EngineSpec) -> Runtime:
     torch, transformers = _import()
     device = _device(torch, spec.device)
     if device == "cpu":
-        torch.set_num_threads(threads(_cores(), spec.shares))
+        torch.set_num_threads(threads(cores(), spec.shares))
     quantised = spec.dtype if spec.dtype in QUANTISED else None
     dtype = _dtype(torch, "auto" if quantised else spec.dtype, device)
     return Runtime(torch, transformers, device, dtype, quantised)
@@ -148,7 +148,8 @@ def threads(cores: int, shares: int) -> int:
     return max(1, (cores - 1) // max(1, shares))
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 from PIL import Image
 
 from captiv.catalog import Architecture
-from captiv.wire import Generation
+from captiv.wire import Generation, Tagging
 
 Progress = Callable[[str], None]
 """Told the phase that a load has reached, as one word."""
@@ -66,6 +66,8 @@ class EngineItem:
     """RGB."""
     prompt: str | None
     generation: Generation
+    tagging: Tagging | None = None
+    """Which tags a tagger writes, and how; None for an engine that writes sentences."""
     answer_schema: str | None = None
     """A JSON Schema to which an engine that can holds the answer; the prompt says it, too."""
 

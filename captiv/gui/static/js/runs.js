@@ -241,6 +241,7 @@ function facts(run) {
     ["Prompt", run.prompt ?? "none"],
     ["Decoding", [...generation, run.dtype].join(", ")],
   ];
+  if (run.engine !== "auto") rows.push(["Engine", run.engine]);
   if (run.accept_truncated) rows.push(["Cut off", "captioned from what is there (--accept-truncated)"]);
   if (run.max_cost) rows.push(["Cost at most", `$${run.max_cost}`]);
   if (run.finished_ms) rows.push(["Ended", when(run.finished_ms)]);

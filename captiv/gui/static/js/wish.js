@@ -3,6 +3,8 @@
 import { byId, el, size } from "./dom.js";
 
 const OTHER = "";
+/** What the page calls the engines. @type {Record<string, string>} */
+const ENGINES = { auto: "what suits the model", vllm: "vLLM" };
 
 /**
  * @typedef {{name: string, prompt: string|null, description: string, by_count: string|null,
@@ -12,9 +14,9 @@ const OTHER = "";
  * @typedef {{name: string, title: string, variants: Variant[], default_variant: string, modes: Mode[],
  *   default_mode: string, options: Record<string, string>, lengths: string[], takes_prompt: boolean,
  *   generation: Record<string, number|null>, licence: string, note: string}} Family
- * @typedef {{models: Family[], dtypes: string[],
+ * @typedef {{models: Family[], dtypes: string[], engines: string[],
  *   chosen: {model: string, families: Record<string, {variant: string|null, mode: string|null, length: string|null}>,
- *     generation: Record<string, number>, dtype: string, batch_size: number|null, one_line: boolean},
+ *     generation: Record<string, number>, dtype: string, engine: string, batch_size: number|null, one_line: boolean},
  *   where: {first: string, url: string|null, runpod: boolean, key: boolean, gpu_type: string, max_cost: number|string|null, fallback: string}}} Catalog
  */
 
@@ -66,6 +68,7 @@ export class WishForm extends EventTarget {
     this.#model.value = known ? catalog.chosen.model : OTHER;
     if (!known) this.#field("other").value = catalog.chosen.model;
     choices(/** @type {HTMLSelectElement} */ (byId("wish-dtype")), catalog.dtypes.map((d) => [d, d]), catalog.chosen.dtype);
+    choices(/** @type {HTMLSelectElement} */ (byId("wish-engine")), catalog.engines.map((e) => [e, ENGINES[e] ?? e]), catalog.chosen.engine);
     this.#field("one_line").checked = catalog.chosen.one_line;
     this.#ofModel();
   }
@@ -134,6 +137,7 @@ export class WishForm extends EventTarget {
       generation: Object.fromEntries(this.#decoding.map(({ name }) => [name, number(name)]).filter(([, v]) => v !== null)),
       retries: number("retries"),
       dtype: text("dtype"),
+      engine: text("engine"),
       batch_size: number("batch_size"),
       accept_truncated: data.has("accept_truncated"),
       overwrite: adds ? "no" : there,
@@ -208,7 +212,9 @@ export class WishForm extends EventTarget {
     }
     byId("wish-options-count").hidden = !chosen;
     byId("wish-options-count").textContent = String(chosen);
-    byId("wish-rental").hidden = new FormData(this.form).get("where") !== "runpod";
+    const where = new FormData(this.form).get("where");
+    byId("wish-rental").hidden = where !== "runpod";
+    this.#field("engine").disabled = where === "url"; // captiv does not start that worker
   }
 
   #told() {
