@@ -47,6 +47,9 @@ MAX_CARGO_BYTES = 4 * 1024 * 1024
 MAX_VALUE_BYTES = 64 * 1024
 """Largest JSON body: what is not an image."""
 
+MAX_SCHEMA_CHARS = 64 * 1024
+"""Longest schema of an answer."""
+
 PROBLEM_TYPE = "application/problem+json"
 
 GUARD_REFUSED = "guard_refused"
@@ -215,6 +218,9 @@ class CaptionRequest(_Value):
     prompt: str | None = None
     prompt_options: tuple[str, ...] = ()
     prompt_variables: dict[str, str] = Field(default_factory=dict)
+    answer_schema: Annotated[str | None, Field(max_length=MAX_SCHEMA_CHARS)] = None
+    """A JSON Schema, as JSON text, to which an engine that can holds the answer; the others go by
+    what the prompt says of it."""
     generation: Generation = Generation()
     tagging: Tagging | None = None
     """For a tagger; None leaves it to the family's own."""

@@ -77,11 +77,20 @@ class Job:
     """To be tried alone: something died while it was in preparation or in the running batch."""
     misses: int = 0
     """Of `tries`: answers that were no caption. At the others the engine broke."""
+    objection: str | None = None
+    """What was wrong with the last answer, where the model is told it with the next try."""
 
     @property
     def place(self) -> Place:
         """What its caption belongs to."""
         return Place(self.path, self.sidecar)
+
+
+class Companion(NamedTuple):
+    """The object of a structured answer, and the file for it beside that of the text."""
+
+    sidecar: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,7 @@ class Received:
     tokens: int
     adds: str | None = None
     """`RunSpec.adds` of its run."""
+    companion: Companion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +124,7 @@ class Unwritten:
     text: str
     found: str | None = None
     """Of a caption that is added: hash of the text that was there (see `captiv.core.adding`)."""
+    companion: Companion | None = None
 
     @property
     def place(self) -> Place:

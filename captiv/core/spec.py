@@ -90,6 +90,9 @@ class Captioning(_Value):
     tagging: Tagging | None = None
     """Of a tagger, with a threshold for each of its categories."""
     dtype: str = "auto"
+    answer_schema: str | None = None
+    """The JSON Schema of the answer, as `captiv.core.structure.Schema.text`; already in `prompt`.
+    None where the answer is a plain text."""
 
 
 class Output(_Value):
@@ -113,6 +116,10 @@ class Output(_Value):
         if self.directory is None:
             return beside
         return mirrored_path(beside, self.directory, self.folders)
+
+    def object_of(self, image: str) -> str:
+        """Return the path of the file that holds the object of a structured answer."""
+        return self.model_copy(update={"extension": ".json"}).sidecar_of(image)
 
     def place_of(self, image: str) -> Place:
         """Return what the caption of this image belongs to."""
@@ -249,6 +256,21 @@ class RunSpec(_Value):
     image_quality: ImageQuality = "high"
     """Of what is sent: the row of a run keeps it, so that a key never names two bodies. The default
     is what runs had before it could be chosen."""
+
+    @property
+    def structured(self) -> bool:
+        """Whether each answer is an object, with a file of its own."""
+        return self.captioning.answer_schema is not None
+
+    def object_of(self, image: str) -> str | None:
+        """Return where the object of this image's answer goes; None where answers are texts."""
+        return self.output.object_of(image) if self.structured else None
+
+    def files_of(self, image: str) -> tuple[str, ...]:
+        """Return every file that an image has once it is captioned; none if nothing is written."""
+        if not self.output.save:
+            return ()
+        return tuple(filter(None, (self.output.sidecar_of(image), self.object_of(image))))
 
     def fingerprint(self) -> str:
         """Return the hash of what makes it the same run: selection, captioning and output.

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 
 from captiv.catalog import ImagePolicy
-from captiv.core import retry
+from captiv.core import retry, structure
 from captiv.core.jobs import Job, JobId, RunId, SessionId
 from captiv.core.spec import RunSpec
 from captiv.store import Store, jobs
@@ -136,10 +136,14 @@ class Claims:
     def request(self, job: Job) -> CaptionRequest:
         """Return what the worker is asked for this image."""
         captioning = self._specs[job.run_id].captioning
+        prompt, schema = captioning.prompt, captioning.answer_schema
+        if job.objection is not None:
+            prompt = structure.asked_again(prompt, job.objection)
         return CaptionRequest(
             model=captioning.model,
             variant=captioning.variant,
-            prompt=captioning.prompt,
+            prompt=prompt,
+            answer_schema=None if schema is None else structure.bare(schema),
             generation=retry.asked_with(captioning.generation, job),
             tagging=captioning.tagging,
         )

@@ -75,6 +75,7 @@ class Completer:
     ) -> None:
         self._store = store
         self._reporter = reporter
+        self._spec_of = spec_of
         self._writer = Writer(store, spec_of=spec_of, now_ms=now_ms)
         self._now_ms = now_ms
         self._buffer = _Buffer()
@@ -248,11 +249,17 @@ class Completer:
                 self._reporter.kept(item.path)
             else:
                 self._buffer.finished.append(ended)
-                self._reporter.captioned(item.path, item.text)
+                self._reporter.captioned(item.path, self._shown(item))
         if len(self._buffer):
             self._signal()
         if unwritable:
             await self._leave(unwritable)
+
+    def _shown(self, item: Unwritten) -> str:
+        """Return what a person sees of a caption: where no file is written, all of the answer."""
+        if item.companion is None or self._spec_of(item.run_id).output.save:
+            return item.text
+        return item.companion.text.removesuffix("\n")
 
     async def _leave(self, refused: Sequence[tuple[Unwritten, SidecarError]]) -> None:
         """Leave these jobs captioned, with the reason."""

@@ -10,20 +10,18 @@ import logging
 
 import anyio
 
-from captiv.core import answers, retry
-from captiv.core.echoes import told
+from captiv.core import retry
 from captiv.core.jobs import Failure, Job, Received
 from captiv.core.retry import Death, Verdict
-from captiv.core.spec import RunSpec
 from captiv.dispatch.claims import Claims
 from captiv.dispatch.delivery import Deliveries, Drained, Suspected
+from captiv.dispatch.judging import Miss, judged
 from captiv.dispatch.neighbours import Neighbours
 from captiv.dispatch.preflight import Preflight
 from captiv.dispatch.queue import QueueContext
 from captiv.dispatch.refusals import Refusals
 from captiv.dispatch.supervisor import Supervisor
 from captiv.errors import (
-    AnswerError,
     BudgetSpent,
     CaptivError,
     EngineFailed,
@@ -285,7 +283,7 @@ class Lane:
             return await self._queue.preparation.prepare(
                 job,
                 self._claims.policy,
-                unless=self._sidecar(job),
+                unless=self._files(job),
                 accept_truncated=self._queue.specs[job.run_id].selection.accept_truncated,
                 quality=self._queue.specs[job.run_id].image_quality,
                 patient=lambda: not self._draining,
@@ -297,12 +295,10 @@ class Lane:
                 raise Postponed from error
             raise
 
-    def _sidecar(self, job: Job) -> str | None:
-        """Return the sidecar that, once there, makes this job unnecessary."""
+    def _files(self, job: Job) -> tuple[str, ...]:
+        """Return the files that, once all are there, make this job unnecessary; none if none do."""
         spec = self._queue.specs[job.run_id]
-        if not spec.selection.skips_captioned or not spec.output.save:
-            return None
-        return job.sidecar
+        return spec.files_of(job.path) if spec.selection.skips_captioned else ()
 
     # -- outcomes --------------------------------------------------------------------------------
 
@@ -313,18 +309,18 @@ class Lane:
         self._supervisor.crashes = self._barren = 0
         self._settle_refused()
         spec = self._queue.specs[job.run_id]
-        miss = _miss(reply, spec)
-        if miss is not None:
-            error = AnswerError(f"The model's answer is no caption: {miss.reason}.")
-            return await self._missed(job, error, reply.caption)
+        answer = await judged(reply, spec, prepared, job.path)
+        if isinstance(answer, Miss):
+            return await self._missed(job, answer, reply.caption)
         self._claims.settled(job)
         self.captioned += 1
-        if spec.output.cut_short(reply.caption):
+        if spec.output.cut_short(answer.text):
             self._queue.reporter.cut_short(job.path)
         await self._queue.completer.received(
             Received(
                 job=job,
-                text=spec.output.text(reply.caption),
+                text=spec.output.text(answer.text),
+                companion=answer.companion,
                 prompt=reply.prompt,
                 model=reply.model,
                 variant=reply.variant,
@@ -337,13 +333,13 @@ class Lane:
         await self._queue.strangers.look(job.run_id, spec, prepared)
         return True
 
-    async def _missed(self, job: Job, error: AnswerError, text: str) -> bool:
+    async def _missed(self, job: Job, miss: Miss, text: str) -> bool:
         """Try again or fail after an answer that is no caption; True if that ends the job."""
-        if self._verdict(error, job) is Verdict.FAIL:
-            self._fail(job, error, text)
+        if self._verdict(miss.error, job) is Verdict.FAIL:
+            self._fail(job, miss.error, text)
             return True
-        _log.info("answer missed job=%s try=%d reason=%s", job.id, job.tries, error.message)
-        await commit(self._queue.store, jobs.charge_try, job, missed=True)
+        _log.info("answer missed job=%s try=%d reason=%s", job.id, job.tries, miss.error.message)
+        await commit(self._queue.store, jobs.charge_try, job, missed=True, objection=miss.objection)
         self._claims.settled(job)
         return False
 
@@ -425,20 +421,3 @@ class Lane:
         if failed:
             self._supervisor.crashes = 0
             self._queue.reporter.failed(job.path, ImageCrashes.code, reason)
-
-
-def _miss(reply: CaptionReply, spec: RunSpec) -> answers.Verdict | None:
-    """Return what is wrong with an answer; None if it is a caption.
-
-    Tags repeat words as no sentence does (hair bow, hair ribbon, long hair), and a tagger neither
-    loops nor declines.
-    """
-    if spec.captioning.tagging is not None:
-        none = answers.Verdict(answers.Fault.EMPTY, "no tag scores above its threshold")
-        return None if reply.caption else none
-    return answers.judge(
-        reply.caption,
-        reply.finish,
-        limited_by_user=spec.answers.limited_by_user,
-        asked=told(spec.captioning),
-    )

@@ -17,7 +17,7 @@ import mmap
 import os
 import struct
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -118,12 +118,12 @@ class Preparation:
         job: Job,
         policy: ImagePolicy,
         *,
-        unless: str | None = None,
+        unless: Sequence[str] = (),
         accept_truncated: bool = False,
         quality: ImageQuality = "standard",
         patient: Callable[[], bool] = lambda: True,
     ) -> Prepared | None:
-        """Return what is sent for this image; None if by now there is text in the file `unless`.
+        """Return what is sent for this image; None if by now there is text in all of `unless`.
 
         A suspect is prepared with no other image in preparation, whichever lane it is for: should
         captiv die of it, it alone is charged.
@@ -131,7 +131,7 @@ class Preparation:
         Args:
             job: its image.
             policy: what the model can see.
-            unless: a sidecar.
+            unless: the files that the image is to have; none if it is captioned in any case.
             accept_truncated: whether a file that is cut off is shown as far as it came.
             quality: of what is sent.
             patient: whether to wait while this machine is short of something.
@@ -231,10 +231,10 @@ class Preparation:
                 self._limiter.release_on_behalf_of(borrower)
 
     def _traced(
-        self, job: Job, unless: str | None, shown: Callable[[], Prepared]
+        self, job: Job, unless: Sequence[str], shown: Callable[[], Prepared]
     ) -> Prepared | None:
         assert self._map is not None
-        if unless is not None and has_text(unless):
+        if unless and all(map(has_text, unless)):
             return None
         slot = self._slots.pop()
         at = slot * _SLOT.size

@@ -37,7 +37,9 @@ class Restoring:
 
     async def restore(self, places: Sequence[Place]) -> None:
         """Look after those of these places, which have no sidecar, that are done."""
-        made = await self._store.aread(gone.made, self._run.id, places)
+        made = await self._store.aread(
+            gone.made, self._run.id, places, object_of=self._run.spec.object_of
+        )
         lost = await offload(_lost, made)
         removed = [job for job in lost if job.text is None]
         if removed:
@@ -67,9 +69,9 @@ class Restoring:
 
 
 def _lost(made: Sequence[DoneJob]) -> list[DoneJob]:
-    """Return those whose image is there and whose sidecar is not: it may have come meanwhile."""
+    """Return those whose image is there and of whose files one is not: it may have come."""
     return [
-        job for job in made if not has_text(job.place.sidecar) and os.path.exists(job.place.image)
+        job for job in made if not all(map(has_text, job.files)) and os.path.exists(job.place.image)
     ]
 
 
@@ -78,4 +80,5 @@ def _unwritten(job: DoneJob, run: Run) -> Unwritten:
     return Unwritten(
         *(job.job_id, run.id, job.attempt, job.place.image, job.place.sidecar, job.text),
         found=NOTHING,
+        companion=job.companion,
     )

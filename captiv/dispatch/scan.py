@@ -319,8 +319,8 @@ class _Sorting:
             chunk.wanted.append(place)
             return
         path = place.sidecar
-        listed = self._lists(path)
-        there = listed and sidecar.has_text(path)
+        listed = all(map(self._lists, self._spec.files_of(image)))
+        there = listed and all(map(sidecar.has_text, self._spec.files_of(image)))
         selection = self._spec.selection
         if there and selection.skips_captioned:
             chunk.skipped.append(place)

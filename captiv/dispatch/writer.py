@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from captiv.core.adding import Where
@@ -45,9 +46,10 @@ class Writer:
         return [begun.get(item.job_id, item) for item in items]
 
     async def put(self, items: Sequence[Unwritten]) -> list[Result]:
-        """Write these texts and sync their folders: one result each.
+        """Write these texts, and the objects beside them, and sync their folders: one result each.
 
-        Texts of a run that saves nothing count as written.
+        Texts of a run that saves nothing count as written. An object goes first: where it cannot be
+        written its text waits with it.
         """
         by_job = await offload(_without_folder, self._with_output(items))
         saving = [
@@ -55,12 +57,41 @@ class Writer:
             for item in items
             if self._spec_of(item.run_id).output.save and item.job_id not in by_job
         ]
+        objects = await self._put_objects(saving)
+        by_job |= {job: each for job, each in objects.items() if isinstance(each, SidecarError)}
+        saving = [item for item in saving if item.job_id not in by_job]
         added = [item for item in saving if self._is_added(item)]
         replacing = [item for item in saving if not self._is_added(item)]
         for write, some in ((self._adding.write, added), (self._replace, replacing)):
             results = await write(some) if some else ()
             by_job |= {item.job_id: result for item, result in zip(some, results, strict=True)}
-        return [by_job.get(item.job_id, Written.WRITTEN) for item in items]
+        return [self._together(item, by_job, objects) for item in items]
+
+    async def _put_objects(self, items: Sequence[Unwritten]) -> dict[JobId, Result]:
+        """Write the objects that these texts have beside them."""
+        objects = [
+            replace(item, sidecar=beside.sidecar, text=beside.text, companion=None)
+            for item in items
+            if (beside := item.companion) is not None
+        ]
+        results = await self._replace(objects) if objects else ()
+        return {item.job_id: result for item, result in zip(objects, results, strict=True)}
+
+    def _together(
+        self, item: Unwritten, texts: Mapping[JobId, Result], objects: Mapping[JobId, Result]
+    ) -> Result:
+        """Return what became of a text and its object: kept if something wanted was not replaced.
+
+        A run that replaces nothing wants what was lacking, and that is written.
+        """
+        text = texts.get(item.job_id, Written.WRITTEN)
+        beside = objects.get(item.job_id, text)
+        if isinstance(text, SidecarError) or text is beside:
+            return text
+        if Written.KEPT in (text, beside):
+            lacking = self._spec_of(item.run_id).selection.skips_captioned
+            return Written.WRITTEN if lacking else Written.KEPT
+        return Written.WRITTEN
 
     def _with_output(self, items: Sequence[Unwritten]) -> list[tuple[Unwritten, Output]]:
         return [(item, self._spec_of(item.run_id).output) for item in items]
@@ -73,6 +104,12 @@ class Writer:
         where = self._spec_of(item.run_id).selection.add
         assert where is not None
         return where
+
+    def _is_strange(self, item: Unwritten, earlier: Mapping[str, Source]) -> bool:
+        """Whether a file that is there may be another program's: many write `.json` files."""
+        spec = self._spec_of(item.run_id)
+        is_object = item.sidecar == spec.object_of(item.path)
+        return is_object and not earlier and spec.selection.overwrite != "all"
 
     async def _replace(self, items: Sequence[Unwritten]) -> list[Result]:
         """Write these texts, over others where these may be replaced."""
@@ -101,6 +138,8 @@ class Writer:
             overwrite = self._spec_of(item.run_id).selection.overwrite
             digest = content_hash(held.text)
             decided[item.job_id] = keeping(digest, earlier, overwrite)
+            if self._is_strange(item, earlier):
+                decided[item.job_id] = Keeping.KEEP
             if decided[item.job_id] is Keeping.RECORD_AND_REPLACE:
                 record.append(_Replaced(item, held, author(digest, earlier)))
         if record:

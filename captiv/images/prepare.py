@@ -65,6 +65,8 @@ _TURNS: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 """What makes a picture upright, by EXIF orientation."""
+_SIDEWAYS: Final = frozenset(_TURNS[orientation] for orientation in (5, 6, 7, 8))
+"""What changes its width for its height."""
 
 # Pillow's limit is one of pixels, whatever they take. Here the budget of bytes is the limit.
 Image.MAX_IMAGE_PIXELS = None
@@ -83,12 +85,16 @@ class Prepared:
     """`image/jpeg`, `image/png` or `image/webp`."""
     width_px: int
     height_px: int
+    whole_px: tuple[int, int]
+    """Width and height of the picture in its file, upright."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
     image: Image.Image
     """Upright, mode RGB."""
+    whole_px: tuple[int, int]
+    """Width and height before it was shrunk, upright."""
     as_is: bool
     """Whether whoever decodes the file afresh sees these very pixels."""
     lossless: bool
@@ -150,7 +156,7 @@ def _prepared(
     alone = jpeg.bare(data) if picture.as_is else data
     own = alone is not data
     if own and len(alone) <= _THRIFTY_BYTES * width * height + SMALL_BYTES:
-        return Prepared(alone, "image/jpeg", width, height)
+        return Prepared(alone, "image/jpeg", width, height, picture.whole_px)
     sent, media_type = encoded(
         picture.image,
         policy,
@@ -160,7 +166,7 @@ def _prepared(
     )
     if own and len(alone) <= len(sent):
         sent, media_type = alone, "image/jpeg"
-    return Prepared(sent, media_type, width, height)
+    return Prepared(sent, media_type, width, height, picture.whole_px)
 
 
 @_errors_keep_no_picture()
@@ -334,12 +340,15 @@ def _brought(
     if target != full:
         shown = shown.resize(target, Image.Resampling.LANCZOS, box, reducing_gap=3.0)
     shown = to_srgb(shown, profile)
+    whole = full
     if turn is not None:
         shown = shown.transpose(turn)
+        whole = full[::-1] if turn in _SIDEWAYS else full
     if shown is image:
         shown = image.copy()
     shown.info = {}
-    return _Picture(shown, as_is, is_lossless(kind, data, image.info.get("compression")))
+    lossless = is_lossless(kind, data, image.info.get("compression"))
+    return _Picture(shown, whole, as_is, lossless)
 
 
 def _reduce(image: ImageFile.ImageFile, target: tuple[int, int]) -> Box | None:

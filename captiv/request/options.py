@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from captiv.catalog.tagging import tag_names, thresholds_in
 from captiv.core.spec import MAX_RETRIES, Overwrite
+from captiv.core.structure.named import NAMED
 from captiv.errors import UsageError
 from captiv.wire import Generation
 
@@ -131,6 +132,15 @@ class ModelOptions:
     prompt_options: Annotated[
         Sequence[str], Flag("Sentences to add, by key: a,b,c.", read=words)
     ] = ()
+    schema: Annotated[
+        str | None,
+        Flag(
+            "Ask a chat model for a JSON object that fits this JSON Schema; it goes into a .json "
+            "beside the image, its text into the sidecar. A file, or one that captiv has: "
+            f"{', '.join(NAMED)}.",
+            metavar="FILE|NAME",
+        ),
+    ] = None
     prompt_variables: Annotated[
         Mapping[str, str], Flag("Values for {name} in the prompt: name=VALUE,…", read=_variables)
     ] = field(default_factory=dict)

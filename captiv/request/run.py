@@ -28,12 +28,14 @@ from captiv.core.spec import (
     RunSpec,
     Selection,
 )
+from captiv.core.structure import Schema, asked_for
 from captiv.core.unread import unread_kind
 from captiv.errors import UsageError
 from captiv.output.mirror import mirroring
 from captiv.request.loaded import is_left_open, loaded_by_all
 from captiv.request.options import Options
 from captiv.request.placement import place
+from captiv.request.schema import for_objects, schema_asked
 from captiv.request.served import refuse_untold, served_choice
 from captiv.request.tags import refuse_idle, tagging_of
 from captiv.settings import DTYPES, Settings
@@ -42,7 +44,7 @@ from captiv.wire import Generation, ModelChange
 
 _NEVER_EMPTY = (
     *("model", "variant", "mode", "dtype", "device", "engine", "worker", "protocol"),
-    *("gpu_type", "fallback", "extension", "sidecar_name"),
+    *("gpu_type", "fallback", "extension", "sidecar_name", "schema"),
 )
 _SPELLED = {"dtype": "torch-dtype"}
 
@@ -73,7 +75,10 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
     placement = place(options, settings)
     choice = _choice(options, settings, placement)
     refuse_idle(options, choice.family)
-    captioning = _captioning(options, settings, choice)
+    roots = _roots(options.paths)
+    output = _output(options, settings, roots)
+    schema = schema_asked(options, choice.family, output)
+    captioning = _captioning(options, settings, choice, schema)
     _check_engine(placement, choice, captioning)
     if any(site.kind == "local" for site in placement.sites):
         from captiv.workers.hub import require_weights
@@ -81,7 +86,6 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
         require_weights(choice.variant.source)
     if any(site.protocol == "openai" for site in placement.sites):
         refuse_untold(captioning)
-    roots = _roots(options.paths)
     spec = RunSpec(
         selection=Selection(
             roots=roots,
@@ -93,7 +97,7 @@ def request(options: Options, settings: Settings) -> tuple[RunSpec, ModelChoice]
             accept_truncated=options.accept_truncated,
         ),
         captioning=captioning,
-        output=_output(options, settings, roots),
+        output=output,
         placement=placement,
         answers=_answers(options, settings, choice.family),
         image_quality=settings.images.quality,
@@ -232,32 +236,39 @@ def _roots(paths: Sequence[Path]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(roots))
 
 
-def _captioning(options: Options, settings: Settings, choice: ModelChoice) -> Captioning:
+def _captioning(
+    options: Options, settings: Settings, choice: ModelChoice, schema: Schema | None
+) -> Captioning:
     family = choice.family
     mode = options.mode or settings.model.mode_for(family.name) or family.default_mode
     if options.prompt is not None and options.mode is not None:
         build_prompt(family, mode=mode)  # a mode that there is not is a mistake here, too
     length = choose_length(family, _length(options, settings, family, mode))
-    generation = _generation(options, settings, family).over(family.generation)
+    said = _generation(options, settings, family)
+    generation = (
+        said.over(family.generation) if schema is None else for_objects(said, family.generation)
+    )
     if (generation.min_new_tokens or 0) > (generation.max_new_tokens or 4096):
         raise UsageError(
             f"--min-new-tokens ({generation.min_new_tokens}) is more than --max-new-tokens "
             f"({generation.max_new_tokens})."
         )
+    prompt = build_prompt(
+        family,
+        mode=mode,
+        length=length,
+        prompt=options.prompt,
+        options=options.prompt_options,
+        variables=options.prompt_variables,
+    )
     return Captioning(
         model=family.name,
         variant=choice.variant.name,
         source=choice.variant.source,
         mode=mode,
         length=length,
-        prompt=build_prompt(
-            family,
-            mode=mode,
-            length=length,
-            prompt=options.prompt,
-            options=options.prompt_options,
-            variables=options.prompt_variables,
-        ),
+        prompt=prompt if schema is None else asked_for(prompt, schema),
+        answer_schema=None if schema is None else schema.text,
         generation=generation,
         tagging=tagging_of(options, settings, family),
         dtype=_dtype(options, settings, family),

@@ -77,20 +77,31 @@ def record_replaced(
     """Append a text whose place the answer of this job takes, and so stands before it."""
     conn.execute(
         "INSERT INTO captions (path, sidecar, text, hash, source, before_id, created_ms)"
-        " VALUES (?, ?, ?, ?, ?, (SELECT max(id) FROM captions WHERE job_id=?), ?)",
+        " VALUES (?1, ?2, ?3, ?4, ?5, (SELECT max(id) FROM captions WHERE path=?1 AND sidecar=?2"
+        " AND job_id=?6), ?7)",
         (*encode_place(place), readable(text), content_hash(text), source, job_id, now_ms),
     )
 
 
 def record_answer(conn: Connection, received: Received, now_ms: int) -> int:
-    """Append what the model answered for a job; return its id."""
-    job, text = received.job, readable(received.text)
+    """Append what the model answered for a job, and the object beside it; return the text's id."""
+    answer = _record_answer(conn, received, received.job.place, received.text, now_ms)
+    if received.companion is not None:
+        place = Place(received.job.path, received.companion.sidecar)
+        _record_answer(conn, received, place, received.companion.text, now_ms)
+    return answer
+
+
+def _record_answer(
+    conn: Connection, received: Received, place: Place, text: str, now_ms: int
+) -> int:
+    job, text = received.job, readable(text)
     cursor = conn.execute(
         "INSERT INTO captions (path, sidecar, text, hash, source, run_id, job_id, model, variant,"
         " prompt, settings, seed, tokens, adds, created_ms)"
         " VALUES (?, ?, ?, ?, 'model', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            *encode_place(job.place),
+            *encode_place(place),
             text,
             content_hash(text),
             job.run_id,

@@ -6,11 +6,11 @@ something else lay there, the image is to be captioned.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from sqlite3 import Connection
 from typing import NamedTuple
 
-from captiv.core.jobs import JobId, JobState, RunId
+from captiv.core.jobs import Companion, JobId, JobState, RunId
 from captiv.core.naming import Place
 from captiv.store import counts, standings
 from captiv.store.texts import decode_place, encode_place, readable
@@ -24,10 +24,27 @@ class DoneJob(NamedTuple):
     place: Place
     text: str | None
     """What stood in its sidecar last; None if the image is to be captioned again."""
+    companion: Companion | None = None
+    """The object of its answer, of which something stood there last."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that is to have its text."""
+        beside = () if self.companion is None else (self.companion.sidecar,)
+        return (self.place.sidecar, *beside)
 
 
-def made(conn: Connection, run_id: RunId, places: Sequence[Place]) -> list[DoneJob]:
-    """Return those of these places that are done jobs of the run."""
+def made(
+    conn: Connection,
+    run_id: RunId,
+    places: Sequence[Place],
+    *,
+    object_of: Callable[[str], str | None] = lambda _: None,
+) -> list[DoneJob]:
+    """Return those of these places that are done jobs of the run.
+
+    Args: `object_of` names the file of the object that an image's answer is, where it is one.
+    """
     rows = conn.execute(
         "SELECT jobs.id, attempt, jobs.path, jobs.sidecar, caption_id IS NOT NULL"
         " FROM json_each(?) AS wanted CROSS JOIN jobs"
@@ -36,10 +53,18 @@ def made(conn: Connection, run_id: RunId, places: Sequence[Place]) -> list[DoneJ
         (json.dumps([encode_place(place) for place in places]), run_id),
     ).fetchall()
     return [
-        DoneJob(JobId(id_), attempt, place, _stood(conn, place) if has_text else None)
+        DoneJob(
+            *(JobId(id_), attempt, place, _stood(conn, place) if has_text else None),
+            companion=_companion(conn, place.image, object_of(place.image)),
+        )
         for id_, attempt, path, sidecar, has_text in rows
         for place in [decode_place(path, sidecar)]
     ]
+
+
+def _companion(conn: Connection, image: str, file: str | None) -> Companion | None:
+    text = None if file is None else _stood(conn, Place(image, file))
+    return None if file is None or text is None else Companion(file, text)
 
 
 def _stood(conn: Connection, place: Place) -> str | None:

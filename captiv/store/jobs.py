@@ -13,6 +13,7 @@ from typing import Any
 
 from captiv.core.jobs import (
     KEPT,
+    Companion,
     Failure,
     Job,
     JobId,
@@ -36,7 +37,8 @@ _CLAIM = (
     "UPDATE jobs SET state='running', attempt=attempt+1, session_id=?1, claimed_ms=?2"
     " WHERE id IN (SELECT id FROM jobs INDEXED BY {index}"
     " WHERE run_id=?3 AND state='pending' AND suspect={suspect} ORDER BY {order} LIMIT ?4)"
-    " RETURNING postponed, id, run_id, path, sidecar, attempt, tries, crashes, suspect, misses"
+    " RETURNING postponed, id, run_id, path, sidecar, attempt, tries, crashes, suspect,"
+    " misses, objection"
 )
 _CLAIM_USUAL = _CLAIM.format(index="jobs_pending", suspect=0, order="postponed, id")
 _CLAIM_SUSPECT = _CLAIM.format(index="jobs_suspect", suspect=1, order="crashes, id")
@@ -90,17 +92,21 @@ def release(
     return released
 
 
-def charge_try(conn: Connection, job: Job, *, missed: bool = False) -> bool:
+def charge_try(
+    conn: Connection, job: Job, *, missed: bool = False, objection: str | None = None
+) -> bool:
     """Give a job back for another try; return whether it was still held.
 
     The engine broke on it, or its answer was `missed`: no caption. Something answered for it, so it
-    is no suspect any more.
+    is no suspect any more. With an `objection` the next try tells the model what was wrong: it is
+    kept with the number of the try, which names it, so that a key never names two requests.
     """
     target, ended_ms = _back(conn, job.run_id)
     n = conn.execute(
         f"UPDATE jobs SET state='{target}', finished_ms=?, session_id=NULL, tries=tries+1,"
-        " misses=misses+?, suspect=0 WHERE id=? AND attempt=? AND state='running'",
-        (ended_ms, missed, job.id, job.attempt),
+        " misses=misses+?, objection=ifnull(?, objection), suspect=0"
+        " WHERE id=? AND attempt=? AND state='running'",
+        (ended_ms, missed, objection and readable(objection), job.id, job.attempt),
     ).rowcount
     counts.add_misses(conn, job.run_id, n if missed else 0)
     counts.move(conn, job.run_id, n, JobState.RUNNING, target)
@@ -150,7 +156,12 @@ def receive(conn: Connection, received: Sequence[Received], now_ms: int) -> list
             (caption_id, job.id),
         )
         text = readable(item.text)
-        unwritten.append(Unwritten(job.id, job.run_id, job.attempt, job.path, job.sidecar, text))
+        unwritten.append(
+            Unwritten(
+                *(job.id, job.run_id, job.attempt, job.path, job.sidecar, text),
+                companion=item.companion,
+            )
+        )
     for run_id, n in Counter(item.run_id for item in unwritten).items():
         counts.move(conn, run_id, n, JobState.RUNNING, JobState.CAPTIONED)
     return unwritten
@@ -235,14 +246,19 @@ def unwritten(conn: Connection, run_id: RunId, after_id: JobId, limit: int) -> l
     """Return a page of the run's captioned jobs, by id."""
     rows = conn.execute(
         "SELECT jobs.id, jobs.run_id, jobs.attempt, jobs.path, jobs.sidecar, captions.text,"
-        " jobs.found"
+        " jobs.found, object.sidecar, object.text"
         " FROM jobs INDEXED BY jobs_captioned CROSS JOIN captions ON captions.id=jobs.caption_id"
+        " LEFT JOIN captions AS object ON object.id=(SELECT max(id) FROM captions WHERE"
+        " path=jobs.path AND job_id=jobs.id AND sidecar<>jobs.sidecar)"
         " WHERE jobs.run_id=? AND jobs.state='captioned' AND jobs.id>? ORDER BY jobs.id LIMIT ?",
         (run_id, after_id, limit),
     )
     return [
-        Unwritten(job_id, run, attempt, decode_path(path), decode_path(sidecar), text, found)
-        for job_id, run, attempt, path, sidecar, text, found in rows
+        Unwritten(
+            *(job_id, run, attempt, decode_path(path), decode_path(sidecar), text, found),
+            companion=None if beside is None else Companion(decode_path(beside), object_),
+        )
+        for job_id, run, attempt, path, sidecar, text, found, beside, object_ in rows
     ]
 
 
@@ -331,7 +347,8 @@ def charge_alone(
     failed = 0
     for job_id, file in suspects.items():
         row = conn.execute(
-            "SELECT id, run_id, path, sidecar, attempt, tries, crashes, suspect, misses FROM jobs"
+            "SELECT id, run_id, path, sidecar, attempt, tries, crashes, suspect, misses, objection"
+            " FROM jobs"
             " WHERE id=? AND state='running' AND session_id<>? AND suspect=1",
             (job_id, session_id),
         ).fetchone()
@@ -390,7 +407,7 @@ def _claim(
 
 
 def _job(row: Sequence[Any]) -> Job:
-    id_, run, path, sidecar, attempt, tries, crashes, suspect, misses = row
+    id_, run, path, sidecar, attempt, tries, crashes, suspect, misses, objection = row
     return Job(
         JobId(id_),
         RunId(run),
@@ -401,6 +418,7 @@ def _job(row: Sequence[Any]) -> Job:
         crashes,
         bool(suspect),
         misses,
+        objection,
     )
 
 

@@ -248,6 +248,8 @@ class Job(SQLModel, table=True):
     """How often it was given back after a failure, and so goes behind the others."""
     found: str | None = Field(default=None, sa_column=Column(Text))
     """Hash of the text that its caption was, or is to be, added to; see `captiv.core.adding`."""
+    objection: str | None = Field(default=None, sa_column=Column(Text))
+    """What was wrong with the last answer, where the model is told it with the next try."""
 
 
 class Pod(SQLModel, table=True):

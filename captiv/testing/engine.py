@@ -7,14 +7,16 @@ was captioned, and a batch gives what single images give.
 """
 
 import hashlib
+import json
 import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from captiv.errors import CaptivError, EngineFailed, ImageUnreadable, ModelError
 from captiv.wire import Generation
@@ -56,6 +58,31 @@ def picture_id(image: Image.Image) -> str:
     return hashlib.sha256(small.tobytes()).hexdigest()[:8]
 
 
+def bounds(image: Image.Image) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom of what isn't white in this picture; all of it if nothing."""
+    red, green, blue = image.convert("RGB").split()
+    darkest = ImageChops.darker(red, ImageChops.darker(green, blue))
+    found = darkest.point([255] * 128 + [0] * 128).getbbox()
+    return found or (0, 0, image.width, image.height)
+
+
+def scripted_object(image: Image.Image, schema: str) -> dict[str, Any] | None:
+    """Return what ScriptedEngine answers where it is asked for an object of the named schemas.
+
+    `objects` has one box, in thousandths of the picture, around what isn't white in it.
+    """
+    asked = json.loads(schema)["properties"]
+    caption, colour = scripted_caption(image), mean_colour(image)
+    if "tags" in asked:
+        return {"caption": caption, "tags": [colour, picture_id(image)]}
+    if "objects" not in asked:
+        return None
+    left, top, right, bottom = bounds(image)
+    wide, high = 1000 / image.width, 1000 / image.height
+    box = [round(left * wide), round(top * high), round(right * wide), round(bottom * high)]
+    return {"caption": caption, "objects": [{"label": mean_colour(image), "box": box}]}
+
+
 def scripted_caption(image: Image.Image, prompt: str | None = None) -> str:
     """Return what ScriptedEngine says of this picture, decoded, upright and RGB.
 
@@ -67,6 +94,9 @@ def scripted_caption(image: Image.Image, prompt: str | None = None) -> str:
         return text
     return f"{prompt} {text}" if len(prompt.split()) < 4 else f'"{prompt}" {text}'
 
+
+_SCHEMA = re.compile(r"JSON Schema:\n(.+)")
+_TOLD = "An earlier answer was refused: "
 
 Degenerate = Literal["loop", "empty", "refusal", "cut"]
 
@@ -119,6 +149,8 @@ class ScriptedEngine:
     """Share of answers that are no captions, by picture and seed: the same ask, the same answer."""
     glitches_greedy: bool = False
     """Every answer that is not sampled is no caption."""
+    unfit: Literal["never", "at first", "always"] = "never"
+    """When an object lacks its caption: until the prompt says what was wrong, or always."""
     several_lines: bool = False
     """Every answer has two paragraphs."""
     broken: bool = False
@@ -215,9 +247,22 @@ class ScriptedEngine:
         if _is_among(image, self.degenerate_on) or self._glitches(image, generation):
             words = _DEGENERATE[self.degenerate].split()
             return " ".join(words[: generation.max_new_tokens])
+        object_ = self._object(image, prompt or "")
+        if object_ is not None:
+            return " ".join(object_.split()[: generation.max_new_tokens])
         words = scripted_caption(image, prompt).split()
         text = " ".join(words[: generation.max_new_tokens])
         return text.replace(", ", ",\n\n") if self.several_lines else text
+
+    def _object(self, image: Image.Image, prompt: str) -> str | None:
+        """Return the object that the prompt asks for; None if it asks for none that is known."""
+        asked = _SCHEMA.search(prompt)
+        found = scripted_object(image, asked[1]) if asked else None
+        if found is None:
+            return None
+        if self.unfit == "always" or (self.unfit == "at first" and _TOLD not in prompt):
+            del found["caption"]
+        return json.dumps(found)
 
     def _glitches(self, image: Image.Image, generation: Generation) -> bool:
         if self.glitches_greedy and not generation.temperature:

@@ -23,7 +23,7 @@ from tests.support import DEADLINE_S
 from tests.workers.conftest import answering, captioned, problem, reply, working
 from tests.world import World
 
-IMAGE = Prepared(b"\xff\xd8", "image/jpeg", 1, 1)
+IMAGE = Prepared(b"\xff\xd8", "image/jpeg", 1, 1, (1, 1))
 
 Answer = Callable[[], Response]
 

@@ -99,8 +99,8 @@ async def test_an_image_that_has_its_sidecar_by_now_is_not_opened(tmp_path: Path
     await to_thread.run_sync(lambda: Image.new("RGB", (8, 8)).save(picture))
 
     async with Preparation(tmp_path / "preparing") as preparation:
-        none = await preparation.prepare(job(1, tmp_path / "gone.png"), POLICY, unless=str(there))
-        some = await preparation.prepare(job(2, picture), POLICY, unless=str(empty))
+        none = await preparation.prepare(job(1, tmp_path / "gone.png"), POLICY, unless=[str(there)])
+        some = await preparation.prepare(job(2, picture), POLICY, unless=[str(there), str(empty)])
 
     assert none is None
     assert some is not None

@@ -57,6 +57,7 @@ class Ask:
     """What is asked about one image, ready for the engine, and what the answer repeats."""
 
     prompt: str | None
+    answer_schema: str | None
     generation: Generation
     image: ImagePolicy
     model: str
@@ -136,7 +137,8 @@ class Pipeline:
             if self._lost:
                 return  # failed with all the rest
             queue = self._stream or self._device
-            queue.offer(Ready(work, EngineItem(picture, ask.prompt, ask.generation, ask.tagging)))
+            item = EngineItem(picture, ask.prompt, ask.generation, ask.tagging, ask.answer_schema)
+            queue.offer(Ready(work, item))
 
     async def _drive(self, load: Load) -> None:
         """Give the device its thread, and see to it that its death is nobody's endless wait."""

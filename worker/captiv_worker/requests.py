@@ -41,7 +41,7 @@ IDLE_S = 30.0
 
 _MAX_FIELDS = 64
 _GENERATION = tuple(Generation.model_fields)
-_PLAIN = ("model", "variant", "mode", "length", "prompt")
+_PLAIN = ("model", "variant", "mode", "length", "prompt", "answer_schema")
 _FIELDS = (*_PLAIN, "prompt_options", "prompt_variables", "tagging", *_GENERATION)
 _WAIT = re.compile(
     r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,9}(?:\.\d{1,9})?)"?\s*(?:$|[,;])', re.IGNORECASE

@@ -145,6 +145,7 @@ class Worker:
             raise UsageError(f"{family.name} is no tagger: leave tagging out.")
         return Ask(
             prompt=_prompt(family, request),
+            answer_schema=request.answer_schema,
             generation=generation,
             tagging=request.tagging or family.tagging,
             image=family.image,

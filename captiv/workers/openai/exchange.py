@@ -34,7 +34,15 @@ def body(
     if system:
         messages.insert(0, {"role": "system", "content": system})
     asked = {"model": model, "messages": messages, "stream": False}
-    return json.dumps(asked | _decoding(request.generation)).encode()
+    return json.dumps(asked | _decoding(request.generation) | _form(request)).encode()
+
+
+def _form(request: CaptionRequest) -> dict[str, Any]:
+    """Return how the server is held to the schema of the answer, if there is one."""
+    if request.answer_schema is None:
+        return {}
+    form = {"name": "answer", "schema": json.loads(request.answer_schema)}
+    return {"response_format": {"type": "json_schema", "json_schema": form}}
 
 
 def _decoding(generation: Generation) -> dict[str, Any]:

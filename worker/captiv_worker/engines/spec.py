@@ -68,6 +68,8 @@ class EngineItem:
     generation: Generation
     tagging: Tagging | None = None
     """Which tags a tagger writes, and how; None for an engine that writes sentences."""
+    answer_schema: str | None = None
+    """A JSON Schema to which an engine that can holds the answer; the prompt says it, too."""
 
 
 class Kin(NamedTuple):

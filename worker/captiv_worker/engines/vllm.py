@@ -303,6 +303,8 @@ def _body(
     }
     if asked.temperature and asked.seed is not None:
         body["seed"] = asked.seed
+    if item.answer_schema is not None:
+        body["structured_outputs"] = {"json": json.loads(item.answer_schema)}
     return body
 
 

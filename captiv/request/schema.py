@@ -1,0 +1,73 @@
+"""Which schema answers are to fit: `--schema`."""
+
+import json
+from pathlib import Path
+
+from captiv.catalog import Family
+from captiv.catalog.foreign import CHAT
+from captiv.core.naming import extension_of
+from captiv.core.spec import Output
+from captiv.core.structure import MAX_FILE_BYTES, NAMED, Schema, checked
+from captiv.errors import UsageError
+from captiv.request.options import Options
+from captiv.wire import Generation
+
+_MOST_TOKENS = 1024
+"""Of an object, unless a person says otherwise: 50 boxes take some 900."""
+
+
+def schema_asked(options: Options, family: Family, output: Output) -> Schema | None:
+    """Return the schema that answers are to fit; None if they are plain texts.
+
+    Raises:
+        UsageError: it is none that captiv takes; or this model, or another option, has no use for
+            one.
+    """
+    if options.schema is None:
+        return None
+    if family.architecture.engine != CHAT or not family.takes_prompt:
+        raise UsageError(
+            f"{family.name} is no chat model: it can't be asked for what --schema describes.",
+            hint="Take a chat model, such as qwen-vl or joycaption.",
+        )
+    if options.add is not None:
+        raise UsageError("--add adds to a text, and --schema asks for an object.")
+    if extension_of(output.sidecar_of("a.jpg")).casefold() == ".json":
+        raise UsageError(
+            "--schema writes objects into .json files, and --extension .json the texts.",
+            hint="Give the texts another extension, such as .txt.",
+        )
+    return _schema(options.schema)
+
+
+def for_objects(generation: Generation, defaults: Generation) -> Generation:
+    """Return how an object is decoded: it ends where it is whole, and may be longer than a text.
+
+    Args:
+        generation: what a person said of it.
+        defaults: the family's.
+    """
+    most = max(defaults.max_new_tokens or 0, _MOST_TOKENS)
+    return generation.over(
+        defaults.model_copy(update={"min_new_tokens": 0, "max_new_tokens": most})
+    )
+
+
+def _schema(name: str) -> Schema:
+    if name in NAMED:
+        return checked(json.dumps(NAMED[name]), name)
+    path = Path(name).expanduser()
+    try:
+        data = path.read_bytes() if path.stat().st_size <= MAX_FILE_BYTES else None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(
+            f"There is no schema {name!r}: {reason}.",
+            hint=f"Give a file, or one that captiv has: {', '.join(NAMED)}.",
+        ) from error
+    if data is None:
+        raise UsageError(f"The schema {name} has more than {MAX_FILE_BYTES // 1024} kB.")
+    try:
+        return checked(data.decode("utf-8-sig"), name)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"The schema {name} isn't text in UTF-8.") from error
