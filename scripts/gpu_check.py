@@ -32,7 +32,7 @@ import transformers
 from captiv_worker.engines import Answer, EngineItem, EngineSpec, build_engine
 from captiv_worker.engines.transformer import TransformerEngine
 from captiv_worker.isolation import Watch, caption_batch
-from captiv_worker.sizes import Sizes
+from captiv_worker.sizes import Need, Sizes
 from PIL import Image, ImageDraw
 
 from captiv.catalog import build_prompt, choose_source
@@ -181,7 +181,7 @@ def bandwidth_gb_s(device: str, megabytes: int) -> float:
     source = torch.ones(megabytes << 20, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     taken_s = [timed(device, lambda: target.copy_(source)) for _ in range(ROUNDS + 1)]
-    return 2 * source.numel() / min(taken_s) / 1e9
+    return float(2 * source.numel() / min(taken_s) / 1e9)
 
 
 def timed(device: str, work: Callable[[], object]) -> float:
@@ -311,16 +311,17 @@ def measure(check: Check, full: Full, gb_s: float, *, tiny: bool) -> None:
 def grown(engine: Any, sizes: Sizes, items: Callable[[int], list[EngineItem]]) -> list[int]:
     """Caption until batches grow no more; return the sizes that went well, as they came."""
     reached: list[int] = []
+    need = Need("alike")
     while True:
-        count = sizes.of(None)
+        count = sizes.of(need)
         watch = Watch(
             started=lambda _span: None,
-            went_well=lambda n: sizes.went_well(None, n),
-            ran_out=lambda n: sizes.ran_out(None, n),
+            went_well=lambda span: sizes.went_well(need, len(span)),
+            ran_out=lambda span: sizes.ran_out(need, len(span)),
         )
         caption_batch(engine, items(count), watch)
         reached.append(count)
-        if sizes.of(None) <= count:
+        if sizes.of(need) <= count:
             return reached
 
 

@@ -10,13 +10,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from captiv.catalog.model import Architecture, Family, ImagePolicy, Mode
+from captiv.catalog.model import DECLARED, Architecture, Family, ImagePolicy, Mode
 from captiv.catalog.waysout import served
 from captiv.errors import UsageError
 from captiv.wire import Generation
-
-DECLARED: Final = "declared"
-"""The worker's engine for them."""
 
 TRIED: Final = frozenset(
     {

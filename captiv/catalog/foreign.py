@@ -1,12 +1,9 @@
 """A model that the catalog does not know, behind somebody's chat server."""
 
 from captiv.catalog.families import FAMILIES
-from captiv.catalog.model import Architecture, Family, ImagePolicy, Mode, Variant
+from captiv.catalog.model import CHAT, Architecture, Family, ImagePolicy, Mode, Variant
 from captiv.catalog.resolve import ModelChoice
 from captiv.wire import Generation
-
-CHAT = "chat"
-"""Engine of the kinds of chat models that captiv knows by name."""
 
 
 def foreign(name: str) -> ModelChoice:

@@ -3,10 +3,14 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from captiv.wire import Generation, Tagging
 
+CHAT: Final = "chat"
+"""Engine of the chat models that the catalog knows by their kind, and of chat servers."""
+DECLARED: Final = "declared"
+"""Engine of chat models that are driven by what their checkpoint declares."""
 _VARIABLE = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 QUANTISED = ("8bit", "4bit")
@@ -90,8 +94,8 @@ class Architecture:
 
     @property
     def chats(self) -> bool:
-        """Whether a chat server can serve it, as it is asked by a chat template."""
-        return self.engine in ("chat", "declared")
+        """Whether it answers what it is asked, by a chat template: a chat server can serve it."""
+        return self.engine in (CHAT, DECLARED)
 
     def is_told(self, source: str, config: Mapping[str, Any]) -> bool:
         """Return whether a checkpoint that fits is told from others of this kind."""

@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass
 
 from captiv.catalog import family_named
-from captiv.catalog.foreign import CHAT
 from captiv.core.spec import Captioning
 
 _LEAST_WORDS = 4
@@ -40,7 +39,7 @@ class Asked:
 def told(captioning: Captioning) -> Asked:
     """Return what a model is told with each image; one that only a chat server knows chats."""
     family = family_named(captioning.model)
-    chats = family is None or family.architecture.engine == CHAT
+    chats = family is None or family.architecture.chats
     system = family.system if family is not None else ""
     return Asked(captioning.prompt or "", system, chats)
 

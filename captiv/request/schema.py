@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 from captiv.catalog import Family
-from captiv.catalog.foreign import CHAT
 from captiv.core.naming import extension_of
 from captiv.core.spec import Output
 from captiv.core.structure import MAX_FILE_BYTES, NAMED, Schema, checked
@@ -25,7 +24,7 @@ def schema_asked(options: Options, family: Family, output: Output) -> Schema | N
     """
     if options.schema is None:
         return None
-    if family.architecture.engine != CHAT or not family.takes_prompt:
+    if not family.architecture.chats or not family.takes_prompt:
         raise UsageError(
             f"{family.name} is no chat model: it can't be asked for what --schema describes.",
             hint="Take a chat model, such as qwen-vl or joycaption.",

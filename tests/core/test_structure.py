@@ -262,7 +262,7 @@ def test_words_that_are_no_caption_are_refused_inside_an_object_too() -> None:
 
 
 def test_many_objects_of_one_kind_are_no_loop() -> None:
-    crowd = found(*([n, 0, n + 20, 100] for n in range(0, 900, 20)), caption="A crowd.")
+    crowd = found(*([float(n), 0, n + 20, 100] for n in range(0, 900, 20)), caption="A crowd.")
     assert isinstance(kept(crowd), Structured)
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from anyio import to_thread
 
@@ -23,7 +24,7 @@ OBJECT = '{"caption": "a dog", "tags": ["dog"]}\n'
 SCHEMA = checked(json.dumps(NAMED["caption-tags"]), "caption-tags").text
 
 
-def structured(world: World, **selection: object) -> RunSpec:
+def structured(world: World, **selection: Any) -> RunSpec:
     spec = world.spec(**selection)
     captioning = spec.captioning.model_copy(update={"answer_schema": SCHEMA})
     return spec.model_copy(update={"captioning": captioning})

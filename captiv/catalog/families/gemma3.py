@@ -1,7 +1,6 @@
 """Gemma 3: Google's models that see, in two sizes."""
 
-from captiv.catalog.declared import DECLARED
-from captiv.catalog.model import Architecture, Family, ImagePolicy, Mode, Variant
+from captiv.catalog.model import DECLARED, Architecture, Family, ImagePolicy, Mode, Variant
 from captiv.wire import Generation
 
 GEMMA3 = Family(

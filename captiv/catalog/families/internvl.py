@@ -1,7 +1,6 @@
 """InternVL 3.5, in transformers' own layout."""
 
-from captiv.catalog.declared import DECLARED
-from captiv.catalog.model import Architecture, Family, ImagePolicy, Mode, Variant
+from captiv.catalog.model import DECLARED, Architecture, Family, ImagePolicy, Mode, Variant
 from captiv.wire import Generation
 
 INTERNVL = Family(

@@ -1,7 +1,6 @@
 """LLaVA: 1.5, NeXT and OneVision, as llava-hf converted them."""
 
-from captiv.catalog.declared import DECLARED
-from captiv.catalog.model import Architecture, Family, ImagePolicy, Mode, Variant
+from captiv.catalog.model import DECLARED, Architecture, Family, ImagePolicy, Mode, Variant
 from captiv.wire import Generation
 
 _TOWERS = ("clip_vision_model", "siglip_vision_model", "siglip2_vision_model")
