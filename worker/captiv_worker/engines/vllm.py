@@ -53,8 +53,8 @@ _ASK_S = 10.0
 _POLL_S = 0.1
 _WATCH_S = 0.25
 _ROOM = 4096
-"""Tokens of a prompt's words: the longest of the catalog's with its options has some 400, a schema of
-8,192 characters some 3,000, with what was wrong with an answer before."""
+"""Tokens of a prompt's words: the longest of the catalog's with its options has some 400; a schema
+of 8,192 characters, and what was wrong with an answer before, some 3,000."""
 _ANSWER = 1024
 """Tokens of an answer at least: an object is longer than a text."""
 _ROUND = 1024
@@ -106,9 +106,8 @@ class VllmEngine:
         progress("reading")
         self._sight = sight_of(self._path)
         self._prompts = Prompts(self._path, self._spec.system)
-        self._limit = _limit(
-            self._path, self._sight.most_tokens + _ROOM + max(self._spec.new_tokens, _ANSWER)
-        )
+        written = max(self._spec.new_tokens, _ANSWER)
+        self._limit = _limit(self._path, self._sight.most_tokens + _ROOM + written)
         self._port = _free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="captiv-vllm-")
         template = Path(self._folder.name) / "verbatim.jinja"
