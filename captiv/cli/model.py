@@ -46,11 +46,10 @@ def list_(
     name: Annotated[str | None, typer.Argument(metavar="[MODEL]", show_default=False)] = None,
     json: Json = False,
 ) -> None:
-    """List models and their variants: download, memory, and what of it this machine has.
+    """List models: size, memory, whether this machine has room for it, and whether it is here.
 
-    "Fits" is the precision that fits the GPU of this machine, or its memory where no GPU is found:
-    yes without asking for one, 8bit or 4bit with --torch-dtype, no in none. "Here" is whether the
-    weights were downloaded. Any other chat model of transformers goes by its hub id: --model ID.
+    "Fits" names the precision to ask for by --torch-dtype; "yes" is none.
+    Any other chat model of transformers goes by its hub id: --model ID.
     """
     from captiv.catalog import FAMILIES, describe
 

@@ -219,7 +219,7 @@ def test_a_run_shows_colours_unless_told_otherwise(
 
 LONG = {
     "captiv": 35,
-    "captiv caption generate": 176,
+    "captiv caption generate": 215,
     "captiv caption replace": 41,
     "captiv caption clear": 25,
     "captiv caption history": 25,

@@ -74,7 +74,7 @@ def test_the_health_tells_engine_version_and_engines(started: Started) -> None:
 
     assert (health["status"], health["engine"]) == ("ready", "vllm")
     assert health["engine_version"] == "0.33.0"
-    assert health["engines"] == ["transformers", "vllm"]
+    assert {"transformers", "vllm"} <= set(health["engines"])
     assert (health["device"], health["dtype"]) == ("cpu", "bfloat16")
     assert (health["max_batch"], health["permits"]) == (4, 8)
 

@@ -208,7 +208,8 @@ def _target(document: Node, reference: Any) -> Node | None:
     parts = str(reference).split("/")
     if len(parts) != 3 or parts[0] != "#" or parts[1] not in ("$defs", "definitions"):
         return None
-    target = document.get(parts[1], {}).get(parts[2])
+    named = document.get(parts[1])
+    target = named.get(parts[2]) if isinstance(named, dict) else None
     return target if isinstance(target, dict) else None
 
 
