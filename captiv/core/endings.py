@@ -15,13 +15,16 @@ from typing import Final, NamedTuple
 _OVER = re.compile(r"[.!?…。！？।؟:;)\]}>\"'”»’」』*_#~|/\d=+%&-]$|[^\w\s,、，([{“«„「『]$")
 """The last character ends something: a mark, a number, a picture character."""
 _STOPS = re.compile(r"[.!?。！？](?=[\s\"'”»」』]|$|[\u3040-\u9fff])")
-_LAST_PART = re.compile(r"[^\n.!?。！？]*$")
+_BETWEEN_PARTS = "\n.!?。！？"
 _ITEMS = re.compile(r"\s*[,\n，、;]\s*")
 _ITEM_WORDS, _ITEM_CHARS = 4, 30
 """A tag has no more, mostly."""
 
-_OPEN_QUOTE = re.compile(r"(?:^|[\s:(])(?:\"(?=\w)[^\"]*|[“„][^”“\"]*|«[^»]*|「[^」]*|『[^』]*)$")
-_OPEN_BRACKET = re.compile(r"(?:^|\s)\((?=\w)[^()]*$|（[^）]*$")
+_OPEN = re.compile(
+    r"(?:[^\"]*(?<=\w)\"|[^”“\"]*[“„]|[^»]*«|[^」]*「|[^』]*『)(?:[\s:(]|\Z)"
+    r"|[^()]*(?<=\w)\((?:\s|\Z)|[^）]*（"
+)
+"""A quotation or bracket that nothing closes, in the text read backwards: it is soon known so."""
 
 _LABELS = re.compile(
     r"\b(?:letters?|vowel|vitamin|types?|class|grade|plan|note|group|option|part|section|figure|"
@@ -132,7 +135,7 @@ _DENSE_CUT = re.compile(
 def unfinished(text: str) -> bool:
     """Return whether the answer breaks off inside a sentence."""
     said = text.rstrip()
-    if _OPEN_QUOTE.search(said) or _OPEN_BRACKET.search(said):
+    if _OPEN.match(said[::-1]):
         return not _OVER.search(said)
     if not said or _OVER.search(said):
         return False
@@ -162,8 +165,8 @@ def _dangles(text: str) -> bool:
     if known[language] < 2:
         return False
     _, always, mostly, verbs = _SETS[language]
-    part = _LAST_PART.search(text)
-    before = part.group().rpartition(last)[0] if part is not None else ""
+    part = text[1 + max(map(text.rfind, _BETWEEN_PARTS)) :]
+    before = part.rpartition(last)[0]
     free = _FREEING.search(before) is not None
     if last in always or (last in verbs and not free):
         return True

@@ -111,9 +111,10 @@ def brief_loop_in(text: str) -> str | None:
     plain = " ".join(text.casefold().split())
     if len(_words(plain)) > _BRIEF_WORDS:
         return None
-    for run in _BRIEF_WORD.finditer(_QUOTED.sub(" ", plain)):
+    own = _QUOTED.sub(" ", plain)
+    for run in _BRIEF_WORD.finditer(own):
         word = run.group().partition(" ")[0]
-        if not word.endswith("ly") and not _SOUND.search(plain[: run.start()]):
+        if not word.endswith("ly") and not _SOUND.search(own[: run.start()]):
             return word
     return _briefly_at_end(plain.rstrip(_CLOSING))
 
@@ -121,10 +122,11 @@ def brief_loop_in(text: str) -> str | None:
 def _briefly_at_end(text: str) -> str | None:
     back = text[::-1]
     for length, more in enumerate(_matches(back), start=1):
+        rounds = (length + more) / length
+        if rounds < _BRIEF_LONGER:
+            continue  # the rest takes far longer, and a caption has hundreds of lengths
         piece = text[-length:]
-        if any(character.isalnum() for character in piece) and (
-            (length + more) / length >= _few(piece)
-        ):
+        if any(character.isalnum() for character in piece) and rounds >= _few(piece):
             return _turned(piece)
     return None
 

@@ -1,10 +1,14 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from captiv.core.answers import Fault, judge
-from captiv.core.echoes import Asked, told
-from captiv.core.loops import loop_in
+from captiv.core.echoes import Asked, echoes, told
+from captiv.core.endings import unfinished
+from captiv.core.loops import brief_loop_in, loop_in
+from captiv.core.roles import speaks_roles
 from captiv.core.spec import Captioning
 
 from .answer_set import FAMILIES, SIXTH, samples
@@ -173,3 +177,34 @@ def test_a_question_is_a_caption_where_one_is_asked_for() -> None:
 @given(st.text())
 def test_any_text_has_a_verdict(text: str) -> None:
     assert judge(text) is None or isinstance(fault(text), Fault)
+
+
+SPENT = 1.0
+"""Seconds of CPU: some fifty times what is usual, and a fifth of what grows with a square."""
+
+
+@pytest.mark.parametrize("text", ["«a " * 15_000, "«a " * 15_000 + "»", " „a" * 15_000 + '"'])
+def test_marks_that_nothing_closes_take_no_time(text: str) -> None:
+    began_s = time.process_time()
+
+    unfinished(text)
+    speaks_roles(text)
+    echoes(text, Asked(PROMPT))
+
+    assert time.process_time() - began_s < SPENT
+
+
+def test_a_caption_of_long_words_takes_no_time() -> None:
+    text = " ".join(f"{number}{'ab' * 200}{number}" for number in range(79))
+    began_s = time.process_time()
+
+    assert brief_loop_in(text) is None
+    assert not unfinished(text)
+
+    assert time.process_time() - began_s < SPENT
+
+
+def test_what_is_said_before_a_word_is_found_also_behind_a_quotation() -> None:
+    said = 'The parrot by the sign "Hello there, have a seat" on the wall says '
+
+    assert brief_loop_in(said + "hello " * 7 + "and flies") is None
