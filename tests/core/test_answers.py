@@ -4,14 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from captiv.catalog import FAMILIES as CATALOG
 from captiv.core.answers import Fault, judge
 from captiv.core.echoes import Asked, echoes, told
 from captiv.core.endings import unfinished
 from captiv.core.loops import brief_loop_in, loop_in
 from captiv.core.roles import speaks_roles
 from captiv.core.spec import Captioning
+from captiv.core.transcripts import transcribes
 
-from .answer_set import FAMILIES, SIXTH, samples
+from .answer_set import FAMILIES, SEVENTH, SIXTH, samples
 from .answer_set.__main__ import SETS, Score
 
 LEAST = {"first": 2000, "second": 2000, "third": 1000, "fourth": 92, "fifth": 40, "sixth": 221}
@@ -134,6 +136,41 @@ def test_a_glitch_is_known_as_what_it_is(label: str, least: float) -> None:
     verdicts = [judge(a.text, a.finish, asked=Asked(a.prompt, a.system)) for a in bad]
 
     assert sum(v is not None and v.fault == label for v in verdicts) >= least * len(bad)
+
+
+@pytest.mark.parametrize("kind", ["transcription"])
+def test_a_kind_of_caption_is_never_refused(kind: str) -> None:
+    answers = [answer for answer in SEVENTH if answer.kind == kind]
+
+    refused = [a for a in answers if judge(a.text, asked=Asked(a.prompt, a.system)) is not None]
+
+    assert len(answers) > 10
+    assert refused == []
+
+
+def test_what_is_asked_for_a_caption_with_its_text_is_no_transcription() -> None:
+    prompts = {m.prompt or "" for family in CATALOG for m in family.modes}
+    written = {"What text is in this image?", "Read all the text in the image."}
+
+    found = {prompt for prompt in prompts if transcribes(prompt)}
+
+    assert found == {*written, "<OCR>", "<ocr>", "<md>"}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Describe this image in no more than fifty words.",
+        "Describe what you see and say whether it is a photo.",
+        "Ignore any text in the image. Describe the rest.",
+        "Schreibe einen kurzen Text über das Bild.",
+        "Beschreibe das Bild, ohne den Text zu erwähnen.",
+        "この画像を100文字以内で説明してください。",
+        "请用文字描述这张图片。",
+    ],
+)
+def test_who_asks_for_a_caption_in_words_asks_for_no_transcription(prompt: str) -> None:
+    assert not transcribes(prompt)
 
 
 def test_a_brief_loop_is_none_while_the_answer_may_go_on() -> None:
