@@ -33,6 +33,8 @@ _LABELS = re.compile(
     re.IGNORECASE,
 )
 """A letter or word that is named and not used."""
+_A_WHILE = re.compile(r"\b(?:a|little|long|short) while$")
+"""No conjunction."""
 
 
 _FREEING = re.compile(
@@ -60,16 +62,16 @@ _LANGUAGES: Final = {
     "English": _Language(
         "the a an and of with in on is are it its to at that this there his her",
         "the a an and or nor their your our my whose while because unless although",
-        "of with from into for by at as have its his her that which who than "
+        "of with from into for by at as have its his which who than "
         "between but behind beside beneath where when featuring including wearing holding",
         "is are was were has",
     ),
     "German": _Language(
         "der die das den dem ein eine einen einem einer und ist sind auf mit im zu von",
-        "der die das den dem des ein eine einen einem einer eines und oder sondern weil dass "
+        "der die das den dem des eine einen einem einer eines und oder sondern weil dass "
         "sowie im am zum zur vom beim ins dessen deren ihre ihren ihrem seine seinen seinem für "
         "von während obwohl",
-        "mit in auf an vor nach bei aus über unter ist sind hat wird wenn wie als einige mehrere",
+        "ein mit in auf an vor nach bei aus über unter ist sind hat wird wenn wie als einige mehrere",
     ),
     "French": _Language(
         "le la les un une des du de et est sont dans sur avec qui au aux en",
@@ -87,8 +89,8 @@ _LANGUAGES: Final = {
     "Portuguese": _Language(
         "o a os as um uma de do da em no na e com que imagem mostra é há",
         "os as um uma uns umas e de do da dos das com em no na nos nas que ao seu sua seus suas "
-        "enquanto muito",
-        "o a por para sobre entre cor à",
+        "enquanto",
+        "muito o a por para sobre entre cor à",
         "é está são",
     ),
     "Italian": _Language(
@@ -157,7 +159,7 @@ def _is_list(text: str) -> bool:
 def _dangles(text: str) -> bool:
     """Whether the last word is one before which another is missing."""
     last = text.split()[-1]
-    if len(last) == 1 and _LABELS.search(text):
+    if (len(last) == 1 and _LABELS.search(text)) or _A_WHILE.search(text):
         return False
     words = frozenset(re.findall(r"[^\W\d_]+", text.casefold()))
     known = {name: len(words & told) for name, (told, *_) in _SETS.items()}

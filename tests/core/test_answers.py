@@ -138,7 +138,7 @@ def test_a_glitch_is_known_as_what_it_is(label: str, least: float) -> None:
     assert sum(v is not None and v.fault == label for v in verdicts) >= least * len(bad)
 
 
-@pytest.mark.parametrize("kind", ["transcription"])
+@pytest.mark.parametrize("kind", ["transcription", "without a full stop"])
 def test_a_kind_of_caption_is_never_refused(kind: str) -> None:
     answers = [answer for answer in SEVENTH if answer.kind == kind]
 
