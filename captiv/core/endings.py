@@ -71,7 +71,8 @@ _LANGUAGES: Final = {
         "der die das den dem des eine einen einem einer eines und oder sondern weil dass "
         "sowie im am zum zur vom beim ins dessen deren ihre ihren ihrem seine seinen seinem für "
         "von während obwohl",
-        "ein mit in auf an vor nach bei aus über unter ist sind hat wird wenn wie als einige mehrere",
+        "ein mit in auf an vor nach bei aus über unter ist sind hat wird wenn wie als einige "
+        "mehrere",
     ),
     "French": _Language(
         "le la les un une des du de et est sont dans sur avec qui au aux en",

@@ -74,6 +74,8 @@ _BRIEF_WORDS = 80
 _BRIEF_ROUNDS = {1: 5.5, 2: 3.8, 3: 3.3, 4: 2.9, 5: 2.9}
 _BRIEF_LONGER = 2.6
 """Rounds there, by their words, where the answer ends with them and ended by itself."""
+_BRIEF_LISTED = 4.0
+"""The same where there is a comma in a round: of what stands in a row some things are alike."""
 _BRIEF_CHARS = {1: 4, 2: 13, 3: 12}
 """Characters that a round has at least: `ha ha` and `red, blue` are ways of writing."""
 _ITEM_WORDS = 3
@@ -141,7 +143,8 @@ def _few(piece: str) -> float:
         return math.inf
     if "," in bare and all(item.count(" ") < _ITEM_WORDS for item in bare.split(", ")):
         return math.inf
-    return _BRIEF_ROUNDS.get(words, _BRIEF_LONGER)
+    rounds = _BRIEF_ROUNDS.get(words, _BRIEF_LONGER)
+    return max(rounds, _BRIEF_LISTED) if "," in piece else rounds
 
 
 def _width(text: str) -> int:

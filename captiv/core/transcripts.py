@@ -1,8 +1,8 @@
 """Tells a prompt that asks for the text in a picture from one that asks for a caption. Pure.
 
 A transcription ends where the page does, and a chat or a question in it is the picture's own. The
-words of the request are common ones ("in 50 words", "do not mention any text", "an alt text"): they count
-only where they neither forbid nor are a condition, and do not mean the text that the model writes.
+words of the request are common ones ("in 50 words", "do not mention any text", "an alt text"): they
+count neither where they forbid, or are a condition, nor for the text that the model writes.
 """
 
 # ruff: noqa: RUF001 - letters and marks of other scripts look like Latin ones

@@ -16,8 +16,19 @@ from captiv.core.transcripts import transcribes
 from .answer_set import FAMILIES, SEVENTH, SIXTH, samples
 from .answer_set.__main__ import SETS, Score
 
-LEAST = {"first": 2000, "second": 2000, "third": 1000, "fourth": 92, "fifth": 40, "sixth": 221}
+LEAST = {
+    "first": 2000,
+    "second": 2000,
+    "third": 1000,
+    "fourth": 92,
+    "fifth": 40,
+    "sixth": 221,
+    "seventh": 85,
+}
 """How many captions a set has at least."""
+
+RECALL = {"fourth": 0.97, "sixth": 0.97, "seventh": 0.96}
+"""At least; 0.98 of the others."""
 
 WORDS = st.text(st.characters(categories=["L"]), min_size=1, max_size=8)
 PHRASES = st.lists(WORDS, min_size=1, max_size=12)
@@ -34,7 +45,7 @@ def test_labelled_answers_are_told_apart(name: str) -> None:
     score = Score(samples(SETS[name], name))
 
     assert score.precision >= 0.98, score.wrong[:5]
-    assert score.recall >= (0.97 if name in ("fourth", "sixth") else 0.98), score.wrong[:5]
+    assert score.recall >= RECALL.get(name, 0.98), score.wrong[:5]
 
 
 @pytest.mark.slow
@@ -138,7 +149,7 @@ def test_a_glitch_is_known_as_what_it_is(label: str, least: float) -> None:
     assert sum(v is not None and v.fault == label for v in verdicts) >= least * len(bad)
 
 
-@pytest.mark.parametrize("kind", ["transcription", "without a full stop"])
+@pytest.mark.parametrize("kind", ["transcription", "without a full stop", "short listing"])
 def test_a_kind_of_caption_is_never_refused(kind: str) -> None:
     answers = [answer for answer in SEVENTH if answer.kind == kind]
 

@@ -21,7 +21,19 @@ from . import bad, by_hand, glitches, good, last, later_bad, later_good, prose, 
 from .dice import Dice
 from .sample import Label, Sample
 
-__all__ = ["FAMILIES", "FIFTH", "FIRST", "FOURTH", "SECOND", "THIRD", "Kind", "Sample", "samples"]
+__all__ = [
+    "FAMILIES",
+    "FIFTH",
+    "FIRST",
+    "FOURTH",
+    "SECOND",
+    "SEVENTH",
+    "SIXTH",
+    "THIRD",
+    "Kind",
+    "Sample",
+    "samples",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from captiv.core.answers import judge
 from captiv.core.echoes import Asked
 
-from . import FIFTH, FIRST, FOURTH, SECOND, SIXTH, THIRD, Kind, Sample, samples
+from . import FIFTH, FIRST, FOURTH, SECOND, SEVENTH, SIXTH, THIRD, Kind, Sample, samples
 
 SETS: dict[str, tuple[Kind | Sample, ...]] = {
     "first": FIRST,
@@ -17,6 +17,7 @@ SETS: dict[str, tuple[Kind | Sample, ...]] = {
     "fourth": FOURTH,
     "fifth": FIFTH,
     "sixth": SIXTH,
+    "seventh": SEVENTH,
 }
 
 
