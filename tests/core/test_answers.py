@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captiv.catalog import FAMILIES as CATALOG
-from captiv.core.answers import Fault, judge
-from captiv.core.echoes import Asked, echoes, told
-from captiv.core.endings import unfinished
+from captiv.core.answers import Asked, Fault, judge, told
+from captiv.core.answers.echoes import echoes
+from captiv.core.answers.endings import unfinished
+from captiv.core.answers.roles import speaks_roles
+from captiv.core.answers.transcripts import transcribes
 from captiv.core.loops import brief_loop_in, loop_in
-from captiv.core.roles import speaks_roles
 from captiv.core.spec import Captioning
-from captiv.core.transcripts import transcribes
 
 from .answer_set import FAMILIES, SEVENTH, SIXTH, samples
 from .answer_set.__main__ import SETS, Score

@@ -5,8 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 
-from captiv.core.answers import judge
-from captiv.core.echoes import Asked
+from captiv.core.answers import Asked, judge
 
 from . import FIFTH, FIRST, FOURTH, SECOND, SEVENTH, SIXTH, THIRD, Kind, Sample, samples
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from captiv.catalog import family_named
-from captiv.core.quotations import without
+from captiv.core.answers.quotations import without
 from captiv.core.spec import Captioning
 
 _LEAST_WORDS = 4

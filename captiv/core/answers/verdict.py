@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from captiv.core.echoes import Asked, echoes
-from captiv.core.endings import unfinished
+from captiv.core.answers.echoes import Asked, echoes
+from captiv.core.answers.endings import unfinished
+from captiv.core.answers.questions import only_asks
+from captiv.core.answers.refusals import refuses
+from captiv.core.answers.roles import speaks_roles
+from captiv.core.answers.transcripts import transcribes
 from captiv.core.loops import brief_loop_in, loop_in
-from captiv.core.questions import only_asks
-from captiv.core.refusals import refuses
-from captiv.core.roles import speaks_roles
-from captiv.core.transcripts import transcribes
 
 _FORM = re.compile(
     r"<\|im_start\|>\s*(?:assistant|user|system)\b|<\|?/?[a-z_]{1,24}\|?>|\[(?:PAD|UNK|SEP|CLS|MASK|BOS|EOS)\]|```\w*"

@@ -9,7 +9,7 @@ lines; and what is quoted, or announced as a conversation, is the picture's own 
 
 import re
 
-from captiv.core.quotations import without
+from captiv.core.answers.quotations import without
 
 _CLOSING = '"”»“」』`'
 _QUOTED = re.compile(rf"[\"“«„「『`][^{_CLOSING}]*[{_CLOSING}]")
