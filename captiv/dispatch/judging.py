@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from captiv.core import answers
-from captiv.core.echoes import told
 from captiv.core.jobs import Companion
 from captiv.core.spec import RunSpec
 from captiv.core.structure import Misfit, Structured, schema_of, structured
@@ -69,5 +68,5 @@ def _miss(reply: CaptionReply, spec: RunSpec) -> answers.Verdict | None:
         reply.caption,
         reply.finish,
         limited_by_user=spec.answers.limited_by_user,
-        asked=told(spec.captioning),
+        asked=answers.told(spec.captioning),
     )
