@@ -421,3 +421,25 @@ def test_an_engine_is_given_no_word_that_it_may_not_know() -> None:
     box = engines["properties"]["objects"]["items"]["properties"]["box"]
     assert "format" not in box
     assert box["minItems"] == 4
+
+
+def test_an_engine_gets_no_rule_that_it_may_refuse_the_whole_request_for() -> None:
+    note = {"type": "string", "format": "date"}
+    rules = schema(
+        format=note | {"default": "x", "examples": ["y"]},
+        tags={"type": "array", "items": note, "uniqueItems": True},
+        any={"type": "object", "minProperties": 1, "maxProperties": 2, "$comment": "z"},
+        one={"oneOf": [note, {"type": "null"}]},
+        both={"oneOf": [note], "anyOf": [{"type": "string"}]},
+    )
+
+    assert json.loads(bare(rules.text)) == {
+        "type": "object",
+        "properties": {
+            "format": {"type": "string"},
+            "tags": {"type": "array", "items": {"type": "string"}},
+            "any": {"type": "object"},
+            "one": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "both": {"anyOf": [{"type": "string"}]},
+        },
+    }
