@@ -103,16 +103,20 @@ def test_the_server_is_told_every_setting_and_the_text_that_was_rendered(
 def test_the_server_holds_the_answer_to_the_schema_that_came_with_the_image(
     started: Started, tmp_path: Path
 ) -> None:
+    """As a field of a form, or in the header that names everything."""
     served = started(kept=str(tmp_path / "kept"))
     run = checked(json.dumps(NAMED["caption-tags"]), "caption-tags").text
+    fields = {"prompt": "Say it.", "answer_schema": bare(run)}
 
-    held = served.caption(picture(), prompt="Say it.", answer_schema=bare(run))
+    held = served.caption(picture(), **fields)
+    of_form = served.client.post("/api/caption", files={"image": ("a.png", picture())}, data=fields)
     refused = served.caption(picture(), prompt="Say it.", answer_schema=run)
 
-    bodies = map(json.loads, (tmp_path / "kept").read_text().splitlines()[-2:])
-    asked = [body["structured_outputs"] for body in bodies]
-    assert asked == [{"json": json.loads(bare(run))}, {"json": json.loads(run)}]
+    bodies = map(json.loads, (tmp_path / "kept").read_text().splitlines()[-3:])
+    asked = [body["structured_outputs"]["json"] for body in bodies]
+    assert asked == [*[json.loads(bare(run))] * 2, json.loads(run)]
     assert held.json()["caption"].startswith('{"caption": ')
+    assert of_form.json()["caption"] == held.json()["caption"]
     assert "uniqueItems" in refused.json()["detail"]
 
 
