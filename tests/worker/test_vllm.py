@@ -106,10 +106,13 @@ def test_the_server_holds_the_answer_to_the_schema_that_came_with_the_image(
     """As a field of a form, or in the header that names everything."""
     served = started(kept=str(tmp_path / "kept"))
     run = checked(json.dumps(NAMED["caption-tags"]), "caption-tags").text
-    fields = {"prompt": "Say it.", "answer_schema": bare(run)}
 
-    held = served.caption(picture(), **fields)
-    of_form = served.client.post("/api/caption", files={"image": ("a.png", picture())}, data=fields)
+    held = served.caption(picture(), prompt="Say it.", answer_schema=bare(run))
+    of_form = served.client.post(
+        "/api/caption",
+        files={"image": ("a.png", picture())},
+        data={"prompt": "Say it.", "answer_schema": bare(run)},
+    )
     refused = served.caption(picture(), prompt="Say it.", answer_schema=run)
 
     bodies = map(json.loads, (tmp_path / "kept").read_text().splitlines()[-3:])
