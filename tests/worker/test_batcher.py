@@ -265,6 +265,30 @@ def test_no_image_waits_for_ever(seed: int) -> None:
         assert all(limit > batches for limit in last.values())
 
 
+def test_how_many_are_held_goes_by_what_came_lately() -> None:
+    """One folder of thumbnails, and then one of photos."""
+    batcher: Batcher[str, int] = Batcher(fitting({2000: 8, 100: 128}))
+    for _ in range(512):
+        batcher.add("a", 100, row(100))
+    assert (batcher.max_batch, batcher.crowd) == (128, 3 * 128)
+
+    for _ in range(256):
+        batcher.add("a", 2000, row(2000))
+    assert (batcher.max_batch, batcher.crowd) == (15, 4 * 68), "512 such take 34 batches"
+
+    for _ in range(256):
+        batcher.add("a", 2000, row(2000))
+    assert (batcher.max_batch, batcher.crowd) == (8, 3 * 8)
+
+
+def test_what_came_for_another_model_does_not_count() -> None:
+    batcher = mixed([10, 20, 40, 80])
+
+    batcher.begin(Sizes(4))
+
+    assert batcher.crowd == 3 * 4
+
+
 def test_more_images_are_held_the_more_mixed_they_come() -> None:
     assert mixed([1000] * 9).crowd == 12
     assert mixed([1000, 100]).crowd == 16

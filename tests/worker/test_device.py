@@ -89,7 +89,7 @@ def test_rows_of_about_one_length_share_a_batch_and_are_told_as_their_longest(
     assert engine.batches == [["0", "1", "2"], ["3"]]
     longest = need_of(Kin("Describe it.", 760, fills_up=True), Generation(max_new_tokens=100))
     assert sizes.of(longest) == 12, "four times the three rows that fitted, as long as the longest"
-    assert told[0] == (12, 4 * 48), "of images in two buckets, four batches as large as they may be"
+    assert told[0] == (15, 4 * 52), "the means of three images that go by 12, and one by 60"
 
 
 def test_a_row_takes_memory_by_image_prompt_answer_and_beams() -> None:

@@ -21,8 +21,9 @@ How large a batch may be is found by trying (`sizes`).
 
 import math
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Final, Generic, TypeVar
 
 from captiv_worker.sizes import Need, Sizes
@@ -43,7 +44,7 @@ _OF_GUESTS: Final = 4
 """At most one row in this many is a guest: due, and far shorter than the batch's own."""
 
 _LATELY: Final = 512
-"""So many arrivals tell how mixed the images are."""
+"""So many arrivals tell how mixed the images are, and how large."""
 
 _MOST_MIXED: Final = 4
 """More buckets than these need no more images at hand: most of what comes is in a few."""
@@ -130,7 +131,12 @@ class Batcher(Generic[K, T]):
         self.sizes = sizes
         self._groups: dict[K, _Group[T]] = {}
         self._arrived = 0
-        self._lately: deque[int] = deque(maxlen=_LATELY)
+        self._lately: deque[Need] = deque(maxlen=_LATELY)
+
+    def begin(self, sizes: Sizes) -> None:
+        """Serve another model: what came for the last one tells nothing of its images."""
+        self.sizes = sizes
+        self._lately.clear()
 
     def __len__(self) -> int:
         return sum(len(row) for group in self._groups.values() for row in group.buckets.values())
@@ -138,20 +144,27 @@ class Batcher(Generic[K, T]):
     @property
     def mixed(self) -> int:
         """In how many buckets the images fell that came lately; at most as many as matter."""
-        return min(_MOST_MIXED, max(1, len(set(self._lately))))
+        return min(_MOST_MIXED, max(1, len({need.bucket for need in self._lately})))
 
     def add(self, asking: K, item: T, need: Need | None = None) -> None:
         """Put an item into its group. Args: `need` is that of its row, alone; any if not given."""
         need = need or Need(asking)
         group = self._groups.setdefault(asking, _Group())
         group.add(_Waiting(self._arrived, group.batches, need, item))
-        self._lately.append(need.bucket)
+        self._lately.append(need)
         self._arrived += 1
+
+    @property
+    def max_batch(self) -> int:
+        """How many images a batch may have now, on average over those that came lately."""
+        sizes = self._lately_by(self.sizes.of) or [self.sizes.now]
+        return round(len(sizes) / sum(1 / size for size in sizes))
 
     @property
     def crowd(self) -> int:
         """How many images the worker should hold, so that the next batches are full."""
-        return default_permits(self.sizes.soon, self.mixed)
+        soon = round(fmean(self._lately_by(self.sizes.soon_of) or [self.sizes.soon]))
+        return default_permits(soon, self.mixed)
 
     def close(self) -> Batch[K, T] | None:
         """Take the next batch."""
@@ -167,6 +180,11 @@ class Batcher(Generic[K, T]):
             del self._groups[asking]
         needs = tuple(waiting.need._replace(bucket=top) for waiting in taken)
         return Batch(asking, tuple(waiting.item for waiting in taken), needs)
+
+    def _lately_by(self, size: Callable[[Need], int]) -> list[int]:
+        """Return a size for each image that came lately."""
+        of = {need: size(need) for need in set(self._lately)}
+        return [of[need] for need in self._lately]
 
     def _top(self, group: _Group[T]) -> int:
         """Return the bucket of the longest rows in the next batch."""

@@ -36,7 +36,7 @@ _OF_TEXT: Final = 0.75
 model, between a half and all of it."""
 
 _USUAL_TOKENS: Final = 256
-"""Of an answer that may have as many or more; what may be written is seldom used up."""
+"""Tokens assumed for an answer whose limit is this or higher; answers rarely reach the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +123,8 @@ class Device:
             DeviceLost: the process has to end; the batch file keeps naming the batch.
         """
         with self._changed:
-            self._batcher.sizes = sizes
-            self.max_batch, self._crowd = sizes.now, self._batcher.crowd
+            self._batcher.begin(sizes)
+            self.max_batch, self._crowd = self._batcher.max_batch, self._batcher.crowd
         while (batch := self._take(engine)) is not None:
             self._caption(engine, batch)
 
@@ -158,7 +158,7 @@ class Device:
         self._deliver([(r.work, result) for r, result in zip(batch.items, ran, strict=True)])
 
     def _tell_size(self) -> None:
-        now, crowd = self._batcher.sizes.now, self._batcher.crowd
+        now, crowd = self._batcher.max_batch, self._batcher.crowd
         if (now, crowd) != (self.max_batch, self._crowd):
             self.max_batch, self._crowd = now, crowd
             self._resized(now, crowd)
