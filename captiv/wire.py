@@ -261,7 +261,7 @@ class CaptionReply(_Reply):
     """How many images the engine captioned together."""
     engine_s: float = 0.0
     max_batch: int | None = None
-    """The largest batch that the worker makes now: found by trying, so it changes."""
+    """How many images a batch may have, by what came lately: found by trying, so it changes."""
     permits: int | None = None
     """How many images it holds now."""
     key: str
@@ -296,7 +296,7 @@ class Health(_Reply):
     device: str | None = None
     dtype: str | None = None
     max_batch: int = 1
-    """The largest batch that the worker makes now: found by trying, so it changes."""
+    """How many images a batch may have, by what came lately: found by trying, so it changes."""
     permits: int = 1
     """How many images the worker holds at once; beyond that it answers 429."""
     loading: Loading | None = None

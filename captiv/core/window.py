@@ -4,8 +4,8 @@ The window opens at what keeps the worker's next batch full: two batches, or two
 worker holds if that is more, as it is where images are mixed and wait for their like. It grows by
 one for each full round of answers without a refusal, and halves when the worker says 429: additive
 increase, multiplicative decrease, so that several users of one worker come to share it. A worker
-finds out how large its batches may be and how mixed the images are, and says with every answer what
-it takes: the window opens anew when that is more.
+finds out how large its batches may be and how mixed the images are, and reports its limits with
+every answer: the window grows or shrinks in proportion, and what a refusal halved stays halved.
 """
 
 import math
@@ -45,9 +45,9 @@ class Window:
         if (max_batch, permits) == (self.max_batch, self.ceiling):
             return self
         opened = Window.opening(max_batch, permits)
-        grown = max_batch > self.max_batch or permits > self.ceiling
-        limit = max(self.limit, opened.limit) if grown else self.limit
-        return replace(opened, limit=min(limit, opened.ceiling))
+        before = Window.opening(self.max_batch, self.ceiling)
+        limit = max(1, round(self.limit * opened.limit / before.limit))
+        return replace(opened, limit=min(limit, opened.ceiling), answers=self.answers)
 
     def refused(self) -> "Window":
         """The worker had no permit free."""

@@ -65,7 +65,7 @@ from captiv.workers.transport import (
 _log = logging.getLogger(__name__)
 
 _CONNECTIONS = 512
-"""Each image under way has one: as many as the window of a worker for 128 mixed images."""
+"""One per image in flight; two thirds of the 768 permits a worker of 128 mixed images gives."""
 _CONNECT_S = 10.0
 _ANSWER_S = 15.0
 """How long past the asked-for wait an answer may take: the network and a busy machine."""

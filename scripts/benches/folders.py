@@ -230,7 +230,7 @@ class Buckets:
 
     def takes(self) -> tuple[int, int]:
         """Return the largest batch now, and the permits."""
-        return self._batcher.sizes.now, self._batcher.crowd
+        return self._batcher.max_batch, self._batcher.crowd
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ def test_of_a_worker_that_holds_more_it_opens_at_two_thirds() -> None:
     window = Window.opening(8, 24)
 
     assert window.told(8, 48).limit == Window.opening(8, 48).limit == 32
-    assert window.told(8, 48).told(8, 24).limit == 24
+    assert window.told(8, 48).told(8, 24).limit == 16
 
 
 @given(WINDOWS, EVENTS)
@@ -56,7 +56,7 @@ def test_images_take_the_batches_that_they_fill_after_the_one_that_has_begun() -
     assert [window.rounds(images) for images in (0, 1, 4, 5, 20)] == [1, 2, 2, 3, 6]
 
 
-def test_larger_batches_open_it_anew() -> None:
+def test_larger_batches_open_it_further() -> None:
     window = Window.opening(8, 24)
 
     assert window.told(16, 48).limit == 32
@@ -69,6 +69,24 @@ def test_smaller_batches_close_it_no_further_than_the_permits() -> None:
 
     assert window.limit == 96
     assert window.told(16, 48).limit == 48
+
+
+def test_more_permits_do_not_undo_what_a_refusal_halved() -> None:
+    window = Window.opening(8, 40).refused()
+
+    for permits in (48, 40) * 20:
+        window = window.told(8, permits)
+
+    assert window.limit == Window.opening(8, 40).refused().limit == 13
+
+
+def test_what_a_worker_says_does_not_keep_the_window_from_growing() -> None:
+    window = Window(limit=4, ceiling=48, max_batch=8)
+
+    for permits in (47, 48, 47, 48):
+        window = window.told(8, permits).answered()
+
+    assert window.limit == 5
 
 
 @given(WINDOWS, EVENTS, st.integers(1, 300), st.integers(1, 1000))

@@ -1,3 +1,4 @@
+import random
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -198,6 +199,94 @@ def test_guests_are_at_most_a_quarter_of_a_batch_and_the_oldest_go_first() -> No
 
     assert batch is not None
     assert batch.items == (10, 11, *[1000] * 6)
+
+
+def fitting(rows: dict[int, int]) -> Sizes:
+    """Return sizes that allow so many rows of so many tokens, each in a bucket of its own."""
+    sizes = Sizes(1, 128)
+    for tokens, count in rows.items():
+        sizes.went_well(row(tokens), count)
+        sizes.ran_out(row(tokens), count + 1)
+    assert {tokens: sizes.of(row(tokens)) for tokens in rows} == rows
+    return sizes
+
+
+def waits(sizes: Sizes, rare: int, crowded: list[int]) -> int:
+    """Return how many batches pass a rare row over while `crowded` wait and are replaced."""
+    batcher: Batcher[str, int] = Batcher(sizes)
+    for tokens in [*crowded, rare]:
+        batcher.add("a", tokens, row(tokens))
+    for passed in range(400):
+        batch = batcher.close()
+        assert batch is not None
+        if rare in batch.items:
+            return passed
+        for tokens in batch.items:
+            batcher.add("a", tokens, row(tokens))
+    raise AssertionError("it starves")
+
+
+def test_a_rare_image_is_served_behind_a_crowd_that_is_always_due() -> None:
+    """The crowd takes more batches than an image has patience for."""
+    assert waits(fitting({2000: 12, 1600: 15, 100: 128}), 1600, [2000] * 300) == 300 // 12
+
+
+@pytest.mark.parametrize(("small", "fitting_small"), [(100, 128), (1600, 3)])
+def test_small_images_are_no_guests_of_large_ones_that_fit_one_by_one(
+    small: int, fitting_small: int
+) -> None:
+    batcher: Batcher[str, int] = Batcher(fitting({2000: 1, small: fitting_small}))
+    for tokens in [small] * 2 + [2000] * 20:
+        batcher.add("a", tokens, row(tokens))
+
+    batches = [batch.items for batch in islice(closed(batcher), PATIENCE + 1)]
+
+    assert batches == [(2000,)] * PATIENCE + [(small,) * 2]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_image_waits_for_ever(seed: int) -> None:
+    """Once its patience ends, each batch takes at least one of those that came before it."""
+    dice = random.Random(seed)
+    lengths = [100, 130, 170, 220, 280, 500, 1000, 1300, 1600, 2000]
+    rows = {n: dice.choice([1, 1, 2, 3, 4, 8, 12, 40]) for n in dice.sample(lengths, 5)}
+    shares = [dice.random() ** 4 for _ in rows]
+    batcher: Batcher[str, int] = Batcher(fitting(rows))
+    arrived, last = 0, dict[int, int]()
+    for batches in range(150):
+        while len(batcher) < 60:
+            (tokens,) = dice.choices(list(rows), shares)
+            last[arrived] = batches + PATIENCE + len(batcher)
+            batcher.add("a", arrived, row(tokens))
+            arrived += 1
+        batch = batcher.close()
+        assert batch is not None
+        assert all(last.pop(number) >= batches for number in batch.items)
+        assert all(limit > batches for limit in last.values())
+
+
+def test_how_many_are_held_goes_by_what_came_lately() -> None:
+    """One folder of thumbnails, and then one of photos."""
+    batcher: Batcher[str, int] = Batcher(fitting({2000: 8, 100: 128}))
+    for _ in range(512):
+        batcher.add("a", 100, row(100))
+    assert (batcher.max_batch, batcher.crowd) == (128, 3 * 128)
+
+    for _ in range(256):
+        batcher.add("a", 2000, row(2000))
+    assert (batcher.max_batch, batcher.crowd) == (15, 4 * 68), "512 such take 34 batches"
+
+    for _ in range(256):
+        batcher.add("a", 2000, row(2000))
+    assert (batcher.max_batch, batcher.crowd) == (8, 3 * 8)
+
+
+def test_what_came_for_another_model_does_not_count() -> None:
+    batcher = mixed([10, 20, 40, 80])
+
+    batcher.begin(Sizes(4))
+
+    assert batcher.crowd == 3 * 4
 
 
 def test_more_images_are_held_the_more_mixed_they_come() -> None:

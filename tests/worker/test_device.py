@@ -58,6 +58,48 @@ def test_a_batch_holds_what_the_engine_says_is_kin(tmp_path: Path) -> None:
     assert engine.batches == [["0", "3"], ["1"], ["2", "5"], ["4"]]
 
 
+def test_images_are_offered_and_counted_while_the_engine_says_what_they_are_kin_to(
+    tmp_path: Path,
+) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    class Slow(ByWidth):
+        def kin(self, item: EngineItem) -> Hashable:
+            asked.set()
+            assert go_on.wait(10)
+            return None
+
+    engine, answered = Slow(), list[str]()
+    device = Device(
+        BatchFile(tmp_path / "batch"),
+        lambda results: answered.extend(work.key for work, _ in results),
+        resized=lambda _count, _crowd: None,
+    )
+    offered: list[int] = []
+
+    def offer(number: int) -> None:
+        item = EngineItem(Image.new("1", (8, 8)), str(number), Generation())
+        device.offer(Ready(Work(str(number), b""), item))
+        offered.append(device.waiting())
+
+    serving = threading.Thread(target=device.serve, args=(engine, Sizes(4)))
+    serving.start()
+    offer(0)
+    assert asked.wait(10)
+    offering = threading.Thread(target=offer, args=(1,))
+    offering.start()
+    offering.join(2)
+    while_asked = list(offered)
+    go_on.set()
+    until(lambda: len(answered) == 2)
+    device.stop()
+    serving.join()
+    offering.join()
+
+    assert while_asked == [1, 2]
+    assert device.waiting() == 0
+
+
 class ByTokens(ByWidth):
     """Fills up shorter rows, and has a token for each pixel of width."""
 
@@ -89,7 +131,7 @@ def test_rows_of_about_one_length_share_a_batch_and_are_told_as_their_longest(
     assert engine.batches == [["0", "1", "2"], ["3"]]
     longest = need_of(Kin("Describe it.", 760, fills_up=True), Generation(max_new_tokens=100))
     assert sizes.of(longest) == 12, "four times the three rows that fitted, as long as the longest"
-    assert told[0] == (12, 4 * 48), "of images in two buckets, four batches as large as they may be"
+    assert told[0] == (15, 4 * 52), "the means of three images that go by 12, and one by 60"
 
 
 def test_a_row_takes_memory_by_image_prompt_answer_and_beams() -> None:
@@ -101,6 +143,7 @@ def test_a_row_takes_memory_by_image_prompt_answer_and_beams() -> None:
     assert need_of("a dog", beams).tokens > 4 * need_of("a dog", greedy).tokens / 2
     assert need_of("a dog", beams).shape != need_of("a dog", greedy).shape
     assert need_of(None, greedy) == need_of("", greedy)
+    assert need_of("描述" * 20, greedy).tokens == 0.75 * (30 + 400) + 0.5
 
 
 def test_a_generous_limit_does_not_put_all_images_into_one_bucket() -> None:

@@ -110,6 +110,17 @@ def test_out_of_memory_halves_and_tells_what_was_too_large_and_what_went_well() 
     assert went_well == [2, 2, 2, 2]
 
 
+def test_images_that_the_engine_refused_are_not_counted_as_having_fitted() -> None:
+    class Refusing(Engine):
+        def caption(self, items: Sequence[EngineItem]) -> list[Outcome]:
+            return [Failure("image_unreadable", "It has no such shape.")] * len(items)
+
+    went_well: list[int] = []
+    caption_batch(Refusing(poisoned()), items(4), watch(went_well=went_well))
+
+    assert went_well == []
+
+
 def test_one_image_that_does_not_fit_alone_fails_alone() -> None:
     def rule(names: list[str]) -> None:
         raise OutOfMemory("too many")

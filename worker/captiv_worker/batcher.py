@@ -9,19 +9,21 @@ bounds a quarter apart (`bucket_of`). The fullest bucket goes first, measured by
 allows of it (`sizes`). A batch that its bucket does not fill takes in shorter rows, of the two
 buckets below at most: a row is filled up to at most 1.25³, twice its own tokens, most far less.
 
-No image waits for ever. Groups take turns: the next is the one whose oldest image came first, or
-that was served longest ago. Within a group an image that was passed over by `PATIENCE` batches is
-due: if the oldest one is, the next batch is of its bucket or of one above, the fullest, and holds
-it. A rare small picture so joins a batch of large ones as a guest, rather than have one of its own.
-Guests are at most a quarter of a batch.
+No image waits for ever. Groups take turns. Next comes the group that has waited longest, counted
+from its last batch or from its oldest image, whichever is later. Within a group an image that was
+passed over by `PATIENCE` batches is due: if the oldest one is, the next batch includes it, and is
+formed in its bucket or the fullest one above. A rare small picture so joins a batch of large ones
+as a guest, rather than have one of its own. Guests are at most a quarter of a batch, and a batch of
+fewer than four has none.
 
 How large a batch may be is found by trying (`sizes`).
 """
 
 import math
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Final, Generic, TypeVar
 
 from captiv_worker.sizes import Need, Sizes
@@ -39,10 +41,10 @@ _REACH: Final = 2
 """A row may be filled up to the length of a bucket so many above its own."""
 
 _OF_GUESTS: Final = 4
-"""So large a part of a batch are guests at most: rows that are due, and far shorter."""
+"""At most one row in this many is a guest: due, and far shorter than the batch's own."""
 
 _LATELY: Final = 512
-"""So many arrivals tell how mixed the images are."""
+"""So many arrivals tell how mixed the images are, and how large."""
 
 _MOST_MIXED: Final = 4
 """More buckets than these need no more images at hand: most of what comes is in a few."""
@@ -67,7 +69,7 @@ class Batch(Generic[K, T]):
         return max((self.needs[i] for i in span), key=lambda need: need.tokens)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Waiting(Generic[T]):
     arrived: int
     since: int
@@ -89,14 +91,14 @@ class _Group(Generic[T]):
         self.buckets.setdefault(waiting.need.bucket, deque()).append(waiting)
 
     @property
-    def oldest(self) -> int:
-        """The bucket in which the oldest image waits."""
-        return min(self.buckets, key=lambda number: self.buckets[number][0].arrived)
+    def oldest(self) -> _Waiting[T]:
+        """What waits longest."""
+        return min((rows[0] for rows in self.buckets.values()), key=lambda w: w.arrived)
 
     @property
     def turn(self) -> int:
-        """What had arrived since when it waits to be served."""
-        return max(self.served, self.buckets[self.oldest][0].arrived)
+        """The arrival count from which its waiting is measured."""
+        return max(self.served, self.oldest.arrived)
 
     def is_due(self, waiting: _Waiting[T]) -> bool:
         return self.batches - waiting.since >= PATIENCE
@@ -129,7 +131,12 @@ class Batcher(Generic[K, T]):
         self.sizes = sizes
         self._groups: dict[K, _Group[T]] = {}
         self._arrived = 0
-        self._lately: deque[int] = deque(maxlen=_LATELY)
+        self._lately: deque[Need] = deque(maxlen=_LATELY)
+
+    def begin(self, sizes: Sizes) -> None:
+        """Serve another model: what came for the last one tells nothing of its images."""
+        self.sizes = sizes
+        self._lately.clear()
 
     def __len__(self) -> int:
         return sum(len(row) for group in self._groups.values() for row in group.buckets.values())
@@ -137,20 +144,27 @@ class Batcher(Generic[K, T]):
     @property
     def mixed(self) -> int:
         """In how many buckets the images fell that came lately; at most as many as matter."""
-        return min(_MOST_MIXED, max(1, len(set(self._lately))))
+        return min(_MOST_MIXED, max(1, len({need.bucket for need in self._lately})))
 
     def add(self, asking: K, item: T, need: Need | None = None) -> None:
         """Put an item into its group. Args: `need` is that of its row, alone; any if not given."""
         need = need or Need(asking)
         group = self._groups.setdefault(asking, _Group())
         group.add(_Waiting(self._arrived, group.batches, need, item))
-        self._lately.append(need.bucket)
+        self._lately.append(need)
         self._arrived += 1
+
+    @property
+    def max_batch(self) -> int:
+        """How many images a batch may have now, on average over those that came lately."""
+        sizes = self._lately_by(self.sizes.of) or [self.sizes.now]
+        return round(len(sizes) / sum(1 / size for size in sizes))
 
     @property
     def crowd(self) -> int:
         """How many images the worker should hold, so that the next batches are full."""
-        return default_permits(self.sizes.soon, self.mixed)
+        soon = round(fmean(self._lately_by(self.sizes.soon_of) or [self.sizes.soon]))
+        return default_permits(soon, self.mixed)
 
     def close(self) -> Batch[K, T] | None:
         """Take the next batch."""
@@ -167,29 +181,47 @@ class Batcher(Generic[K, T]):
         needs = tuple(waiting.need._replace(bucket=top) for waiting in taken)
         return Batch(asking, tuple(waiting.item for waiting in taken), needs)
 
+    def _lately_by(self, size: Callable[[Need], int]) -> list[int]:
+        """Return a size for each image that came lately."""
+        of = {need: size(need) for need in set(self._lately)}
+        return [of[need] for need in self._lately]
+
     def _top(self, group: _Group[T]) -> int:
         """Return the bucket of the longest rows in the next batch."""
-        oldest = group.oldest
-        due = group.is_due(group.buckets[oldest][0])
-        numbers = [n for n in group.buckets if n >= oldest] if due else list(group.buckets)
+        oldest, numbers = group.oldest, list(group.buckets)
+        if group.is_due(oldest):
+            numbers = [n for n in numbers if self._takes(group, n, oldest.need.bucket)]
 
         def fullness(number: int) -> tuple[bool, float, int]:
-            rows = group.buckets[number]
-            size = self.sizes.of(max((w.need for w in rows), key=lambda need: need.tokens))
+            rows, size = group.buckets[number], self._size(group, number)
             joining = sum(map(len, group.within(number)))
             return len(rows) >= size, min(1.0, joining / size), -rows[0].arrived
 
         return max(numbers, key=fullness)
 
+    def _takes(self, group: _Group[T], top: int, bucket: int) -> bool:
+        """Whether a batch of the bucket `top` has a place for a row of this one, beside its own."""
+        fewest = _OF_GUESTS if bucket < top - _REACH else 2
+        return bucket == top or (bucket < top and self._size(group, top) >= fewest)
+
+    def _size(self, group: _Group[T], number: int) -> int:
+        """Return how many rows as long as the longest of a bucket a batch may have."""
+        needs = (waiting.need for waiting in group.buckets[number])
+        return self.sizes.of(max(needs, key=lambda need: need.tokens))
+
     def _fill(self, group: _Group[T], top: int) -> list[_Waiting[T]]:
-        """Return the rows of a batch: guests, those that are due, its bucket's, shorter ones."""
-        longest = max((w.need for w in group.buckets[top]), key=lambda need: need.tokens)
-        guests = group.guests(top)[: max(1, self.sizes.of(longest) // _OF_GUESTS)]
+        """Return the rows of a batch: the oldest if it is due, guests, then those of its length.
+
+        Of these the due ones go first, then its bucket's, then shorter ones.
+        """
+        oldest = group.oldest
+        first = [oldest] if group.is_due(oldest) else []
+        guests = group.guests(top)[: self._size(group, top) // _OF_GUESTS]
         joining = [waiting for rows in group.within(top) for waiting in rows]
         joining.sort(key=lambda w: (not group.is_due(w), top - w.need.bucket, w.arrived))
         taken: list[_Waiting[T]] = []
         tokens = 0
-        for waiting in [*guests, *joining]:
+        for waiting in dict.fromkeys([*first, *guests, *joining]):
             tokens = max(tokens, waiting.need.tokens)
             need = waiting.need._replace(tokens=tokens, bucket=top)
             if taken and len(taken) >= self.sizes.of(need):

@@ -10,7 +10,6 @@ another load is wanted, drops it, and waits again. A load is wanted only while n
 import logging
 import math
 import threading
-from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -28,15 +27,15 @@ _log = logging.getLogger(__name__)
 Asking = tuple[Hashable, Generation]
 """What a batch shares: what the engine says of its items, and the generation settings."""
 
-_CHARACTERS: Final = 4
-"""Of a token, about."""
+_BYTES: Final = 4
+"""Of a token, about; in UTF-8, where a Chinese character has three and is about a token."""
 
 _OF_TEXT: Final = 0.75
 """What a token of text takes of the memory, where one of an image takes 1: by arithmetic, for an 8B
 model, between a half and all of it."""
 
 _USUAL_TOKENS: Final = 256
-"""Of an answer that may have as many or more; what may be written is seldom used up."""
+"""Tokens assumed for an answer whose limit is this or higher; answers rarely reach the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,9 @@ class Device:
         self._deliver = deliver
         self._resized = resized
         self._batcher: Batcher[Asking, Ready] = Batcher(Sizes(1))
-        self._arrived: deque[Ready] = deque()
+        self._arrived: list[Ready] = []
+        self._waiting = 0
+        """Images that arrived and are in no batch; the batcher is the device's thread's alone."""
         self.max_batch = 1
         """How many images a batch may have now."""
         self._crowd = 1
@@ -75,19 +76,19 @@ class Device:
         """Put a decoded image in the queue. Bounded by the worker's permits."""
         with self._changed:
             self._arrived.append(ready)
+            self._waiting += 1
             self._changed.notify()
 
     def waiting(self) -> int:
         """Return how many decoded images wait for a batch."""
         with self._changed:
-            return len(self._batcher) + len(self._arrived)
+            return self._waiting
 
     def take_all(self) -> list[Ready]:
         """Take what arrived and no batch has."""
         with self._changed:
-            arrived = list(self._arrived)
-            self._arrived.clear()
-            return arrived
+            self._waiting -= len(self._arrived)
+            return self._fetch()
 
     @property
     def interrupted(self) -> bool:
@@ -123,25 +124,37 @@ class Device:
             DeviceLost: the process has to end; the batch file keeps naming the batch.
         """
         with self._changed:
-            self._batcher.sizes = sizes
-            self.max_batch, self._crowd = sizes.now, self._batcher.crowd
+            self._batcher.begin(sizes)
+            self.max_batch, self._crowd = self._batcher.max_batch, self._batcher.crowd
         while (batch := self._take(engine)) is not None:
             self._caption(engine, batch)
 
     def _take(self, engine: Engine) -> Batch[Asking, Ready] | None:
-        with self._changed:
-            while not (self._stopping or self._load_wanted):
-                self._sort(engine)
-                batch = self._batcher.close()
-                if batch is not None:
-                    return batch
-                self._changed.wait()
-        return None
+        """Group what has arrived and return the next batch, None if interrupted.
 
-    def _sort(self, engine: Engine) -> None:
-        """Group what has arrived; here, because only this thread may ask the engine."""
-        while self._arrived:
-            ready = self._arrived.popleft()
+        Here, because only this thread may ask the engine, which may take its time: the event loop,
+        which offers images, must not wait for it.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._arrived or len(self._batcher) or self._stopping or self._load_wanted
+            )
+            if self._stopping or self._load_wanted:
+                return None
+            arrived = self._fetch()
+        self._sort(engine, arrived)
+        batch = self._batcher.close()
+        assert batch is not None
+        with self._changed:
+            self._waiting -= len(batch.items)
+        return batch
+
+    def _fetch(self) -> list[Ready]:
+        arrived, self._arrived = self._arrived, []
+        return arrived
+
+    def _sort(self, engine: Engine, arrived: Sequence[Ready]) -> None:
+        for ready in arrived:
             kin, generation = _kin(engine, ready), ready.item.generation
             self._batcher.add(_asking(kin, generation), ready, need_of(kin, generation))
 
@@ -158,7 +171,7 @@ class Device:
         self._deliver([(r.work, result) for r, result in zip(batch.items, ran, strict=True)])
 
     def _tell_size(self) -> None:
-        now, crowd = self._batcher.sizes.now, self._batcher.crowd
+        now, crowd = self._batcher.max_batch, self._batcher.crowd
         if (now, crowd) != (self.max_batch, self._crowd):
             self.max_batch, self._crowd = now, crowd
             self._resized(now, crowd)
@@ -172,7 +185,7 @@ def need_of(kin: Hashable, generation: Generation) -> Need:
     sizes into one.
     """
     prompt, image_tokens = kin[:2] if isinstance(kin, Kin) else (kin, 0)
-    text = len(prompt) // _CHARACTERS if isinstance(prompt, str) else 0
+    text = len(prompt.encode()) // _BYTES if isinstance(prompt, str) else 0
     answer = generation.max_new_tokens or _USUAL_TOKENS
     beams = generation.num_beams or 1
     bucket = bucket_of(image_tokens + text + min(answer, _USUAL_TOKENS))

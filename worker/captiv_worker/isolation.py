@@ -74,7 +74,8 @@ def _run(engine: Engine, items: Sequence[EngineItem], span: range, watch: Watch)
             return [_failed(f"The engine failed on this image alone ({type(error).__name__}).")]
     else:
         engine_s = monotonic_s() - start_s
-        watch.went_well(span)
+        if any(isinstance(outcome, Answer) for outcome in outcomes):
+            watch.went_well(span)  # what the engine refused says nothing of the memory
         return [Ran(outcome, len(span), engine_s) for outcome in outcomes]
     middle = len(span) // 2
     return _run(engine, items, span[:middle], watch) + _run(engine, items, span[middle:], watch)

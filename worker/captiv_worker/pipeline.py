@@ -41,12 +41,17 @@ from captiv_worker.engines.spec import (
 )
 from captiv_worker.inside import Inside
 from captiv_worker.isolation import Ran
+from captiv_worker.pictures import Pictures
 from captiv_worker.problems import problem, problem_of
 from captiv_worker.sizes import Sizes
 from captiv_worker.stream import Stream
 from captiv_worker.work import Ending, Work, WorkStore
 
 _log = logging.getLogger(__name__)
+
+_PICTURES_BYTES = 2 * 1024**3
+"""Of decoded pictures that wait, or are in a batch; more stay as they came until there is room."""
+_BYTES_A_PIXEL = 3
 
 Load = Callable[[], tuple[AnyEngine, Sizes] | None]
 """Returns the warm engine and how large its batches are; None if it failed and has said so."""
@@ -88,6 +93,9 @@ class Pipeline:
         self._device = Device(batch_file, self._deliver, resized)
         self._stream: Stream | None = None
         self._decoders = anyio.CapacityLimiter(os.cpu_count() or 1)
+        self._decoding = anyio.CapacityLimiter(os.cpu_count() or 1)
+        """Taken while one waits for room, too: no more than these decode once there is some."""
+        self._pictures = Pictures(_PICTURES_BYTES)
         self._tasks: TaskGroup | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lost = False
@@ -124,9 +132,12 @@ class Pipeline:
 
     async def _prepare(self, work: Work, image: bytes, ask: Ask) -> None:
         try:
-            picture = await offload(
-                partial(decode, image, policy=ask.image), limiter=self._decoders
-            )
+            async with self._decoding:
+                await self._pictures.room()
+                picture = await offload(
+                    partial(decode, image, policy=ask.image), limiter=self._decoders
+                )
+                self._pictures.hold(work.key, _BYTES_A_PIXEL * picture.width * picture.height)
         except CaptivError as error:
             _log.info("refused key=%s code=%s", work.key, error.code)
             self._end(work, problem_of(error))
@@ -229,6 +240,7 @@ class Pipeline:
             return
         self._asks.pop(work.key, None)
         self._store.end(work, ending)
+        self._pictures.free(work.key)
         self.permits.give()
 
     def _fail_all(self, why: str) -> None:

@@ -5,7 +5,7 @@ as the longest, with all that may be written. So what is found out is kept in to
 batches of other rows: the size of a batch is what the memory is known to hold, by the tokens of a
 row. It begins at a fixed number of images; while the memory refuses nothing, the next batch may
 have four times the tokens of the largest that went well, full or not. Once a batch ran out, the
-next one halves the distance between what fitted and what did not, until little is to be won.
+next one halves the distance between what fitted and what did not, until little would be gained.
 
 Tokens are a good guess only, because those of an image cost more than those of a text. Rows about
 as long as each other (a bucket) therefore also remember what they found themselves: what ran out
@@ -95,9 +95,12 @@ class Sizes:
 
     @property
     def soon(self) -> int:
-        """How many that may be once the next batch has gone well: so many are worth having."""
+        """How many that may be once the next batch has gone well.
+
+        This many images are worth holding.
+        """
         needs = self._needs.values()
-        return max(map(self._soon, needs), default=min(self.largest, _GROWTH * self.first))
+        return max(map(self.soon_of, needs), default=min(self.largest, _GROWTH * self.first))
 
     def of(self, need: Need) -> int:
         """Return how many rows of this need the next batch may have."""
@@ -107,7 +110,8 @@ class Sizes:
             rows = max(rows, self.first)
         return max(1, min(rows, self.largest))
 
-    def _soon(self, need: Need) -> int:
+    def soon_of(self, need: Need) -> int:
+        """Return how many that may be once the next batch of them has gone well."""
         growth = _GROWTH if self._room(need).too_many is None else 1
         return min(self.largest, growth * self.of(need))
 
