@@ -171,12 +171,17 @@ def engine_for(policy: Policy, spec: RunSpec) -> Engine:
 def engine_in_pod(
     policy: Policy, model: ModelChange, wish: EngineWish, asked: Generation | None
 ) -> Engine:
-    """Return what drives a model in a pod: vLLM where captiv chooses the image, and it can."""
+    """Return what drives a model in a pod: vLLM where it is named, or can and has its image.
+
+    A run that names vLLM was refused if it can't drive the checkpoint (`captiv.request`).
+    """
+    if wish != "auto":
+        return wish if policy.carries else "transformers"
     dtype = model.dtype or "auto"
-    if not (policy.carries and policy.public) or wish == "transformers" or is_exact(dtype):
+    if not (policy.carries and policy.public) or is_exact(dtype):
         return "transformers"
-    family = family_of(model)
-    can = family is not None and against_vllm(family, dtype, asked) is None
+    kinds = _kinds_of(model)
+    can = kinds and all(against_vllm(kind, dtype, asked) is None for kind in kinds)
     return "vllm" if can else "transformers"
 
 
@@ -187,16 +192,16 @@ def variant_of(model: ModelChange) -> Variant:
     return variant or Variant(name, model.source or name)
 
 
-def family_of(model: ModelChange) -> Family | None:
-    """Return the family as the variant of it is; None of one that is not in the catalog.
+def _kinds_of(model: ModelChange) -> list[Family]:
+    """Return the family as its variant has it; none for a family that is not in the catalog.
 
-    A checkpoint of one's own is taken for one like the family's default.
+    A checkpoint of one's own may be like any variant of the family: then as each of them has it.
     """
     family = family_named(model.model)
     if family is None:
-        return None
-    variant = family.variant(model.variant or "") or family.variant(family.default_variant)
-    return None if variant is None else family.of(variant)
+        return []
+    variant = family.variant(model.variant or family.default_variant)
+    return [family.of(v) for v in ((variant,) if variant else family.variants)]
 
 
 def wish_of(placement: Placement, policy: Policy) -> Wish:

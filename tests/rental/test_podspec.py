@@ -165,6 +165,33 @@ def test_what_vllm_cannot_do_or_its_image_does_not_have_is_done_by_transformers(
     assert (terms.brought, terms.extras) == ("transformers", extras)
 
 
+def own_checkpoint(model: str, engine: EngineWish = "auto", **runpod: Any) -> Terms:
+    """Return the terms for a checkpoint that the catalog has not."""
+    captioning = Captioning(model=model, variant="me/my-tune", source="me/my-tune")
+    spec = RunSpec(
+        selection=Selection(roots=("/pictures",)),
+        captioning=captioning,
+        placement=Placement(kind="rented", provider="runpod", engine=engine),
+    )
+    run = Run(RunId(1), RunState.ACTIVE, spec, "", True, 0, None, Counts())
+    policy = RUNPOD.policy(Settings.model_validate({"runpod": runpod}))
+    return terms_of(run, policy, Owner("runpod", "0123456789ab"))
+
+
+@pytest.mark.parametrize("model", ["qwen-vl", "llava"])
+def test_a_checkpoint_of_ones_own_has_vllm_only_if_its_whole_family_has(model: str) -> None:
+    assert own_checkpoint(model).brought == "transformers", "it may be a Qwen2-VL, or a NeXT"
+    assert own_checkpoint(model, "vllm").brought == "vllm", "it was looked at when it was named"
+    assert own_checkpoint("joycaption").brought == "vllm"
+
+
+def test_an_image_of_ones_own_runs_vllm_if_that_is_named() -> None:
+    terms = joycaption(engine="vllm", image="mine/vllm:1", bootstrap="carry")
+
+    assert (terms.brought, terms.extras) == ("vllm", ("vllm",))
+    assert "--engine vllm" in " ".join(asked(terms).arguments)
+
+
 def test_the_guard_is_told_its_limits_and_how_to_end_the_pod() -> None:
     env = asked(terms(guard_idle=70, startup_timeout=100)).env
 
