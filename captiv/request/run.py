@@ -17,6 +17,7 @@ from captiv.catalog import (
     idle_variables,
 )
 from captiv.catalog.engines import against_vllm
+from captiv.catalog.foreign import variant_from
 from captiv.catalog.model import QUANTISED
 from captiv.core.adding import Where
 from captiv.core.naming import checked_extension, checked_naming, is_image_name
@@ -147,8 +148,14 @@ def _require_known(choice: ModelChoice) -> None:
 
 
 def model_choice(model: str | None, variant: str | None, settings: Settings) -> ModelChoice:
-    """Return the checkpoint that these names, or the settings, stand for."""
+    """Return the checkpoint that these names, or the settings, stand for.
+
+    A hub id of the catalog stands for the variant that has it, unless a folder is called so.
+    """
     name = model or settings.model.default_model
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        name = variant_from(name) or name
     known = choose(name)
     if known is not None:
         configured = (
@@ -159,7 +166,6 @@ def model_choice(model: str | None, variant: str | None, settings: Settings) -> 
         raise UsageError(f"--variant goes with a model of the catalog; {name!r} is none.")
     from captiv.workers.hub import read_config, read_decoding
 
-    folder = Path(name).expanduser()
     source = str(folder.resolve()) if folder.is_dir() else name
     return choose_source(source, read_config(source), read_decoding(source))
 

@@ -40,8 +40,9 @@ def test_what_the_catalog_does_not_name_is_left_to_its_config() -> None:
     assert choose_source("somebody/fine-tuned", {"model_type": "blip"}).family.name == "blip"
     with pytest.raises(UsageError, match="no family"):
         choose_source("somebody/llm", {"model_type": "llama"})
-    with pytest.raises(UsageError, match="not given"):
+    with pytest.raises(UsageError, match="not given") as untold:
         choose_source("somebody/nothing", {})
+    assert "vllm serve" not in (untold.value.hint or ""), "vLLM can't tell what it is, either"
 
 
 def test_a_checkpoint_is_told_by_its_language_model_where_its_type_does_not() -> None:
