@@ -68,13 +68,14 @@ class Terms:
 
     @property
     def version(self) -> str:
-        """Of the worker in the pod, as the ledger has it."""
-        cargo, engine = self.cargo, self.brought
-        if cargo is None:
-            return __version__
-        if self.extras == ("tagger",):
-            return f"{cargo.version}.tagger"
-        return version_with(engine or "transformers", cargo.version)
+        """Of the worker in the pod, as the ledger has it; with what only such a pod installs."""
+        cargo = self.cargo
+        version = __version__ if cargo is None else cargo.version
+        installed = self.extras if cargo is not None or self.policy.installs else ()
+        for extra in ("tagger", "quant"):
+            if extra in installed:
+                return f"{version}.{extra}"
+        return version_with(self.brought or "transformers", version)
 
     @property
     def brought(self) -> Engine | None:
@@ -133,10 +134,14 @@ def model_of(captioning: Captioning, batch: int | None) -> ModelChange:
 
 def extras_of(model: ModelChange) -> tuple[str, ...]:
     """Return the extras of captiv that a worker needs to load this model."""
-    family = family_named(model.model)
-    if family is not None and family.tagging is not None:
+    if _is_tagger(model):
         return ("tagger",)
     return ("local", "quant") if model.dtype in QUANTISED else ("local",)
+
+
+def _is_tagger(model: ModelChange) -> bool:
+    family = family_named(model.model)
+    return family is not None and family.tagging is not None
 
 
 def demand_of(model: ModelChange, engine: Engine = "transformers") -> Demand:
@@ -148,6 +153,8 @@ def demand_of(model: ModelChange, engine: Engine = "transformers") -> Demand:
     variant = variant_of(model)
     name = f"{model.model} {variant.name}"
     asked = demand(name, variant, model.dtype or "auto", model.max_batch)
+    if _is_tagger(model):
+        return replace(asked, idle=True)
     if engine == "transformers" or asked.gb is None:
         return asked
     return replace(asked, gb=(asked.gb + VLLM_ROOM_GB) / VLLM_SHARE)

@@ -11,7 +11,7 @@ import pytest
 
 from captiv import __version__
 from captiv.catalog.engines import EngineWish
-from captiv.core.fleet import Offer, fits
+from captiv.core.fleet import Offer, Ranking, candidates, fits
 from captiv.core.jobs import Counts, Run, RunId, RunState
 from captiv.core.pods import Owner
 from captiv.core.spec import Captioning, Placement, RunSpec, Selection
@@ -228,6 +228,25 @@ def test_a_tagger_has_a_pod_of_its_own_without_what_others_need() -> None:
 
     assert asked(tagger).extras == ("tagger",)
     assert tagger.version == f"{terms().version}.tagger", "no other pod has onnxruntime"
+    assert terms(model="wd-tagger", bootstrap="pip").version == f"{__version__}.tagger"
+
+
+def test_a_tagger_says_that_the_gpu_stays_idle_and_nothing_of_its_memory() -> None:
+    of = terms(model="wd-tagger")
+    ranking = candidates([OFFER], of.demand, of.policy.wish)
+
+    assert isinstance(ranking, Ranking)
+    notes = [note for note in ranking.notes if "default" not in note and "RTX" not in note]
+    assert notes == ["Taggers run on the CPU: this GPU stays idle; leave --runpod out."]
+
+
+def test_a_pod_without_bitsandbytes_is_not_used_for_8_bit() -> None:
+    plain, quantised = terms(), terms("8bit")
+
+    assert quantised.version == f"{plain.version}.quant"
+    assert terms("4bit", bootstrap="pip").version == f"{__version__}.quant"
+    assert terms("8bit", image="captiv/worker:1").version == __version__, "the image has both"
+    assert joycaption().version == f"{plain.version}.vllm"
 
 
 def test_the_lock_of_each_extra_is_carried_for_every_python_of_an_image() -> None:
