@@ -18,7 +18,6 @@ from captiv.catalog import (
 )
 from captiv.catalog.engines import against_vllm
 from captiv.catalog.foreign import variant_from
-from captiv.catalog.model import QUANTISED
 from captiv.core.adding import Where
 from captiv.core.naming import checked_extension, checked_naming, is_image_name
 from captiv.core.spec import (
@@ -282,7 +281,7 @@ def _captioning(
 
 
 def _dtype(options: Options, settings: Settings, family: Family) -> str:
-    """Return the precision asked for; a default of 8 or 4 bit only where the family has it."""
+    """Return the precision asked for; a default only where the family runs in it."""
     dtype = options.dtype or settings.system.default_torch_dtype
     if dtype not in DTYPES:
         raise UsageError(f"--torch-dtype is one of {', '.join(DTYPES)}, not {dtype!r}.")
@@ -290,7 +289,7 @@ def _dtype(options: Options, settings: Settings, family: Family) -> str:
         return family.precision(dtype)
     if family.tagging is not None:
         raise UsageError(f"{family.name} runs in what its file holds: leave --torch-dtype out.")
-    have = ", ".join(name for name in DTYPES if name not in QUANTISED)
+    have = ", ".join(name for name in DTYPES if family.precision(name) == name)
     raise UsageError(f"{family.name} does not run in {dtype}.", hint=f"It has: {have}.")
 
 
