@@ -159,6 +159,6 @@ QWEN_VL = Family(
     generation=_QWEN3_DECODING,
     takes_prompt=True,
     licence="Apache-2.0",
-    note="Sees an image in its own shape, with at most 1,280 tokens. Memory by arithmetic, not "
-    "measured.",
+    note="Sees an image in its own shape, with at most 1,280 tokens. Memory figures are "
+    "calculated, not measured.",
 )
