@@ -70,14 +70,15 @@ def _taken(family: "Family", gb: int) -> str | None:
         for variant in family.variants
         if (variant.architecture, variant.generation) == (None, None)
     ]
-    taken, least = None, 1
+    taken: str | None = None
+    least = 1
     for precision in ("bfloat16", "8bit", "4bit"):
         fit = [v for v in own if v.vram_gb.get(precision, gb + 1) <= gb]
         best = max(fit, key=lambda v: v.download_bytes or 0, default=None)
-        size_ = 0 if best is None else best.download_bytes or 0
-        if best is not None and size_ >= least and (taken is None or precision == "8bit"):
+        weights = 0 if best is None else best.download_bytes or 0
+        if best is not None and weights >= least and (taken is None or precision == "8bit"):
             taken = best.name if precision == "bfloat16" else f"{best.name} in {precision}"
-            least = _LARGER_BY * size_
+            least = _LARGER_BY * weights
     return taken
 
 
