@@ -44,6 +44,8 @@ _RARELY: Final = (
 _SEVERAL: Final = (2, 4)
 """So many pods are priced where nobody says how many."""
 
+_MAY_CHARGE: Final = "not known: a chat server may charge for each answer, so it isn't tried"
+
 Kind = Literal["local", "url", "rented", "api"]
 Try = Callable[[RunSpec], Awaitable[float | str]]
 """Captions a few pictures where a run is placed: returns images a second, or why it could not."""
@@ -142,6 +144,8 @@ async def _worker(
         placement = place(Options(worker=(url,)), settings)
     except CaptivError as error:
         return replace(road, problem=f"not known: {with_hint(error)}")
+    if placement.protocol == "openai":
+        return replace(road, problem=_MAY_CHARGE)
     return await _tried(road, asked, attempt, placement)
 
 

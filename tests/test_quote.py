@@ -152,6 +152,23 @@ async def test_a_worker_of_ones_own_is_tried_and_one_that_cannot_be_had_comes_la
     assert "https" in problems["http://far.example"]
 
 
+async def test_a_chat_server_may_charge_for_each_answer_and_is_not_tried() -> None:
+    tried: list[RunSpec] = []
+
+    async def noted(spec: RunSpec) -> float | str:
+        tried.append(spec)
+        return 20.0
+
+    settings = configured(None, worker={"protocol": "openai"})
+    found = await roads(asked(1000, workers=["https://api.example/v1"]), settings, None, noted)
+
+    (road,) = of(found, "url")
+    assert road.problem == (
+        "not known: a chat server may charge for each answer, so it isn't tried"
+    )
+    assert not [spec for spec in tried if spec.placement.kind == "url"]
+
+
 async def test_pods_are_priced_with_the_engine_that_they_will_have(cloud: Cloud) -> None:
     carried = {"api_key": cloud.account_key, "api_url": cloud.api_url, "max_price": 10}
     settings = Settings.model_validate({"runpod": carried})

@@ -89,10 +89,13 @@ def refusal(source: str, config: Mapping[str, Any]) -> UsageError:
             hint="Use a release in transformers' own layout, often named -hf, or convert it. "
             + served(source, "--trust-remote-code"),
         )
+    takes = (
+        "It takes BLIP, GIT, Florence-2 and the other families of `captiv model list`, and most "
+        "chat models of transformers that see."
+    )
     return UsageError(
         f"captiv knows no family for {source}: its model_type is {model_type or 'not given'!r}.",
-        hint="It takes BLIP, GIT, Florence-2 and the other families of `captiv model list`, and "
-        "most chat models of transformers that see. " + served(source),
+        hint=f"{takes} {served(source)}" if model_type else takes,  # without a type vLLM fails, too
     )
 
 

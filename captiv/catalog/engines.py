@@ -29,7 +29,7 @@ def against_vllm(family: Family, dtype: str, asked: Generation | None) -> str | 
     if dtype in QUANTISED:
         return f"vLLM has no {dtype} as captiv means it (--torch-dtype)."
     unable = unable_in_vllm((asked or Generation()).over(family.generation))
-    return None if unable is None else f"{family.title} is asked with {unable}."
+    return None if unable is None else f"{family.title} is set to {unable}."
 
 
 def unable_in_vllm(generation: Generation) -> str | None:
@@ -38,7 +38,7 @@ def unable_in_vllm(generation: Generation) -> str | None:
     Early stopping ends a search with beams, so it needs no word of its own.
     """
     if (generation.num_beams or 1) > 1:
-        return f"num_beams {generation.num_beams}, and vLLM searches no beams"
+        return f"{generation.num_beams} beams (num_beams), and vLLM has no beam search"
     if generation.no_repeat_ngram_size:
         size = generation.no_repeat_ngram_size
         return f"no_repeat_ngram_size {size}, and vLLM can't forbid repeats"

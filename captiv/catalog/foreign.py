@@ -38,3 +38,11 @@ def sourced(source: str) -> ModelChoice | None:
             if wanted in (known, known.rpartition("/")[2]):
                 return ModelChoice(family.of(variant), variant)
     return None
+
+
+def variant_from(source: str) -> str | None:
+    """Return the name of the variant that has this very source, in capitals or not; or None."""
+    wanted = source.casefold()
+    return next(
+        (v.name for f in FAMILIES for v in f.variants if v.source.casefold() == wanted), None
+    )

@@ -81,6 +81,8 @@ class Architecture:
     """What its checkpoint consists of, where that is not config.json, a tokenizer and weights."""
     native: bool = True
     """Whether a checkpoint with code of its own has transformers' layout all the same."""
+    overflows: bool = False
+    """Whether float16 holds less than its activations reach: then it runs in others only."""
     left_alone: tuple[str, ...] = ()
     """Modules that 8 and 4 bit leave as they are: patterns from the start of a full name. Empty
     where it is not quantised."""
@@ -242,11 +244,11 @@ class Family:
         )
 
     def precision(self, dtype: str) -> str:
-        """Return a default precision as this family has it: auto where it is not quantised.
+        """Return a default precision as this family has it: auto where it does not run in that.
 
         A tagger runs in what its file holds.
         """
-        if self.tagging is not None:
+        if self.tagging is not None or (dtype == "float16" and self.architecture.overflows):
             return "auto"
         return "auto" if dtype in QUANTISED and not self.architecture.left_alone else dtype
 

@@ -1,7 +1,7 @@
 """One model family on paper: what `captiv model show` prints."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from captiv.cli import show
 from captiv.gui.phases import size
@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 _ADVISED = ("qwen-vl", "joycaption")
 _GPUS_GB = (8, 16, 24, 48, 80)
+_LARGER_BY: Final = 3
+"""A checkpoint with so many times the weights is advised in 8 bit before a smaller one in 16."""
 
 _RUN = (
-    "Runs no code of a checkpoint's own (trust_remote_code=False). Attention is transformers' "
-    "choice: sdpa where the model has it, else eager; the worker's log names it."
+    "captiv never runs code that a checkpoint brings (trust_remote_code=False). Attention is "
+    "transformers' choice: sdpa where the model has it, else eager; the worker's log names it."
 )
 
 
@@ -55,22 +57,29 @@ def for_gpus() -> list[str]:
     for gb in _GPUS_GB:
         fit = [taken for family in families if (taken := _taken(family, gb)) is not None]
         lines.append(f"for a GPU of {gb} GB: {', '.join(fit)}")
-    return lines
+    return [*lines, "8bit and 4bit need bitsandbytes: pip install 'captiv[quant]'"]
 
 
 def _taken(family: "Family", gb: int) -> str | None:
-    """Return the largest checkpoint of the family's own kind that fits, in the best precision."""
+    """Return the largest checkpoint of the family's own kind that fits, in the best precision.
+
+    One that is much larger comes first in 8 bit.
+    """
     own = [
         variant
         for variant in family.variants
         if (variant.architecture, variant.generation) == (None, None)
     ]
+    taken: str | None = None
+    least = 1
     for precision in ("bfloat16", "8bit", "4bit"):
         fit = [v for v in own if v.vram_gb.get(precision, gb + 1) <= gb]
-        if fit:
-            best = max(fit, key=lambda v: v.download_bytes or 0)
-            return best.name if precision == "bfloat16" else f"{best.name} in {precision}"
-    return None
+        best = max(fit, key=lambda v: v.download_bytes or 0, default=None)
+        weights = 0 if best is None else best.download_bytes or 0
+        if best is not None and weights >= least and (taken is None or precision == "8bit"):
+            taken = best.name if precision == "bfloat16" else f"{best.name} in {precision}"
+            least = _LARGER_BY * weights
+    return taken
 
 
 def memory(vram_gb: Mapping[str, float]) -> str:

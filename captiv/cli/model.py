@@ -48,7 +48,7 @@ def list_(
 ) -> None:
     """List models: size, memory, whether this machine has room for it, and whether it is here.
 
-    "Fits" names the precision to ask for by --torch-dtype; "yes" is none.
+    "Fits" is "yes", "no", or the --torch-dtype with which the model fits.
     Any other chat model of transformers goes by its hub id: --model ID.
     """
     from captiv.catalog import FAMILIES, describe

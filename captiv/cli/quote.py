@@ -53,9 +53,9 @@ def quote(
 ) -> None:
     """Price every way to caption a folder: this machine, GPUs on offer, your worker, a chat API.
 
-    Only images without a caption count. A model that is here already, or that
-    your worker has loaded, is tried on a few of them. Nothing is written, rented
-    or downloaded.
+    Only images without a caption count. If the model is already on this machine,
+    or loaded in your worker, captiv tries it on a few images. Nothing is written,
+    rented or downloaded.
     """
     import anyio
 

@@ -93,7 +93,7 @@ def startup(
 
     Pods with the same model and engine, best on the same GPU in the same cloud, tell all of it.
     Others tell what the host takes, those with the same engine before all, and how fast weights
-    come.
+    come; so they do where the same model's weights were on a volume.
 
     Args:
         download_bytes: what the weights take to fetch; None where that is not known.
@@ -110,16 +110,18 @@ def startup(
     driven = [pod for pod in before if pod.engine == engine]
     same = [pod for pod in driven if (pod.model, pod.dtype) == (model, dtype)]
     alike = _nearest(same, gpu, cloud)
+    line_s = _fetch_s(size, _nearest(before, gpu, cloud), facts)
     if alike:
+        took_s = [pod.startup.download_s for pod in alike if _has_fetched(pod)]
         return Startup(
             _median([pod.startup.host_s for pod in alike]),
-            _median([pod.startup.download_s for pod in alike]) * fetched,
+            (_median(took_s) if took_s else line_s) * fetched,
             _median([pod.startup.load_s for pod in alike]),
             measured=True,
         )
     assumed = Startup(
         facts.boot_s + facts.image_bytes / facts.pull_bytes_s,
-        size / facts.weights_bytes_s * fetched,
+        line_s * fetched,
         (facts.wake_s if size else 0)
         + size / facts.load_bytes_s
         + (facts.vllm_s if engine == "vllm" else 0),
@@ -127,12 +129,22 @@ def startup(
     hosts = _nearest(driven or before, gpu, cloud)
     if hosts:
         assumed = replace(assumed, host_s=_median([pod.startup.host_s for pod in hosts]))
+    return assumed
+
+
+def _fetch_s(size: int, before: Sequence[Started], facts: Facts) -> float:
+    """Return how long so much takes to fetch, at the rate of earlier pods where they tell one."""
     rates = [
         pod.download_bytes / pod.startup.download_s
-        for pod in _nearest(before, gpu, cloud)
+        for pod in before
         if pod.download_bytes and pod.startup.download_s >= _PROVEN_S
     ]
-    return replace(assumed, download_s=size / _median(rates) * fetched) if rates else assumed
+    return size / (_median(rates) if rates else facts.weights_bytes_s)
+
+
+def _has_fetched(pod: Started) -> bool:
+    """Whether a pod has fetched its weights: another may have left them on its volume."""
+    return pod.volume is None or pod.startup.download_s >= _PROVEN_S
 
 
 def is_kept(before: Sequence[Started], model: str, volume: str | None) -> bool:

@@ -99,6 +99,8 @@ class Demand:
     batch: int = 1
     smaller: tuple[tuple[str, float], ...] = ()
     """Precisions of the same variant that need less, with their GB; the largest first."""
+    idle: bool = False
+    """Whether it runs on the CPU, so that the GPU stays idle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,9 @@ def candidates(offers: Iterable[Offer], demand: Demand, wish: Wish) -> Ranking |
     notes = []
     if wish.gpu_type is not None and payable[0].gpu_id not in wished:
         notes.append(_unmet([o for o in listed if o.gpu_id in wished], payable[0], demand, wish))
-    if demand.gb is None:
+    if demand.idle:
+        notes.append("Taggers run on the CPU: this GPU stays idle; leave --runpod out.")
+    elif demand.gb is None:
         notes.append(f"How much memory {demand.what} needs is not known; it may not fit.")
     if all(offer.stock == "none" for offer in payable):
         notes.append("Nothing that fits is said to be in stock; it is tried all the same.")

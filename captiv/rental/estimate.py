@@ -363,7 +363,8 @@ def _most(longest: Estimate, cap: Decimal | None) -> str:
     most = f"at most {dollars(longest.dollars)}"
     if cap is not None:
         return f"{most} (--max-cost)"
-    return f"{most} in {duration(longest.seconds)}, for want of a cap"
+    hours = duration(longest.seconds).removesuffix(" 0 min")
+    return f"{most} ({hours}; no cap is set)"
 
 
 def _longest(price_usd_h: Decimal, pods: int, cap: Decimal | None) -> Estimate:

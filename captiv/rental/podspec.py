@@ -68,13 +68,14 @@ class Terms:
 
     @property
     def version(self) -> str:
-        """Of the worker in the pod, as the ledger has it."""
-        cargo, engine = self.cargo, self.brought
-        if cargo is None:
-            return __version__
-        if self.extras == ("tagger",):
-            return f"{cargo.version}.tagger"
-        return version_with(engine or "transformers", cargo.version)
+        """Of the worker in the pod, as the ledger has it; with what only such a pod installs."""
+        cargo = self.cargo
+        version = __version__ if cargo is None else cargo.version
+        installed = self.extras if cargo is not None or self.policy.installs else ()
+        for extra in ("tagger", "quant"):
+            if extra in installed:
+                return f"{version}.{extra}"
+        return version_with(self.brought or "transformers", version)
 
     @property
     def brought(self) -> Engine | None:
@@ -133,10 +134,14 @@ def model_of(captioning: Captioning, batch: int | None) -> ModelChange:
 
 def extras_of(model: ModelChange) -> tuple[str, ...]:
     """Return the extras of captiv that a worker needs to load this model."""
-    family = family_named(model.model)
-    if family is not None and family.tagging is not None:
+    if _is_tagger(model):
         return ("tagger",)
     return ("local", "quant") if model.dtype in QUANTISED else ("local",)
+
+
+def _is_tagger(model: ModelChange) -> bool:
+    family = family_named(model.model)
+    return family is not None and family.tagging is not None
 
 
 def demand_of(model: ModelChange, engine: Engine = "transformers") -> Demand:
@@ -148,6 +153,8 @@ def demand_of(model: ModelChange, engine: Engine = "transformers") -> Demand:
     variant = variant_of(model)
     name = f"{model.model} {variant.name}"
     asked = demand(name, variant, model.dtype or "auto", model.max_batch)
+    if _is_tagger(model):
+        return replace(asked, idle=True)
     if engine == "transformers" or asked.gb is None:
         return asked
     return replace(asked, gb=(asked.gb + VLLM_ROOM_GB) / VLLM_SHARE)
@@ -171,12 +178,17 @@ def engine_for(policy: Policy, spec: RunSpec) -> Engine:
 def engine_in_pod(
     policy: Policy, model: ModelChange, wish: EngineWish, asked: Generation | None
 ) -> Engine:
-    """Return what drives a model in a pod: vLLM where captiv chooses the image, and it can."""
+    """Return what drives a model in a pod: vLLM where it is named, or can and has its image.
+
+    A run that names vLLM was refused if it can't drive the checkpoint (`captiv.request`).
+    """
+    if wish != "auto":
+        return wish if policy.carries else "transformers"
     dtype = model.dtype or "auto"
-    if not (policy.carries and policy.public) or wish == "transformers" or is_exact(dtype):
+    if not (policy.carries and policy.public) or is_exact(dtype):
         return "transformers"
-    family = family_of(model)
-    can = family is not None and against_vllm(family, dtype, asked) is None
+    kinds = _kinds_of(model)
+    can = kinds and all(against_vllm(kind, dtype, asked) is None for kind in kinds)
     return "vllm" if can else "transformers"
 
 
@@ -187,16 +199,16 @@ def variant_of(model: ModelChange) -> Variant:
     return variant or Variant(name, model.source or name)
 
 
-def family_of(model: ModelChange) -> Family | None:
-    """Return the family as the variant of it is; None of one that is not in the catalog.
+def _kinds_of(model: ModelChange) -> list[Family]:
+    """Return the family as its variant has it; none for a family that is not in the catalog.
 
-    A checkpoint of one's own is taken for one like the family's default.
+    A checkpoint of one's own may be like any variant of the family: then as each of them has it.
     """
     family = family_named(model.model)
     if family is None:
-        return None
-    variant = family.variant(model.variant or "") or family.variant(family.default_variant)
-    return None if variant is None else family.of(variant)
+        return []
+    variant = family.variant(model.variant or family.default_variant)
+    return [family.of(v) for v in ((variant,) if variant else family.variants)]
 
 
 def wish_of(placement: Placement, policy: Policy) -> Wish:

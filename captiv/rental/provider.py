@@ -172,6 +172,8 @@ class Policy:
     """Whether a run's pod is left to its guard when the run ends."""
     carries: bool = False
     """Whether captiv brings its worker into pods whose image nobody names."""
+    installs: bool = False
+    """Whether pip installs captiv when a pod starts."""
     public: bool = False
     """Whether captiv chooses the image, too, by what drives the model."""
     volume: str | None = None

@@ -174,8 +174,8 @@ class TagOptions:
     tag_threshold: Annotated[
         Mapping[str, float],
         Flag(
-            "Score that a tag has to exceed, of all categories that are written, or by category; 1 "
-            "leaves a category out.",
+            "Lowest score for a tag: one for all categories, or CATEGORY=SCORE; 1 turns a category "
+            "off.",
             metavar="SCORE|CATEGORY=SCORE,…",
             read=_thresholds,
         ),

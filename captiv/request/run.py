@@ -17,7 +17,7 @@ from captiv.catalog import (
     idle_variables,
 )
 from captiv.catalog.engines import against_vllm
-from captiv.catalog.model import QUANTISED
+from captiv.catalog.foreign import variant_from
 from captiv.core.adding import Where
 from captiv.core.naming import checked_extension, checked_naming, is_image_name
 from captiv.core.spec import (
@@ -147,8 +147,14 @@ def _require_known(choice: ModelChoice) -> None:
 
 
 def model_choice(model: str | None, variant: str | None, settings: Settings) -> ModelChoice:
-    """Return the checkpoint that these names, or the settings, stand for."""
+    """Return the checkpoint that these names, or the settings, stand for.
+
+    A hub id of the catalog stands for the variant that has it, unless a folder is called so.
+    """
     name = model or settings.model.default_model
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        name = variant_from(name) or name
     known = choose(name)
     if known is not None:
         configured = (
@@ -159,7 +165,6 @@ def model_choice(model: str | None, variant: str | None, settings: Settings) -> 
         raise UsageError(f"--variant goes with a model of the catalog; {name!r} is none.")
     from captiv.workers.hub import read_config, read_decoding
 
-    folder = Path(name).expanduser()
     source = str(folder.resolve()) if folder.is_dir() else name
     return choose_source(source, read_config(source), read_decoding(source))
 
@@ -276,7 +281,7 @@ def _captioning(
 
 
 def _dtype(options: Options, settings: Settings, family: Family) -> str:
-    """Return the precision asked for; a default of 8 or 4 bit only where the family has it."""
+    """Return the precision asked for; a default only where the family runs in it."""
     dtype = options.dtype or settings.system.default_torch_dtype
     if dtype not in DTYPES:
         raise UsageError(f"--torch-dtype is one of {', '.join(DTYPES)}, not {dtype!r}.")
@@ -284,7 +289,7 @@ def _dtype(options: Options, settings: Settings, family: Family) -> str:
         return family.precision(dtype)
     if family.tagging is not None:
         raise UsageError(f"{family.name} runs in what its file holds: leave --torch-dtype out.")
-    have = ", ".join(name for name in DTYPES if name not in QUANTISED)
+    have = ", ".join(name for name in DTYPES if family.precision(name) == name)
     raise UsageError(f"{family.name} does not run in {dtype}.", hint=f"It has: {have}.")
 
 

@@ -1,4 +1,4 @@
-"""Which tags a run asks of a tagger, and which options go with no tagger, or with none other."""
+"""A run's tags, with options that only taggers take, and options that taggers refuse."""
 
 from captiv.catalog import FAMILIES, Family
 from captiv.catalog.tagging import EVERY, tag_names, taggers, thresholds_in, with_thresholds

@@ -3,6 +3,7 @@ import pytest
 from captiv.catalog import (
     FAMILIES,
     Family,
+    build_prompt,
     choose,
     choose_source,
     default_family,
@@ -40,8 +41,9 @@ def test_what_the_catalog_does_not_name_is_left_to_its_config() -> None:
     assert choose_source("somebody/fine-tuned", {"model_type": "blip"}).family.name == "blip"
     with pytest.raises(UsageError, match="no family"):
         choose_source("somebody/llm", {"model_type": "llama"})
-    with pytest.raises(UsageError, match="not given"):
+    with pytest.raises(UsageError, match="not given") as untold:
         choose_source("somebody/nothing", {})
+    assert "vllm serve" not in (untold.value.hint or ""), "vLLM can't tell what it is, either"
 
 
 def test_a_checkpoint_is_told_by_its_language_model_where_its_type_does_not() -> None:
@@ -70,6 +72,21 @@ def test_a_variant_may_have_modes_pictures_and_settings_of_its_own() -> None:
     assert kosmos is not None
     assert kosmos.image_of("kosmos-2") == two.family.image
     assert kosmos.image_of("/some/directory") == document.family.image
+
+
+@pytest.mark.parametrize("name", ["caprl-2b", "caprl-4b"])
+def test_caprl_is_asked_and_decodes_as_its_authors_evaluate_it(name: str) -> None:
+    caprl, qwen = choose(name), choose("qwen-vl")
+    assert caprl is not None
+    assert qwen is not None
+
+    decoding = caprl.family.generation
+    assert (decoding.max_new_tokens, decoding.temperature) == (2048, 1.0)
+    assert (decoding.top_p, decoding.top_k) == (1.0, 0)
+    assert build_prompt(caprl.family) == "Please describe this image in detail"
+    assert build_prompt(qwen.family) == "Describe this image."
+    tune = choose_source("somebody/fine-tuned", {"model_type": "qwen3_vl"})
+    assert build_prompt(tune.family) == "Describe this image."
 
 
 def test_a_checkpoint_of_ones_own_may_crop_where_the_familys_squash() -> None:

@@ -40,6 +40,8 @@ def test_list_says_what_to_take_for_which_gpu(cli: Cli) -> None:
     assert "for a GPU of 8 GB: qwen3-vl-2b, joycaption-beta-one in 4bit" in said
     assert "for a GPU of 16 GB: qwen3-vl-4b, joycaption-beta-one in 8bit" in said
     assert "for a GPU of 24 GB: qwen3-vl-8b, joycaption-beta-one\n" in said
+    assert "for a GPU of 48 GB: qwen3-vl-32b in 8bit, joycaption-beta-one\n" in said
+    assert "pip install 'captiv[quant]'" in said
     assert "for a GPU of 80 GB: qwen3-vl-32b, joycaption-beta-one" in said
     assert "for a GPU" not in cli("model", "list", "git").err
 

@@ -39,6 +39,11 @@ def test_a_model_that_is_not_quantised_says_so_and_ignores_a_default(tmp_path: P
 
     with pytest.raises(UsageError, match="blip does not run in 4bit"):
         request(Options(paths=[tmp_path], model="blip", dtype="4bit"), Settings())
+    half = Settings.model_validate({"system": {"default_torch_dtype": "float16"}})
+    assert request(Options(paths=[tmp_path], model="gemma3"), half)[0].captioning.dtype == "auto"
+    with pytest.raises(UsageError, match="gemma3 does not run in float16") as refused:
+        request(Options(paths=[tmp_path], model="gemma3", dtype="float16"), Settings())
+    assert refused.value.hint == "It has: auto, float32, bfloat16."
 
     plain, _ = request(Options(paths=[tmp_path], model="blip"), eight)
     joy, _ = request(Options(paths=[tmp_path], model="joycaption"), eight)

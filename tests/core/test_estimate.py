@@ -83,6 +83,20 @@ def test_what_an_earlier_pod_left_on_the_volume_is_not_fetched_again() -> None:
     assert not is_kept([left], "joy", None)
 
 
+def test_pods_that_found_the_model_on_a_volume_tell_no_download_without_it() -> None:
+    first = replace(started(90, 60, 40), volume="v1")
+    found = [replace(started(90, 0, 40), volume="v1")] * 4
+
+    def without(*before: Started) -> Startup:
+        return startup(JOYCAPTION, before, gpu="A", cloud="secure", model="joy")
+
+    assert without(*found, first).download_s == 60, "the one that has fetched it"
+    assert without(*found).download_s == startup(JOYCAPTION).download_s, "at the assumed rate"
+    other = started(200, 170, 999, model="other")
+    assert without(*found, other).download_s == pytest.approx(170), "at the measured rate"
+    assert without(*found).host_s == 90
+
+
 def test_another_model_tells_of_the_host_and_of_the_line() -> None:
     before = [started(200, 170, 999, model="other")]
 

@@ -128,7 +128,11 @@ def test_skypilot_s_file_has_its_documented_fields_and_types() -> None:
     assert task.keys() <= SKY_TASK
     assert resources.keys() <= SKY_RESOURCES
     assert autostop.keys() <= SKY_AUTOSTOP
+    assert resources["accelerators"], "GPUs"
     assert all(re.fullmatch(r"[A-Z0-9-]+:\d+", gpu) for gpu in resources["accelerators"])
+    assert set(resources["accelerators"].values()) == {None}, (
+        "a set, of which it takes the cheapest"
+    )
     assert isinstance(resources["disk_size"], int)
     assert all(isinstance(value, str) for value in task["envs"].values())
 
@@ -142,6 +146,16 @@ def test_skypilot_s_machine_ends_in_any_case_and_opens_no_port() -> None:
     assert "ports" not in task["resources"]
     assert task["secrets"] == {"CAPTIV_WORKER_TOKEN": None}, "asked for, and never in the file"
     assert "--host 127.0.0.1 " in task["run"]
+
+
+def test_skypilot_s_file_says_what_its_model_needs() -> None:
+    from captiv.catalog import choose
+
+    choice = choose(sky_task()["envs"]["CAPTIV_MODEL"])
+
+    assert choice is not None
+    needs = f"needs {choice.variant.vram_gb['bfloat16']:g} GB in 16 bit"
+    assert needs in (DOCKER / "skypilot.yaml").read_text()
 
 
 @pytest.mark.parametrize("part", ["setup", "run"])
@@ -167,7 +181,9 @@ def test_the_worker_takes_the_arguments_of_skypilot_s_file_and_of_docker_run() -
         "0.0.0.0": docker_run.replace("\\\n", " "),
     }
 
-    assert choose(model) is not None
+    named = re.findall(r"(?:--model |CAPTIV_MODEL=)([\w.-]+)", page)
+    assert {"joycaption", "qwen3-vl-8b"} <= set(named)
+    assert all(choose(name) is not None for name in (model, *named)), named
     for host, line in lines.items():
         settings = parse(arguments_of(line), {"CAPTIV_WORKER_TOKEN": "x"})
         assert (settings.host, settings.port) == (host, 8000)

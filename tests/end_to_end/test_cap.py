@@ -31,7 +31,7 @@ def asked(opened: Terminal, times: int = 1) -> None:
     ("typed", "cap", "line"),
     [
         (["$2.50\n"], 2.5, b"at most $2.50 (--max-cost)"),
-        (["\n"], "none", b"at most $4.08 in 24 h 0 min, for want of a cap"),
+        (["\n"], "none", b"at most $4.08 (24 h; no cap is set)"),
         (["much\n", "0\n", "2\n"], 2.0, b"at most $2.00 (--max-cost)"),
     ],
 )

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.allow_bloc
 LINE = re.compile(
     r"^Renting NVIDIA RTX A4000 \(16 GB\), community cloud, \$0\.17/h; fetches an image of some "
     r"12 GB; about .+ and \$0\.\d+ for (?P<images>\d+) images?( found so far)?; at most "
-    r"\$4\.08 in 24 h 0 min, for want of a cap\.$",
+    r"\$4\.08 \(24 h; no cap is set\)\.$",
     re.MULTILINE,
 )
 
@@ -72,8 +72,8 @@ def test_who_watches_another_command_s_run_is_told_its_price_once(home: Home) ->
 
     assert rest.code == ended.code == 0, (rest, ended)
     assert line == (
-        "Run 1 rents NVIDIA RTX A4000, community cloud, $0.17/h; at most $4.08 in 24 h 0 min, for "
-        "want of a cap.\n"
+        "Run 1 rents NVIDIA RTX A4000, community cloud, $0.17/h; at most $4.08 (24 h; no cap "
+        "is set).\n"
     )
     assert "rent" not in rest.err.lower()
 

@@ -11,7 +11,7 @@ import pytest
 
 from captiv import __version__
 from captiv.catalog.engines import EngineWish
-from captiv.core.fleet import Offer, fits
+from captiv.core.fleet import Offer, Ranking, candidates, fits
 from captiv.core.jobs import Counts, Run, RunId, RunState
 from captiv.core.pods import Owner
 from captiv.core.spec import Captioning, Placement, RunSpec, Selection
@@ -165,6 +165,33 @@ def test_what_vllm_cannot_do_or_its_image_does_not_have_is_done_by_transformers(
     assert (terms.brought, terms.extras) == ("transformers", extras)
 
 
+def own_checkpoint(model: str, engine: EngineWish = "auto", **runpod: Any) -> Terms:
+    """Return the terms for a checkpoint that the catalog has not."""
+    captioning = Captioning(model=model, variant="me/my-tune", source="me/my-tune")
+    spec = RunSpec(
+        selection=Selection(roots=("/pictures",)),
+        captioning=captioning,
+        placement=Placement(kind="rented", provider="runpod", engine=engine),
+    )
+    run = Run(RunId(1), RunState.ACTIVE, spec, "", True, 0, None, Counts())
+    policy = RUNPOD.policy(Settings.model_validate({"runpod": runpod}))
+    return terms_of(run, policy, Owner("runpod", "0123456789ab"))
+
+
+@pytest.mark.parametrize("model", ["qwen-vl", "llava"])
+def test_a_checkpoint_of_ones_own_has_vllm_only_if_its_whole_family_has(model: str) -> None:
+    assert own_checkpoint(model).brought == "transformers", "it may be a Qwen2-VL, or a NeXT"
+    assert own_checkpoint(model, "vllm").brought == "vllm", "it was looked at when it was named"
+    assert own_checkpoint("joycaption").brought == "vllm"
+
+
+def test_an_image_of_ones_own_runs_vllm_if_that_is_named() -> None:
+    terms = joycaption(engine="vllm", image="mine/vllm:1", bootstrap="carry")
+
+    assert (terms.brought, terms.extras) == ("vllm", ("vllm",))
+    assert "--engine vllm" in " ".join(asked(terms).arguments)
+
+
 def test_the_guard_is_told_its_limits_and_how_to_end_the_pod() -> None:
     env = asked(terms(guard_idle=70, startup_timeout=100)).env
 
@@ -201,6 +228,25 @@ def test_a_tagger_has_a_pod_of_its_own_without_what_others_need() -> None:
 
     assert asked(tagger).extras == ("tagger",)
     assert tagger.version == f"{terms().version}.tagger", "no other pod has onnxruntime"
+    assert terms(model="wd-tagger", bootstrap="pip").version == f"{__version__}.tagger"
+
+
+def test_a_tagger_says_that_the_gpu_stays_idle_and_nothing_of_its_memory() -> None:
+    of = terms(model="wd-tagger")
+    ranking = candidates([OFFER], of.demand, of.policy.wish)
+
+    assert isinstance(ranking, Ranking)
+    notes = [note for note in ranking.notes if "default" not in note and "RTX" not in note]
+    assert notes == ["Taggers run on the CPU: this GPU stays idle; leave --runpod out."]
+
+
+def test_a_pod_without_bitsandbytes_is_not_used_for_8_bit() -> None:
+    plain, quantised = terms(), terms("8bit")
+
+    assert quantised.version == f"{plain.version}.quant"
+    assert terms("4bit", bootstrap="pip").version == f"{__version__}.quant"
+    assert terms("8bit", image="captiv/worker:1").version == __version__, "the image has both"
+    assert joycaption().version == f"{plain.version}.vllm"
 
 
 def test_the_lock_of_each_extra_is_carried_for_every_python_of_an_image() -> None:

@@ -6,7 +6,7 @@ from captiv.wire import Generation
 GEMMA3 = Family(
     name="gemma3",
     title="Gemma 3 (Google)",
-    architecture=Architecture("gemma3", DECLARED),
+    architecture=Architecture("gemma3", DECLARED, overflows=True),
     variants=(
         Variant(
             "gemma-3-4b",
@@ -40,6 +40,6 @@ GEMMA3 = Family(
     ),
     takes_prompt=True,
     licence="Gemma Terms of Use",
-    note="The hub gives it out to who has accepted its terms: set HF_TOKEN. Sees an image squashed "
-    "to 896x896, with 256 tokens. Memory by arithmetic, not measured.",
+    note="Accept its terms on the hub, then set HF_TOKEN. Sees an image squashed to 896x896, with "
+    "256 tokens. Memory figures are calculated, not measured.",
 )

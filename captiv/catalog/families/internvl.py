@@ -35,5 +35,6 @@ INTERNVL = Family(
     takes_prompt=True,
     licence="Apache-2.0",
     note="The releases without -HF in their names run code of their own and are not loaded; these "
-    "are the same weights. Sees an image in up to 13 tiles. Memory by arithmetic, not measured.",
+    "are the same weights. Sees an image in up to 13 tiles. Memory figures are "
+    "calculated, not measured.",
 )

@@ -57,5 +57,6 @@ LLAVA = Family(
     ),
     takes_prompt=True,
     licence="by variant; see the notes",
-    note="The older chat models that others are measured by. Memory by arithmetic, not measured.",
+    note="The older chat models that others are measured by. Memory figures are calculated, not "
+    "measured.",
 )

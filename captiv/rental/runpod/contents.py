@@ -100,6 +100,12 @@ class Contents:
                 hint="Set runpod.image to a worker image, or unset runpod.bootstrap: then captiv "
                 "brings its worker into a public image.",
             )
+        if road == "image" and "tagger" in extras and (image or self.image) is not None:
+            raise ConfigurationError(
+                "A worker image has no onnxruntime, by which taggers run.",
+                hint="Leave --runpod out: taggers run on the CPU. Or unset runpod.image: then "
+                "captiv brings onnxruntime into a public image.",
+            )
         return None
 
     def _disk_gb(self, spec: PodSpec, volume: NetworkVolume | None) -> int:

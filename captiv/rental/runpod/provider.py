@@ -268,6 +268,7 @@ def _policy(settings: Settings) -> Policy:
         create=runpod.auto_create,
         lingers=not runpod.auto_terminate,
         carries=Contents.of(runpod).road == "carry",
+        installs=Contents.of(runpod).road == "pip",
         public=Contents.of(runpod).public,
         volume=runpod.network_volume,
     )

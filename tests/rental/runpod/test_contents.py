@@ -10,6 +10,7 @@ from captiv import __version__
 from captiv.core.fleet import Offer
 from captiv.errors import ConfigurationError
 from captiv.rental.provider import PodSpec
+from captiv.rental.runpod.api import RunpodApi
 from captiv.rental.runpod.contents import Contents, Found
 from captiv.rental.runpod.images import PYTORCH
 from captiv.rental.runpod.values import NetworkVolume, Template
@@ -174,3 +175,17 @@ def test_without_volume_and_registry_nothing_is_said_of_them() -> None:
 
     assert not body.keys() & {"mounts", "registry", "dataCenterIds"}
     assert "HF_HOME" not in body["env"]
+
+
+async def test_a_worker_image_is_not_rented_for_a_tagger() -> None:
+    api = RunpodApi("rpa_KEY", url="http://127.0.0.1:9")
+    named, chosen = contents(image="captiv/worker:1"), contents()
+
+    for of, image in ((named, None), (chosen, "mine/worker:2")):
+        with pytest.raises(ConfigurationError, match="no onnxruntime") as refused:
+            await of.found(api, ("tagger",), image)
+        assert "Leave --runpod out" in (refused.value.hint or "")
+
+    assert await named.found(api, ("local",), None) == Found()
+    assert await chosen.found(api, ("tagger",), None) == Found()
+    await api.aclose()

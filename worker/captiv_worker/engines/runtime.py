@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from captiv.catalog.model import QUANTISED
-from captiv.errors import HostUnfit
+from captiv.errors import HostUnfit, ModelError
 from captiv_worker.engines.spec import DeviceLost, EngineSpec, OutOfMemory
 
 _GPU_BATCH = 8
@@ -97,7 +97,8 @@ def open_runtime(spec: EngineSpec) -> Runtime:
     if device == "cpu":
         torch.set_num_threads(threads(cores(), spec.shares))
     quantised = spec.dtype if spec.dtype in QUANTISED else None
-    dtype = _dtype(torch, "auto" if quantised else spec.dtype, device)
+    overflows = spec.architecture is not None and spec.architecture.overflows
+    dtype = dtype_on(torch, "auto" if quantised else spec.dtype, device, overflows=overflows)
     return Runtime(torch, transformers, device, dtype, quantised)
 
 
@@ -132,15 +133,28 @@ def _device(torch: Any, asked: str) -> str:
     return asked
 
 
-def _dtype(torch: Any, asked: str, device: str) -> str:
-    """Half precision on a GPU: bfloat16 from compute capability 8, float16 below."""
+def dtype_on(torch: Any, asked: str, device: str, *, overflows: bool = False) -> str:
+    """Half precision on a GPU: bfloat16 from compute capability 8, float16 below.
+
+    A model that overflows in float16 has float32 there.
+
+    Raises:
+        ModelError: it is to run in float16.
+    """
+    if asked == "float16" and overflows:
+        raise ModelError(
+            "This model does not run in float16: its activations overflow.",
+            hint="Use --dtype bfloat16, float32 or auto.",
+        )
     if asked != "auto":
         return asked
     if device.startswith("xpu"):
         return "bfloat16"
     if not device.startswith("cuda"):
         return "float32"
-    return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float16"
+    if torch.cuda.get_device_capability(device)[0] >= 8:
+        return "bfloat16"
+    return "float32" if overflows else "float16"
 
 
 def threads(cores: int, shares: int) -> int:
