@@ -300,3 +300,15 @@ def test_a_batch_that_is_filled_up_is_asked_with_penalties_that_read_own_tokens(
     assert given == "given"
     assert (chosen["repetition_penalty"], chosen["no_repeat_ngram_size"]) == (1.0, 0)
     assert fillings(engine.ask([grey()], ["What?"]).inputs, 1) is None
+
+
+def test_a_word_that_begins_a_prompt_is_banned_by_what_was_written_alone() -> None:
+    import torch
+    import transformers
+
+    chosen: dict[str, Any] = {"no_repeat_ngram_size": 2}
+    own_tokens(transformers, chosen, transformers.GenerationConfig(), torch.tensor([2]))
+
+    scores = chosen["logits_processor"](torch.tensor([[1, 1, 7, 3, 7]]), torch.zeros(1, 9))
+
+    assert scores[0].isinf().nonzero().flatten().tolist() == [3]
