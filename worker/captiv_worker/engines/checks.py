@@ -5,6 +5,7 @@ token too few, padding on the wrong side, pixels in another precision, a prompt 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from captiv.errors import ModelError
@@ -125,3 +126,12 @@ def check_vocabulary(tokenizer: Any, vocabulary: int) -> None:
 
 def _wrong(what: str) -> ModelError:
     return ModelError(f"The model would caption wrongly: {what}.", hint=_HINT)
+def always_thinks(path: Path) -> ModelError:
+    """Return why a checkpoint isn't driven whose template has every answer begin with thoughts."""
+    return ModelError(
+        f"The chat template in {path} has the model think before each answer, and no setting "
+        "switches that off.",
+        hint="Use a release that doesn't think, often named -Instruct.",
+    )
+
+

@@ -192,6 +192,10 @@ class TransformerEngine(ABC):
         """Return the words of these tokens, which answer this prompt."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
+    def outcome(self, answer: Answer) -> Outcome:
+        """Return what the worker answers where this is what the model wrote."""
+        return answer
+
     # What all have in common
 
     def check(self) -> None:
@@ -319,7 +323,7 @@ class TransformerEngine(ABC):
             asked = replace(asked, keys=row_keys(items, generation.seed or 0))
         rows = self.generate(asked, generation, count)
         return [
-            self._answer(row, asked.echoed, item.prompt)
+            self.outcome(self._answer(row, asked.echoed, item.prompt))
             for row, item in zip(rows, items, strict=True)
         ]
 
