@@ -114,7 +114,7 @@ class TransformerEngine(ABC):
         with together(self.path):
             self.prepare()
         progress("moving")
-        with self.runtime.guarded():
+        with together(self.path), self.runtime.guarded():
             self._place()
         progress("checking")
         with together(self.path), self.runtime.guarded(), self.runtime.torch.inference_mode():
