@@ -76,7 +76,7 @@ def command() -> list[str] | None:
     if found is not None:
         return [found]
     if find_spec("vllm") is not None:
-        return [sys.executable, "-m", "vllm.entrypoints.cli.main"]
+        return [sys.executable, "-P", "-m", "vllm.entrypoints.cli.main"]
     return None
 
 
