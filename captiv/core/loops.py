@@ -74,6 +74,8 @@ _BRIEF_WORDS = 80
 _BRIEF_ROUNDS = {1: 5.5, 2: 3.8, 3: 3.3, 4: 2.9, 5: 2.9}
 _BRIEF_LONGER = 2.6
 """Rounds there, by their words, where the answer ends with them and ended by itself."""
+_BRIEF_LISTED = 4.0
+"""The same where there is a comma in a round: of what stands in a row some things are alike."""
 _BRIEF_CHARS = {1: 4, 2: 13, 3: 12}
 """Characters that a round has at least: `ha ha` and `red, blue` are ways of writing."""
 _ITEM_WORDS = 3
@@ -111,9 +113,10 @@ def brief_loop_in(text: str) -> str | None:
     plain = " ".join(text.casefold().split())
     if len(_words(plain)) > _BRIEF_WORDS:
         return None
-    for run in _BRIEF_WORD.finditer(_QUOTED.sub(" ", plain)):
+    own = _QUOTED.sub(" ", plain)
+    for run in _BRIEF_WORD.finditer(own):
         word = run.group().partition(" ")[0]
-        if not word.endswith("ly") and not _SOUND.search(plain[: run.start()]):
+        if not word.endswith("ly") and not _SOUND.search(own[: run.start()]):
             return word
     return _briefly_at_end(plain.rstrip(_CLOSING))
 
@@ -121,10 +124,11 @@ def brief_loop_in(text: str) -> str | None:
 def _briefly_at_end(text: str) -> str | None:
     back = text[::-1]
     for length, more in enumerate(_matches(back), start=1):
+        rounds = (length + more) / length
+        if rounds < _BRIEF_LONGER:
+            continue  # the rest takes far longer, and a caption has hundreds of lengths
         piece = text[-length:]
-        if any(character.isalnum() for character in piece) and (
-            (length + more) / length >= _few(piece)
-        ):
+        if any(character.isalnum() for character in piece) and rounds >= _few(piece):
             return _turned(piece)
     return None
 
@@ -139,7 +143,8 @@ def _few(piece: str) -> float:
         return math.inf
     if "," in bare and all(item.count(" ") < _ITEM_WORDS for item in bare.split(", ")):
         return math.inf
-    return _BRIEF_ROUNDS.get(words, _BRIEF_LONGER)
+    rounds = _BRIEF_ROUNDS.get(words, _BRIEF_LONGER)
+    return max(rounds, _BRIEF_LISTED) if "," in piece else rounds
 
 
 def _width(text: str) -> int:

@@ -98,12 +98,16 @@ class Completer:
     # -- from the lanes --------------------------------------------------------------------------
 
     def begin(self, job: Job) -> bool:
-        """Mark the place as in work; False if another job has it in work right now."""
-        return self._busy.setdefault(job.place, job.id) == job.id
+        """Mark the image's files as in work; False if another job has one in work right now."""
+        files = self._files(job.place, job.run_id)
+        if any(self._busy.get(file, job.id) != job.id for file in files):
+            return False
+        self._busy |= dict.fromkeys(files, job.id)
+        return True
 
     def released(self, job: Job) -> None:
         """Take back the mark of a job that was given back, if it has it."""
-        self._free(job.place, job.id)
+        self._free(job, job.id)
 
     async def received(self, received: Received) -> None:
         """Take a caption, at once; then wait if too many are under way."""
@@ -115,7 +119,7 @@ class Completer:
     async def kept(self, job: Job) -> None:
         """Take note that the image got a sidecar meanwhile; nothing is to be written."""
         self._open[job.run_id] += 1
-        self._free(job.place, job.id)
+        self._free(job, job.id)
         self._buffer.kept.append(_Ended(job.id, job.attempt, job.run_id))
         self._reporter.kept(job.path)
         self._signal()
@@ -124,7 +128,7 @@ class Completer:
     def failed(self, failure: Failure) -> None:
         """Take a failure."""
         self._open[failure.job.run_id] += 1
-        self._free(failure.job.place, failure.job.id)
+        self._free(failure.job, failure.job.id)
         self._buffer.failures.append(failure)
         self._signal()
 
@@ -145,7 +149,8 @@ class Completer:
                 if (item.job_id, item.attempt) not in self._taken:
                     await self._room.acquire()
                     self._open[item.run_id] += 1
-                    self._busy.setdefault(item.place, item.job_id)
+                    for file in self._files(item.place, item.run_id):
+                        self._busy.setdefault(file, item.job_id)
                     self._enqueue([item])
 
     async def run(self) -> None:
@@ -196,7 +201,7 @@ class Completer:
         for item in received:
             if item.job.id not in taken:
                 _log.warning("answer refused job=%s attempt=%d", item.job.id, item.job.attempt)
-                self._free(item.job.place, item.job.id)
+                self._free(item.job, item.job.id)
                 self._settle(item.job.run_id)
 
     def _enqueue(self, texts: Iterable[Unwritten]) -> None:
@@ -209,9 +214,15 @@ class Completer:
         if self._texts:
             self._writable.set()
 
-    def _free(self, place: Place, job_id: JobId) -> None:
-        if self._busy.get(place) == job_id:
-            del self._busy[place]
+    def _free(self, job: Job | Unwritten, job_id: JobId) -> None:
+        for file in self._files(job.place, job.run_id):
+            if self._busy.get(file) == job_id:
+                del self._busy[file]
+
+    def _files(self, place: Place, run_id: RunId) -> tuple[Place, ...]:
+        """Return what a job of this run writes: its sidecar, and the object beside it."""
+        beside = self._spec_of(run_id).object_of(place.image)
+        return (place,) if beside is None else (place, Place(place.image, beside))
 
     def _settle(self, run_id: RunId) -> None:
         """A caption is at the end of its way."""
@@ -240,7 +251,7 @@ class Completer:
         items = await self._writer.begin(items)
         unwritable: list[tuple[Unwritten, SidecarError]] = []
         for item, result in zip(items, await self._writer.put(items), strict=True):
-            self._free(item.place, item.job_id)
+            self._free(item, item.job_id)
             ended = _Ended(item.job_id, item.attempt, item.run_id)
             if isinstance(result, SidecarError):
                 unwritable.append((item, result))

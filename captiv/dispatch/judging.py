@@ -1,10 +1,10 @@
 """What a worker's answer is worth: a caption, an object with its text, or nothing."""
 
+import logging
 from dataclasses import dataclass
 from functools import partial
 
 from captiv.core import answers
-from captiv.core.echoes import told
 from captiv.core.jobs import Companion
 from captiv.core.spec import RunSpec
 from captiv.core.structure import Misfit, Structured, schema_of, structured
@@ -12,6 +12,8 @@ from captiv.errors import AnswerError
 from captiv.images.prepare import Prepared
 from captiv.offload import offload
 from captiv.wire import CaptionReply
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,14 @@ async def judged(
 def _object(reply: CaptionReply, schema: str, prepared: Prepared) -> Structured | Misfit:
     """Read the answer; on a thread, for the first one imports the validator."""
     width_px, height_px = prepared.whole_px
-    return structured(
-        reply.caption, schema_of(schema), reply.finish, width_px=width_px, height_px=height_px
-    )
+    asked = schema_of(schema)
+    try:
+        return structured(
+            reply.caption, asked, reply.finish, width_px=width_px, height_px=height_px
+        )
+    except Exception:  # schema and answer are somebody's: what they do to a validator ends no run
+        _log.exception("schema check failed")
+        return Misfit("it can't be checked against the schema")
 
 
 def _miss(reply: CaptionReply, spec: RunSpec) -> answers.Verdict | None:
@@ -69,5 +76,5 @@ def _miss(reply: CaptionReply, spec: RunSpec) -> answers.Verdict | None:
         reply.caption,
         reply.finish,
         limited_by_user=spec.answers.limited_by_user,
-        asked=told(spec.captioning),
+        asked=answers.told(spec.captioning),
     )

@@ -79,6 +79,6 @@ def look(spec: RunSpec, store: Store | None, *, limit_s: float) -> Outlook:
 
 def kept_of(chunk: Chunk, spec: RunSpec, store: Store | None) -> list[Place]:
     """Sort the sidecars of a chunk that are there, as a run does; return what is kept. Blocks."""
-    if not chunk.there:
+    if not (chunk.there or chunk.objects):
         return []
     return settled(chunk, spec, {}) if store is None else store.read(settle, chunk, spec)

@@ -32,7 +32,9 @@ class Restoring:
         self._store = store
         self._run = run
         self._reporter = reporter
-        self._writer = Writer(store, spec_of=lambda _: run.spec, now_ms=now_ms)
+        # What came to stand in a file meanwhile is newer than what captiv has of it.
+        only_missing = run.spec.model_copy(update={"selection": run.spec.selection.only_missing})
+        self._writer = Writer(store, spec_of=lambda _: only_missing, now_ms=now_ms)
         self._restored = 0
 
     async def restore(self, places: Sequence[Place]) -> None:

@@ -52,9 +52,12 @@ class Chunk:
     skipped: list[Place] = field(default_factory=list)
     there: list[tuple[Place, Content]] = field(default_factory=list)
     """With what the sidecar holds, where sidecars are to be overwritten or added to."""
+    objects: list[tuple[Place, Place, Content]] = field(default_factory=list)
+    """Of those of `there` and of the wanted that have the file of an object already: which file
+    that is and what it holds, where not everything is to be replaced."""
     refused: list[tuple[Place, str, str]] = field(default_factory=list)
     kept: list[Place] = field(default_factory=list)
-    """Of `there`: what is not captiv's to replace."""
+    """Of `there`, and of those with the file of an object: what is not captiv's to replace."""
     untried: list[FailedJob] = field(default_factory=list)
     """Of the wanted: what failed before, and would again."""
     unread: Counter[str] = field(default_factory=Counter)
@@ -140,9 +143,9 @@ class Intake:
     async def _add_found(self) -> None:
         skipped, unread = 0, Counter[str]()
         async for chunk in self._found(self._run.spec):
-            await self._sort(chunk)
             if self._restoring.needed and not self._run.spec.selection.fixed:
                 await self._restoring.restore(chunk.wanted)
+            await self._sort(chunk)
             added = await self._add(chunk)
             if added.cancelled:
                 return
@@ -199,12 +202,12 @@ def settle(conn: Connection, chunk: Chunk, spec: RunSpec) -> list[Place]:
     Return the images whose sidecar is not captiv's to replace. Those to whose caption this one was
     added before are skipped, and the others become wanted.
     """
-    if not chunk.there:
+    if not (chunk.there or chunk.objects):
         return []
     adds = spec.adds()
     added = adding.already(conn, chunk.there, adds) if adds else set()
-    known = captions.sources(conn, [place for place, _ in chunk.there])
-    return settled(chunk, spec, known, added)
+    places = [*(place for place, _ in chunk.there), *(file for _, file, _ in chunk.objects)]
+    return settled(chunk, spec, captions.sources(conn, places), added)
 
 
 def settled(
@@ -218,13 +221,14 @@ def settled(
     Args:
         chunk: what was found.
         spec: what is asked for.
-        known: the earlier captions of these places.
+        known: the earlier captions of these places, and of their objects.
         added: those to whose caption this one was added before.
     """
     kept = [] if spec.selection.add else _kept(chunk, known, spec.selection.overwrite)
     chunk.skipped += [place for place, _ in chunk.there if place in added]
     passed_over = {*added, *kept}
-    chunk.wanted += [place for place, _ in chunk.there if place not in passed_over]
+    wanted = [*chunk.wanted, *(place for place, _ in chunk.there)]
+    chunk.wanted = [place for place in wanted if place not in passed_over]
     chunk.wanted.sort(key=chunk.order.__getitem__)
     return kept
 
@@ -232,12 +236,21 @@ def settled(
 def _kept(
     chunk: Chunk, known: Mapping[Place, Sequence[Known]], overwrite: Overwrite
 ) -> list[Place]:
-    kept: list[Place] = []
+    """Return the images of which a file is a person's, or an object's is another program's.
+
+    A run that replaces nothing still writes the text beside an object of captiv's.
+    """
+    kept = set[Place]()
     for place, held in chunk.there:
         earlier = {k.hash: k.source for k in known.get(place, ())}
         if keeping(content_hash(held.text), earlier, overwrite) is Keeping.KEEP:
-            kept.append(place)
-    return kept
+            kept.add(place)
+    for place, file, held in chunk.objects:
+        earlier = {k.hash: k.source for k in known.get(file, ())}
+        found = keeping(content_hash(held.text), earlier, overwrite)
+        if not earlier or (overwrite != "no" and found is Keeping.KEEP):
+            kept.add(place)
+    return sorted(kept, key=chunk.order.__getitem__)
 
 
 def _add(conn: Connection, run: Run, chunk: Chunk, now_ms: int) -> _Added:
@@ -332,8 +345,18 @@ class _Sorting:
             _put_addition(place, chunk)
         elif there and selection.overwrite == "yes" and (held := _held(path)) is not None:
             chunk.there.append((place, held))
+            self._put_object(place, chunk)
         else:
             chunk.wanted.append(place)
+            self._put_object(place, chunk)
+
+    def _put_object(self, place: Place, chunk: Chunk) -> None:
+        """Note what the file of the image's object holds, if it is there and may have to stay."""
+        path = self._spec.object_of(place.image)
+        if path is None or self._spec.selection.overwrite == "all" or not self._lists(path):
+            return
+        if (held := _held(path)) is not None:
+            chunk.objects.append((place, Place(place.image, path), held))
 
     def _lists(self, path: str) -> bool:
         """Whether the folder's listing names this sidecar, which asks the disk nothing."""

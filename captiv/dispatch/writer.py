@@ -48,8 +48,8 @@ class Writer:
     async def put(self, items: Sequence[Unwritten]) -> list[Result]:
         """Write these texts, and the objects beside them, and sync their folders: one result each.
 
-        Texts of a run that saves nothing count as written. An object goes first: where it cannot be
-        written its text waits with it.
+        Texts of a run that saves nothing count as written. An object goes first: if it can't be
+        written, the text isn't written either.
         """
         by_job = await offload(_without_folder, self._with_output(items))
         saving = [
@@ -82,16 +82,17 @@ class Writer:
     ) -> Result:
         """Return what became of a text and its object: kept if something wanted was not replaced.
 
-        A run that replaces nothing wants what was lacking, and that is written.
+        A run that replaces nothing wants what was lacking, and that is written; but an image whose
+        object isn't there has not got what it was to have.
         """
         text = texts.get(item.job_id, Written.WRITTEN)
         beside = objects.get(item.job_id, text)
         if isinstance(text, SidecarError) or text is beside:
             return text
-        if Written.KEPT in (text, beside):
-            lacking = self._spec_of(item.run_id).selection.skips_captioned
-            return Written.WRITTEN if lacking else Written.KEPT
-        return Written.WRITTEN
+        if beside is Written.KEPT:
+            return Written.KEPT
+        lacking = self._spec_of(item.run_id).selection.skips_captioned
+        return Written.KEPT if text is Written.KEPT and not lacking else Written.WRITTEN
 
     def _with_output(self, items: Sequence[Unwritten]) -> list[tuple[Unwritten, Output]]:
         return [(item, self._spec_of(item.run_id).output) for item in items]
@@ -132,6 +133,9 @@ class Writer:
         known = await self._store.aread(captions.sources, [item.place for item, _ in there])
         record: list[_Replaced] = []
         for item, held in there:
+            if held.data == item.text.encode("utf-8", "surrogatepass"):
+                decided[item.job_id] = Keeping.REPLACE  # captiv wrote it before it died
+                continue
             earlier = {
                 k.hash: k.source for k in known.get(item.place, ()) if k.job_id != item.job_id
             }

@@ -10,6 +10,7 @@ the disk is waited for. What was made when an edit was stopped, or captiv died, 
 be undone.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -59,7 +60,7 @@ def preview(edit: BulkEdit, places: Iterable[Place]) -> Iterator[Change | Kept]:
             new = edit.of(held.text)
             if new == held.text:
                 continue
-            refused = _refused(held, new)
+            refused = _refused(path, held, new)
             yield Kept(image, refused) if refused else Change(image, path, held.text, new)
 
 
@@ -160,7 +161,7 @@ def _step(change: Change) -> _Step | SidecarError:
         return CHANGED
     if change.new is None:
         return _Step(held, None)
-    refused = _refused(held, change.new)
+    refused = _refused(change.sidecar, held, change.new)
     return SidecarError(refused) if refused else _Step(held, held.with_text(change.new))
 
 
@@ -232,8 +233,8 @@ def _written(
     return results
 
 
-def _refused(held: Content, new: str) -> str | None:
-    """Say why a caption cannot become this text."""
+def _refused(path: str, held: Content, new: str) -> str | None:
+    """Say why the caption in this file cannot become this text."""
     if is_blank(new):
         return "nothing of its caption would be left"
     if held.encoding is None:
@@ -241,7 +242,17 @@ def _refused(held: Content, new: str) -> str | None:
     if held.with_text(new) is None:
         codec = held.encoding.codec
         return f"it is not UTF-8, and its encoding ({codec}) lacks a character of the new caption"
+    if path.casefold().endswith(".json") and _is_json(held.text) and not _is_json(new):
+        return "it would not be JSON any more"
     return None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _same(held: Content | None, text: Content | None) -> bool:

@@ -27,13 +27,14 @@ from typing import Any
 
 import anyio
 import uvicorn
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from captiv.testing.chat import Call, refused
-from captiv.testing.engine import mean_colour, scripted_caption
+from captiv.testing.engine import mean_colour, scripted_caption, scripted_object
 
 VERSION = "0.33.0"
 _CHILD = "import time; time.sleep(3600)"
@@ -41,6 +42,8 @@ _LEADING = {"clip_vision_model": 1}
 _MARKS = ("bos_token", "eos_token", "pad_token")
 _WORD = "<image>"
 """What vLLM writes for a LLaVA's image into a text."""
+_UNIMPLEMENTED = ("uniqueItems", "minProperties", "maxProperties", "format", "oneOf")
+"""Keywords of a schema that vLLM's grammars refuse, or refuse of most schemas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +239,10 @@ class _Server:
         await self._misbehave(mean_colour(image))
         if self._sick or mean_colour(image) in self._script.fail_on:
             return refused(500, "EngineCore encountered an issue.")
-        words = scripted_caption(image).split()
+        schema = call.body.get("structured_outputs", {}).get("json")
+        if unimplemented := _unimplemented(schema):
+            return refused(400, f"Unimplemented keys: {json.dumps(unimplemented)}")
+        words = _said(image, schema).split()
         most = call.body["max_tokens"]
         await self._scheduler.run_through(self._steps(image.tobytes()))
         if self._sick:
@@ -281,6 +287,26 @@ async def _unless_left(request: Request, answer: Callable[[], Awaitable[Response
             pass
         tasks.cancel_scope.cancel()
     return found
+
+
+def _said(image: Image.Image, schema: Any) -> str:
+    """Return the caption of a picture, or the object where there is a schema."""
+    if schema is None:
+        return scripted_caption(image)
+    return json.dumps(scripted_object(image, json.dumps(schema)))
+
+
+def _unimplemented(schema: Any) -> list[str]:
+    """Return the keywords of a schema, and of those in it, that are refused."""
+    if not isinstance(schema, dict):
+        return []
+    inner = [schema.get("items"), schema.get("additionalProperties")]
+    for key in ("properties", "$defs", "definitions"):
+        inner += schema.get(key, {}).values()
+    for key in ("anyOf", "allOf", "prefixItems"):
+        inner += schema.get(key, [])
+    found = [key for key in _UNIMPLEMENTED if key in schema]
+    return found + [key for each in inner for key in _unimplemented(each)]
 
 
 def _append(path: str | None, line: str) -> None:

@@ -16,6 +16,7 @@ FROZEN = {
     "fourth": "7d91071731ad72e3",
     "fifth": "0a0356039bff6f91",
     "sixth": "66eeadbe22071b4f",
+    "seventh": "2997ecfcada8a172",
 }
 
 

@@ -1,17 +1,34 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captiv.core.answers import Fault, judge
-from captiv.core.echoes import Asked, told
-from captiv.core.loops import loop_in
+from captiv.catalog import FAMILIES as CATALOG
+from captiv.core.answers import Asked, Fault, judge, told
+from captiv.core.answers.echoes import echoes
+from captiv.core.answers.endings import unfinished
+from captiv.core.answers.roles import speaks_roles
+from captiv.core.answers.transcripts import transcribes
+from captiv.core.loops import brief_loop_in, loop_in
 from captiv.core.spec import Captioning
 
-from .answer_set import FAMILIES, SIXTH, samples
+from .answer_set import FAMILIES, SEVENTH, SIXTH, samples
 from .answer_set.__main__ import SETS, Score
 
-LEAST = {"first": 2000, "second": 2000, "third": 1000, "fourth": 92, "fifth": 40, "sixth": 221}
+LEAST = {
+    "first": 2000,
+    "second": 2000,
+    "third": 1000,
+    "fourth": 92,
+    "fifth": 40,
+    "sixth": 221,
+    "seventh": 85,
+}
 """How many captions a set has at least."""
+
+RECALL = {"fourth": 0.97, "sixth": 0.97, "seventh": 0.96}
+"""At least; 0.98 of the others."""
 
 WORDS = st.text(st.characters(categories=["L"]), min_size=1, max_size=8)
 PHRASES = st.lists(WORDS, min_size=1, max_size=12)
@@ -28,7 +45,7 @@ def test_labelled_answers_are_told_apart(name: str) -> None:
     score = Score(samples(SETS[name], name))
 
     assert score.precision >= 0.98, score.wrong[:5]
-    assert score.recall >= (0.97 if name in ("fourth", "sixth") else 0.98), score.wrong[:5]
+    assert score.recall >= RECALL.get(name, 0.98), score.wrong[:5]
 
 
 @pytest.mark.slow
@@ -132,6 +149,41 @@ def test_a_glitch_is_known_as_what_it_is(label: str, least: float) -> None:
     assert sum(v is not None and v.fault == label for v in verdicts) >= least * len(bad)
 
 
+@pytest.mark.parametrize("kind", ["transcription", "without a full stop", "short listing"])
+def test_a_kind_of_caption_is_never_refused(kind: str) -> None:
+    answers = [answer for answer in SEVENTH if answer.kind == kind]
+
+    refused = [a for a in answers if judge(a.text, asked=Asked(a.prompt, a.system)) is not None]
+
+    assert len(answers) > 10
+    assert refused == []
+
+
+def test_what_is_asked_for_a_caption_with_its_text_is_no_transcription() -> None:
+    prompts = {m.prompt or "" for family in CATALOG for m in family.modes}
+    written = {"What text is in this image?", "Read all the text in the image."}
+
+    found = {prompt for prompt in prompts if transcribes(prompt)}
+
+    assert found == {*written, "<OCR>", "<ocr>", "<md>"}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Describe this image in no more than fifty words.",
+        "Describe what you see and say whether it is a photo.",
+        "Ignore any text in the image. Describe the rest.",
+        "Schreibe einen kurzen Text über das Bild.",
+        "Beschreibe das Bild, ohne den Text zu erwähnen.",
+        "この画像を100文字以内で説明してください。",
+        "请用文字描述这张图片。",
+    ],
+)
+def test_who_asks_for_a_caption_in_words_asks_for_no_transcription(prompt: str) -> None:
+    assert not transcribes(prompt)
+
+
 def test_a_brief_loop_is_none_while_the_answer_may_go_on() -> None:
     text = "a man in a suit and tie standing in a room with " * 3
 
@@ -173,3 +225,34 @@ def test_a_question_is_a_caption_where_one_is_asked_for() -> None:
 @given(st.text())
 def test_any_text_has_a_verdict(text: str) -> None:
     assert judge(text) is None or isinstance(fault(text), Fault)
+
+
+SPENT = 1.0
+"""Seconds of CPU: some fifty times what is usual, and a fifth of what grows with a square."""
+
+
+@pytest.mark.parametrize("text", ["«a " * 15_000, "«a " * 15_000 + "»", " „a" * 15_000 + '"'])
+def test_marks_that_nothing_closes_take_no_time(text: str) -> None:
+    began_s = time.process_time()
+
+    unfinished(text)
+    speaks_roles(text)
+    echoes(text, Asked(PROMPT))
+
+    assert time.process_time() - began_s < SPENT
+
+
+def test_a_caption_of_long_words_takes_no_time() -> None:
+    text = " ".join(f"{number}{'ab' * 200}{number}" for number in range(79))
+    began_s = time.process_time()
+
+    assert brief_loop_in(text) is None
+    assert not unfinished(text)
+
+    assert time.process_time() - began_s < SPENT
+
+
+def test_what_is_said_before_a_word_is_found_also_behind_a_quotation() -> None:
+    said = 'The parrot by the sign "Hello there, have a seat" on the wall says '
+
+    assert brief_loop_in(said + "hello " * 7 + "and flies") is None

@@ -223,11 +223,11 @@ def test_an_answer_that_the_limit_ended_is_done_only_if_it_is_whole() -> None:
     [
         ({"caption": "a"}, "the answer has no 'objects'"),
         (found([0, 0, 1, 1]) | {"more": 1}, "the answer has 'more', which the schema doesn't name"),
-        (found(), "objects has 0 items, and must have 1 at least"),
-        (found([0, 0, 1]), "objects[0].box has 3 items, and must have 4 at least"),
+        (found(), "objects has 0 items; at least 1 is needed"),
+        (found([0, 0, 1]), "objects[0].box has 3 items; at least 4 are needed"),
         (found([0, 0, 9, 9], ["x", 0, 1, 1]), "objects[1].box[0] must be a number"),  # type: ignore[list-item]
         (found([0, 0, 1, True]), "objects[0].box[3] must be a number"),
-        (found([0, 0, 1, 1], caption=""), "caption has 0 characters, and must have 1 at least"),
+        (found([0, 0, 1, 1], caption=""), "caption has 0 characters; at least 1 is needed"),
         ([1], "it is no JSON object"),
     ],
 )
@@ -258,7 +258,38 @@ def test_words_that_are_no_caption_are_refused_inside_an_object_too() -> None:
     loop = "a dog and " * 40
     assert "declines" in why({"caption": refusal, "tags": ["x"]}, TAGS)
     assert "repeats itself" in why({"caption": loop, "tags": ["x"]}, TAGS)
-    assert "empty" in why({"caption": " ", "tags": ["\n"]}, TAGS)
+    assert why({"caption": " ", "tags": ["\n"]}, TAGS) == "its texts are blank"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"watermark": False}, "watermark: no"),
+        ({"watermark": False, "place": None, "face_shown": False}, "watermark: no, face shown: no"),
+        ({"objects": []}, '{"objects": []}'),
+        ({"text": ""}, '{"text": ""}'),
+        ({"text": "N/A"}, "N/A"),
+        ({"question": "What is the man holding?"}, "What is the man holding?"),
+        ({"text": "WHERE IS MY CAT?"}, "WHERE IS MY CAT?"),
+        ({"first": "a man in a coat and"}, "a man in a coat and"),
+        ({"title": "Assistant: on duty"}, "Assistant: on duty"),
+    ],
+)
+def test_what_belongs_into_a_field_only_its_schema_knows(value: Any, text: str) -> None:
+    verdict = kept(value, schema())
+    assert isinstance(verdict, Structured), verdict
+    assert verdict.text == text
+    assert json.loads(verdict.object) == value
+
+
+def test_a_reason_is_told_whole_also_deep_in_an_object_of_long_names() -> None:
+    name = "n" * 400
+    inner: dict[str, Any] = {"type": "string"}
+    value: Any = 1
+    for _ in range(5):
+        inner, value = {"type": "object", "properties": {name: inner}}, {name: value}
+    assert why(value, checked(json.dumps(inner), "test")).endswith(" must be a text")
+    assert why({name: 1}, schema(**{name: {"type": "string"}})) == f"{'n' * 40}… must be a text"
 
 
 def test_many_objects_of_one_kind_are_no_loop() -> None:
@@ -291,7 +322,18 @@ def test_a_box_has_always_a_pixel() -> None:
 
 @pytest.mark.parametrize("box", [[500, 0, 400, 9], [0, 0, 0, 9], [1001, 0, 1200, 9]])
 def test_a_box_with_nothing_in_it_is_asked_for_again(box: list[float]) -> None:
-    assert "objects[1].box is no [left, top, right, bottom]" in why(found([0, 0, 9, 9], box))
+    assert "the box at objects[1].box is empty or lies outside the picture" in why(
+        found([0, 0, 9, 9], box)
+    )
+
+
+@pytest.mark.parametrize("other", [["a", "b", "c", "d"], [None] * 4, [True] * 4])
+def test_four_things_that_are_no_numbers_are_no_box(other: list[Any]) -> None:
+    box = NAMED["objects"]["properties"]["objects"]["items"]["properties"]["box"]
+    rules = schema(where={"anyOf": [box, {"type": "array"}]})
+    verdict = kept({"where": other}, rules)
+    assert isinstance(verdict, Structured)
+    assert json.loads(verdict.object) == {"where": other}
 
 
 def test_boxes_are_found_behind_references_and_where_null_is_allowed() -> None:
@@ -336,6 +378,9 @@ def test_the_text_has_everything_but_boxes_in_one_line() -> None:
     assert isinstance(verdict, Structured)
     assert verdict.text == "A red circle. red, round, people count: 2, indoors"
     assert json.loads(verdict.object) == value
+    odd = kept({"a": "\x1b[1mred\x07\ufeff \x85 dog"}, rules)
+    assert isinstance(odd, Structured)
+    assert odd.text == "[1mred dog"
     boxed = kept(found([0, 0, 9, 9], [0, 0, 9, 9]))
     assert isinstance(boxed, Structured)
     assert boxed.text == "Two dogs. dog, dog"
@@ -363,13 +408,22 @@ def multiplied(levels: int) -> dict[str, Any]:
     }
 
 
+def referred(name: str) -> dict[str, Any]:
+    """A schema whose definition has this name, and is referred to by it."""
+    return {
+        "type": "object",
+        "$defs": {name: {"type": "string"}},
+        "properties": {"a": {"$ref": f"#/$defs/{name}"}},
+    }
+
+
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ("{", "it is no JSON"),
-        pytest.param("[" * 50_000, "it is no JSON", id="lists without end"),
-        ([], "it describes no object"),
-        ({"type": "array"}, "it describes no object"),
+        ("{", "it isn't JSON"),
+        pytest.param("[" * 50_000, "it isn't JSON", id="lists without end"),
+        ([], "it must describe an object: add"),
+        ({"type": "array"}, "it must describe an object: add"),
         ({"type": "object", "properties": []}, "properties is no JSON object"),
         ({"type": "object", "properties": {"a": {"type": "text"}}}, "/properties/a/type"),
         ({"type": "object", "properties": {"a": {"pattern": "(a+)+$"}}}, "'pattern' is no keyword"),
@@ -387,6 +441,11 @@ def multiplied(levels: int) -> dict[str, Any]:
         (nested(20), "schemas deep"),
         (multiplied(6), "1,000 schemas"),
         ({"type": "object", "title": "x" * 9_000}, "the model is told up to 8,192"),
+        (nested(20) | {"title": "x" * 9_000}, "the model is told up to 8,192"),
+        ('{"type": "object", "default": NaN}', "it isn't JSON: NaN is no number"),
+        ('{"type": "object", "default": 1e999}', "it isn't JSON: 1e999 is no number"),
+        (referred("a~1b"), "$ref is a #/$defs/NAME"),
+        (referred("a%20b"), "$ref is a #/$defs/NAME"),
         (
             {"type": "object", "properties": {"a": {"format": "box", "type": "string"}}},
             'a "format": "box" is an array of numbers',
@@ -421,3 +480,25 @@ def test_an_engine_is_given_no_word_that_it_may_not_know() -> None:
     box = engines["properties"]["objects"]["items"]["properties"]["box"]
     assert "format" not in box
     assert box["minItems"] == 4
+
+
+def test_an_engine_gets_no_rule_that_it_may_refuse_the_whole_request_for() -> None:
+    note = {"type": "string", "format": "date"}
+    rules = schema(
+        format=note | {"default": "x", "examples": ["y"]},
+        tags={"type": "array", "items": note, "uniqueItems": True},
+        any={"type": "object", "minProperties": 1, "maxProperties": 2, "$comment": "z"},
+        one={"oneOf": [note, {"type": "null"}]},
+        both={"oneOf": [note], "anyOf": [{"type": "string"}]},
+    )
+
+    assert json.loads(bare(rules.text)) == {
+        "type": "object",
+        "properties": {
+            "format": {"type": "string"},
+            "tags": {"type": "array", "items": {"type": "string"}},
+            "any": {"type": "object"},
+            "one": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "both": {"anyOf": [{"type": "string"}]},
+        },
+    }

@@ -6,18 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from anyio import to_thread
 
 from captiv.clock import now_ms
 from captiv.core.jobs import Companion, Job, JobId, Received, Run, Unwritten
 from captiv.core.naming import Place
-from captiv.core.spec import RunSpec
-from captiv.core.structure import NAMED, checked
+from captiv.core.spec import Output, RunSpec
+from captiv.core.structure import NAMED, bare, checked
+from captiv.dispatch.judging import Miss, judged
 from captiv.dispatch.scan import Intake
 from captiv.dispatch.writer import Writer
 from captiv.editing import undo
+from captiv.images.prepare import Prepared
 from captiv.output.sidecar import Written
 from captiv.store import captions, jobs
+from captiv.wire import CaptionReply
 from tests.world import World, read
 
 OBJECT = '{"caption": "a dog", "tags": ["dog"]}\n'
@@ -152,12 +156,88 @@ async def test_an_image_is_wanted_until_it_has_both_files(world: World) -> None:
     both, text, only, none = await world.pictures(4)
     for path in (both, text):
         await put_by_hand(beside(path, ".txt"), "words")
-    for path in (both, only):
-        await put_by_hand(beside(path), "{}")
+    await put_by_hand(beside(both), "{}")
+    await wrote_object(world, only)
 
     found = await scanned(world, await world.open(structured(world)))
 
     assert found == [Path(path).name for path in (text, only, none)]
+    assert world.told.kept_paths == []
+
+
+async def wrote_object(world: World, path: str) -> None:
+    """Have captiv itself write a text and an object; the text is gone then."""
+    earlier = await world.enqueue(path, spec=structured(world, recursive=True))
+    items = await received(world, earlier)
+    await writer(world).put(items)
+    await finish(world, items)
+    await removed(beside(path, ".txt"))
+
+
+@pytest.mark.parametrize("overwrite", ["no", "yes", "all"])
+async def test_what_is_another_programs_or_a_persons_is_kept_before_anything_is_paid(
+    world: World, overwrite: str
+) -> None:
+    """Of each image one file has to stay: the object of one is another program's."""
+    strange, edited, text, fresh = await world.pictures(4)
+    run = await world.enqueue(edited, text, spec=structured(world, recursive=True))
+    items = await received(world, run)
+    await writer(world).put(items)
+    await finish(world, items)
+    await put_by_hand(beside(strange), '{"id": 7}')
+    await put_by_hand(beside(edited), '{"caption": "my dog", "tags": ["dog"]}')
+    await put_by_hand(beside(text, ".txt"), "my own words")
+
+    found = await scanned(world, await world.open(structured(world, overwrite=overwrite)))
+
+    kept = {"no": [strange], "yes": [strange, edited, text], "all": []}[overwrite]
+    skipped = [edited, text] if overwrite == "no" else []
+    assert world.told.kept_paths == kept
+    left = [path for path in (strange, edited, text, fresh) if path not in (*kept, *skipped)]
+    assert found == [Path(path).name for path in left]
+
+
+async def test_another_programs_json_that_came_meanwhile_is_kept_and_named(world: World) -> None:
+    (path,) = await world.pictures(1)
+    run = await world.enqueue(path, spec=structured(world))
+    items = await received(world, run)
+    await put_by_hand(beside(path), '{"id": 7}')
+
+    assert await writer(world).put(items) == [Written.KEPT]
+    assert await read(beside(path)) == '{"id": 7}'
+
+
+async def test_a_second_write_after_a_kill_takes_no_text_of_captivs_for_a_persons(
+    world: World,
+) -> None:
+    (path,) = await world.pictures(1)
+    run = await world.enqueue(path, spec=structured(world, overwrite="all"))
+    items = await received(world, run)
+    await writer(world).put(items)
+    await removed(beside(path, ".txt"))
+
+    assert await writer(world).put(items) == [Written.WRITTEN]
+    for file in (".txt", ".json"):
+        history = await world.store.aread(captions.history, Place(path, beside(path, file)))
+        assert [each.source for each in history] == ["model"], file
+
+
+async def test_what_a_person_wrote_since_is_never_replaced_by_what_is_restored(
+    world: World,
+) -> None:
+    (path,) = await world.pictures(1)
+    run = await world.open(structured(world, overwrite="all"))
+    await scanned(world, run)
+    items = await received(world, run)
+    await writer(world).put(items)
+    await finish(world, items)
+    await put_by_hand(beside(path, ".txt"), "my own words")
+    await removed(beside(path))
+
+    await scanned(world, replace(run, counts=await world.counts(run)))
+
+    assert await read(beside(path)) == OBJECT
+    assert await read(beside(path, ".txt")) == "my own words"
 
 
 async def test_a_file_of_a_finished_image_that_is_gone_is_written_again(world: World) -> None:
@@ -190,8 +270,42 @@ async def test_what_was_wrong_is_told_with_the_next_try_and_survives_the_process
     (again,) = await claimed(world, run)
     second, third = world.claims().request(again), world.claims().request(again)
 
-    assert first.answer_schema == second.answer_schema == SCHEMA
+    assert first.answer_schema == second.answer_schema == bare(SCHEMA)
     assert "caption is missing" not in (first.prompt or "")
     assert "An earlier answer was refused: caption is missing." in (second.prompt or "")
     assert second == third
     assert world.claims().key(job) != world.claims().key(again)
+
+
+async def test_what_an_answer_does_to_the_check_costs_a_try_and_no_run(world: World) -> None:
+    """Schema and answer are somebody's; no float is as wide as this picture."""
+    spec = structured(world)
+    objects = checked(json.dumps(NAMED["objects"]), "objects").text
+    captioning = spec.captioning.model_copy(update={"answer_schema": objects})
+    answer = {"caption": "a dog", "objects": [{"label": "dog", "box": [0.5, 0, 9, 9]}]}
+    reply = CaptionReply(
+        caption=json.dumps(answer), model="joy", variant="joy", key="k", boot_id="b"
+    )
+    prepared = Prepared(b"", "image/png", 9, 9, (10**400, 9))
+
+    found = await judged(
+        reply, spec.model_copy(update={"captioning": captioning}), prepared, "/p/a.png"
+    )
+
+    assert isinstance(found, Miss)
+    assert found.objection == "it can't be checked against the schema"
+
+
+async def test_neither_file_of_an_image_is_in_work_for_two_jobs_at_a_time(world: World) -> None:
+    """Another run writes texts into `.json` files."""
+    (path,) = await world.pictures(1)
+    one = await world.enqueue(path, spec=structured(world))
+    two = await world.enqueue(path, spec=world.spec(output=Output(extension=".json")))
+    (object_,), (text,) = await claimed(world, one), await claimed(world, two)
+    completer = world.completer()
+
+    assert completer.begin(object_)
+    assert not completer.begin(text)
+    completer.released(object_)
+    assert completer.begin(text)
+    assert not completer.begin(object_)

@@ -36,13 +36,14 @@ LEFT = (
         "tests/release types them, with the wheel of this tree",
     ),
     (
-        r"pip install ('\.\[local(,quant)?\]'|\.|'captiv\[gui\]')$",
+        r"pip install ('\.\[(local(,quant)?|tagger)\]'|\.|'captiv\[gui\]')$",
         "installs once more what this runs with; tests/release installs the wheel and the sdist",
     ),
     (r"scripts/demo$", "tests/end_to_end runs it in a clean clone"),
     (r"scripts/(test|lint)$", "are what runs this: CI runs both"),
     (r"scripts/site$", "tests/docs/test_site.py builds the site"),
-    (r"docker (build|push|compose) ", "needs an engine; scripts/image builds without one"),
+    (r"docker (build|run|push|compose) ", "needs an engine; scripts/image builds without one"),
+    (r"(ssh|sky)\b", "needs a machine elsewhere; tests/docker reads what it is told"),
     (
         r"python -m captiv_worker\.prompts joycaption|vllm serve ",
         "asks the hub, and needs vLLM; tests/worker/test_prompts.py has a stand-in",
@@ -100,6 +101,8 @@ Loader.load = held
 """What Python runs first in a worker: its second model loads for as long as a file is there."""
 
 VOLATILE = {"boot_id", "engine_s", "caption", "tokens", "batch", "loading", "finish", "worker"}
+BY_INSTALLATION = {"engines"}
+"""What is installed beside captiv's worker decides it."""
 
 
 class Reader:
@@ -313,7 +316,7 @@ def test_a_worker_answers_curl_as_the_page_shows(
 
 def compared(reply: dict[str, object]) -> dict[str, object]:
     made_up = re.fullmatch(r"[0-9a-f]{32}", str(reply.get("key")))
-    left = VOLATILE | ({"key"} if made_up else set())
+    left = VOLATILE | BY_INSTALLATION | ({"key"} if made_up else set())
     return {name: value for name, value in reply.items() if name not in left}
 
 
@@ -323,4 +326,4 @@ def test_few_lines_are_not_run_each_for_one_reason_that_counts() -> None:
     used = {pattern for patterns in left.values() for pattern in patterns}
     assert used == {pattern for pattern, _ in LEFT}
     assert all(len(patterns) <= 1 for patterns in left.values())
-    assert len({line.text for line, patterns in left.items() if patterns}) <= 17
+    assert len({line.text for line, patterns in left.items() if patterns}) <= 24

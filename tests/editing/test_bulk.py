@@ -57,6 +57,29 @@ def test_a_caption_is_never_emptied(folder: Path) -> None:
     assert "nothing of its caption would be left" in found.reason
 
 
+def test_an_object_stays_json_and_what_is_none_is_changed_as_any_text(
+    tmp_path: Path, store: Store
+) -> None:
+    held = {"a.json": '{"a": "dog"}\n', "b.json": "dog {", "c.txt": '{"a": "dog"}'}
+    for name, text in held.items():
+        (tmp_path / name).write_text(text)
+    there = [Place(str(tmp_path / "x.jpg"), str(tmp_path / name)) for name in held]
+
+    def edited(edit: BulkEdit) -> list[Kept]:
+        found = list(bulk.preview(edit, there))
+        list(bulk.apply(store, "", [c for c in found if isinstance(c, Change)]))
+        return [c for c in found if isinstance(c, Kept)]
+
+    (kept,) = edited(BulkEdit("dog", '"wolf"'))
+    assert "not be JSON any more" in kept.reason
+    assert edited(BulkEdit("dog", "fox")) == []
+    assert [(tmp_path / name).read_text() for name in held] == [
+        '{"a": "fox"}\n',
+        '"wolf" {',
+        '{"a": ""wolf""}',
+    ]
+
+
 def test_an_edit_and_its_undo_leave_the_folder_as_it_was(folder: Path, store: Store) -> None:
     made = list(bulk.apply(store, "dog to wolf", looked(folder)))
     assert [type(m) for m in made] == [Change, Change]

@@ -8,7 +8,7 @@ from captiv_worker.engines import Answer
 
 from tests.support import Home
 from tests.worker.checkpoints import CHECKPOINTS, Checkpoint, PathOf
-from tests.worker.test_conformance import asked, loaded, pictures
+from tests.worker.test_conformance import asked, choice_of, loaded, pictures
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -33,7 +33,8 @@ def test_a_directory_captions_a_folder(
         picture.save(home.pictures / f"{number}.png")
     engine = loaded(path)
     prompt = checkpoint.prompts[0] if checkpoint.prompts else engine.spec.prompts[0]
-    generation = asked([None])[0].generation.model_copy(update={"max_new_tokens": WORDS})
+    greedy = asked([None])[0].generation.model_copy(update={"max_new_tokens": WORDS})
+    generation = greedy.over(choice_of(path).family.generation)
     expected = engine.caption(asked([prompt], generation))
 
     ended = home.run(
@@ -49,7 +50,7 @@ def test_a_directory_captions_a_folder(
         if isinstance(outcome, Answer)
     }
     written = home.captions()
-    assert written, ended
+    assert written or not any(texts.values()), ended  # an empty text is no caption
     assert written == {name: text for name, text in texts.items() if name in written}
     if checkpoint.variant == QUICK:
         assert (ended.code, len(written)) == (0, 5), ended

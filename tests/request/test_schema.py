@@ -48,6 +48,19 @@ def test_an_object_may_be_longer_than_a_text_unless_a_person_says_how_long(tmp_p
     assert said.captioning.generation.max_new_tokens == 64
 
 
+@pytest.mark.parametrize("model", ["qwen-vl", "joycaption", "smolvlm"])
+def test_what_keeps_a_text_from_repeating_itself_is_off_unless_a_person_says_so(
+    tmp_path: Path, model: str
+) -> None:
+    usual = asked(tmp_path, model=model, schema="objects").captioning.generation
+    said = {"no_repeat_ngram_size": 3, "repetition_penalty": 1.2, "presence_penalty": 1.5}
+    mine = asked(tmp_path, model=model, schema="objects", generation=said)
+
+    off = {"no_repeat_ngram_size": 0, "repetition_penalty": 1.0, "presence_penalty": 0.0}
+    assert usual.model_dump().items() >= off.items()
+    assert mine.captioning.generation.model_dump().items() >= said.items()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -55,18 +68,21 @@ def test_an_object_may_be_longer_than_a_text_unless_a_person_says_how_long(tmp_p
         ({"model": "florence2"}, "florence2 is no chat model"),
         ({"model": "shapes"}, "shapes is no chat model"),
         ({"add": "after"}, "--add adds to a text"),
-        ({"extension": "json"}, "--extension .json the texts"),
+        ({"extension": "json"}, "--schema already writes .json files"),
         ({"schema": "no-such-thing"}, "There is no schema 'no-such-thing'"),
         ({"schema": ""}, "--schema is empty"),
+        ({"schema": "~no-such-user/x.json"}, "There is no schema '~no-such-user/x.json'"),
+        ({"schema": "folder"}, "There is no schema 'folder': it is a folder"),
         ({"schema": "large.json"}, "more than 64 kB"),
         ({"schema": "latin.json"}, "isn't text in UTF-8"),
-        ({"schema": "list.json"}, "it describes no object"),
+        ({"schema": "list.json"}, "it must describe an object"),
     ],
 )
 def test_what_cannot_be_asked_for_is_refused_in_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], words: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
     Path("large.json").write_text(" " * 70_000)
     Path("latin.json").write_bytes(b'{"title": "\xe9"}')
     Path("list.json").write_text("[]")

@@ -275,7 +275,7 @@ def test_mixed_prompts_in_one_queue_stay_right(
             sent = served.caption(png(picture), key=key, wait=0, generation=generation, **way)
             assert sent.status_code in (200, 202), sent.text
             prompt = way.get("prompt") or build_prompt(family, mode=way.get("mode"))
-            keys[key] = EngineItem(picture, prompt, GREEDY)
+            keys[key] = EngineItem(picture, prompt, GREEDY.over(family.generation))
     until(lambda: served.worker.permits.taken == 0)
 
     got = {key: served.again(key).json()["caption"] for key in keys}

@@ -18,7 +18,7 @@ from PIL import Image
 from starlette.datastructures import Headers
 
 from captiv.testing.engine import scripted_caption
-from captiv.wire import MAX_IMAGE_BYTES, MAX_WAIT_S, PROBLEM_TYPE
+from captiv.wire import MAX_IMAGE_BYTES, MAX_SCHEMA_CHARS, MAX_WAIT_S, PROBLEM_TYPE
 
 from .conftest import AUTH, DEADLINE_S, Serve, Served, picture, until
 from .taggers import write_tagger
@@ -92,6 +92,15 @@ def test_a_finished_prompt_is_used_as_it_is(served: Served) -> None:
     answer = served.caption(RED, prompt="  two  spaces ")
 
     assert answer.json()["prompt"] == "  two  spaces "
+
+
+def test_a_schema_is_taken_and_none_longer_than_captivs(served: Served) -> None:
+    rules = '{"type": "object"}'
+    long = "x" * (MAX_SCHEMA_CHARS + 1)
+
+    assert form(served, answer_schema=rules).status_code == 200
+    assert served.caption(RED, answer_schema=rules).status_code == 200
+    assert "answer_schema" in problem(form(served, answer_schema=long), 422, "invalid_request")
 
 
 @pytest.mark.parametrize(

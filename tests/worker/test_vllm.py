@@ -18,6 +18,7 @@ from captiv_worker.engines.spec import Answer
 from captiv_worker.engines.vllm import _outcome
 from PIL import Image
 
+from captiv.core.structure import NAMED, bare, checked
 from captiv.testing.engine import scripted_caption
 
 from .checkpoints import PathOf, named
@@ -100,6 +101,29 @@ def test_the_server_is_told_every_setting_and_the_text_that_was_rendered(
     assert (body["top_k"], body["top_p"], body["repetition_penalty"]) == (9, 0.9, 1.0)
     assert body["presence_penalty"] == 1.25
     assert (answer.json()["tokens"], answer.json()["finish"]) == (3, "length")
+
+
+def test_the_server_holds_the_answer_to_the_schema_that_came_with_the_image(
+    started: Started, tmp_path: Path
+) -> None:
+    """As a field of a form, or in the header that names everything."""
+    served = started(kept=str(tmp_path / "kept"))
+    run = checked(json.dumps(NAMED["caption-tags"]), "caption-tags").text
+
+    held = served.caption(picture(), prompt="Say it.", answer_schema=bare(run))
+    of_form = served.client.post(
+        "/api/caption",
+        files={"image": ("a.png", picture())},
+        data={"prompt": "Say it.", "answer_schema": bare(run)},
+    )
+    refused = served.caption(picture(), prompt="Say it.", answer_schema=run)
+
+    bodies = map(json.loads, (tmp_path / "kept").read_text().splitlines()[-3:])
+    asked = [body["structured_outputs"]["json"] for body in bodies]
+    assert asked == [*[json.loads(bare(run))] * 2, json.loads(run)]
+    assert held.json()["caption"].startswith('{"caption": ')
+    assert of_form.json()["caption"] == held.json()["caption"]
+    assert "uniqueItems" in refused.json()["detail"]
 
 
 def test_a_prompt_that_was_read_otherwise_than_foretold_keeps_the_model_from_being_ready(

@@ -14,7 +14,7 @@ from PIL import Image
 from starlette.responses import JSONResponse, Response
 
 from captiv import errors
-from captiv.testing.chat import ChatServer, answered, dropped, refused
+from captiv.testing.chat import Call, ChatServer, answered, dropped, refused
 from captiv.testing.engine import scripted_caption
 from captiv.wire import CaptionReply, CaptionRequest, Generation
 from captiv.workers.openai import (
@@ -45,6 +45,7 @@ def picture(colour: str = "red") -> bytes:
     return file.getvalue()
 
 
+SEEN = Image.open(io.BytesIO(picture()))
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf"
 
 Talk = Callable[..., OpenAiClient]
@@ -112,6 +113,52 @@ async def test_greedy_sends_no_sampling_and_extensions_only_where_they_matter(ta
     assert {k: sampled[k] for k in ("top_k", "min_tokens")} == {"top_k": 5, "min_tokens": 3}
     assert sampled["repetition_penalty"] == sampled["repeat_penalty"] == 1.1
     assert sampled["presence_penalty"] == 1.5
+
+
+SCHEMA = '{"type":"object","properties":{"a":{"type":"string"}}}'
+HELD = ASK.model_copy(update={"answer_schema": SCHEMA})
+
+
+async def test_a_server_is_told_the_schema_that_its_answers_are_held_to(talk: Talk) -> None:
+    with ChatServer() as server:
+        client = talk(server.url)
+        await post(client, HELD)
+        await post(client)
+
+    held, plain = (call.body for call in server.calls)
+    form = {"name": "answer", "schema": {"type": "object", "properties": {"a": {"type": "string"}}}}
+    assert held["response_format"] == {"type": "json_schema", "json_schema": form}
+    assert "response_format" not in plain
+
+
+@pytest.mark.parametrize("status", [400, 422])
+async def test_a_server_that_refuses_the_schema_is_asked_without_from_then_on(
+    talk: Talk, notes: list[str], status: int
+) -> None:
+    def rule(call: Call) -> Response | None:
+        return refused(status, "no response_format") if "response_format" in call.body else None
+
+    with ChatServer(rule=rule) as server:
+        client = talk(server.url)
+        replies = [await post(client, HELD) for _ in range(2)]
+
+    assert {reply.caption for reply in replies} == {scripted_caption(SEEN, ASK.prompt)}
+    assert ["response_format" in call.body for call in server.calls] == [True, False, False]
+    assert len(notes) == 1
+    assert "doesn't take a schema" in notes[0]
+
+
+async def test_a_server_that_refuses_the_request_itself_is_told_the_schema_again(
+    talk: Talk, notes: list[str]
+) -> None:
+    with ChatServer(rule=lambda _: refused(400, "too long")) as server:
+        client = talk(server.url)
+        for _ in range(2):
+            with pytest.raises(errors.WorkerRejected, match="too long"):
+                await post(client, HELD)
+
+    assert ["response_format" in call.body for call in server.calls] == [True, False] * 2
+    assert notes == []
 
 
 async def test_no_key_sends_none_and_no_system_prompt_is_no_message(talk: Talk) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from captiv.core.answers import Fault, judge
+from captiv.core.loops import brief_loop_in, loop_in
+from captiv.core.refusals import refuses
 from captiv.core.structure.boxes import boxes, empty_box, in_pixels
 from captiv.core.structure.misfit import Misfit
 from captiv.core.structure.objects import parsed, written
@@ -19,7 +20,7 @@ class Structured:
     object: str
     """JSON, its boxes in pixels of the upright picture."""
     text: str
-    """What the object says, in one line."""
+    """What the object says, in one line; never blank."""
 
 
 def structured(
@@ -50,18 +51,23 @@ def structured(
     why = empty_box(value, places) or _fault(value, text)
     if why is not None:
         return why
-    return Structured(written(in_pixels(value, places, width_px, height_px)), text)
+    kept = written(in_pixels(value, places, width_px, height_px))
+    return Structured(kept, text or kept.strip())
 
 
 def _fault(value: Any, text: str) -> Misfit | None:
-    """Return what is wrong with the words of an object that fits its schema."""
-    whole = judge(text)
-    if whole is not None and whole.fault is Fault.EMPTY:
-        return Misfit(whole.reason)
+    """Return what is wrong with the words of an object that fits its schema.
+
+    A field may hold a question, half a sentence or nothing: what belongs there only its schema
+    knows. Of several persons each may be a `person`: a list is no loop.
+    """
     for words in _texts(value):
-        found = judge(words)  # of several persons each may be a `person`: the list is no loop
-        if found is not None and found.fault is not Fault.EMPTY:
-            return Misfit(found.reason)
+        if loop_in(words) is not None or brief_loop_in(words) is not None:
+            return Misfit("it repeats itself without end")
+        if refuses(words):
+            return Misfit("the model declines to describe the image")
+    if not text and any(_texts(value)):
+        return Misfit("its texts are blank")
     return None
 
 

@@ -1,11 +1,11 @@
-"""How a model is asked for an object, and asked again after an answer that is none. Pure."""
+"""How a model is asked for an object, and asked again after an answer that isn't one. Pure."""
 
 import json
 from functools import lru_cache
 from typing import Any, Final
 
 from captiv.core.structure.boxes import WHOLE
-from captiv.core.structure.schemas import BOX, Schema
+from captiv.core.structure.schemas import Schema
 
 _ASK: Final = (
     "Answer with one JSON object and nothing else: no introduction, no explanation and no code "
@@ -15,6 +15,14 @@ _BOXES: Final = (
     f"A box is [left, top, right, bottom], in thousandths of the picture's width and height: 0 is "
     f"its left or upper edge, {WHOLE} its right or lower one."
 )
+
+_UNTOLD: Final = frozenset(
+    {
+        *("$schema", "$comment", "default", "examples"),
+        *("format", "uniqueItems", "minProperties", "maxProperties"),
+    }
+)
+"""Notes, and rules that an engine may refuse a whole request for: captiv checks them itself."""
 
 
 def asked_for(prompt: str | None, schema: Schema) -> str:
@@ -34,7 +42,7 @@ def asked_again(prompt: str | None, why: str) -> str:
 
 @lru_cache(maxsize=16)
 def bare(text: str) -> str:
-    """Return a run's schema for an engine: without notes, and a box as any list of numbers."""
+    """Return a run's schema for an engine: it takes all that the schema takes, and maybe more."""
     return json.dumps(_bared(json.loads(text)), ensure_ascii=False, separators=(",", ":"))
 
 
@@ -43,13 +51,14 @@ def _bared(node: Any) -> Any:
         return node
     kept: dict[str, Any] = {}
     for key, value in node.items():
-        if key in ("$schema", "$comment", "default", "examples"):
-            continue
-        if key == "format" and value == BOX:
+        if key in _UNTOLD:
             continue
         if key in ("properties", "$defs", "definitions"):
             kept[key] = {name: _bared(each) for name, each in value.items()}
-        elif key in ("anyOf", "oneOf", "allOf", "prefixItems"):
+        elif key == "oneOf":  # an engine may take it only where it can prove that two never fit
+            if "anyOf" not in node:
+                kept["anyOf"] = [_bared(each) for each in value]
+        elif key in ("anyOf", "allOf", "prefixItems"):
             kept[key] = [_bared(each) for each in value]
         else:
             kept[key] = _bared(value) if key in ("items", "additionalProperties") else value

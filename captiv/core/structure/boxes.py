@@ -53,7 +53,7 @@ def empty_box(value: Any, places: frozenset[Path]) -> Misfit | None:
     for path in sorted(places, key=str):
         left, top, right, bottom = (_clamped(each) for each in _at(value, path))
         if left >= right or top >= bottom:
-            return Misfit(f"{spelt(path)} is no [left, top, right, bottom] within the picture")
+            return Misfit(f"the box at {spelt(path)} is empty or lies outside the picture")
     return None
 
 
@@ -61,7 +61,7 @@ def _found(value: Any, node: Any, schema: Schema, path: Path) -> Iterator[Path]:
     if not isinstance(node, dict):
         return
     if node.get("format") == BOX:
-        if isinstance(value, list) and len(value) == 4:
+        if _is_box(value):
             yield path
         return
     for inner in (*_branches(node), *_referred(node, schema)):
@@ -76,6 +76,11 @@ def _found(value: Any, node: Any, schema: Schema, path: Path) -> Iterator[Path]:
         for at, each in enumerate(value):
             inner = first[at] if at < len(first) else node.get("items")
             yield from _found(each, inner, schema, (*path, at))
+
+
+def _is_box(value: Any) -> bool:
+    """Whether this is four numbers; another branch of the schema may allow something else there."""
+    return isinstance(value, list) and [type(each) in (int, float) for each in value] == [True] * 4
 
 
 def _branches(node: Node) -> Iterator[Any]:

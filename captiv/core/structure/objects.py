@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from captiv.core.structure.misfit import Misfit
 from captiv.core.structure.schemas import Schema
+from captiv.core.structure.strict import strict
 
 _FENCE: Final = "```"
 _BLANK: Final = " \t\r\n"
@@ -21,6 +22,8 @@ _TOKEN: Final = re.compile(
 _MAX_DEPTH: Final = 64
 _LONGEST: Final = 300
 """Characters of a reason: it is told to the model and to a person."""
+_LONGEST_NAME: Final = 40
+_LONGEST_PATH: Final = 120
 
 Path = tuple[str | int, ...]
 
@@ -58,8 +61,13 @@ def written(value: Mapping[str, Any]) -> str:
 
 def spelt(path: Sequence[str | int]) -> str:
     """Return a place in an object as a person writes it: `objects[1].label`."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.removeprefix(".") or "the answer"
+    parts = [f"[{part}]" if isinstance(part, int) else f".{_short(part)}" for part in path]
+    text = "".join(parts).removeprefix(".") or "the answer"
+    return text if len(text) <= _LONGEST_PATH else f"…{text[-_LONGEST_PATH:]}"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
 
 
 class _Broken(Exception):
@@ -68,44 +76,19 @@ class _Broken(Exception):
 
 def _read(text: str) -> Any:
     try:
-        return _strict(text)
+        return strict(text)
     except ValueError as error:
         mended = _without_last_commas(text)
         if mended == text:
             raise _broken(error) from error
     try:
-        return _strict(mended)
+        return strict(mended)
     except ValueError as error:
         raise _broken(error) from error
 
 
 def _broken(error: ValueError) -> _Broken:
     return _Broken(f"it is no JSON ({str(error)[:120]})")
-
-
-def _strict(text: str) -> Any:
-    """Read JSON by the letter: each name once, and only numbers that are some."""
-    return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice[:40]!r} is there twice")
-    return found
-
-
-def _no_number(word: str) -> float:
-    raise ValueError(f"{word} is no number")
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if value in (float("inf"), float("-inf")):
-        raise ValueError(f"{digits[:40]} is no number that fits")
-    return value
 
 
 def _unfenced(answer: str) -> str:
@@ -147,9 +130,9 @@ def _check_text(value: Mapping[str, Any]) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise _Broken("it holds half a character") from error
+        raise _Broken("it holds an unpaired surrogate") from error
     if "\\u0000" in text and "\0" in _texts(value):
-        raise _Broken("it holds a character of no meaning (\\u0000)")
+        raise _Broken("it holds a NUL character")
 
 
 def _texts(value: Any) -> str:
@@ -176,11 +159,11 @@ def _said(error: Any) -> str:
     match error.validator:
         case "required":
             missing = next(name for name in asked if name not in found)
-            return f"{where} has no {missing!r}"
+            return f"{where} has no {_short(missing)!r}"
         case "additionalProperties":
             known = error.schema.get("properties", {})
             extra = next((name for name in found if name not in known), "something")
-            return f"{where} has {extra!r}, which the schema doesn't name"
+            return f"{where} has {_short(extra)!r}, which the schema doesn't name"
         case "type":
             kinds = [asked] if isinstance(asked, str) else asked
             return f"{where} must be {' or '.join(_KINDS[kind] for kind in kinds)}"
@@ -200,8 +183,11 @@ def _said(error: Any) -> str:
 
 def _counted(where: str, rule: str, asked: int, count: int) -> str:
     what = {"Items": "items", "Length": "characters", "Properties": "properties"}[rule[3:]]
-    bound = "at least" if rule.startswith("min") else "at most"
-    return f"{where} has {count} {what}, and must have {asked} {bound}"
+    be = "is" if asked == 1 else "are"
+    bound = (
+        f"at least {asked} {be} needed" if rule[:3] == "min" else f"at most {asked} {be} allowed"
+    )
+    return f"{where} has {count} {what}; {bound}"
 
 
 def _bounded(rule: str) -> str:

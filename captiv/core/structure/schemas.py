@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from captiv.core.structure.strict import strict
 from captiv.errors import UsageError
 
 MAX_FILE_BYTES: Final = 64 * 1024
@@ -75,15 +76,16 @@ def checked(text: str, name: str) -> Schema:
         UsageError: it is no schema that captiv takes, and why.
     """
     try:
-        document = json.loads(text)
+        document = strict(text)
+        compact = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     except (ValueError, RecursionError) as error:
-        raise _refused(name, f"it is no JSON: {error}") from error
+        raise _refused(name, f"it isn't JSON: {error}") from error
     if not isinstance(document, dict) or document.get("type") != "object":
-        raise _refused(name, 'it describes no object: "type": "object" is missing')
-    why = _against(document)
+        raise _refused(name, 'it must describe an object: add "type": "object" at its top')
+    why = _long(compact) or _against(document)
     if why is not None:
         raise _refused(name, why)
-    return _validated(document, name)
+    return _validated(document, compact, name)
 
 
 @lru_cache(maxsize=16)
@@ -99,7 +101,14 @@ def _refused(name: str, why: str) -> UsageError:
     )
 
 
-def _validated(document: dict[str, Any], name: str) -> Schema:
+def _long(text: str) -> str | None:
+    """Say so of a schema that is too long: to weigh one takes longer than its length allows."""
+    if len(text) <= MAX_TOLD_CHARS:
+        return None
+    return f"it has {len(text):,} characters, and the model is told up to {MAX_TOLD_CHARS:,}"
+
+
+def _validated(document: dict[str, Any], text: str, name: str) -> Schema:
     # A third of a second on a slow machine, and most commands need none of it.
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
@@ -109,14 +118,10 @@ def _validated(document: dict[str, Any], name: str) -> Schema:
     except SchemaError as error:
         where = "".join(f"/{part}" for part in error.absolute_path) or "its top level"
         raise _refused(name, f"{where}: {error.message[:200]}") from error
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise _refused(name, "it isn't text in UTF-8") from error
-    if len(text) > MAX_TOLD_CHARS:
-        why = f"it has {len(text):,} characters, and the model is told up to {MAX_TOLD_CHARS:,}"
-        raise _refused(name, why)
     return Schema(text, document, Draft202012Validator(document))
 
 
@@ -204,9 +209,14 @@ def _named(node: Node, key: str) -> Iterator[Any]:
 
 
 def _target(document: Node, reference: Any) -> Node | None:
-    """Return what a reference within the document leads to; None if there is nothing."""
+    """Return what a reference within the document leads to; None if there is nothing.
+
+    A name with a ~ or % in it stands there escaped, and validators don't agree how: it is refused.
+    """
     parts = str(reference).split("/")
     if len(parts) != 3 or parts[0] != "#" or parts[1] not in ("$defs", "definitions"):
+        return None
+    if "~" in parts[2] or "%" in parts[2]:
         return None
     named = document.get(parts[1])
     target = named.get(parts[2]) if isinstance(named, dict) else None

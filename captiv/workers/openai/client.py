@@ -55,6 +55,8 @@ _REFUSED_S = 600.0
 _BOOT_ID = "openai"
 """This protocol has none; one answer cannot be told from another."""
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+_UNHELD = {400, 422}
+"""Said, too, by a server that knows no `response_format`, or not with a schema."""
 _UNLISTED = {404, 405, 500, 501}
 """A server that cannot list its models may still answer for one that was named."""
 
@@ -90,6 +92,8 @@ class OpenAiClient:
         self._timeout_s = timeout_s
         self._on_note = on_note
         self._model = wanted.names[0]
+        self._holding = True
+        """Until the server takes a request only without the schema to hold its answer to."""
         self._losses: Counter[str] = Counter()
         self._refused_since: float | None = None
         self._slowed = 0.0
@@ -147,13 +151,13 @@ class OpenAiClient:
         """
         await self._begin_proof(request, image)
         sent = monotonic_s()
-        asked = body(self._model, self._system, request, image, media_type)
-        async with _seam(self._base, self._in_doubt):
-            try:
-                response = await self._http.post("/chat/completions", content=asked)
-            except httpx2.ReadTimeout as error:
-                self._in_doubt()
-                raise EngineFailed(f"No answer came within {self._timeout_s:g} s.") from error
+        holding = self._holding and request.answer_schema is not None
+        response = await self._post(image, media_type, request, holding=holding)
+        if holding and response.status_code in _UNHELD:
+            sent = monotonic_s()
+            response = await self._post(image, media_type, request, holding=False)
+            if response.status_code == 200:
+                self._take_unheld()
         took_s = monotonic_s() - sent
         if response.status_code != 200:
             raise self._refused(response, sent)
@@ -178,6 +182,25 @@ class OpenAiClient:
             permits=self._pace.limit,
             key=key,
             boot_id=_BOOT_ID,
+        )
+
+    async def _post(
+        self, image: bytes, media_type: str, request: CaptionRequest, *, holding: bool
+    ) -> httpx2.Response:
+        asked = body(self._model, self._system, request, image, media_type, holding=holding)
+        async with _seam(self._base, self._in_doubt):
+            try:
+                return await self._http.post("/chat/completions", content=asked)
+            except httpx2.ReadTimeout as error:
+                self._in_doubt()
+                raise EngineFailed(f"No answer came within {self._timeout_s:g} s.") from error
+
+    def _take_unheld(self) -> None:
+        """Ask for objects by the prompt alone from now on."""
+        self._holding = False
+        self._note(
+            f"{self._base} doesn't take a schema to hold its answers to. The prompt asks for it, "
+            "and captiv checks each answer."
         )
 
     async def result(self, key: str, *, wait_s: float) -> CaptionReply | None:

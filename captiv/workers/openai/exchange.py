@@ -22,9 +22,18 @@ class Said:
 
 
 def body(
-    model: str, system: str | None, request: CaptionRequest, image: bytes, media_type: str
+    model: str,
+    system: str | None,
+    request: CaptionRequest,
+    image: bytes,
+    media_type: str,
+    *,
+    holding: bool = True,
 ) -> bytes:
-    """Return the body of POST /v1/chat/completions for one image."""
+    """Return the body of POST /v1/chat/completions for one image.
+
+    Args: `holding`: whether the server is to hold the answer to the schema, if there is one.
+    """
     data = f"data:{media_type};base64,{base64.b64encode(image).decode('ascii')}"
     content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": data}}]
     if request.prompt:
@@ -33,7 +42,8 @@ def body(
     if system:
         messages.insert(0, {"role": "system", "content": system})
     asked = {"model": model, "messages": messages, "stream": False}
-    return json.dumps(asked | _decoding(request.generation) | _form(request)).encode()
+    form = _form(request) if holding else {}
+    return json.dumps(asked | _decoding(request.generation) | form).encode()
 
 
 def _form(request: CaptionRequest) -> dict[str, Any]:

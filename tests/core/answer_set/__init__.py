@@ -3,8 +3,9 @@
 `FIRST` was written and committed before the guard was, `SECOND` afterwards and with other answers
 in mind, the smaller `THIRD` when the guard had learnt from the second, and `FOURTH` and `FIFTH`, a
 few texts written by hand, when it had learnt from those before. `SIXTH` was written by hand, in
-twelve languages, before the guard had rules for the kinds of fault in it. Nothing of them is
-changed; tests/core/test_answer_set.py holds the digests. `FAMILIES` has what each family of models
+twelve languages, before the guard had rules for the kinds of fault in it, and `SEVENTH` before it
+knew transcriptions from captions. Nothing of them is changed; tests/core/test_answer_set.py holds
+the digests. `FAMILIES` has what each family of models
 writes when all is well.
 
 The first three are composed from parts, so that hardly two are alike, and a good kind stands
@@ -20,7 +21,19 @@ from . import bad, by_hand, glitches, good, last, later_bad, later_good, prose, 
 from .dice import Dice
 from .sample import Label, Sample
 
-__all__ = ["FAMILIES", "FIFTH", "FIRST", "FOURTH", "SECOND", "THIRD", "Kind", "Sample", "samples"]
+__all__ = [
+    "FAMILIES",
+    "FIFTH",
+    "FIRST",
+    "FOURTH",
+    "SECOND",
+    "SEVENTH",
+    "SIXTH",
+    "THIRD",
+    "Kind",
+    "Sample",
+    "samples",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +152,9 @@ FIFTH = (
     Kind("refusal", "refusing", partial(Dice.next_of, items=by_hand.AGAIN_REFUSALS), 40),
 )
 
-SIXTH = glitches.read()
+SIXTH = glitches.read(glitches.GLITCHES)
+
+SEVENTH = glitches.read(glitches.TRANSCRIPTS)
 
 FAMILIES = glitches.read_families()
 

@@ -5,10 +5,9 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 
-from captiv.core.answers import judge
-from captiv.core.echoes import Asked
+from captiv.core.answers import Asked, judge
 
-from . import FIFTH, FIRST, FOURTH, SECOND, SIXTH, THIRD, Kind, Sample, samples
+from . import FIFTH, FIRST, FOURTH, SECOND, SEVENTH, SIXTH, THIRD, Kind, Sample, samples
 
 SETS: dict[str, tuple[Kind | Sample, ...]] = {
     "first": FIRST,
@@ -17,6 +16,7 @@ SETS: dict[str, tuple[Kind | Sample, ...]] = {
     "fourth": FOURTH,
     "fifth": FIFTH,
     "sixth": SIXTH,
+    "seventh": SEVENTH,
 }
 
 

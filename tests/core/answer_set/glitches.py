@@ -1,4 +1,4 @@
-"""A sixth set, written by hand: glitches that are known from chat models, and what is near them."""
+"""Sets written by hand: glitches that are known from chat models, and what is near them."""
 
 import tomllib
 from pathlib import Path
@@ -7,12 +7,13 @@ from typing import Any
 from .sample import Sample
 
 FAMILIES = Path(__file__).with_name("families.toml")
-FILE = Path(__file__).with_name("glitches.toml")
+GLITCHES = Path(__file__).with_name("glitches.toml")
+TRANSCRIPTS = Path(__file__).with_name("transcripts.toml")
 
 
-def read() -> tuple[Sample, ...]:
-    """Return the answers of `glitches.toml`, each with what was asked."""
-    read = tomllib.loads(FILE.read_text(encoding="utf-8"))
+def read(file: Path) -> tuple[Sample, ...]:
+    """Return the answers of such a file, each with what was asked."""
+    read = tomllib.loads(file.read_text(encoding="utf-8"))
     usual = {"prompt": read["prompt"], "system": read["system"]}
     return tuple(
         Sample(kind["name"], kind["label"], **(usual | _fields(answer)))

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from captiv.catalog import family_named
+from captiv.core.answers.quotations import without
 from captiv.core.spec import Captioning
 
 _LEAST_WORDS = 4
@@ -20,7 +21,8 @@ _LEAST_FIRST = 6
 
 _ENDS = ".!?:。！？：।؟"
 _SENTENCE = re.compile(rf"[^\n{_ENDS}]*[{_ENDS}]")
-_QUOTED = re.compile(r"[\"“«„「『][^\"”»“」』]*[\"”»“」』]")
+_CLOSING = '"”»“」』'
+_QUOTED = re.compile(rf"[\"“«„「『][^{_CLOSING}]*[{_CLOSING}]")
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_]+")
 """A word, or one letter of a script without blanks: two of these count as a word."""
 
@@ -48,7 +50,7 @@ def echoes(text: str, asked: Asked) -> bool:
     """Return whether the answer of a chat model has the prompt or the system prompt in it."""
     if not asked.chats:
         return False
-    shown = text if _QUOTED.fullmatch(text.strip()) else _QUOTED.sub(" … ", text)
+    shown = text if _QUOTED.fullmatch(text.strip()) else without(_QUOTED, _CLOSING, text)
     return any(_has(shown, told) for told in (asked.prompt, asked.system) if told)
 
 

@@ -8,7 +8,7 @@ its object, and what is quoted, or told to be written somewhere, is a picture's 
 
 import re
 
-from captiv.core.tongues import REFUSALS
+from captiv.core.answers.tongues import REFUSALS
 
 _LEADING = 320
 """Characters at the beginning in which a refusal begins."""

@@ -15,13 +15,16 @@ from typing import Final, NamedTuple
 _OVER = re.compile(r"[.!?…。！？।؟:;)\]}>\"'”»’」』*_#~|/\d=+%&-]$|[^\w\s,、，([{“«„「『]$")
 """The last character ends something: a mark, a number, a picture character."""
 _STOPS = re.compile(r"[.!?。！？](?=[\s\"'”»」』]|$|[\u3040-\u9fff])")
-_LAST_PART = re.compile(r"[^\n.!?。！？]*$")
+_BETWEEN_PARTS = "\n.!?。！？"
 _ITEMS = re.compile(r"\s*[,\n，、;]\s*")
 _ITEM_WORDS, _ITEM_CHARS = 4, 30
 """A tag has no more, mostly."""
 
-_OPEN_QUOTE = re.compile(r"(?:^|[\s:(])(?:\"(?=\w)[^\"]*|[“„][^”“\"]*|«[^»]*|「[^」]*|『[^』]*)$")
-_OPEN_BRACKET = re.compile(r"(?:^|\s)\((?=\w)[^()]*$|（[^）]*$")
+_OPEN = re.compile(
+    r"(?:[^\"]*(?<=\w)\"|[^”“\"]*[“„]|[^»]*«|[^」]*「|[^』]*『)(?:[\s:(]|\Z)"
+    r"|[^()]*(?<=\w)\((?:\s|\Z)|[^）]*（"
+)
+"""A quotation or bracket that nothing closes, in the text read backwards: it is soon known so."""
 
 _LABELS = re.compile(
     r"\b(?:letters?|vowel|vitamin|types?|class|grade|plan|note|group|option|part|section|figure|"
@@ -30,6 +33,8 @@ _LABELS = re.compile(
     re.IGNORECASE,
 )
 """A letter or word that is named and not used."""
+_A_WHILE = re.compile(r"\b(?:a|little|long|short) while$")
+"""No conjunction."""
 
 
 _FREEING = re.compile(
@@ -57,16 +62,17 @@ _LANGUAGES: Final = {
     "English": _Language(
         "the a an and of with in on is are it its to at that this there his her",
         "the a an and or nor their your our my whose while because unless although",
-        "of with from into for by at as have its his her that which who than "
+        "of with from into for by at as have its his which who than "
         "between but behind beside beneath where when featuring including wearing holding",
         "is are was were has",
     ),
     "German": _Language(
         "der die das den dem ein eine einen einem einer und ist sind auf mit im zu von",
-        "der die das den dem des ein eine einen einem einer eines und oder sondern weil dass "
+        "der die das den dem des eine einen einem einer eines und oder sondern weil dass "
         "sowie im am zum zur vom beim ins dessen deren ihre ihren ihrem seine seinen seinem für "
         "von während obwohl",
-        "mit in auf an vor nach bei aus über unter ist sind hat wird wenn wie als einige mehrere",
+        "ein mit in auf an vor nach bei aus über unter ist sind hat wird wenn wie als einige "
+        "mehrere",
     ),
     "French": _Language(
         "le la les un une des du de et est sont dans sur avec qui au aux en",
@@ -84,8 +90,8 @@ _LANGUAGES: Final = {
     "Portuguese": _Language(
         "o a os as um uma de do da em no na e com que imagem mostra é há",
         "os as um uma uns umas e de do da dos das com em no na nos nas que ao seu sua seus suas "
-        "enquanto muito",
-        "o a por para sobre entre cor à",
+        "enquanto",
+        "muito o a por para sobre entre cor à",
         "é está são",
     ),
     "Italian": _Language(
@@ -132,7 +138,7 @@ _DENSE_CUT = re.compile(
 def unfinished(text: str) -> bool:
     """Return whether the answer breaks off inside a sentence."""
     said = text.rstrip()
-    if _OPEN_QUOTE.search(said) or _OPEN_BRACKET.search(said):
+    if _OPEN.match(said[::-1]):
         return not _OVER.search(said)
     if not said or _OVER.search(said):
         return False
@@ -154,7 +160,7 @@ def _is_list(text: str) -> bool:
 def _dangles(text: str) -> bool:
     """Whether the last word is one before which another is missing."""
     last = text.split()[-1]
-    if len(last) == 1 and _LABELS.search(text):
+    if (len(last) == 1 and _LABELS.search(text)) or _A_WHILE.search(text):
         return False
     words = frozenset(re.findall(r"[^\W\d_]+", text.casefold()))
     known = {name: len(words & told) for name, (told, *_) in _SETS.items()}
@@ -162,8 +168,8 @@ def _dangles(text: str) -> bool:
     if known[language] < 2:
         return False
     _, always, mostly, verbs = _SETS[language]
-    part = _LAST_PART.search(text)
-    before = part.group().rpartition(last)[0] if part is not None else ""
+    part = text[1 + max(map(text.rfind, _BETWEEN_PARTS)) :]
+    before = part.rpartition(last)[0]
     free = _FREEING.search(before) is not None
     if last in always or (last in verbs and not free):
         return True

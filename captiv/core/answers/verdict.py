@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from captiv.core.echoes import Asked, echoes
-from captiv.core.endings import unfinished
+from captiv.core.answers.echoes import Asked, echoes
+from captiv.core.answers.endings import unfinished
+from captiv.core.answers.questions import only_asks
+from captiv.core.answers.refusals import refuses
+from captiv.core.answers.roles import speaks_roles
+from captiv.core.answers.transcripts import transcribes
 from captiv.core.loops import brief_loop_in, loop_in
-from captiv.core.questions import only_asks
-from captiv.core.refusals import refuses
-from captiv.core.roles import speaks_roles
 
 _FORM = re.compile(
     r"<\|im_start\|>\s*(?:assistant|user|system)\b|<\|?/?[a-z_]{1,24}\|?>|\[(?:PAD|UNK|SEP|CLS|MASK|BOS|EOS)\]|```\w*"
@@ -77,14 +78,15 @@ def judge(
         return Verdict(Fault.LOOPING, "it repeats itself without end")
     if refuses(text):
         return Verdict(Fault.REFUSING, "the model declines to describe the image")
-    if speaks_roles(text):
+    copied = transcribes(asked.prompt)
+    if not copied and speaks_roles(text):
         return Verdict(Fault.SPEAKING_ROLES, "it has marks or role lines of a chat in it")
     if echoes(text, asked):
         return Verdict(Fault.ECHOING, "it repeats the prompt or the system prompt")
-    if only_asks(text, asked.prompt):
+    if not copied and only_asks(text, asked.prompt):
         return Verdict(Fault.ASKING, "it only asks a question")
     if finish == "stop":
-        return _ended(text)
+        return None if copied else _ended(text)
     if not limited_by_user:
         return Verdict(Fault.CUT_OFF, "it was cut off by the model's usual limit of new tokens")
     return None

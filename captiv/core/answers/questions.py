@@ -1,6 +1,6 @@
 """Tells an answer that only asks back. Pure.
 
-Who asked for a question, a riddle, a title, a post or the text in a picture may get one.
+Who asked for a question, a riddle, a title or a post may get one.
 """
 
 # ruff: noqa: RUF001 - letters and marks of other scripts look like Latin ones
@@ -38,7 +38,7 @@ _DENSE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0600-\u06ff\u0e0
 
 _WANTED = re.compile(
     r"\bquestions?\b|\bask\b|\bquiz|\briddle|\btitle\b|\bheadline|\bslogan|\bmeme\b|\bjoke"
-    r"|\bsocial media\b|\bposts?\b|\btweet|\btranscri|\bread\b|\bocr\b|<md>|\btext in\b|\bquot"
+    r"|\bsocial media\b|\bposts?\b|\btweet|\bquot"
     r"|\bfrage|\brätsel|\btitel|\bpregunta|\bacertijo|\btítulo|\bpergunta|\bdomanda|\btitre\b"
     r"|\bdevinette|вопрос|загадк|\bpytanie|\bvraag|問|質問|问题|問題|질문|문제",
     re.IGNORECASE,

@@ -9,7 +9,10 @@ lines; and what is quoted, or announced as a conversation, is the picture's own 
 
 import re
 
-_QUOTED = re.compile(r"[\"“«„「『`][^\"”»“」』`]*[\"”»“」』`]")
+from captiv.core.answers.quotations import without
+
+_CLOSING = '"”»“」』`'
+_QUOTED = re.compile(rf"[\"“«„「『`][^{_CLOSING}]*[{_CLOSING}]")
 
 _MARK = re.compile(
     r"<\|(?:im_start|im_end|start_header_id|end_header_id|eot_id|end|endoftext|user|assistant|"
@@ -55,7 +58,7 @@ _SHOWN = re.compile(
 
 def speaks_roles(text: str) -> bool:
     """Return whether marks or role lines of a chat stand in the answer."""
-    own = _QUOTED.sub(" … ", text)
+    own = without(_QUOTED, _CLOSING, text)
     if _MARK.search(own) or _BEGINS.match(own) or _GLUED.search(own) or _ALONE.search(own):
         return True
     first = _ASKING.search(own)
