@@ -18,10 +18,11 @@
 - Errors: ``application/problem+json`` (RFC 9457), a `Problem` with one of captiv's error codes.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 PROTOCOL = 1
 """Version of this protocol; a worker that speaks another is refused in words."""
@@ -223,6 +224,18 @@ class CaptionRequest(_Value):
     what the prompt says of it."""
     generation: Generation = Generation()
     tagging: Tagging | None = None
+
+    @field_validator("answer_schema")
+    @classmethod
+    def _is_an_object(cls, text: str | None) -> str | None:
+        try:
+            fits = text is None or isinstance(json.loads(text), dict)
+        except (ValueError, RecursionError):
+            fits = False
+        if not fits:
+            raise ValueError("it isn't a JSON object")
+        return text
+
     """For a tagger; None leaves it to the family's own."""
 
 

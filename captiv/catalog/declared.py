@@ -3,7 +3,8 @@
 transformers drives many kinds of models that read an image and chat. A checkpoint of such a kind
 says itself what it needs: its processor, its image token, its chat template, what ends an answer.
 The worker takes it at its word, and checks it when it loads (engines/declared.py). Here is what can
-be known without torch: the kinds that this is tried with, and those with which it can't work.
+be known without torch: the kinds of which a worker tries a checkpoint, and those with which it
+can't work.
 """
 
 from collections.abc import Mapping
@@ -27,7 +28,11 @@ TRIED: Final = frozenset(
         *("video_llama_3", "vipllava"),
     }
 )
-"""`model_type`s of transformers' image-text-to-text models that chat, and read images by Pillow."""
+"""`model_type`s of transformers' image-text-to-text models that chat, and read images by Pillow.
+
+A worker tries a checkpoint of such a kind as it loads. Tests have run few of them, which
+docs/models.md names.
+"""
 
 WITHOUT_PILLOW: Final = frozenset(
     {

@@ -84,7 +84,7 @@ def _ask_child() -> tuple[str, str]:
     """Return what the child said, and what went wrong if something did."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _CHILD],
+            [sys.executable, "-P", "-c", _CHILD],
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_S,

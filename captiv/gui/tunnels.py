@@ -201,7 +201,7 @@ async def _kept(command: list[str]) -> Process:
     env = {name: v for name, v in os.environ.items() if not name.startswith(_SECRETS)}
     try:
         return await anyio.open_process(
-            [sys.executable, "-m", "captiv.gui.keeper", *command],
+            [sys.executable, "-P", "-m", "captiv.gui.keeper", *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

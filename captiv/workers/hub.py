@@ -78,7 +78,10 @@ def read_decoding(source: str) -> dict[str, Any]:
     beside = folder / "config.json" if folder.is_dir() else cached(source)
     if beside is not None:
         file = beside.with_name(FILE)
-        return _parsed(file.read_bytes(), source, FILE) if file.is_file() else {}
+        if file.is_file():
+            return _parsed(file.read_bytes(), source, FILE)
+        if is_here(source):  # else only config.json was looked at before
+            return {}
     found = _fetched_if_there(source, FILE)
     return {} if found is None else _parsed(found, source, FILE)
 
@@ -177,7 +180,7 @@ def _local(folder: Path) -> bytes:
     if not config.is_file():
         raise UsageError(
             f"{folder} holds no model: it has no config.json.",
-            hint="Of a tagger it needs model.onnx and selected_tags.csv.",
+            hint="A tagger's folder needs model.onnx and selected_tags.csv.",
         )
     return config.read_bytes()
 

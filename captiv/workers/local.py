@@ -257,7 +257,7 @@ class LocalWorker:
             dtype=s.dtype,
             max_batch=s.batch_size,
         )
-        command = [sys.executable, "-m", "captiv_worker", "--stdin-token"]
+        command = [sys.executable, "-P", "-m", "captiv_worker", "--stdin-token"]
         command += worker_arguments(
             host="127.0.0.1",
             port=0,

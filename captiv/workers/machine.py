@@ -73,7 +73,7 @@ def all_devices() -> tuple[str, ...]:
         return ()
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _TORCH],
+            [sys.executable, "-P", "-c", _TORCH],
             capture_output=True,
             text=True,
             timeout=_TORCH_S,

@@ -173,6 +173,54 @@ def test_a_template_that_loses_the_system_prompt_is_refused(
         loaded(path)
 
 
+def test_a_template_that_always_opens_thoughts_is_refused(
+    joycaption: Path, copied: Callable[[Path], Path]
+) -> None:
+    path = copied(joycaption)
+    template = path / "chat_template.jinja"
+    template.write_text(template.read_text() + "{% if add_generation_prompt %}<think>\n{% endif %}")
+
+    with pytest.raises(ModelError, match="has the model think before each answer"):
+        loaded(path)
+
+
+def test_a_model_that_may_think_is_asked_not_to(
+    joycaption: Path, copied: Callable[[Path], Path]
+) -> None:
+    path = copied(joycaption)
+    template = path / "chat_template.jinja"
+    thoughts = "<think>\n{% if enable_thinking is false %}\n</think>\n{% endif %}"
+    template.write_text(
+        template.read_text() + "{% if add_generation_prompt %}" + thoughts + "{% endif %}"
+    )
+
+    engine = loaded(path)
+
+    prompt = engine.tokenizer.decode(ids_of(engine, "What is this?"))
+    assert prompt.endswith("<think>\n</think>\n")
+
+
+@pytest.mark.parametrize(
+    ("written", "answer"),
+    [
+        ("<think>A dog?</think>\nA dog.", Answer("A dog.", 8, "length")),
+        ("<think>A dog? Perhaps", Answer("", 8, "length")),
+        ("A dog.", Answer("A dog.", 8, "length")),
+    ],
+)
+def test_what_a_model_thinks_is_no_part_of_its_answer(
+    joycaption: Path, written: str, answer: Answer
+) -> None:
+    class Thinking(ChatEngine):
+        def text(self, ids: list[int], prompt: str | None) -> str:
+            return written
+
+    engine = Thinking(replace(spec_of(choice_of(joycaption), joycaption), device="cpu"))
+    engine.load(lambda _phase: None)
+
+    assert caption(engine, grey(), "What is this?") == answer
+
+
 def test_squares_of_another_size_than_the_model_sees_are_refused(
     joycaption: Path, copied: Callable[[Path], Path]
 ) -> None:
@@ -300,3 +348,15 @@ def test_a_batch_that_is_filled_up_is_asked_with_penalties_that_read_own_tokens(
     assert given == "given"
     assert (chosen["repetition_penalty"], chosen["no_repeat_ngram_size"]) == (1.0, 0)
     assert fillings(engine.ask([grey()], ["What?"]).inputs, 1) is None
+
+
+def test_a_word_that_begins_a_prompt_is_banned_by_what_was_written_alone() -> None:
+    import torch
+    import transformers
+
+    chosen: dict[str, Any] = {"no_repeat_ngram_size": 2}
+    own_tokens(transformers, chosen, transformers.GenerationConfig(), torch.tensor([2]))
+
+    scores = chosen["logits_processor"](torch.tensor([[1, 1, 7, 3, 7]]), torch.zeros(1, 9))
+
+    assert scores[0].isinf().nonzero().flatten().tolist() == [3]

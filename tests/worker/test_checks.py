@@ -3,10 +3,12 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
 import pytest
+from captiv_worker.engines import checks
 from captiv_worker.engines.chat import ChatEngine
 from captiv_worker.engines.kosmos import Kosmos2Engine
 from captiv_worker.engines.prefix import Blip2Engine, VitGpt2Engine
@@ -148,3 +150,23 @@ def test_a_processor_of_another_model_is_refused_in_a_sentence(
     )
 
     refused(ChatEngine, path, "do not go together: AttributeError")
+
+
+def test_files_that_cannot_be_moved_to_the_device(blip2: Path) -> None:
+    class Quantised(Blip2Engine):
+        def _place(self) -> None:
+            raise ValueError("`.to` is not supported for `8-bit` models. Use the model as it is.")
+
+    refused(Quantised, blip2, "`.to` is not supported for `8-bit` models")
+
+
+@pytest.mark.parametrize("masked", [float("-inf"), -3.4e38])
+def test_tokens_that_a_model_never_writes_are_no_scores(masked: float) -> None:
+    import torch
+
+    alone = torch.tensor([0.0, 10.0, masked, masked])
+
+    checks.check_alike(alone.clone(), alone, exact=True)
+    for other in ([0.0, 10.1, masked, masked], [0.0, 10.0, masked, 3.0], [0.0, 10.0, masked, nan]):
+        with pytest.raises(ModelError, match="other scores in a batch than alone"):
+            checks.check_alike(torch.tensor(other), alone, exact=True)

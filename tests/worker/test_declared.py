@@ -7,8 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from captiv_worker.engines.declared import DeclaredEngine
-from captiv_worker.engines.dialects import pillow_only
+from captiv_worker.engines.declared import Declared, DeclaredEngine
+from captiv_worker.engines.dialects import QwenVl, Unfit, pillow_only
+from captiv_worker.engines.spec import OutOfMemory
 from captiv_worker.loader import spec_of
 from PIL import Image
 
@@ -84,3 +85,62 @@ def test_images_are_resized_by_pillow_whatever_reads_the_processor(onevision: Pa
     read = pillow_only(other, transformers, onevision)
 
     assert type(read.image_processor).__name__ == "LlavaOnevisionImageProcessorPil"
+
+
+def test_an_image_token_that_the_model_never_writes_is_in_its_vocabulary(onevision: Path) -> None:
+    class Wide(DeclaredEngine):
+        def read_model(self) -> Any:
+            model = super().read_model()
+            model.config.get_text_config(decoder=True).vocab_size -= 1  # as Mllama's says
+            return model
+
+    spec = replace(spec_of(choice_of(onevision), onevision), device="cpu", dtype="float32")
+
+    assert Wide(spec).load(lambda _phase: None).dtype == "float32"
+
+
+def test_a_processor_of_torchvision_alone_is_refused(onevision: Path) -> None:
+    class Auto:
+        @staticmethod
+        def from_pretrained(*_: Any, **__: Any) -> Any:
+            return Odd()
+
+    class Odd: ...
+
+    other = SimpleNamespace(image_processor=Odd())
+
+    with pytest.raises(ModelError, match="Odd is of torchvision"):
+        pillow_only(other, SimpleNamespace(AutoImageProcessor=Auto), onevision)
+
+
+def test_no_code_of_a_checkpoint_is_run_for_its_processor(onevision: Path) -> None:
+    class Own:
+        @classmethod
+        def from_pretrained(cls, _path: Path, **arguments: Any) -> Any:
+            return arguments
+
+    asked = QwenVl("Own").read_processor(SimpleNamespace(Own=Own), onevision)
+
+    assert asked == {"local_files_only": True, "trust_remote_code": False}
+
+
+@pytest.mark.parametrize(
+    ("raised", "becomes"),
+    [
+        (MemoryError(), OutOfMemory),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), OutOfMemory),
+        (ValueError("too narrow"), Unfit),
+    ],
+    ids=["memory", "torch's", "shape"],
+)
+def test_an_image_is_not_to_blame_where_memory_is_short(
+    raised: Exception, becomes: type[Exception]
+) -> None:
+    class Short:
+        image_token = "<image>"
+
+        def __call__(self, **_: Any) -> Any:
+            raise raised
+
+    with pytest.raises(becomes):
+        Declared().image_tokens(Short(), None, (64, 48))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import jinja2
 import pytest
 from captiv_worker.engines.chat import ChatEngine
 from captiv_worker.engines.dialects import Unfit
@@ -104,6 +105,24 @@ def test_a_prompt_that_holds_the_images_token_is_not_foretold(checkpoint_path: P
     prompts = Prompts(checkpoint_path(named("qwen3-vl-2b")), "")
 
     assert prompts.of("What is <|image_pad|>?") is None
+
+
+def test_a_model_that_may_think_is_asked_not_to(checkpoint_path: PathOf, tmp_path: Path) -> None:
+    path = checkpoint_path(named("qwen3-vl-2b"))
+    for file in [*path.glob("*.json"), path / "chat_template.jinja"]:
+        (tmp_path / file.name).write_text(file.read_text())
+    template = tmp_path / "chat_template.jinja"
+    plain = template.read_text()
+
+    template.write_text(plain + "{% if enable_thinking is not false %}<think>\n{% endif %}")
+    quick = Prompts(tmp_path, "")
+    template.write_text(plain + "<think>\n")
+
+    assert Prompts(tmp_path, "").begin_thinking
+    assert not quick.begin_thinking
+    assert "<think>" not in jinja2.Template(quick.for_chat()).render(
+        messages=[{"role": "user", "content": [{"type": "text", "text": "What?"}]}]
+    )
 
 
 @pytest.mark.parametrize("place", ["chat_template.json", "tokenizer_config.json"])

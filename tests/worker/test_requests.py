@@ -114,6 +114,8 @@ def test_a_schema_is_taken_and_none_longer_than_captivs(served: Served) -> None:
         ({"length": "short"}, "blip has no lengths"),
         ({"prompt_variables": "name"}, "name=value"),
         ({"prompt_variables": '{"name": 3}'}, "prompt_variables.name"),
+        ({"answer_schema": "{"}, "answer_schema: Value error, it isn't a JSON object"),
+        ({"answer_schema": "[]"}, "answer_schema"),
     ],
 )
 def test_a_wrong_field_is_named(served: Served, fields: dict[str, str], says: str) -> None:
@@ -147,7 +149,9 @@ def raw(served: Served, header: bytes) -> httpx2.Response:
     return served.client.post("/api/caption", content=RED, headers=list(headers.items()))
 
 
-@pytest.mark.parametrize("header", [b"{", b"nonsense", '{"prompt": "ä"}'.encode("latin-1")])
+@pytest.mark.parametrize(
+    "header", [b"{", b"nonsense", b"[" * 4000, '{"prompt": "ä"}'.encode("latin-1")]
+)
 def test_a_header_that_is_no_ascii_json_is_malformed(served: Served, header: bytes) -> None:
     problem(raw(served, header), 400, "invalid_request")
 
@@ -295,7 +299,7 @@ def test_only_a_tagger_is_told_which_tags_to_write(served: Served) -> None:
 
     assert "no tagger" in problem(form(served, tagging="{}"), 422, "invalid_request")
     assert "tagging.thresholds.general" in problem(wrong, 422, "invalid_request")
-    assert "tagging is no JSON" in problem(no_json, 400, "invalid_request")
+    assert "tagging isn't JSON" in problem(no_json, 400, "invalid_request")
 
 
 def test_a_tagger_writes_the_tags_that_a_form_asks_for(serve: Serve, tmp_path: Path) -> None:

@@ -113,6 +113,15 @@ def test_a_file_for_one_picture_alone_gets_one_at_a_time(tmp_path: Path) -> None
     assert tags(engine, choice.family.tagging, "red") == [RED]
 
 
+def test_a_file_for_several_pictures_at_once_takes_fewer(tmp_path: Path) -> None:
+    folder = write_tagger(tmp_path / "four", "wd-tagger", batch=4)
+    engine = loaded(folder, max_batch=2)
+    tagging = family_of(folder).tagging
+
+    assert tags(engine, tagging, "red") == [RED]
+    assert tags(engine, tagging, "black", "red", "blue") == ["", RED, "blue theme"]
+
+
 def test_wd_sees_white_around_the_picture_and_blue_first() -> None:
     seen = SIGHTS["wd-tagger"].pixels(np, Image.new("RGB", (224, 112), "red"), 448)
 

@@ -12,7 +12,10 @@ from typing import Any
 
 import httpx2
 import pytest
+from captiv_worker.engines.loopback import Reply
 from captiv_worker.engines.sights import sight_of
+from captiv_worker.engines.spec import Answer
+from captiv_worker.engines.vllm import _outcome
 from PIL import Image
 
 from captiv.core.structure import NAMED, bare, checked
@@ -302,6 +305,20 @@ def test_the_servers_key_is_in_no_log_and_no_argument(
     assert key.decode() not in child.log.read_text()
     assert not any(b"HF_TOKEN=a-token-of-the-hub" in environ for environ in environs)
     assert all(b"HF_HUB_OFFLINE=1" in environ for environ in environs)
+
+
+@pytest.mark.parametrize(
+    ("written", "answer"),
+    [
+        ("<think>A dog?</think>\nA dog.", Answer("A dog.", 8, "stop")),
+        ("<think>A dog? Perhaps", Answer("", 8, "length")),
+    ],
+)
+def test_what_a_model_thinks_is_no_part_of_its_answer(written: str, answer: Answer) -> None:
+    choice = {"message": {"content": written}, "finish_reason": "stop"}
+    said = {"choices": [choice], "usage": {"prompt_tokens": 20, "completion_tokens": 9}}
+
+    assert _outcome(Reply(200, json.dumps(said).encode()), 20) == answer
 
 
 def under(key: str) -> dict[str, str]:

@@ -66,3 +66,17 @@ def test_a_hub_that_does_not_say_it_is_not_taken_to_say_nothing(
 
     with pytest.raises(ModelError):
         read_decoding(MODEL)
+
+
+@pytest.mark.allow_blocking
+def test_a_model_of_which_only_the_config_is_here_is_asked_for(
+    hub: dict[str, tuple[int, bytes]], tmp_path: Path
+) -> None:
+    hub["generation_config.json"] = (200, b'{"no_repeat_ngram_size": 3}')
+    snapshot = tmp_path / f"models--{MODEL.replace('/', '--')}" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text('{"model_type": "blip"}')
+
+    assert read_decoding(MODEL) == {"no_repeat_ngram_size": 3}
+    (snapshot / "model.safetensors").touch()
+    assert read_decoding(MODEL) == {}

@@ -1,7 +1,9 @@
 """A chat server behind the calls of a worker: what is asked, what is answered, what goes wrong."""
 
 import io
+import os
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -15,10 +17,17 @@ from captiv import errors
 from captiv.testing.chat import Call, ChatServer, answered, dropped, refused
 from captiv.testing.engine import scripted_caption
 from captiv.wire import CaptionReply, CaptionRequest, Generation
-from captiv.workers.openai import Asking, OpenAiClient, OpenAiServer, Wanted, served_models
+from captiv.workers.openai import (
+    Asking,
+    OpenAiClient,
+    OpenAiServer,
+    Wanted,
+    foretold,
+    served_models,
+)
 from captiv.workers.openai.client import base_url
 from captiv.workers.openai.pace import Pace
-from captiv.workers.openai.served import pick
+from captiv.workers.openai.served import is_named, pick
 from tests.workers.conftest import answering, dropping, problem
 
 pytestmark = pytest.mark.allow_blocking  # the servers run in threads that a test starts and joins
@@ -459,3 +468,41 @@ async def test_a_server_with_one_slot_is_not_buried(talk: Talk) -> None:
             rounds += 1
 
     assert server.most_at_once < 20
+
+
+async def test_no_answer_waits_until_its_prompt_is_foretold(
+    talk: Talk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "tokenizer.json")  # nobody ever writes it
+    with ChatServer(models=["some-vlm"]) as server:
+        client = talk(server.url, source=str(tmp_path))
+
+        with anyio.fail_after(20):
+            await post(client)
+
+        proof = client._proof
+        assert proof is not None
+        monkeypatch.setattr(foretold, "_LIMIT_S", 0.0)
+        await client.aclose()
+    assert proof.process.returncode is not None
+
+
+def test_a_model_that_is_only_called_alike_is_not_the_one_whose_prompts_are_known() -> None:
+    hub_id = "fancyfeast/llama-joycaption-beta-one-hf-llava"
+    wanted = Wanted(("joycaption-beta-one", hub_id), strict=False)
+
+    assert is_named("LLAMA-JoyCaption-beta-one-hf-llava", wanted)
+    assert not is_named("llama-joycaption-beta-one-hf-llava-q4.gguf", wanted)
+
+
+async def test_a_model_that_was_taken_for_the_wanted_one_is_not_foretold(
+    talk: Talk, tmp_path: Path
+) -> None:
+    with ChatServer(models=["whatever-it-serves"]) as server:
+        client = talk(server.url, source=str(tmp_path), strict=False)
+        await client.health()
+
+        await post(client)
+
+    assert client._proof is None
+    assert client._unproved == str(tmp_path)

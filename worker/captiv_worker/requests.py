@@ -127,10 +127,7 @@ async def read_value(request: Request, cls: type[_Value]) -> _Value:
     Raises: Rejection; ClientDisconnect if the client left before the body was whole.
     """
     body = b"".join([chunk async for chunk in _body(request, MAX_VALUE_BYTES)])
-    try:
-        fields = json.loads(body)
-    except ValueError as error:
-        raise reject(400, f"The body is no JSON: {error}.") from error
+    fields = _parsed("The body", body)
     if not isinstance(fields, dict):
         raise reject(422, f"The body is a JSON object with: {', '.join(cls.model_fields)}.")
     return _validated(cls, fields, tuple(cls.model_fields))
@@ -147,10 +144,7 @@ def _from_header(text: str | None) -> CaptionRequest:
         )
     if not text.isascii():
         raise reject(400, f"{REQUEST_HEADER} is not ASCII: write \\u escapes.")
-    try:
-        fields = json.loads(text)
-    except ValueError as error:
-        raise reject(400, f"{REQUEST_HEADER} is no JSON: {error}.") from error
+    fields = _parsed(REQUEST_HEADER, text)
     if not isinstance(fields, dict):
         raise reject(422, f"{REQUEST_HEADER} is a JSON object with: {', '.join(_KNOWN)}.")
     return _validated(CaptionRequest, fields, _KNOWN)
@@ -219,11 +213,15 @@ def _from_fields(fields: dict[str, str]) -> CaptionRequest:
     return _validated(CaptionRequest, nested, _FIELDS)
 
 
-def _object(name: str, text: str) -> dict[str, Any]:
+def _parsed(name: str, text: str | bytes) -> Any:
     try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise reject(400, f"{name} is no JSON: {error}.") from error
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise reject(400, f"{name} isn't JSON: {error}.") from error
+
+
+def _object(name: str, text: str) -> dict[str, Any]:
+    found = _parsed(name, text)
     if not isinstance(found, dict):
         raise reject(422, f"{name} is a JSON object.")
     return found

@@ -142,7 +142,7 @@ class Worker:
         generation = request.generation.over(family.generation)
         check_generation(self._loader.engine, generation)
         if request.tagging is not None and family.tagging is None:
-            raise UsageError(f"{family.name} is no tagger: leave tagging out.")
+            raise UsageError(f"{family.name} isn't a tagger; leave out `tagging`.")
         return Ask(
             prompt=_prompt(family, request),
             answer_schema=request.answer_schema,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from captiv.core.loops import brief_loop_in, loop_in
-from captiv.core.refusals import refuses
+from captiv.core.answers.refusals import refuses
 from captiv.core.structure.boxes import boxes, empty_box, in_pixels
 from captiv.core.structure.misfit import Misfit
 from captiv.core.structure.objects import parsed, written

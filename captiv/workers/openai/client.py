@@ -27,7 +27,6 @@ from captiv.errors import (
     WorkerOverloaded,
     WorkerUnreachable,
 )
-from captiv.offload import offload
 from captiv.wire import (
     WORKER_HEADER,
     CaptionReply,
@@ -36,11 +35,11 @@ from captiv.wire import (
     Loading,
     ModelsReply,
 )
-from captiv.workers.openai.exchange import Said, body, said
-from captiv.workers.openai.foretold import foretold, warning
+from captiv.workers.openai.exchange import body, said
+from captiv.workers.openai.foretold import Foretelling, foretelling, warning
 from captiv.workers.openai.pace import Pace
 from captiv.workers.openai.refusals import refusal
-from captiv.workers.openai.served import Wanted, listed, pick
+from captiv.workers.openai.served import Wanted, is_named, listed, pick
 from captiv.workers.transport import checked_token, is_loopback, tls
 
 _log = logging.getLogger(__name__)
@@ -86,7 +85,8 @@ class OpenAiClient:
         self._token = token
         self._wanted = wanted
         self._unproved = source
-        """The checkpoint, until an answer has told whether the server reads its prompts."""
+        """The checkpoint, until it is found out whether the server reads its prompts."""
+        self._proof: Foretelling | None = None
         self._system = system
         self._pace = pace
         self._timeout_s = timeout_s
@@ -107,8 +107,13 @@ class OpenAiClient:
         self.heard_s = monotonic_s()
 
     async def aclose(self) -> None:
-        """Close every connection."""
-        await self._http.aclose()
+        """Close every connection, once it is known what the first prompt should have been."""
+        proof, self._proof = self._proof, None
+        try:
+            if proof is not None:
+                await self._last_proof(proof)
+        finally:
+            await self._http.aclose()
 
     async def health(self) -> Health:
         """Return `ready` with the model that is asked, or `loading` while the server says so.
@@ -144,6 +149,7 @@ class OpenAiClient:
             EngineFailed: it failed, or did not answer in time.
             WorkerError: anything else; nothing here is plainly the image's fault.
         """
+        await self._begin_proof(request, image)
         sent = monotonic_s()
         holding = self._holding and request.answer_schema is not None
         response = await self._post(image, media_type, request, holding=holding)
@@ -159,7 +165,11 @@ class OpenAiClient:
         self._refused_since = None
         self._losses.pop(key, None)
         self._pace = self._pace.answered(took_s)
-        await self._prove(answer, request, image)
+        if (proof := self._proof) is not None:
+            proof.answered(request.prompt, image, answer.read)
+            if proof.done or proof.late:
+                self._proof = None
+                await self._compare(proof)
         return CaptionReply(
             caption=answer.text,
             model=request.model or self._model,
@@ -204,14 +214,26 @@ class OpenAiClient:
         suspect = self._losses[key] >= _SUSPECT_LOSSES
         raise UnknownKey("This server cannot be asked for an answer again.", suspect=suspect)
 
-    async def _prove(self, answer: Said, request: CaptionRequest, image: bytes) -> None:
-        """See by the first answer whether the prompt was read as the model's authors have it."""
-        source, self._unproved = self._unproved, None
-        if source is None or answer.read is None:
+    async def _begin_proof(self, request: CaptionRequest, image: bytes) -> None:
+        """Have the first prompt foretold, while the server reads it."""
+        source = self._unproved
+        if source is None or not is_named(self._model, self._wanted):
             return
-        should = await offload(foretold, source, self._system, request.prompt, image)
-        if should not in (None, answer.read):
-            self._note(warning(self._base, source, answer.read, should))
+        self._unproved = None
+        self._proof = await foretelling(source, self._system, request.prompt, image)
+
+    async def _compare(self, proof: Foretelling) -> None:
+        """Tell a person if the prompt was read otherwise than the model's authors have it."""
+        should = await proof.tokens()
+        if proof.read is not None and should not in (None, proof.read):
+            self._note(warning(self._base, proof.source, proof.read, should))
+
+    async def _last_proof(self, proof: Foretelling) -> None:
+        try:
+            await proof.awaited()
+            await self._compare(proof)
+        finally:
+            await proof.abandon()
 
     def _health(self, status: Literal["ready", "loading"], phase: str | None = None) -> Health:
         return Health(

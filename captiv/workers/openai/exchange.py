@@ -5,10 +5,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from captiv.core.thinking import without_thinking
 from captiv.errors import AnswerError, WorkerMismatch
 from captiv.wire import CaptionRequest, Generation, in_chat
-
-_THINKING = ("<think>", "</think>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +82,13 @@ def said(reply: Any) -> Said:
         raise AnswerError("The server's content filter took the answer away.")
     if not text.strip() and (message.get("reasoning_content") or message.get("reasoning")):
         raise _only_thought()
+    answer = without_thinking(text)
+    if answer is None:
+        raise _only_thought()
     usage = reply.get("usage") or {}
     tokens, read = usage.get("completion_tokens"), usage.get("prompt_tokens")
     return Said(
-        _without_thinking(text).strip(),
+        answer.strip(),
         "length" if reason == "length" else "stop",
         tokens if isinstance(tokens, int) else 0,
         read if isinstance(read, int) else None,
@@ -101,17 +103,6 @@ def _text(content: Any) -> str:
     if not isinstance(content, str):
         raise TypeError("no text")
     return content
-
-
-def _without_thinking(text: str) -> str:
-    """Return the answer without the thoughts before it, which some servers leave in."""
-    begin, end = _THINKING
-    if not text.lstrip().startswith(begin):
-        return text
-    _, ended, answer = text.partition(end)
-    if not ended:
-        raise _only_thought()
-    return answer
 
 
 def _only_thought() -> AnswerError:

@@ -51,6 +51,11 @@ def pick(served: Sequence[str], wanted: Wanted, url: str) -> str:
     )
 
 
+def is_named(model: str, wanted: Wanted) -> bool:
+    """Whether a server calls a model as it is wanted, and not only somehow like it."""
+    return any(same(model) for name in wanted.names for same in _rules(name, loosely=False))
+
+
 def _rules(name: str, *, loosely: bool) -> Iterator[Callable[[str], bool]]:
     folded, tail = name.casefold(), _tail(name)
     yield lambda model: model == name

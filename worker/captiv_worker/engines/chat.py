@@ -9,15 +9,17 @@ an answer. What the template does not say is taken from no other place, but chec
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from PIL import Image
 
+from captiv.core.thinking import begins_thinking, without_thinking
 from captiv.errors import ImageUnreadable, ModelError, WorkerRejected
 from captiv_worker.engines.checkpoint import read_part
-from captiv_worker.engines.checks import check_turn_ends
+from captiv_worker.engines.checks import always_thinks, check_turn_ends
 from captiv_worker.engines.dialects import DIALECTS, Dialect, Unfit, pillow_only, same
-from captiv_worker.engines.spec import EngineItem, EngineSpec, Failure, Kin, Outcome
+from captiv_worker.engines.spec import Answer, EngineItem, EngineSpec, Failure, Kin, Outcome
 from captiv_worker.engines.transformer import Asked, Places, TransformerEngine
 
 _PROBE = "What is in this picture?"
@@ -95,6 +97,8 @@ class ChatEngine(TransformerEngine):
             self.model.generation_config.pad_token_id = self.tokenizer.pad_token_id
         self._in_parts = self._takes_parts()
         self._begins = self._has_beginning()
+        if begins_thinking(self._text(_PROBE)):
+            raise always_thinks(self.path)
 
     def check(self) -> None:
         """Refuse, besides, a template whose turns end otherwise than answers do."""
@@ -115,6 +119,13 @@ class ChatEngine(TransformerEngine):
         positions = self.model.config.get_text_config(decoder=True).max_position_embeddings
         return Asked(inputs, echoed=given, room=positions - given)
 
+    def outcome(self, answer: Answer) -> Answer:
+        """Return the answer without thoughts; one that has nothing else was cut off."""
+        text = without_thinking(answer.text)
+        if text is None:
+            return replace(answer, text="", finish="length")
+        return replace(answer, text=text.strip())
+
     # Texts
 
     def _text(self, prompt: str | None) -> str:
@@ -132,8 +143,11 @@ class ChatEngine(TransformerEngine):
         turns.append({"role": "user", "content": _content(prompt or "", in_parts, image=True)})
         if answer is not None:
             turns.append({"role": "assistant", "content": _content(answer, in_parts)})
+        # transformers complains of a setting that the template doesn't read.
+        reads = "enable_thinking" in str(self.processor.chat_template)
+        more = {"enable_thinking": False} if reads else {}
         text: str = self.processor.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=answer is None
+            turns, tokenize=False, add_generation_prompt=answer is None, **more
         )
         return text
 

@@ -5,6 +5,7 @@ token too few, padding on the wrong side, pixels in another precision, a prompt 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from captiv.errors import ModelError
@@ -13,6 +14,9 @@ _HINT = (
     "The checkpoint does not go with this version of transformers: fetch it again, or install "
     "the version that captiv was tested with (docs/models.md)."
 )
+
+_NEVER = -1e30
+"""A token with this score or a lower one is masked: by infinity, or the least of the precision."""
 
 
 def check_begins_once(rows: Sequence[Sequence[int]], token: int) -> None:
@@ -77,10 +81,13 @@ def check_alike(together: Any, alone: Any, *, exact: bool) -> None:
     """Refuse a model that scores the first token of an image otherwise in a batch than alone.
 
     Args: `exact` is float32, in which nothing but the order of sums may differ; in half precision
-    a wrong position or mask still shows, as it moves scores by a large share of their range.
+    a wrong position or mask still shows, as it moves scores by a large share of their range. Tokens
+    that the model never writes, as both scores say, tell nothing.
     """
-    apart = float((together - alone).abs().max())
-    span = float(alone.max() - alone.min())
+    written = (together > _NEVER) | (alone > _NEVER) | together.isnan() | alone.isnan()
+    apart = float((together - alone)[written].abs().max())
+    scores = alone[alone > _NEVER]
+    span = float(scores.max() - scores.min())
     if not apart <= (0.001 if exact else 0.1) * span:
         raise _wrong(
             f"an image gets other scores in a batch than alone (up to {apart:.2g} apart, of a "
@@ -121,6 +128,15 @@ def check_vocabulary(tokenizer: Any, vocabulary: int) -> None:
             f"The tokenizer has {len(tokenizer)} tokens, the model {vocabulary}.",
             hint="They are of different models: fetch the model again.",
         )
+
+
+def always_thinks(path: Path) -> ModelError:
+    """Return why a checkpoint isn't driven whose template has every answer begin with thoughts."""
+    return ModelError(
+        f"The chat template in {path} has the model think before each answer, and no setting "
+        "switches that off.",
+        hint="Use a release that doesn't think, often named -Instruct.",
+    )
 
 
 def _wrong(what: str) -> ModelError:

@@ -20,7 +20,8 @@ from captiv.errors import ModelError
 from captiv_worker.engines.chat import ChatEngine
 from captiv_worker.engines.checks import check_alike
 from captiv_worker.engines.dialects import LEADING_TOKENS, Dialect, Size, Unfit
-from captiv_worker.engines.spec import Loaded, Progress
+from captiv_worker.engines.runtime import has_no_memory
+from captiv_worker.engines.spec import Loaded, OutOfMemory, Progress
 from captiv_worker.engines.transformer import Places
 from captiv_worker.models import read_config
 
@@ -71,6 +72,7 @@ class Declared:
 
         Raises:
             Unfit: it reads no image of this shape.
+            OutOfMemory: there is no memory for it now.
         """
         if size not in self._counts:
             if len(self._counts) >= 4096:
@@ -78,6 +80,8 @@ class Declared:
             try:
                 self._counts[size] = self._counted(processor, config, size)
             except Exception as error:  # processors raise what they like for shapes not theirs
+                if has_no_memory(error):
+                    raise OutOfMemory(str(error).partition("\n")[0][:200]) from error
                 raise Unfit(
                     f"The model reads no image of {size[0]}x{size[1]} pixels: {error}."
                 ) from error
@@ -123,6 +127,11 @@ class DeclaredEngine(ChatEngine):
                 raise
             hint = f"{error.hint} " if error.hint else ""
             raise ModelError(error.message, hint=hint + served(self._source())) from error
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens the model reads: Mllama's image token is none that it writes."""
+        return max(super().vocabulary, int(self.model.get_input_embeddings().num_embeddings))
 
     def image_places(self, inputs: Any) -> Places:
         """Return the image tokens of a batch, and how many features the model makes of it."""

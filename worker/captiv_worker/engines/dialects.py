@@ -128,7 +128,7 @@ class QwenVl:
             ) -> None:
                 super().__init__(image_processor, tokenizer, None, chat_template=chat_template)
 
-        return ImageOnly.from_pretrained(path, local_files_only=True)
+        return ImageOnly.from_pretrained(path, local_files_only=True, trust_remote_code=False)
 
     def settle(self, processor: Any, config: Any, path: Path) -> None:
         """Bound the tokens of an image, and refuse patches that the model does not have."""
@@ -192,7 +192,9 @@ class SmolVlm:
             return transformers.AutoProcessor.from_pretrained(
                 path, local_files_only=True, trust_remote_code=False
             )
-        return _smolvlm_processor().from_pretrained(path, local_files_only=True)
+        return _smolvlm_processor().from_pretrained(
+            path, local_files_only=True, trust_remote_code=False
+        )
 
     def settle(self, processor: Any, config: Any, path: Path) -> None:
         """Refuse tiles that are not what the model sees. Splitting stays as the authors have it."""
@@ -293,12 +295,24 @@ def pillow_only(processor: Any, transformers: Any, path: Path) -> Any:
     """Return the processor with an image processor that resizes by Pillow, torchvision or not.
 
     torchvision's resizes a little differently, and before 0.27 takes bicubic for Lanczos.
+
+    Raises:
+        ModelError: this version of transformers has none for this model.
     """
-    if not type(processor.image_processor).__name__.endswith("Pil"):
+    if not _by_pillow(processor):
         processor.image_processor = transformers.AutoImageProcessor.from_pretrained(
             path, local_files_only=True, trust_remote_code=False, backend="pil"
         )
+    if not _by_pillow(processor):  # transformers takes another without a word
+        name = type(processor.image_processor).__name__
+        raise ModelError(
+            f"Pillow can't prepare the images of this model: {name} is of torchvision."
+        )
     return processor
+
+
+def _by_pillow(processor: Any) -> bool:
+    return type(processor.image_processor).__name__.endswith("Pil")
 
 
 def _same_token(processor: Any, config: Any, path: Path) -> None:

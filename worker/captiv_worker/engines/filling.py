@@ -11,6 +11,9 @@ from typing import Any
 Processor = Callable[[Any, Any], Any]
 """Takes token ids, rows by positions, and scores, rows by tokens; returns scores."""
 
+_NO_TOKEN = -1
+"""No answer holds it, so that no run of tokens with it in front is ever repeated."""
+
 
 def fillings(inputs: Any, echoed: int) -> Any:
     """Return how many places of each row are filled up; None where no row has any.
@@ -37,7 +40,8 @@ def own_tokens(transformers: Any, chosen: dict[str, Any], settings: Any, filled:
         chosen["repetition_penalty"] = 1.0
     size = chosen.get("no_repeat_ngram_size", settings.no_repeat_ngram_size)
     if size:
-        chain.append(OwnTokens(logits.NoRepeatNGramLogitsProcessor(size), filled))
+        ban = logits.NoRepeatNGramLogitsProcessor(size)
+        chain.append(OwnTokens(ban, filled, _NO_TOKEN if size > 1 else None))
         chosen["no_repeat_ngram_size"] = 0
     if chain:
         given = chosen.get("logits_processor", ())
@@ -45,22 +49,27 @@ def own_tokens(transformers: Any, chosen: dict[str, Any], settings: Any, filled:
 
 
 class OwnTokens:
-    """Shows a processor rows in which the filling is the row's own first token.
+    """Shows a processor rows in which the filling is the row's own first token, or another.
 
-    That one is there anyway: a penalty counts a token once, and no answer repeats it.
+    The first one is there anyway, and a penalty counts a token once.
     """
 
     supports_continuous_batching = False
 
-    def __init__(self, processor: Processor, filled: Any) -> None:
-        """Args: `filled` is how many places of each row are filled up, on the left."""
+    def __init__(self, processor: Processor, filled: Any, shown: int | None = None) -> None:
+        """Take what a batch has in common.
+
+        Args: `filled` is how many places of each row are filled up, on the left; `shown` what is
+        seen there, where that isn't the first token.
+        """
         self._processor = processor
         self._filled = filled
+        self._shown = shown
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
         """Return the scores that the processor makes of the rows' own tokens."""
         beams = input_ids.shape[0] // self._filled.shape[0]
         filled = self._filled.to(input_ids.device).repeat_interleave(beams)[:, None]
         places = input_ids.new_ones(input_ids.shape[1]).cumsum(0) - 1
-        first = input_ids.gather(1, filled)
-        return self._processor(input_ids.where(places >= filled, first), scores)
+        shown = input_ids.gather(1, filled) if self._shown is None else self._shown
+        return self._processor(input_ids.where(places >= filled, shown), scores)

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from captiv.core.thinking import begins_thinking
 from captiv.errors import HostUnfit, ModelError
 from captiv_worker.models import read_config
 
@@ -28,6 +29,8 @@ _JOINED = """\
 """Makes one text of the parts of a turn, for a template that puts the image itself."""
 _PROBE = "What is in this picture?"
 _KEPT = 256
+_THINKING = "enable_thinking"
+"""By this setting a template has the model think, or not, if it reads it."""
 _MARKS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token")
 
 
@@ -70,6 +73,11 @@ class Prompts:
             self._kept[prompt] = self._foretold(prompt)
         return self._kept[prompt]
 
+    @property
+    def begin_thinking(self) -> bool:
+        """Whether the model starts every answer to these prompts with its thoughts."""
+        return begins_thinking(self._rendered(_PROBE, in_parts=self._in_parts))
+
     def for_chat(self) -> str:
         """Return a chat template for a server that is given image and text in parts.
 
@@ -78,7 +86,8 @@ class Prompts:
         prompts that are foretold here.
         """
         joined = "" if self._in_parts else _JOINED.replace("\n", "")
-        return f"{joined}{{{{ {json.dumps(self._begin)} }}}}{self._source}"
+        quick = "{%- set enable_thinking = false -%}" if _THINKING in self._source else ""
+        return f"{joined}{quick}{{{{ {json.dumps(self._begin)} }}}}{self._source}"
 
     def _foretold(self, prompt: str | None) -> Foretold | None:
         text = self._begin + self._rendered(prompt, in_parts=self._in_parts)
@@ -104,7 +113,12 @@ class Prompts:
             turns.append({"role": "system", "content": _content(self._system, in_parts)})
         turns.append({"role": "user", "content": _content(prompt or "", in_parts, image=True)})
         text: str = self._template.render(
-            messages=turns, tools=None, documents=None, add_generation_prompt=True, **self._marks
+            messages=turns,
+            tools=None,
+            documents=None,
+            add_generation_prompt=True,
+            **self._marks,
+            **{_THINKING: False},
         )
         return text
 

@@ -10,6 +10,7 @@ kills what is left of the group.
 
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -42,9 +43,16 @@ def main() -> int:
     end = threading.Thread(target=_end_with_starter, args=(child, alone), daemon=True)
     end.start()
     code = child.wait()
-    if alone.is_set():
+    if alone.is_set() or _starter_ended():
         end.join()  # nobody else kills what the command leaves behind
     return code if code >= 0 else 128 - code
+
+
+def _starter_ended() -> bool:
+    """Whether it ended just now: the thread that waits for that may not have seen it yet."""
+    pipe = select.poll()
+    pipe.register(0, 0)
+    return any(event & select.POLLHUP for _, event in pipe.poll(0))
 
 
 def _end_with_starter(child: "subprocess.Popen[bytes]", alone: threading.Event) -> None:

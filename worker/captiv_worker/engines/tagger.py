@@ -109,9 +109,14 @@ class TaggerEngine:
 
     @property
     def _most(self) -> int:
-        """How many pictures it takes at once: some files are for one alone."""
-        fixed = self._session.get_inputs()[0].shape[0]
-        return fixed if isinstance(fixed, int) else self._spec.max_batch or _BATCH
+        """How many pictures it takes at once."""
+        return self._fixed or self._spec.max_batch or _BATCH
+
+    @property
+    def _fixed(self) -> int | None:
+        """How many pictures it takes, no more and no fewer; None where any number will do."""
+        count = self._session.get_inputs()[0].shape[0]
+        return count if isinstance(count, int) else None
 
     def _opened(self, onnxruntime: Any) -> Any:
         options = onnxruntime.SessionOptions()
@@ -150,9 +155,12 @@ class TaggerEngine:
         """Return one row an image: a probability for each tag."""
         np, sight = self._numpy, self._sight
         pixels = np.stack([sight.pixels(np, image, sight.size_px) for image in images])
+        if self._fixed is not None:
+            blanks = [(0, self._fixed - len(images)), *[(0, 0)] * 3]
+            pixels = np.pad(pixels, blanks)
         taken = self._session.get_inputs()[0].name
         try:
-            rows = self._session.run([self._output], {taken: pixels})[0]
+            rows = self._session.run([self._output], {taken: pixels})[0][: len(images)]
         except Exception as error:  # onnxruntime has a class for each code, and no common one
             if has_no_memory(error) or any(mark in str(error) for mark in _NO_MEMORY):
                 raise OutOfMemory(str(error).partition("\n")[0][:200]) from error

@@ -114,7 +114,7 @@ class TransformerEngine(ABC):
         with together(self.path):
             self.prepare()
         progress("moving")
-        with self.runtime.guarded():
+        with together(self.path), self.runtime.guarded():
             self._place()
         progress("checking")
         with together(self.path), self.runtime.guarded(), self.runtime.torch.inference_mode():
@@ -191,6 +191,10 @@ class TransformerEngine(ABC):
     def text(self, ids: list[int], prompt: str | None) -> str:
         """Return the words of these tokens, which answer this prompt."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+
+    def outcome(self, answer: Answer) -> Outcome:
+        """Return what the worker answers where this is what the model wrote."""
+        return answer
 
     # What all have in common
 
@@ -319,7 +323,7 @@ class TransformerEngine(ABC):
             asked = replace(asked, keys=row_keys(items, generation.seed or 0))
         rows = self.generate(asked, generation, count)
         return [
-            self._answer(row, asked.echoed, item.prompt)
+            self.outcome(self._answer(row, asked.echoed, item.prompt))
             for row, item in zip(rows, items, strict=True)
         ]
 

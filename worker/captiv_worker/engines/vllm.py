@@ -22,9 +22,11 @@ from typing import Any
 import anyio
 
 from captiv.clock import monotonic_s
+from captiv.core.thinking import without_thinking
 from captiv.errors import EngineFailed, ImageUnreadable, WorkerRejected
 from captiv.offload import offload
 from captiv_worker.engines import startup
+from captiv_worker.engines.checks import always_thinks
 from captiv_worker.engines.dialects import Unfit
 from captiv_worker.engines.foretold import Foretold, Prompts
 from captiv_worker.engines.loopback import HOST, NoAnswer, Reply, request
@@ -74,7 +76,7 @@ def command() -> list[str] | None:
     if found is not None:
         return [found]
     if find_spec("vllm") is not None:
-        return [sys.executable, "-m", "vllm.entrypoints.cli.main"]
+        return [sys.executable, "-P", "-m", "vllm.entrypoints.cli.main"]
     return None
 
 
@@ -106,6 +108,8 @@ class VllmEngine:
         progress("reading")
         self._sight = sight_of(self._path)
         self._prompts = Prompts(self._path, self._spec.system)
+        if self._prompts.begin_thinking:
+            raise always_thinks(self._path)
         written = max(self._spec.new_tokens, _ANSWER)
         self._limit = _limit(self._path, self._sight.most_tokens + _ROOM + written)
         self._port = _free_port()
@@ -153,7 +157,7 @@ class VllmEngine:
         ]
 
     def _environment(self) -> dict[str, str]:
-        """Return the server's environment: with its key, without the hub's, which it needs not."""
+        """Return the server's environment, with its key and without the hub's: it needs none."""
         hidden = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
         environ = {name: value for name, value in os.environ.items() if name not in hidden}
         environ |= {
@@ -332,7 +336,10 @@ def _outcome(reply: Reply, foretold: int) -> Outcome:
     if finish not in ("stop", "length"):
         return _failed(f"vLLM ended its answer for another reason ({finish}).")
     tokens = written - (finish == "stop")  # what ends an answer is none of it
-    return Answer(text.strip(), tokens=tokens, finish=finish)
+    answer = without_thinking(text)
+    if answer is None:
+        return Answer("", tokens=tokens, finish="length")
+    return Answer(answer.strip(), tokens=tokens, finish=finish)
 
 
 def _failed(message: str) -> Failure:
