@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from captiv.core.loops import brief_loop_in, loop_in
 from captiv.core.answers.refusals import refuses
+from captiv.core.loops import brief_loop_in, loop_in
 from captiv.core.structure.boxes import boxes, empty_box, in_pixels
 from captiv.core.structure.misfit import Misfit
 from captiv.core.structure.objects import parsed, written
