@@ -46,6 +46,7 @@ _KILLED_S = 5.0
 """How long a killed child may take to end: one that waits for a driver or a disk may never."""
 _LOG_BYTES = 20_000_000
 _NO_TORCH = "Or rent a GPU, or use --worker URL."
+_NO_ONNX = "Or use --worker URL: a rented GPU would stay idle."
 _NO_DEVICE = "--device auto takes the best that there is; captiv doctor lists it."
 _TOO_MUCH = "Choose a smaller model or --torch-dtype, rent a GPU, or use --worker URL."
 
@@ -328,7 +329,9 @@ def _is_tagger(model: str) -> bool:
 
 def _instead(here: Machine, device: str, *, tags: bool) -> str:
     """Return what to do where this machine cannot run a model."""
-    if not (here.onnxruntime if tags else here.torch):
+    if tags and not here.onnxruntime:
+        return _NO_ONNX
+    if not tags and not here.torch:
         return _NO_TORCH
     return _NO_DEVICE if no_device(here, device) else _TOO_MUCH
 

@@ -297,7 +297,7 @@ def test_only_a_tagger_is_told_which_tags_to_write(served: Served) -> None:
     wrong = form(served, tagging='{"thresholds": {"general": 2}}')
     no_json = form(served, tagging="general=0.5")
 
-    assert "no tagger" in problem(form(served, tagging="{}"), 422, "invalid_request")
+    assert "isn't a tagger" in problem(form(served, tagging="{}"), 422, "invalid_request")
     assert "tagging.thresholds.general" in problem(wrong, 422, "invalid_request")
     assert "tagging isn't JSON" in problem(no_json, 400, "invalid_request")
 
