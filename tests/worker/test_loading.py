@@ -115,7 +115,7 @@ def test_what_was_captioned_before_can_still_be_asked_for(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "says"),
     [
-        (b"{", 400, "no JSON"),
+        (b"{", 400, "isn't JSON"),
         (b"[]", 422, "JSON object with: model"),
         (b"{}", 422, "model"),
         (b'{"model": "blip", "size": 3}', 422, "no field 'size'"),
