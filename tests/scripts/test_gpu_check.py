@@ -34,7 +34,7 @@ def test_it_compares_grows_and_measures() -> None:
     assert all(float(row[3]) > 0 for row in figures)
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 @pytest.mark.timeout(300)
 def test_without_time_it_begins_nothing_large_and_says_so() -> None:
     ended = run("--minutes", "0")
