@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from captiv.catalog.model import DECLARED, Architecture, Family, ImagePolicy, Mode
+from captiv.catalog.model import DECLARED, Architecture, Family, ImagePolicy
+from captiv.catalog.questions import DETAILED, PLAIN, SHORT, TAGS, TEXT
 from captiv.catalog.waysout import served
 from captiv.errors import UsageError
 from captiv.wire import Generation
@@ -51,11 +52,11 @@ CHAT_MODEL = Family(
     variants=(),
     default_variant="",
     modes=(
-        Mode("default", "Describe this image.", "A plain question"),
-        Mode("short", "Describe this image in one sentence.", "One sentence"),
-        Mode("detailed", "Describe this image in detail.", "Paragraphs"),
-        Mode("tags", "List what is in this image as comma-separated tags.", "Tags"),
-        Mode("text", "Read all the text in the image.", "The text in the picture"),
+        PLAIN,
+        SHORT,
+        DETAILED,
+        TAGS,
+        TEXT,
     ),
     image=ImagePolicy(1536, "long"),
     generation=Generation(

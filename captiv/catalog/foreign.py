@@ -1,7 +1,8 @@
 """A model that the catalog does not know, behind somebody's chat server."""
 
 from captiv.catalog.families import FAMILIES
-from captiv.catalog.model import CHAT, Architecture, Family, ImagePolicy, Mode, Variant
+from captiv.catalog.model import CHAT, Architecture, Family, ImagePolicy, Variant
+from captiv.catalog.questions import PLAIN
 from captiv.catalog.resolve import ModelChoice
 from captiv.wire import Generation
 
@@ -19,7 +20,7 @@ def foreign(name: str) -> ModelChoice:
         architecture=Architecture(model_type="", engine=CHAT),
         variants=(variant,),
         default_variant=name,
-        modes=(Mode("default", "Describe this image.", "A plain question"),),
+        modes=(PLAIN,),
         image=ImagePolicy(1024, "long"),
         generation=Generation(
             max_new_tokens=512, min_new_tokens=0, num_beams=1, temperature=0.0, repetition_penalty=1

@@ -1,6 +1,7 @@
-"""Which tags are asked for, and how a folder with a tagger in it is known. Pure."""
+"""Which tags are asked for, and how a folder with a tagger in it is known."""
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from captiv.catalog.model import Family
@@ -100,3 +101,19 @@ def config_of(names: Collection[str], header: str) -> dict[str, Any] | None:
         return None
     columns = [column.strip().strip('"') for column in header.split(",")]
     return {"model_type": PIXAI if _SERIES in columns else WD}
+
+
+def tagger_in(folder: Path) -> dict[str, Any] | None:
+    """Return what a config.json would say of the tagger in this folder; None if it has none."""
+    try:
+        names = {file.name for file in folder.iterdir() if file.exists()}
+        table = folder / LISTED[1]
+        header = _first_line(table) if table.name in names else ""
+    except (OSError, ValueError):
+        return None
+    return config_of(names, header)
+
+
+def _first_line(file: Path) -> str:
+    with file.open(encoding="utf-8", errors="replace") as opened:
+        return opened.readline()

@@ -128,8 +128,9 @@ def _local(folder: Path) -> "ModelChoice":
     import json
 
     from captiv.catalog import choose_source
+    from captiv.catalog.tagging import tagger_in
     from captiv.catalog.waysout import refuse_folder
-    from captiv.workers.hub import read_decoding, tagger_in
+    from captiv.workers.hub import read_decoding
 
     if (tagger := tagger_in(folder)) is not None:
         return choose_source(str(folder), tagger)

@@ -12,7 +12,7 @@ from captiv import __version__
 from captiv.catalog.decoding import FILE
 from captiv.catalog.foreign import sourced
 from captiv.catalog.model import BUILTIN
-from captiv.catalog.tagging import LISTED, config_of
+from captiv.catalog.tagging import tagger_in
 from captiv.catalog.waysout import ADAPTER, adapter, gguf, is_gguf, refuse_folder
 from captiv.errors import ModelError, UsageError
 from captiv.offload import offload
@@ -47,22 +47,6 @@ def read_config(source: str) -> dict[str, Any]:
         )
     found = cached(source)
     return _parsed(found.read_bytes() if found else _fetched(source), source)
-
-
-def tagger_in(folder: Path) -> dict[str, Any] | None:
-    """Return what a config.json would say of the tagger in this folder; None if it has none."""
-    try:
-        names = [file.name for file in folder.iterdir()]
-        table = folder / LISTED[1]
-        header = _first_line(table) if table.name in names else ""
-    except (OSError, ValueError):
-        return None
-    return config_of(names, header)
-
-
-def _first_line(file: Path) -> str:
-    with file.open(encoding="utf-8", errors="replace") as opened:
-        return opened.readline()
 
 
 def read_decoding(source: str) -> dict[str, Any]:

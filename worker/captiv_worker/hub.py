@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from captiv.catalog.tagging import CAMIE_FILES, LISTED, config_of
+from captiv.catalog.tagging import CAMIE_FILES, LISTED
 from captiv.catalog.waysout import adapter, adapter_named, gguf, gguf_named
 from captiv.errors import CaptivError, DiskFull, HostUnfit, ModelError
 
@@ -90,22 +90,6 @@ def wanted(sizes: Mapping[str, int]) -> dict[str, int]:
     weights = [name for name in sizes if _SAFETENSORS.fullmatch(name)]
     weights = weights or [name for name in sizes if _PICKLED.fullmatch(name)]
     return {n: size for n, size in sizes.items() if n in weights or _TEXT.fullmatch(n)}
-
-
-def tagger_in(directory: Path) -> dict[str, Any] | None:
-    """Return what a config.json would say of the tagger in this directory; None if it has none."""
-    try:
-        names = {path.name for path in directory.iterdir() if path.exists()}
-        table = directory / LISTED[1]
-        header = _first_line(table) if table.name in names else ""
-    except (OSError, ValueError):
-        return None
-    return config_of(names, header)
-
-
-def _first_line(file: Path) -> str:
-    with file.open(encoding="utf-8", errors="replace") as opened:
-        return opened.readline()
 
 
 def _of_tagger(names: Collection[str]) -> tuple[str, ...]:

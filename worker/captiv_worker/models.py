@@ -19,9 +19,10 @@ from captiv.catalog import (
 from captiv.catalog.declared import CHAT_MODEL, refusal
 from captiv.catalog.decoding import FILE
 from captiv.catalog.model import BUILTIN
+from captiv.catalog.tagging import tagger_in
 from captiv.catalog.waysout import gguf, is_gguf, refuse_folder
 from captiv.errors import ModelError
-from captiv_worker.hub import Report, fetch, tagger_in
+from captiv_worker.hub import Report, fetch
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Gemma 3: Google's models that see, in two sizes."""
 
-from captiv.catalog.model import DECLARED, Architecture, Family, ImagePolicy, Mode, Variant
+from captiv.catalog.model import DECLARED, Architecture, Family, ImagePolicy, Variant
+from captiv.catalog.questions import DETAILED, PLAIN, SHORT, TAGS
 from captiv.wire import Generation
 
 GEMMA3 = Family(
@@ -23,10 +24,10 @@ GEMMA3 = Family(
     ),
     default_variant="gemma-3-4b",
     modes=(
-        Mode("default", "Describe this image.", "A plain question"),
-        Mode("short", "Describe this image in one sentence.", "One sentence"),
-        Mode("detailed", "Describe this image in detail.", "Paragraphs"),
-        Mode("tags", "List what is in this image as comma-separated tags.", "Tags"),
+        PLAIN,
+        SHORT,
+        DETAILED,
+        TAGS,
     ),
     image=ImagePolicy(896, "square"),
     generation=Generation(

@@ -1,6 +1,7 @@
 """InternVL 3.5, in transformers' own layout."""
 
-from captiv.catalog.model import DECLARED, Architecture, Family, ImagePolicy, Mode, Variant
+from captiv.catalog.model import DECLARED, Architecture, Family, ImagePolicy, Variant
+from captiv.catalog.questions import DETAILED, PLAIN, SHORT, TAGS
 from captiv.wire import Generation
 
 INTERNVL = Family(
@@ -23,10 +24,10 @@ INTERNVL = Family(
     ),
     default_variant="internvl3.5-4b",
     modes=(
-        Mode("default", "Describe this image.", "A plain question"),
-        Mode("short", "Describe this image in one sentence.", "One sentence"),
-        Mode("detailed", "Describe this image in detail.", "Paragraphs"),
-        Mode("tags", "List what is in this image as comma-separated tags.", "Tags"),
+        PLAIN,
+        SHORT,
+        DETAILED,
+        TAGS,
     ),
     image=ImagePolicy(1536, "long"),
     generation=Generation(

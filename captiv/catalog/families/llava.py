@@ -1,6 +1,7 @@
 """LLaVA: 1.5, NeXT and OneVision, as llava-hf converted them."""
 
-from captiv.catalog.model import DECLARED, Architecture, Family, ImagePolicy, Mode, Variant
+from captiv.catalog.model import DECLARED, Architecture, Family, ImagePolicy, Variant
+from captiv.catalog.questions import DETAILED, PLAIN, SHORT
 from captiv.wire import Generation
 
 _TOWERS = ("clip_vision_model", "siglip_vision_model", "siglip2_vision_model")
@@ -47,9 +48,9 @@ LLAVA = Family(
     ),
     default_variant="llava-1.5-7b",
     modes=(
-        Mode("default", "Describe this image.", "A plain question"),
-        Mode("short", "Describe this image in one sentence.", "One sentence"),
-        Mode("detailed", "Describe this image in detail.", "Paragraphs"),
+        PLAIN,
+        SHORT,
+        DETAILED,
     ),
     image=ImagePolicy(336),
     generation=Generation(

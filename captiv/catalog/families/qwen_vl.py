@@ -1,6 +1,7 @@
 """Qwen-VL: general models that see, in many sizes; and CapRL, which is trained to caption."""
 
 from captiv.catalog.model import Architecture, Family, ImagePolicy, Mode, Variant
+from captiv.catalog.questions import DETAILED, SHORT, TAGS, TEXT
 from captiv.wire import Generation
 
 _LEFT_ALONE = ("model.visual", "lm_head")
@@ -150,10 +151,10 @@ QWEN_VL = Family(
             "As its authors ask",
             variants=_CAPRL,
         ),
-        Mode("short", "Describe this image in one sentence.", "One sentence"),
-        Mode("detailed", "Describe this image in detail.", "Paragraphs"),
-        Mode("tags", "List what is in this image as comma-separated tags.", "Tags"),
-        Mode("text", "Read all the text in the image.", "The text in the picture"),
+        SHORT,
+        DETAILED,
+        TAGS,
+        TEXT,
     ),
     image=ImagePolicy(1152, "area"),
     generation=_QWEN3_DECODING,

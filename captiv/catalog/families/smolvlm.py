@@ -1,6 +1,7 @@
 """SmolVLM: models that see and are small enough for a CPU."""
 
 from captiv.catalog.model import Architecture, Family, ImagePolicy, Mode, Variant
+from captiv.catalog.questions import DETAILED, SHORT, TAGS
 from captiv.wire import Generation
 
 _LEFT_ALONE = ("model.vision_model", "model.connector", "lm_head")
@@ -57,9 +58,9 @@ SMOLVLM = Family(
     default_variant="smolvlm2-500m",
     modes=(
         Mode("default", "Can you describe this image?", "As its authors ask"),
-        Mode("short", "Describe this image in one sentence.", "One sentence"),
-        Mode("detailed", "Describe this image in detail.", "Paragraphs"),
-        Mode("tags", "List what is in this image as comma-separated tags.", "Tags"),
+        SHORT,
+        DETAILED,
+        TAGS,
         Mode("text", "What text is in this image?", "The text in the picture"),
     ),
     image=ImagePolicy(2048, "long"),

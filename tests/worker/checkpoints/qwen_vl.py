@@ -25,22 +25,19 @@ _QWEN_TEMPLATE = (
 )
 
 
+def _text_of_2(tokenizer: Any, ids: Any) -> dict[str, Any]:
+    """Return the text_config of a Qwen2-VL or Qwen2.5-VL."""
+    rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 2, 2]}
+    return {**TEXT, "vocab_size": len(tokenizer), "rope_parameters": rope, **_ends(ids)}
+
+
 def qwen2_vl(path: Path) -> None:
     """Save a Qwen2-VL."""
     from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen2VLProcessor
 
     tokenizer, ids = _qwen_tokenizer()
     config = Qwen2VLConfig(
-        text_config={
-            **TEXT,
-            "vocab_size": len(tokenizer),
-            "rope_parameters": {
-                "rope_type": "default",
-                "rope_theta": 1e6,
-                "mrope_section": [4, 2, 2],
-            },
-            **_ends(ids),
-        },
+        text_config=_text_of_2(tokenizer, ids),
         vision_config={
             "depth": 2,
             "embed_dim": 32,
@@ -65,16 +62,7 @@ def qwen2_5_vl(path: Path) -> None:
 
     tokenizer, ids = _qwen_tokenizer()
     config = Qwen2_5_VLConfig(
-        text_config={
-            **TEXT,
-            "vocab_size": len(tokenizer),
-            "rope_parameters": {
-                "rope_type": "default",
-                "rope_theta": 1e6,
-                "mrope_section": [4, 2, 2],
-            },
-            **_ends(ids),
-        },
+        text_config=_text_of_2(tokenizer, ids),
         vision_config={
             "depth": 2,
             "hidden_size": 32,
